@@ -1,0 +1,246 @@
+//! What the sensor tells: plain, owned data, complete enough to be written in any format. Not a format.
+
+use std::sync::Arc;
+
+use crate::outcome::Outcome;
+use crate::segment::{Encapsulation, Endpoint};
+use crate::signature::Signature;
+use crate::time::Timestamp;
+use crate::uri::Disguises;
+
+/// One thing to tell, with its place in the output.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its place in the output.
+    pub order: Order,
+    /// What it tells.
+    pub body: Body,
+}
+
+/// What a record tells.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A probe.
+    Alert(Box<Alert>),
+    /// A request, matching or not, and its answer.
+    Http(Box<Transaction>),
+    /// The counters that dashboards draw.
+    Stats(Box<Stats>),
+}
+
+/// The place of a record in the output: total, and independent of lanes, blocks and table keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order {
+    /// When it was settled: the clock at the packet that settled it, or the deadline that passed.
+    pub settled: Timestamp,
+    /// Running number of the settling packet; 0 for a deadline.
+    pub settled_by: u64,
+    /// Running number of the packet that completed the request.
+    pub request: u64,
+    /// The request's number in its flow, from 0.
+    pub tx_id: u32,
+    /// Alerts before http records.
+    pub kind: Kind,
+    /// Signature id; 0 where there is none.
+    pub sid: u32,
+}
+
+/// The kind of a record, in the order of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// [`Body::Alert`].
+    Alert,
+    /// [`Body::Http`].
+    Http,
+    /// [`Body::Stats`].
+    Stats,
+}
+
+/// A request with what is known of its answer and its flow.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// Time of the packet that completed the request's head.
+    pub timestamp: Timestamp,
+    /// Number of that packet in its input, from 1 (`pcap_cnt`).
+    pub frame: u64,
+    /// Index of the input in the run's list.
+    pub input: u32,
+    /// Who asked.
+    pub client: Endpoint,
+    /// Who was asked.
+    pub server: Endpoint,
+    /// How that packet was wrapped.
+    pub encapsulation: Encapsulation,
+    /// The flow as of the settling packet.
+    pub flow: FlowFacts,
+    /// The request's number in its flow, from 0.
+    pub tx_id: u32,
+    /// The request.
+    pub request: Request,
+    /// The answer, if it was seen.
+    pub response: Option<Response>,
+}
+
+/// What is told of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowFacts {
+    /// 96 bits from the published keyed hash of the flow: Zeek's `uid`; its low 51 bits are EVE's `flow_id`.
+    pub id: u128,
+    /// Time of the first packet.
+    pub start: Timestamp,
+    /// Packets from client to server.
+    pub packets_to_server: u64,
+    /// Packets from server to client.
+    pub packets_to_client: u64,
+    /// Bytes on the wire from client to server.
+    pub bytes_to_server: u64,
+    /// Bytes on the wire from server to client.
+    pub bytes_to_client: u64,
+}
+
+impl FlowFacts {
+    /// EVE's `flow_id`: 51 bits, so that JavaScript holds it exactly.
+    #[must_use]
+    pub const fn eve_id(&self) -> u64 {
+        // 51 bits fit in 64.
+        (self.id & ((1 << 51) - 1)) as u64
+    }
+}
+
+/// A request as on the wire: bytes that a stranger chose.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Method.
+    pub method: Vec<u8>,
+    /// Request target, undecoded.
+    pub target: Vec<u8>,
+    /// Protocol version as written (`HTTP/1.1`); empty for HTTP/0.9.
+    pub protocol: Vec<u8>,
+    /// First `Host` value.
+    pub host: Option<Vec<u8>>,
+    /// First `User-Agent` value.
+    pub user_agent: Option<Vec<u8>>,
+    /// First `Referer` value.
+    pub referrer: Option<Vec<u8>>,
+    /// First `X-Forwarded-For` value.
+    pub forwarded_for: Option<Vec<u8>>,
+    /// Body bytes seen so far.
+    pub body_len: u64,
+    /// Whether a limit, a gap or the flow's end cut the head.
+    pub truncated: bool,
+}
+
+/// An answer as on the wire.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Reason phrase.
+    pub reason: Vec<u8>,
+    /// First `Content-Type` value.
+    pub content_type: Option<Vec<u8>>,
+    /// First `Location` value.
+    pub location: Option<Vec<u8>>,
+    /// `Content-Length`, where there is a valid one.
+    pub content_length: Option<u64>,
+    /// Body bytes seen so far.
+    pub body_len: u64,
+}
+
+/// A probe.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    /// The request and its answer.
+    pub transaction: Transaction,
+    /// The signature that matched best.
+    pub signature: Arc<Signature>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The normal form that matched.
+    pub matched: Vec<u8>,
+    /// The disguises that were undone.
+    pub disguises: Disguises,
+    /// Whether copies of the flow's bytes disagreed (`tcp-conflict`).
+    pub conflict: bool,
+    /// Slugs of the other signatures that match.
+    pub also: Vec<String>,
+    /// Whether this follows a `pending` alert of the same request (`smsentry_update: late-answer`).
+    pub late: bool,
+    /// The rightmost untrusted address of `X-Forwarded-For`, where trusted proxies are configured.
+    pub forwarded_for: Option<std::net::IpAddr>,
+}
+
+/// The counters that EVE's `stats` holds in every version; all cumulative.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// When: the clock.
+    pub timestamp: Timestamp,
+    /// Seconds since the start; in replay, of packet time.
+    pub uptime: u64,
+    /// `capture`: kernel packets, kernel drops, interface drops; absent in replay.
+    pub capture: Option<[u64; 3]>,
+    /// `decoder` figures.
+    pub decoder: DecoderStats,
+    /// `flow` figures.
+    pub flow: FlowStats,
+    /// `tcp` figures.
+    pub tcp: TcpStats,
+    /// `detect.alert`: alerts written.
+    pub alerts: u64,
+    /// `detect.alerts_suppressed`.
+    pub alerts_suppressed: u64,
+    /// `app_layer.flow.http`.
+    pub http_flows: u64,
+    /// `app_layer.tx.http`.
+    pub http_transactions: u64,
+}
+
+/// The members of EVE's `stats.decoder`.
+#[expect(missing_docs, reason = "the names are EVE's own")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DecoderStats {
+    pub pkts: u64,
+    pub bytes: u64,
+    pub invalid: u64,
+    pub ipv4: u64,
+    pub ipv6: u64,
+    pub ethernet: u64,
+    pub tcp: u64,
+    pub udp: u64,
+    pub vlan: u64,
+    pub vlan_qinq: u64,
+    pub gre: u64,
+    pub erspan: u64,
+    pub vxlan: u64,
+    pub geneve: u64,
+    pub avg_pkt_size: u64,
+    pub max_pkt_size: u64,
+}
+
+/// The members of EVE's `stats.flow`.
+#[expect(missing_docs, reason = "the names are EVE's own")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowStats {
+    pub total: u64,
+    pub active: u64,
+    pub tcp: u64,
+    pub udp: u64,
+    pub memuse: u64,
+    pub spare: u64,
+}
+
+/// The members of EVE's `stats.tcp`.
+#[expect(missing_docs, reason = "the names are EVE's own")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpStats {
+    pub sessions: u64,
+    pub syn: u64,
+    pub synack: u64,
+    pub rst: u64,
+    pub midstream_pickups: u64,
+    pub invalid_checksum: u64,
+    pub reassembly_gap: u64,
+    pub overlap: u64,
+    pub memuse: u64,
+    pub reassembly_memuse: u64,
+}

@@ -1,0 +1,4 @@
+//! Everything that touches the world: files, interfaces, threads, signals, output. The rest of the crate is a function
+//! of its input.
+
+pub mod block;

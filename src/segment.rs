@@ -1,0 +1,394 @@
+//! A TCP segment as decoding leaves it: who, where in the stream, which bytes. Not yet judged: checksums are
+//! verified on demand, and order is the business of [`crate::flow`].
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::time::Timestamp;
+
+/// An address and a TCP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: u16,
+}
+
+/// One of the two ends of a flow, by the canonical order of [`FlowKey`]; says nothing about who is the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Side {
+    /// The end that compares lower.
+    Low = 0,
+    /// The end that compares higher.
+    High = 1,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::High => Self::Low,
+        }
+    }
+}
+
+/// What identifies a flow, the same for both directions: both ends in canonical order, and the VLAN ids when
+/// those are tracked.
+///
+/// IPv4 addresses are held IPv4-mapped (RFC 4291 section 2.5.5.2), so the key packs into bytes of a fixed shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    addresses: [[u8; 16]; 2],
+    ports: [u16; 2],
+    vlans: [u16; 3],
+}
+
+impl FlowKey {
+    /// The key of the flow between two ends, and the side that `source` stands on.
+    #[must_use]
+    pub fn new(source: Endpoint, destination: Endpoint) -> (Self, Side) {
+        Self::from_packed(pack(source.ip), source.port, pack(destination.ip), destination.port)
+    }
+
+    /// As [`FlowKey::new`], of IPv4 addresses in wire order.
+    #[must_use]
+    pub fn from_v4(source: [u8; 4], source_port: u16, destination: [u8; 4], destination_port: u16) -> (Self, Side) {
+        Self::from_packed(map_v4(source), source_port, map_v4(destination), destination_port)
+    }
+
+    fn from_packed(source: [u8; 16], source_port: u16, destination: [u8; 16], destination_port: u16) -> (Self, Side) {
+        let key = |addresses, ports| Self { addresses, ports, vlans: [0; 3] };
+        if (source, source_port) <= (destination, destination_port) {
+            (key([source, destination], [source_port, destination_port]), Side::Low)
+        } else {
+            (key([destination, source], [destination_port, source_port]), Side::High)
+        }
+    }
+
+    /// This key with the VLAN ids in it (`--vlan-tracking`: tenants that share addresses).
+    #[must_use]
+    pub fn with_vlans(mut self, vlans: &Vlans) -> Self {
+        self.vlans = vlans.ids;
+        self
+    }
+
+    /// The address and port of one end.
+    #[must_use]
+    pub fn end(&self, side: Side) -> Endpoint {
+        let ip = Ipv6Addr::from(self.addresses[side as usize]).to_canonical();
+        Endpoint { ip, port: self.ports[side as usize] }
+    }
+
+    /// The port of one end.
+    #[must_use]
+    pub const fn port(&self, side: Side) -> u16 {
+        self.ports[side as usize]
+    }
+
+    /// The VLAN ids in the key; all zero unless they are tracked.
+    #[must_use]
+    pub const fn vlans(&self) -> [u16; 3] {
+        self.vlans
+    }
+
+    /// The key as 42 bytes, for hashing: both addresses, both ports, the VLAN ids, big-endian.
+    #[must_use]
+    pub fn packed(&self) -> [u8; 42] {
+        let mut out = [0; 42];
+        out[..16].copy_from_slice(&self.addresses[0]);
+        out[16..32].copy_from_slice(&self.addresses[1]);
+        for (at, value) in self.ports.iter().chain(&self.vlans).enumerate() {
+            out[32 + 2 * at..34 + 2 * at].copy_from_slice(&value.to_be_bytes());
+        }
+        out
+    }
+}
+
+fn map_v4(ip: [u8; 4]) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[10] = 0xff;
+    out[11] = 0xff;
+    out[12..].copy_from_slice(&ip);
+    out
+}
+
+fn pack(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => map_v4(ip.octets()),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+/// A TCP sequence number: 32 bits that wrap (RFC 9293 section 3.4). The only place of 32-bit sequence arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Seq(pub u32);
+
+impl Seq {
+    /// The number `bytes` further on.
+    #[must_use]
+    pub const fn advance(self, bytes: u32) -> Self {
+        Self(self.0.wrapping_add(bytes))
+    }
+
+    /// Signed distance from `other` to this number, in the half of the circle where it is shorter.
+    #[must_use]
+    pub const fn distance_from(self, other: Self) -> i32 {
+        self.0.wrapping_sub(other.0).cast_signed()
+    }
+}
+
+/// TCP flags (RFC 9293 section 3.1), the low six bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgment field is significant.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer is significant.
+    pub const URG: u8 = 0x20;
+
+    /// Whether any of `bits` is set.
+    #[must_use]
+    pub const fn has(self, bits: u8) -> bool {
+        self.0 & bits != 0
+    }
+}
+
+/// Up to three VLAN ids (12 bits each), outermost first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Vlans {
+    ids: [u16; 3],
+    len: u8,
+}
+
+impl Vlans {
+    /// Adds the id of an inner tag; ids beyond the third are dropped (EVE's `vlan` holds three).
+    pub fn push(&mut self, id: u16) {
+        if let Some(slot) = self.ids.get_mut(usize::from(self.len)) {
+            *slot = id & 0x0fff;
+            self.len += 1;
+        }
+    }
+
+    /// The ids, outermost first.
+    #[must_use]
+    pub fn ids(&self) -> &[u16] {
+        &self.ids[..usize::from(self.len)]
+    }
+}
+
+/// The kind of the innermost tunnel a segment came out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TunnelKind {
+    /// GRE (RFC 2784, 2890), NVGRE and transparent Ethernet bridging (RFC 7637).
+    Gre,
+    /// ERSPAN type I, II or III.
+    Erspan,
+    /// IPv4 in an IP packet (RFC 2003, RFC 2473).
+    Ipv4,
+    /// IPv6 in an IP packet (RFC 4213, RFC 2473).
+    Ipv6,
+    /// VXLAN (RFC 7348).
+    Vxlan,
+    /// Geneve (RFC 8926).
+    Geneve,
+    /// GTP-U (3GPP TS 29.281).
+    Gtp,
+    /// Teredo (RFC 4380).
+    Teredo,
+}
+
+/// The tunnel a segment came out of: the innermost one, and the outer packet that carried it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The innermost encapsulation.
+    pub kind: TunnelKind,
+    /// Source of the packet just outside the innermost one; port 0 where its protocol has none.
+    pub source: Endpoint,
+    /// Destination of that packet; port 0 where its protocol has none.
+    pub destination: Endpoint,
+    /// IP protocol number of that outer packet: 4, 41, 47 or 17.
+    pub protocol: u8,
+    /// How many tunnels were opened, from 1.
+    pub depth: u8,
+    /// VXLAN or Geneve network identifier, GRE key or ERSPAN session, if there is one.
+    pub network: Option<u32>,
+}
+
+/// How a segment was wrapped on the wire, for the `vlan`, `pkt_src` and `tunnel` fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encapsulation {
+    /// VLAN tags, outermost first, of all layers.
+    pub vlans: Vlans,
+    /// The innermost tunnel.
+    pub tunnel: Option<Tunnel>,
+    /// Whether the innermost IP packet came in fragments.
+    pub fragmented: bool,
+}
+
+/// What a decoded segment is, without its bytes: plain data that a block's work list holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// Running number of the packet in the whole run, from 1.
+    pub number: u64,
+    /// Number of the frame in its input, from 1.
+    pub frame: u64,
+    /// The packet's own time stamp.
+    pub time: Timestamp,
+    /// The clock when the packet was read: the running maximum of packet times.
+    pub clock: Timestamp,
+    /// Index of the input (file or interface) in the run's list.
+    pub input: u32,
+    /// Length of the frame on the wire in bytes.
+    pub wire_len: u32,
+    /// The innermost addresses and ports.
+    pub key: FlowKey,
+    /// The end that sent it.
+    pub side: Side,
+    /// Sequence number of the first byte (of the SYN where there is one).
+    pub seq: Seq,
+    /// Acknowledgment number; meaningful only with the ACK flag.
+    pub ack: Seq,
+    /// The flags.
+    pub flags: Flags,
+    /// TCP header length in bytes, 20 to 60.
+    pub header_len: u8,
+    /// The window field, unscaled.
+    pub window: u16,
+    /// The urgent pointer; meaningful only with the URG flag.
+    pub urgent: u16,
+    /// The checksum field.
+    pub checksum: u16,
+    /// IPv4 identification, or that of the IPv6 fragment header, or 0.
+    pub ip_id: u32,
+    /// Total length of the innermost IP packet as its header says.
+    pub ip_len: u32,
+    /// Bytes at the payload's end that the IP length promises and the capture cut off (snaplen).
+    pub cut: u32,
+    /// The timestamp option's TSval (RFC 7323 section 3.2).
+    pub timestamp_value: Option<u32>,
+    /// Whether a TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) option is present.
+    pub signed: bool,
+    /// Index into the block's encapsulations.
+    pub encapsulation: u32,
+}
+
+/// A TCP segment, borrowed from its block.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// What it is.
+    pub head: &'a Head,
+    /// The captured TCP bytes: header, options, payload; ends where the IP packet or the capture ends.
+    /// Never shorter than `head.header_len`.
+    pub tcp: &'a [u8],
+    /// How it was wrapped.
+    pub encapsulation: &'a Encapsulation,
+}
+
+/// What the checksum field says (RFC 9293 section 3.1, RFC 1071).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// Right.
+    Valid,
+    /// The field holds the sum of the pseudo-header alone: left to the network card (offload, GRO).
+    Offloaded,
+    /// Wrong.
+    Invalid,
+    /// The capture cut the segment: not to be known.
+    Unknown,
+}
+
+impl<'a> Segment<'a> {
+    /// The captured payload.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.tcp[usize::from(self.head.header_len)..]
+    }
+
+    /// Verifies the TCP checksum.
+    #[must_use]
+    pub fn checksum(&self) -> Checksum {
+        if self.head.cut > 0 {
+            return Checksum::Unknown;
+        }
+        let pseudo = self.pseudo_header_sum();
+        if fold(pseudo + sum(self.tcp)) == 0xffff {
+            Checksum::Valid
+        } else if self.head.checksum == fold(pseudo) {
+            Checksum::Offloaded
+        } else {
+            Checksum::Invalid
+        }
+    }
+
+    /// Sum of the pseudo-header. An IPv4-mapped address adds 0xffff twice in all, which is zero in one's complement.
+    fn pseudo_header_sum(&self) -> u64 {
+        const PROTOCOL_TCP: u64 = 6;
+        let length = self.tcp.len() as u64;
+        sum(&self.head.key.packed()[..32]) + PROTOCOL_TCP + (length >> 16) + (length & 0xffff)
+    }
+}
+
+/// One's complement sum of big-endian 16-bit words, unfolded; an odd last byte counts as the high one (RFC 1071).
+pub(crate) fn sum(bytes: &[u8]) -> u64 {
+    let mut words = bytes.chunks_exact(4);
+    let mut total: u64 = 0;
+    for word in &mut words {
+        total += u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+    }
+    let tail = words.remainder();
+    let mut last = [0; 4];
+    last[..tail.len()].copy_from_slice(tail);
+    total + u64::from(u32::from_be_bytes(last))
+}
+
+/// Folds a sum of [`sum`] into 16 bits.
+pub(crate) fn fold(mut total: u64) -> u16 {
+    while total > 0xffff {
+        total = (total >> 16) + (total & 0xffff);
+    }
+    // The loop leaves 16 bits.
+    total as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequence_distance_crosses_the_wrap() {
+        let before = Seq(0xffff_fff0);
+        assert_eq!(before.advance(0x20), Seq(0x10));
+        assert_eq!(before.advance(0x20).distance_from(before), 0x20);
+        assert_eq!(before.distance_from(before.advance(0x20)), -0x20);
+    }
+
+    #[test]
+    fn both_directions_have_one_key() {
+        let client = Endpoint { ip: "192.0.2.7".parse().unwrap(), port: 40000 };
+        let server = Endpoint { ip: "192.0.2.1".parse().unwrap(), port: 80 };
+        let (there, from_client) = FlowKey::new(client, server);
+        let (back, from_server) = FlowKey::new(server, client);
+        assert_eq!(there, back);
+        assert_eq!(from_client, from_server.other());
+        assert_eq!(there.end(from_client), client);
+        assert_eq!(there.end(from_server), server);
+    }
+
+    #[test]
+    fn checksum_of_rfc_1071_example() {
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+        assert_eq!(fold(sum(&[0x01])), 0x0100);
+    }
+}

@@ -1,0 +1,288 @@
+//! The keyed, bounded table in which flows, fragments, sources and repeats stand: found by key, and ordered by
+//! when they were last touched, in a few classes. Not a cache: it never evicts by itself; its owner asks for the
+//! oldest entry of a class and removes it, so that nothing is lost without being looked at.
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+use crate::time::Timestamp;
+
+/// A key that a stranger may choose: hashed with SipHash-1-3 under keys that he does not know.
+pub trait TableKey: Eq {
+    /// The hash of this key.
+    fn hash(&self, hasher: &SipHasher13) -> u64;
+}
+
+impl TableKey for crate::segment::FlowKey {
+    fn hash(&self, hasher: &SipHasher13) -> u64 {
+        hasher.hash(&self.packed())
+    }
+}
+
+/// Where an entry stands. Valid until the entry is removed; a later entry in the same place has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    at: u32,
+    generation: u32,
+}
+
+/// Entries are linked in `C` lists (classes), each from the least to the most recently touched.
+///
+/// Invariants: every live entry is in exactly one list and in the index; times in one list never decrease when the
+/// owner's clock never does.
+#[derive(Debug)]
+pub struct Table<K, V, const C: usize> {
+    hasher: SipHasher13,
+    index: HashTable<u32>,
+    chunks: Vec<Vec<Entry<K, V>>>,
+    free: Vec<u32>,
+    lists: [List; C],
+}
+
+#[derive(Debug)]
+struct Entry<K, V> {
+    content: Option<(K, V)>,
+    generation: u32,
+    class: u8,
+    previous: u32,
+    next: u32,
+    touched: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+    len: usize,
+}
+
+const NONE: u32 = u32::MAX;
+/// Entries are allocated by the chunk and never move. Rationale: growth without copying the whole table, and little
+/// waste in the 16 shards of a small capture.
+const CHUNK: usize = 64;
+
+impl<K: TableKey, V, const C: usize> Table<K, V, C> {
+    /// An empty table whose hash is keyed by `keys`.
+    #[must_use]
+    pub fn new(keys: [u64; 2]) -> Self {
+        Self {
+            hasher: SipHasher13::new_with_keys(keys[0], keys[1]),
+            index: HashTable::new(),
+            chunks: Vec::new(),
+            free: Vec::new(),
+            lists: [List { first: NONE, last: NONE, len: 0 }; C],
+        }
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Number of entries of one class.
+    #[must_use]
+    pub fn class_len(&self, class: usize) -> usize {
+        self.lists[class].len
+    }
+
+    /// Bytes that one entry takes, without what it owns on the heap.
+    #[must_use]
+    pub const fn entry_size() -> usize {
+        // The index holds a u32 and a control byte at a load of 7/8 at most, 7/16 just after growth.
+        size_of::<Entry<K, V>>() + 12
+    }
+
+    /// The entry of `key`.
+    #[must_use]
+    pub fn find(&self, key: &K) -> Option<Slot> {
+        let hash = key.hash(&self.hasher);
+        let at = *self.index.find(hash, |&at| self.key_at(at) == Some(key))?;
+        Some(Slot { at, generation: self.entry(at).generation })
+    }
+
+    /// Adds an entry, as the most recently touched of `class`. The key must not be in the table.
+    pub fn insert(&mut self, key: K, value: V, class: usize, now: Timestamp) -> Slot {
+        let hash = key.hash(&self.hasher);
+        let at = self.free.pop().unwrap_or_else(|| self.grow());
+        let entry = self.entry_mut(at);
+        entry.content = Some((key, value));
+        let generation = entry.generation;
+        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        self.index.insert_unique(hash, at, |&at| {
+            chunks[at as usize / CHUNK][at as usize % CHUNK].content.as_ref().map_or(0, |(key, _)| key.hash(hasher))
+        });
+        self.link(at, class, now);
+        Slot { at, generation }
+    }
+
+    /// The key and value in a slot, if the entry is still there.
+    #[must_use]
+    pub fn get(&self, slot: Slot) -> Option<(&K, &V)> {
+        let entry = self.chunks.get(slot.at as usize / CHUNK)?.get(slot.at as usize % CHUNK)?;
+        let (key, value) = entry.content.as_ref()?;
+        (entry.generation == slot.generation).then_some((key, value))
+    }
+
+    /// As [`Table::get`], with the value to be changed.
+    #[must_use]
+    pub fn get_mut(&mut self, slot: Slot) -> Option<(&K, &mut V)> {
+        let entry = self.chunks.get_mut(slot.at as usize / CHUNK)?.get_mut(slot.at as usize % CHUNK)?;
+        let (key, value) = entry.content.as_mut()?;
+        (entry.generation == slot.generation).then_some((&*key, value))
+    }
+
+    /// Removes an entry.
+    pub fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
+        self.get(slot)?;
+        self.unlink(slot.at);
+        let entry = self.entry_mut(slot.at);
+        entry.generation = entry.generation.wrapping_add(1);
+        let (key, value) = entry.content.take()?;
+        let hash = key.hash(&self.hasher);
+        if let Ok(found) = self.index.find_entry(hash, |&at| at == slot.at) {
+            found.remove();
+        }
+        self.free.push(slot.at);
+        Some((key, value))
+    }
+
+    /// Makes an entry the most recently touched of `class`.
+    pub fn touch(&mut self, slot: Slot, class: usize, now: Timestamp) {
+        if self.get(slot).is_none() {
+            return;
+        }
+        if usize::from(self.entry(slot.at).class) == class && self.lists[class].last == slot.at {
+            self.entry_mut(slot.at).touched = now;
+            return;
+        }
+        self.unlink(slot.at);
+        self.link(slot.at, class, now);
+    }
+
+    /// The least recently touched entry of a class, and when it was touched.
+    #[must_use]
+    pub fn oldest(&self, class: usize) -> Option<(Slot, Timestamp)> {
+        let at = self.lists[class].first;
+        (at != NONE).then(|| {
+            let entry = self.entry(at);
+            (Slot { at, generation: entry.generation }, entry.touched)
+        })
+    }
+
+    fn key_at(&self, at: u32) -> Option<&K> {
+        self.entry(at).content.as_ref().map(|(key, _)| key)
+    }
+
+    fn entry(&self, at: u32) -> &Entry<K, V> {
+        &self.chunks[at as usize / CHUNK][at as usize % CHUNK]
+    }
+
+    fn entry_mut(&mut self, at: u32) -> &mut Entry<K, V> {
+        &mut self.chunks[at as usize / CHUNK][at as usize % CHUNK]
+    }
+
+    fn grow(&mut self) -> u32 {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        // A chunk was pushed above if there was none with room.
+        let chunk = self.chunks.last_mut().expect("a chunk with room");
+        chunk.push(Entry {
+            content: None,
+            generation: 0,
+            class: 0,
+            previous: NONE,
+            next: NONE,
+            touched: Timestamp::ZERO,
+        });
+        u32::try_from(before + chunk.len() - 1).expect("limits keep tables far below 2^32 entries")
+    }
+
+    fn link(&mut self, at: u32, class: usize, now: Timestamp) {
+        let last = self.lists[class].last;
+        let entry = self.entry_mut(at);
+        entry.class = class as u8;
+        entry.touched = now;
+        entry.previous = last;
+        entry.next = NONE;
+        if last == NONE {
+            self.lists[class].first = at;
+        } else {
+            self.entry_mut(last).next = at;
+        }
+        self.lists[class].last = at;
+        self.lists[class].len += 1;
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let entry = self.entry(at);
+        let (previous, next, class) = (entry.previous, entry.next, usize::from(entry.class));
+        if previous == NONE {
+            self.lists[class].first = next;
+        } else {
+            self.entry_mut(previous).next = next;
+        }
+        if next == NONE {
+            self.lists[class].last = previous;
+        } else {
+            self.entry_mut(next).previous = previous;
+        }
+        self.lists[class].len -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl TableKey for u32 {
+        fn hash(&self, hasher: &SipHasher13) -> u64 {
+            hasher.hash(&self.to_be_bytes())
+        }
+    }
+
+    /// Against a vector that is searched from the front, over many seeded steps.
+    #[test]
+    fn behaves_as_an_ordered_vector() {
+        let mut table: Table<u32, u32, 2> = Table::new([1, 2]);
+        let mut model: Vec<(u32, u32, usize)> = Vec::new();
+        let mut random: u32 = 1;
+        for step in 0..20_000_u32 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (key, class) = ((random >> 8) % 300, (random >> 20) as usize % 2);
+            let now = Timestamp::from_nanos(i64::from(step));
+            match (table.find(&key), (random >> 24) % 3) {
+                (None, _) => {
+                    table.insert(key, step, class, now);
+                    model.push((key, step, class));
+                }
+                (Some(slot), 0) => {
+                    assert_eq!(table.remove(slot).map(|(k, _)| k), Some(key));
+                    assert!(table.get(slot).is_none());
+                    model.retain(|&(k, ..)| k != key);
+                }
+                (Some(slot), _) => {
+                    table.touch(slot, class, now);
+                    let at = model.iter().position(|&(k, ..)| k == key).unwrap();
+                    let (_, value, _) = model.remove(at);
+                    model.push((key, value, class));
+                }
+            }
+            assert_eq!(table.len(), model.len());
+            for class in 0..2 {
+                let expected = model.iter().find(|&&(.., c)| c == class).map(|&(k, v, _)| (k, v));
+                let found = table.oldest(class).and_then(|(slot, _)| table.get(slot)).map(|(&k, &v)| (k, v));
+                assert_eq!(found, expected);
+                assert_eq!(table.class_len(class), model.iter().filter(|&&(.., c)| c == class).count());
+            }
+        }
+    }
+}
