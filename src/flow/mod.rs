@@ -1,1 +1,455 @@
-//! Placeholder of the room `flow`.
+//! TCP flows: each direction put in order as bytes or gaps, copies recognised, idle flows expired. Not what the bytes
+//! mean: whoever wants to know is a [`Listener`].
+//!
+//! The two directions are independent halves, and in-order bytes are handed on at once, never held for the peer's
+//! acknowledgment. RST, FIN and stray SYNs are hints. What a receiver would drop is dropped before it can do harm.
+//! Decisions follow a Linux receiver (RFC 9293, RFC 5961, RFC 7323) where the standards leave room.
+
+mod connection;
+mod deadline;
+mod duplicates;
+mod half;
+mod history;
+mod overlap;
+mod queue;
+
+use std::time::Duration;
+
+pub use overlap::OverlapPolicy;
+
+use connection::{Connection, Stage};
+use deadline::{Deadlines, Due};
+use duplicates::Duplicates;
+use history::History;
+
+use crate::segment::{Flags, FlowKey, Segment, Side};
+use crate::table::{Slot, Table};
+use crate::time::Timestamp;
+
+/// A part of one direction's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk<'a> {
+    /// Bytes in order.
+    Data {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Stream offset of the first one: 0 is the byte after the SYN, or the first one seen.
+        offset: u64,
+        /// Offset in the other direction's stream that the segment with these bytes acknowledged.
+        acked: Option<u64>,
+    },
+    /// So many bytes were not captured.
+    Gap {
+        /// Their number.
+        len: u64,
+    },
+}
+
+/// When something happened: the clock, and the packet that caused it, or a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// The clock at the packet, or the deadline that passed.
+    pub clock: Timestamp,
+    /// The packet's running number; 0 for a deadline.
+    pub number: u64,
+}
+
+/// What is known of a flow besides its bytes. Arrays are indexed by [`Side`].
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Time of the first packet.
+    pub start: Timestamp,
+    /// Packets, copies by a SPAN port not counted.
+    pub packets: [u64; 2],
+    /// Bytes on the wire.
+    pub bytes: [u64; 2],
+    /// Who opened the connection, where a handshake says so.
+    pub client: Option<Side>,
+    /// Whether copies of the same bytes disagreed.
+    pub conflict: bool,
+    /// Whether a reset was seen, or both directions ended.
+    pub closed: bool,
+}
+
+/// A flow as its listener sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowView<'a> {
+    /// Where the flow stands; valid as long as it lives.
+    pub slot: Slot,
+    /// Its addresses.
+    pub key: &'a FlowKey,
+    /// What is known of it.
+    pub facts: &'a Facts,
+    /// When.
+    pub at: Moment,
+}
+
+/// Why a flow is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It was idle, or lingered long enough after its end.
+    Timeout,
+    /// A new connection took its addresses.
+    Reused,
+    /// A limit was reached.
+    Limit,
+    /// The input ended or the sensor stops.
+    Stop,
+}
+
+/// Who is told what the flows carry.
+pub trait Listener {
+    /// What it keeps for each flow.
+    type State: Default;
+
+    /// The next part of one direction.
+    fn chunk(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side, chunk: Chunk<'_>);
+    /// One direction ended in order.
+    fn end(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
+    /// The flow is gone; both directions are at their end.
+    fn closed(&mut self, flow: FlowView<'_>, state: Self::State, reason: Reason);
+    /// Heap memory of a state in bytes.
+    fn memory(state: &Self::State) -> usize;
+}
+
+/// Whether TCP checksums are believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumPolicy {
+    /// Verified towards the server, except in a half-flow none of whose segments had a right one yet.
+    #[default]
+    Auto,
+    /// Not looked at.
+    None,
+    /// Verified towards the server without exception.
+    All,
+}
+
+/// The limits of one shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Flows.
+    pub flows: usize,
+    /// Memory of flows and what listeners keep for them, in bytes.
+    pub flow_memory: usize,
+    /// Memory of segments that wait, in bytes.
+    pub queued_memory: usize,
+    /// Bytes that wait in one direction.
+    pub queued_per_half: usize,
+    /// Segments that wait in one direction.
+    pub segments_per_half: usize,
+}
+
+/// How many shards share the limits of the whole.
+pub const SHARDS: usize = 16;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows: 262_144 / SHARDS,
+            flow_memory: (128 << 20) / SHARDS,
+            queued_memory: (128 << 20) / SHARDS,
+            queued_per_half: 256 << 10,
+            segments_per_half: 512,
+        }
+    }
+}
+
+/// How long flows are kept without a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Nothing but a handshake so far.
+    pub new: Duration,
+    /// Data was seen.
+    pub established: Duration,
+    /// After a reset or the end of both directions.
+    pub closing: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { new: Duration::from_secs(30), established: Duration::from_secs(300), closing: Duration::from_secs(10) }
+    }
+}
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Checksums.
+    pub checksums: ChecksumPolicy,
+    /// Overlapping segments.
+    pub overlap: OverlapPolicy,
+    /// Whether copies made by a SPAN port are kept (`--no-dedup`).
+    pub keep_duplicates: bool,
+    /// Limits of this shard.
+    pub limits: Limits,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+}
+
+crate::counters! {
+    /// What this room counts.
+    pub struct Counters {
+        /// Flows created.
+        flows: "flow.total",
+        /// Flows that expired.
+        timeouts: "flow.timeout",
+        /// Half-open flows given up for room.
+        evicted_half_open: "flow.evicted_halfopen",
+        /// Closing flows given up for room.
+        evicted_closing: "flow.evicted_closing",
+        /// Established flows given up for room.
+        evicted_established: "flow.evicted_established",
+        /// Connections that took the addresses of one that was not over.
+        reused: "flow.reused",
+        /// Segments of no flow that start none (no SYN, no data).
+        stray: "flow.stray_segments",
+        /// SYN segments.
+        syn: "tcp.syn",
+        /// SYN-ACK segments.
+        syn_ack: "tcp.synack",
+        /// RST segments.
+        rst: "tcp.rst",
+        /// Handshakes completed.
+        sessions: "tcp.sessions",
+        /// Flows picked up without their beginning.
+        midstream: "tcp.midstream_pickups",
+        /// Segments dropped for a wrong TCP checksum.
+        bad_checksum: "decode.tcp_bad_checksum",
+        /// Wrong checksums in half-flows that never had a right one (offloaded capture).
+        unproven_checksum: "tcp.checksum_unproven",
+        /// Checksums left to the network card.
+        offloaded_checksum: "tcp.checksum_offloaded",
+        /// Copies made by a SPAN port.
+        duplicates: "tcp.span_duplicates",
+        /// Segments with flags that no receiver accepts.
+        invalid_flags: "tcp.invalid_flags",
+        /// Segments with data behind the FIN.
+        after_fin: "tcp.data_after_fin",
+        /// Segments with an old timestamp (PAWS).
+        stale: "tcp.paws_drops",
+        /// Segments with a signature that was never agreed on.
+        wrongly_signed: "tcp.signature_drops",
+        /// Segments too far from the stream.
+        out_of_window: "tcp.out_of_window",
+        /// Segments that acknowledge what nobody was seen to send.
+        doubtful: "tcp.doubtful_acks",
+        /// Initial sequence numbers forgotten for newer ones.
+        candidates_dropped: "tcp.syn_candidates_dropped",
+        /// SYN-ACKs that answer no SYN.
+        unmatched_syn_ack: "tcp.unmatched_synack",
+        /// Data of a SYN that the server took (TCP Fast Open).
+        fast_open: "tcp.fast_open",
+        /// Segments with bytes sent before.
+        retransmissions: "tcp.retransmissions",
+        /// Keep-alive probes.
+        keep_alives: "tcp.keep_alives",
+        /// Segments that share bytes with waiting ones.
+        overlap: "tcp.overlap",
+        /// Copies of the same bytes that disagreed.
+        overlap_conflict: "tcp.overlap_conflict",
+        /// Urgent bytes taken out of the stream.
+        urgent: "tcp.urgent",
+        /// Segments that came before their turn.
+        out_of_order: "tcp.out_of_order",
+        /// Waiting segments dropped for a limit of their direction.
+        segments_dropped: "tcp.segments_dropped",
+        /// Waiting segments dropped for the limit of all.
+        memcap_drops: "tcp.memcap_drops",
+        /// Gaps.
+        gaps: "tcp.gaps",
+        /// Bytes in gaps.
+        gap_bytes: "tcp.gap_bytes",
+    }
+}
+
+/// The classes of the table; each has its own timeout and is given up in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    New,
+    Closing,
+    Established,
+}
+
+const CLASSES: [Class; 3] = [Class::New, Class::Closing, Class::Established];
+
+/// The flows of one shard.
+#[derive(Debug)]
+pub struct Flows<S> {
+    table: Table<FlowKey, Connection<S>, 3>,
+    tools: Tools,
+}
+
+/// What all flows of a shard share.
+#[derive(Debug)]
+struct Tools {
+    options: Options,
+    counters: Counters,
+    duplicates: Duplicates,
+    history: History,
+    deadlines: Deadlines,
+    /// Memory of segments that wait.
+    queued: usize,
+    /// Memory that listeners keep.
+    kept: usize,
+}
+
+impl<S: Default> Flows<S> {
+    /// No flows yet; `keys` key the table's hash.
+    #[must_use]
+    pub fn new(options: Options, keys: [u64; 2]) -> Self {
+        Self {
+            table: Table::new(keys),
+            tools: Tools {
+                options,
+                counters: Counters::default(),
+                duplicates: Duplicates::new(),
+                history: History::new(),
+                deadlines: Deadlines::default(),
+                queued: 0,
+                kept: 0,
+            },
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.tools.counters
+    }
+
+    /// Number of flows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is no flow.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Memory of flows and of what listeners keep for them, in bytes, counted from entries.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size() + self.tools.kept
+    }
+
+    /// Memory of segments that wait, in bytes.
+    #[must_use]
+    pub fn queued_memory(&self) -> usize {
+        self.tools.queued
+    }
+
+    /// The state of a flow, if it still lives.
+    pub fn state(&mut self, slot: Slot) -> Option<(&FlowKey, &Facts, &mut S)> {
+        let (key, connection) = self.table.get_mut(slot)?;
+        Some((key, &connection.facts, &mut connection.state))
+    }
+
+    /// The earliest deadline of this room.
+    #[must_use]
+    pub fn next_deadline(&self) -> Timestamp {
+        let expiry = CLASSES.iter().filter_map(|&class| Some(self.oldest(class)?.1)).min();
+        expiry.unwrap_or(Timestamp::MAX).min(self.tools.deadlines.next())
+    }
+
+    /// Handles the earliest deadline, which has passed.
+    pub fn fire<L: Listener<State = S>>(&mut self, listener: &mut L) {
+        let expiry = CLASSES.iter().filter_map(|&class| self.oldest(class)).min_by_key(|&(_, deadline)| deadline);
+        let hole = self.tools.deadlines.next();
+        match expiry {
+            Some((slot, deadline)) if deadline <= hole => {
+                self.tools.counters.timeouts += 1;
+                self.close(slot, Moment { clock: deadline, number: 0 }, Reason::Timeout, listener);
+            }
+            _ => {
+                if let Some(due) = self.tools.deadlines.pop() {
+                    self.hole_due(due, listener);
+                }
+            }
+        }
+    }
+
+    /// Takes a segment. Deadlines up to its clock must have been fired.
+    pub fn feed<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, listener: &mut L) {
+        let key = segment.head.key;
+        let now = segment.head.clock;
+        let at = Moment { clock: now, number: segment.head.number };
+        let slot = match self.table.find(&key) {
+            Some(slot) => slot,
+            None if segment.payload().is_empty() && !segment.head.flags.has(Flags::SYN) => {
+                self.tools.counters.stray += 1;
+                return;
+            }
+            None => {
+                self.make_room(at, listener);
+                self.tools.counters.flows += 1;
+                self.table.insert(key, Connection::new(segment.head.time), Class::New as usize, now)
+            }
+        };
+        let Some((_, connection)) = self.table.get_mut(slot) else { return };
+        let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
+        let class = connection.segment(segment, &mut stage);
+        connection.account(&mut self.tools, L::memory(&connection.state));
+        self.table.touch(slot, class as usize, now);
+        while let Some(due) = self.tools.deadlines.overdue(2 * self.tools.options.limits.flows) {
+            self.hole_due(Due { deadline: now, ..due }, listener);
+        }
+    }
+
+    /// Gives up all flows, in the order of their last touch.
+    pub fn finish<L: Listener<State = S>>(&mut self, at: Moment, reason: Reason, listener: &mut L) {
+        for class in CLASSES {
+            while let Some((slot, _)) = self.table.oldest(class as usize) {
+                self.close(slot, at, reason, listener);
+            }
+        }
+    }
+
+    fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {
+        let (slot, touched) = self.table.oldest(class as usize)?;
+        let timeouts = &self.tools.options.timeouts;
+        let timeout = match class {
+            Class::New => timeouts.new,
+            Class::Closing => timeouts.closing,
+            Class::Established => timeouts.established,
+        };
+        Some((slot, touched.after(timeout)))
+    }
+
+    /// Gives up flows until one more fits: half-open ones first, established ones last.
+    fn make_room<L: Listener<State = S>>(&mut self, at: Moment, listener: &mut L) {
+        let limits = self.tools.options.limits;
+        while self.table.len() >= limits.flows.max(1) || (self.memory() > limits.flow_memory && !self.table.is_empty())
+        {
+            let Some((class, slot)) =
+                CLASSES.iter().find_map(|&class| Some((class, self.table.oldest(class as usize)?.0)))
+            else {
+                return;
+            };
+            let counters = &mut self.tools.counters;
+            match class {
+                Class::New => counters.evicted_half_open += 1,
+                Class::Closing => counters.evicted_closing += 1,
+                Class::Established => counters.evicted_established += 1,
+            }
+            self.close(slot, at, Reason::Limit, listener);
+        }
+    }
+
+    fn close<L: Listener<State = S>>(&mut self, slot: Slot, at: Moment, reason: Reason, listener: &mut L) {
+        let Some((key, mut connection)) = self.table.remove(slot) else { return };
+        let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
+        connection.close(reason, &mut stage);
+        connection.account(&mut self.tools, 0);
+    }
+
+    fn hole_due<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {
+        let at = Moment { clock: due.deadline, number: 0 };
+        let Some((&key, connection)) = self.table.get_mut(due.slot) else { return };
+        let mut stage = Stage { tools: &mut self.tools, listener, slot: due.slot, key: &key, at };
+        connection.hole_due(due, &mut stage);
+        connection.account(&mut self.tools, L::memory(&connection.state));
+    }
+}

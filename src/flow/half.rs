@@ -1,0 +1,237 @@
+//! One direction of a flow: where its stream stands, what waits, and what a receiver would have refused. Not the
+//! handshake, which concerns both directions: see [`super::connection`].
+
+use super::history::Newest;
+use super::overlap::Extent;
+use super::queue::{Arrival, Queue};
+use crate::segment::{Segment, Seq};
+use crate::time::Timestamp;
+
+/// Bytes before and behind the stream's position that a receiver could accept.
+/// Rationale: the largest window that stacks scale to by default is 6 to 16 MiB (RFC 7323 allows 1 GiB).
+const WINDOW: i64 = 16 << 20;
+
+/// Initial sequence numbers remembered beside the stream's own.
+const CANDIDATES: usize = 4;
+
+/// One direction.
+///
+/// Stream offset 0 is the byte after the SYN, or the first byte seen. `next` is the offset of the first byte that was
+/// not delivered, `next_seq` its sequence number.
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    pub(super) next: u64,
+    next_seq: Seq,
+    /// Highest end of any byte seen.
+    pub(super) highest: u64,
+    /// Highest offset that the other direction acknowledged, at most `highest`.
+    pub(super) acked: u64,
+    timestamp: Option<u32>,
+    pub(super) newest: Newest,
+    pub(super) disorder: Option<Box<Disorder>>,
+    /// The stream's place among sequence numbers is known.
+    pub(super) known: bool,
+    /// A segment of this direction was seen.
+    pub(super) seen: bool,
+    /// Some segment had a right checksum.
+    pub(super) proven: bool,
+    /// Some accepted segment came without a signature option.
+    unsigned: bool,
+    /// A FIN was reached in order: nothing follows.
+    pub(super) ended: bool,
+}
+
+/// What only a direction in disorder needs.
+#[derive(Debug, Default)]
+pub(super) struct Disorder {
+    pub(super) queue: Queue,
+    /// Offset of a FIN that is ahead of the stream.
+    pub(super) fin: Option<u64>,
+    /// Offset of the urgent byte, which receivers read out of band (RFC 6093 section 2.2).
+    urgent: Option<u64>,
+    /// Other initial sequence numbers that SYNs offered.
+    pub(super) candidates: Vec<Seq>,
+    /// Data of a SYN, until the answer says whether it was taken (RFC 7413), and its initial sequence number.
+    pub(super) syn_data: Option<(Seq, Vec<u8>)>,
+    /// Since when the first byte is missing.
+    pub(super) hole_since: Timestamp,
+    /// Which deadlines are in their queues: unacknowledged hole, acknowledged hole.
+    pub(super) armed: [bool; 2],
+}
+
+impl Disorder {
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.fin.is_none()
+            && self.urgent.is_none()
+            && self.candidates.is_empty()
+            && self.syn_data.is_none()
+            && self.armed == [false; 2]
+    }
+}
+
+/// Where a segment's payload stands relative to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Too far away for any window.
+    OutOfWindow,
+    /// All of it was delivered before.
+    Old,
+    /// One byte just before the stream's position: a keep-alive probe (RFC 9293 section 3.8.4).
+    KeepAlive,
+    /// It continues the stream; the first `old` bytes were delivered before.
+    Next { old: usize },
+    /// Bytes before it are missing.
+    Ahead,
+}
+
+impl Half {
+    /// Puts offset 0 at `first`, the sequence number of the first byte.
+    pub(super) fn anchor(&mut self, first: Seq) {
+        self.known = true;
+        self.next = 0;
+        self.next_seq = first;
+        self.highest = 0;
+        self.acked = 0;
+    }
+
+    /// The sequence number of offset 0.
+    pub(super) fn first_seq(&self) -> Seq {
+        Seq(self.next_seq.0.wrapping_sub(self.next as u32))
+    }
+
+    /// The stream offset of a sequence number; negative before the beginning.
+    pub(super) fn offset(&self, seq: Seq) -> i64 {
+        self.next.cast_signed() + i64::from(seq.distance_from(self.next_seq))
+    }
+
+    /// The stream offset that an acknowledgment number of the other direction stands for.
+    pub(super) fn acknowledged(&self, ack: Seq) -> Option<u64> {
+        self.known.then(|| u64::try_from(self.offset(ack)).unwrap_or(0))
+    }
+
+    /// Whether nothing was delivered and nothing waits.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.next == 0 && self.disorder.as_ref().is_none_or(|disorder| disorder.queue.is_empty())
+    }
+
+    pub(super) fn place(&self, offset: i64, len: usize) -> Place {
+        let next = self.next.cast_signed();
+        let end = offset + len as i64;
+        if offset - next > WINDOW || next - end > WINDOW {
+            Place::OutOfWindow
+        } else if len == 1 && end == next && next > 0 {
+            Place::KeepAlive
+        } else if end <= next {
+            Place::Old
+        } else if offset <= next {
+            Place::Next { old: (next - offset) as usize }
+        } else {
+            Place::Ahead
+        }
+    }
+
+    /// Moves the stream's position.
+    pub(super) fn advance(&mut self, bytes: u64) {
+        self.next += bytes;
+        self.next_seq = self.next_seq.advance(bytes as u32);
+        self.highest = self.highest.max(self.next);
+    }
+
+    /// Whether the timestamp option is older than the last one accepted in order (PAWS, RFC 7323 section 5.3).
+    pub(super) fn is_stale(&self, segment: &Segment<'_>) -> bool {
+        match (self.timestamp, segment.head.timestamp_value) {
+            (Some(last), Some(value)) => value.wrapping_sub(last).cast_signed() < 0,
+            _ => false,
+        }
+    }
+
+    /// Remembers the timestamp option of a segment that is not ahead of the stream.
+    pub(super) fn note_timestamp(&mut self, segment: &Segment<'_>) {
+        if let Some(value) = segment.head.timestamp_value
+            && (!self.known || self.offset(segment.head.seq) <= self.next.cast_signed())
+        {
+            self.timestamp = Some(value);
+        }
+    }
+
+    /// Forgets the timestamp: a new connection has a new clock.
+    pub(super) fn forget_timestamp(&mut self) {
+        self.timestamp = None;
+    }
+
+    /// Whether the segment carries a signature (RFC 2385, RFC 5925) that the connection never agreed on.
+    pub(super) fn is_wrongly_signed(&mut self, segment: &Segment<'_>) -> bool {
+        if !segment.head.signed {
+            self.unsigned = true;
+        }
+        segment.head.signed && self.unsigned
+    }
+
+    pub(super) fn disorder(&mut self) -> &mut Disorder {
+        self.disorder.get_or_insert_default()
+    }
+
+    /// Frees the disorder's memory when there is none left.
+    pub(super) fn tidy(&mut self) {
+        if self.disorder.as_ref().is_some_and(|disorder| disorder.is_idle()) {
+            self.disorder = None;
+        }
+    }
+
+    pub(super) fn queue(&self) -> Option<&Queue> {
+        self.disorder.as_ref().map(|disorder| &disorder.queue).filter(|queue| !queue.is_empty())
+    }
+
+    /// Memory of waiting bytes.
+    pub(super) fn queued_memory(&self) -> usize {
+        self.queue().map_or(0, Queue::memory)
+    }
+
+    pub(super) fn set_urgent(&mut self, offset: i64) {
+        if offset >= self.next.cast_signed() {
+            self.disorder().urgent = u64::try_from(offset).ok();
+        }
+    }
+
+    /// Where in the next `len` bytes the urgent byte stands, if it does; forgets it once it was passed.
+    pub(super) fn take_urgent(&mut self, len: usize) -> Option<usize> {
+        let disorder = self.disorder.as_mut()?;
+        let at = usize::try_from(disorder.urgent?.checked_sub(self.next)?).ok().filter(|&at| at < len)?;
+        disorder.urgent = None;
+        Some(at)
+    }
+
+    /// Offers another initial sequence number. Says whether an older one was dropped for it.
+    pub(super) fn offer(&mut self, isn: Seq) -> bool {
+        let candidates = &mut self.disorder().candidates;
+        if candidates.contains(&isn) {
+            return false;
+        }
+        let full = candidates.len() == CANDIDATES;
+        if full {
+            candidates.remove(0);
+        }
+        candidates.push(isn);
+        full
+    }
+
+    /// Whether a SYN offered the initial sequence number before `first`.
+    pub(super) fn was_offered(&self, first: Seq) -> bool {
+        self.disorder.as_ref().is_some_and(|disorder| disorder.candidates.iter().any(|isn| isn.advance(1) == first))
+    }
+
+    /// The segment as an arrival for the queue; `skip` bytes at its front are not wanted.
+    pub(super) fn arrival<'a>(
+        offset: i64,
+        payload: &'a [u8],
+        skip: usize,
+        cut: u32,
+        acked: Option<u64>,
+        doubtful: bool,
+    ) -> Arrival<'a> {
+        let sent = Extent { start: offset, end: offset + payload.len() as i64 };
+        let start = u64::try_from(offset + skip as i64).unwrap_or(0);
+        Arrival { start, bytes: &payload[skip..], sent, acked, cut, doubtful }
+    }
+}

@@ -1,0 +1,106 @@
+//! The client bytes delivered last, kept a little while so that a retransmission with other content is noticed. A ring
+//! per shard: bounded, and written by one copy a segment. Not the stream itself.
+
+/// Bytes kept. Rationale: a retransmission that lies comes while the original is fresh; 64 KiB a shard hold the client
+/// side of some hundred requests.
+const BYTES: usize = 64 << 10;
+/// Entries kept.
+const ENTRIES: usize = 512;
+/// Bytes kept of one segment: request heads, not uploads.
+const PER_SEGMENT: usize = 2048;
+
+/// A reference to the newest entry of one direction of one flow: its running number, 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Newest(u64);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    number: u64,
+    previous: u64,
+    /// Stream offset of the first byte.
+    start: u64,
+    len: usize,
+    /// Running position of the first byte in the ring.
+    position: u64,
+}
+
+/// The ring of a shard.
+#[derive(Debug)]
+pub(super) struct History {
+    bytes: Vec<u8>,
+    written: u64,
+    entries: Vec<Entry>,
+    count: u64,
+}
+
+impl History {
+    pub(super) fn new() -> Self {
+        Self { bytes: vec![0; BYTES], written: 0, entries: vec![Entry::default(); ENTRIES], count: 0 }
+    }
+
+    /// Remembers delivered bytes.
+    pub(super) fn remember(&mut self, newest: &mut Newest, start: u64, data: &[u8]) {
+        let data = &data[..data.len().min(PER_SEGMENT)];
+        let at = (self.written % BYTES as u64) as usize;
+        let first = data.len().min(BYTES - at);
+        self.bytes[at..at + first].copy_from_slice(&data[..first]);
+        self.bytes[..data.len() - first].copy_from_slice(&data[first..]);
+        self.count += 1;
+        let entry = Entry { number: self.count, previous: newest.0, start, len: data.len(), position: self.written };
+        self.entries[(self.count % ENTRIES as u64) as usize] = entry;
+        self.written += data.len() as u64;
+        *newest = Newest(self.count);
+    }
+
+    /// Whether `data`, sent again at stream offset `start`, contradicts what is still remembered.
+    pub(super) fn contradicts(&self, newest: Newest, start: u64, data: &[u8]) -> bool {
+        let end = start + data.len() as u64;
+        let mut number = newest.0;
+        // Bounded: numbers fall, and at most ENTRIES of them are still in the ring.
+        while number != 0 {
+            let entry = self.entries[(number % ENTRIES as u64) as usize];
+            if entry.number != number || self.written - entry.position > BYTES as u64 {
+                return false;
+            }
+            let (from, to) = (start.max(entry.start), end.min(entry.start + entry.len as u64));
+            if from < to {
+                let kept = (from - entry.start)..(to - entry.start);
+                let sent = &data[(from - start) as usize..(to - start) as usize];
+                if kept.zip(sent).any(|(at, &byte)| self.byte(entry.position + at) != byte) {
+                    return true;
+                }
+            }
+            if entry.start <= start {
+                return false;
+            }
+            number = entry.previous;
+        }
+        false
+    }
+
+    fn byte(&self, position: u64) -> u8 {
+        self.bytes[(position % BYTES as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_other_bytes_as_long_as_they_are_kept() {
+        let mut history = History::new();
+        let (mut one, mut two) = (Newest::default(), Newest::default());
+        history.remember(&mut one, 0, b"GET /sms/");
+        history.remember(&mut two, 0, b"POST /other");
+        history.remember(&mut one, 9, b"api/ HTTP/1.1");
+        assert!(!history.contradicts(one, 4, b"/sms/api/"));
+        assert!(history.contradicts(one, 4, b"/img/api/"));
+        assert!(history.contradicts(one, 9, b"env"));
+        assert!(!history.contradicts(two, 0, b"POST"));
+        for at in 0..(BYTES as u64 / 1024) {
+            history.remember(&mut two, 11 + at * 1024, &[b'x'; 1024]);
+        }
+        assert!(!history.contradicts(one, 9, b"env"), "forgotten");
+    }
+}

@@ -1,0 +1,238 @@
+//! Segments that came before their turn: pieces that do not overlap, in stream order, each with the extent of the
+//! segment it came in. Not the stream's position, which [`super::half`] keeps.
+
+use std::collections::BTreeMap;
+
+use super::overlap::{Extent, OverlapPolicy};
+
+/// A part of a segment that waits.
+#[derive(Debug)]
+pub(super) struct Piece {
+    data: Vec<u8>,
+    /// Bytes at the front of `data` that were given up to another piece.
+    skip: usize,
+    sent: Extent,
+    /// What the segment acknowledged of the other direction.
+    pub(super) acked: Option<u64>,
+    /// Bytes behind the piece that the capture cut off.
+    pub(super) cut: u32,
+    /// It acknowledges bytes that nobody was seen to send: a server may have refused it. Held until it is confirmed.
+    pub(super) doubtful: bool,
+}
+
+impl Piece {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.data[self.skip..]
+    }
+
+    fn end(&self, start: u64) -> u64 {
+        start + self.bytes().len() as u64
+    }
+}
+
+/// The pieces of one direction.
+///
+/// Invariants: pieces do not overlap and are not empty; `bytes` is the sum of their allocations.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pieces: BTreeMap<u64, Piece>,
+    bytes: usize,
+}
+
+/// What inserting a segment did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Inserted {
+    /// Whether it shared bytes with waiting ones.
+    pub(super) overlap: bool,
+    /// Whether shared bytes differed.
+    pub(super) conflict: bool,
+}
+
+/// A segment on its way into the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival<'a> {
+    /// Stream offset of the first byte in `bytes`.
+    pub(super) start: u64,
+    pub(super) bytes: &'a [u8],
+    pub(super) sent: Extent,
+    pub(super) acked: Option<u64>,
+    pub(super) cut: u32,
+    pub(super) doubtful: bool,
+}
+
+/// Memory that a piece takes beside its bytes.
+pub(super) const PIECE_OVERHEAD: usize = 96;
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Memory held, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.pieces.len() * PIECE_OVERHEAD
+    }
+
+    /// Offset of the first waiting byte.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.pieces.keys().next().copied()
+    }
+
+    /// Takes the first piece if it is due: it starts at or before `next` and is not doubtful.
+    pub(super) fn pop_due(&mut self, next: u64) -> Option<(u64, Piece)> {
+        let entry = self.pieces.first_entry()?;
+        if *entry.key() > next || entry.get().doubtful {
+            return None;
+        }
+        let (start, piece) = entry.remove_entry();
+        self.bytes -= piece.data.capacity();
+        Some((start, piece))
+    }
+
+    /// Takes doubt away from all pieces that end at or before `acked`.
+    pub(super) fn confirm(&mut self, acked: u64) {
+        for (&start, piece) in self.pieces.range_mut(..acked) {
+            if piece.end(start) <= acked {
+                piece.doubtful = false;
+            }
+        }
+    }
+
+    /// Takes doubt away from the first piece.
+    pub(super) fn confirm_first(&mut self) {
+        if let Some(mut first) = self.pieces.first_entry() {
+            first.get_mut().doubtful = false;
+        }
+    }
+
+    /// Adds a segment; where it overlaps waiting pieces `policy` decides, and trusted bytes win over doubtful ones.
+    pub(super) fn insert(&mut self, arrival: Arrival<'_>, policy: OverlapPolicy) -> Inserted {
+        let mut result = Inserted::default();
+        let end = arrival.start + arrival.bytes.len() as u64;
+        let mut at = arrival.start;
+        // The piece that starts before the segment may reach into it.
+        if let Some((&start, piece)) = self.pieces.range(..arrival.start).next_back()
+            && piece.end(start) > arrival.start
+        {
+            self.meet(start, &arrival, policy, &mut at, &mut result);
+        }
+        while at < end {
+            let Some((&start, _)) = self.pieces.range(at..end).next() else { break };
+            self.put(&arrival, at, start);
+            at = start;
+            self.meet(start, &arrival, policy, &mut at, &mut result);
+        }
+        self.put(&arrival, at, end);
+        result
+    }
+
+    /// Settles the bytes that the segment shares with the piece at `start`; `at` moves behind what is settled.
+    fn meet(&mut self, start: u64, arrival: &Arrival<'_>, policy: OverlapPolicy, at: &mut u64, result: &mut Inserted) {
+        let Some(mut old) = self.pieces.remove(&start) else { return };
+        self.bytes -= old.data.capacity();
+        let arrival_end = arrival.start + arrival.bytes.len() as u64;
+        let (from, to) = (start.max(arrival.start), old.end(start).min(arrival_end));
+        let new_bytes = part(arrival, from, to);
+        result.overlap = true;
+        result.conflict |= old.bytes()[(from - start) as usize..(to - start) as usize] != *new_bytes;
+        let newer_wins = match (arrival.doubtful, old.doubtful) {
+            (false, true) => true,
+            (true, false) => false,
+            _ => policy.newer_wins(arrival.sent, old.sent),
+        };
+        if !newer_wins {
+            self.keep(start, old);
+            *at = to;
+            return;
+        }
+        // The older piece keeps what lies before and behind the shared bytes.
+        if to < old.end(start) {
+            let data = old.bytes()[(to - start) as usize..].to_vec();
+            let tail = Piece { data, skip: 0, ..old };
+            self.keep(to, tail);
+            old.cut = 0;
+        }
+        if start < from {
+            old.data.truncate(old.skip + (from - start) as usize);
+            old.cut = 0;
+            self.keep(start, old);
+        }
+        self.put(arrival, from, to);
+        *at = to;
+    }
+
+    /// Adds the segment's bytes from one stream offset to another.
+    fn put(&mut self, arrival: &Arrival<'_>, from: u64, to: u64) {
+        if from >= to {
+            return;
+        }
+        let last = to == arrival.start + arrival.bytes.len() as u64;
+        let piece = Piece {
+            data: part(arrival, from, to).to_vec(),
+            skip: 0,
+            sent: arrival.sent,
+            acked: arrival.acked,
+            cut: if last { arrival.cut } else { 0 },
+            doubtful: arrival.doubtful,
+        };
+        self.keep(from, piece);
+    }
+
+    fn keep(&mut self, start: u64, piece: Piece) {
+        self.bytes += piece.data.capacity();
+        self.pieces.insert(start, piece);
+    }
+}
+
+fn part<'a>(arrival: &Arrival<'a>, from: u64, to: u64) -> &'a [u8] {
+    &arrival.bytes[(from - arrival.start) as usize..(to - arrival.start) as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a map from offset to byte, for every policy.
+    #[test]
+    fn behaves_as_a_byte_map() {
+        let mut random: u64 = 7;
+        let mut roll = |bound: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % bound
+        };
+        for round in 0..2000 {
+            let policy = OverlapPolicy::NAMES[round % 6].1;
+            let mut queue = Queue::default();
+            let mut model: BTreeMap<u64, (u8, Extent)> = BTreeMap::new();
+            for _ in 0..12 {
+                let (start, len) = (roll(40), 1 + roll(20));
+                let bytes: Vec<u8> = (0..len).map(|_| roll(3) as u8).collect();
+                let sent = Extent { start: start as i64, end: (start + len) as i64 };
+                let arrival = Arrival { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
+                let inserted = queue.insert(arrival, policy);
+                let (mut overlap, mut conflict) = (false, false);
+                for (at, &byte) in (start..).zip(&bytes) {
+                    if let Some(&(old, older)) = model.get(&at) {
+                        overlap = true;
+                        conflict |= old != byte;
+                        if !policy.newer_wins(sent, older) {
+                            continue;
+                        }
+                    }
+                    model.insert(at, (byte, sent));
+                }
+                assert_eq!((inserted.overlap, inserted.conflict), (overlap, conflict));
+            }
+            let mut found = BTreeMap::new();
+            while let Some((start, piece)) = queue.pop_due(u64::MAX) {
+                found.extend((start..).zip(piece.bytes().iter().copied()));
+            }
+            assert_eq!(found, model.into_iter().map(|(at, (byte, _))| (at, byte)).collect());
+            assert_eq!(queue.memory(), 0);
+        }
+    }
+}
