@@ -1,6 +1,9 @@
 //! What the server's answer means for a signature: the table from status and content type to an outcome. Not the
 //! pairing of answers with requests, which is the business of [`crate::http`].
 
+use crate::http::Response;
+use crate::signature::Signature;
+
 /// What came of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
@@ -42,5 +45,51 @@ impl Outcome {
             Self::Pending => "pending",
             Self::Unseen => "unseen",
         }
+    }
+}
+
+/// What the final answer to a request means for the signature that the request matched.
+///
+/// Status codes are those of RFC 9110 section 15; the signature's own overrides come first.
+#[must_use]
+pub fn judge(signature: &Signature, method: &[u8], answer: &Response<'_>) -> Outcome {
+    let exposed = &signature.exposed;
+    if let Some(&(_, outcome)) = exposed.status.iter().find(|(status, _)| *status == answer.status) {
+        return outcome;
+    }
+    match answer.status {
+        200..=299 if signature.proxy && method == b"CONNECT" => Outcome::Exposed,
+        200..=299 => success(signature, method, answer),
+        401 | 304 => Outcome::Present,
+        300..=399 => Outcome::Redirected,
+        404 | 410 => Outcome::NotFound,
+        408 | 429 | 500..=599 => Outcome::Error,
+        400..=499 => Outcome::Refused,
+        _ => Outcome::Unproven,
+    }
+}
+
+/// A 2xx proves something only if it is of the type that the thing looked for has, and carries it.
+fn success(signature: &Signature, method: &[u8], answer: &Response<'_>) -> Outcome {
+    let expected = answer.content_type.is_some_and(|value| {
+        let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        signature.exposed.content_types.iter().any(|pattern| matches_type(pattern.as_bytes(), media_type))
+    });
+    // 204 and 205 carry nothing (RFC 9110 section 15.3.5, 15.3.6), and an executed script leaves an empty page.
+    let empty = answer.content_length == Some(0) || matches!(answer.status, 204 | 205);
+    if !expected || empty {
+        Outcome::Unproven
+    } else if signature.exposed.proven_by_type && !method.eq_ignore_ascii_case(b"HEAD") {
+        Outcome::Exposed
+    } else {
+        Outcome::Present
+    }
+}
+
+/// Whether a media type is of a pattern, which may end in `/*`.
+fn matches_type(pattern: &[u8], media_type: &[u8]) -> bool {
+    match pattern.strip_suffix(b"*") {
+        Some(start) => media_type.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start)),
+        None => media_type.eq_ignore_ascii_case(pattern),
     }
 }

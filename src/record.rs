@@ -170,6 +170,18 @@ pub struct Alert {
     pub forwarded_for: Option<std::net::IpAddr>,
 }
 
+impl Alert {
+    /// EVE's severity, 1 (high) to 3: 1 is reserved for what was given away, and what is not there is never above 3.
+    #[must_use]
+    pub fn severity(&self) -> u8 {
+        match self.outcome {
+            Outcome::Exposed => 1,
+            Outcome::NotFound | Outcome::Refused => 3,
+            _ => self.signature.severity,
+        }
+    }
+}
+
 /// The counters that EVE's `stats` holds in every version; all cumulative.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {

@@ -1,1 +1,350 @@
-//! Placeholder of the room `sensor`.
+//! The sensor: flows, HTTP, signatures and outcomes wired into one function from segments to records. A shard of the
+//! whole; not a thread, and it knows no clock but that of the segments.
+
+mod forwarded;
+mod held;
+mod identity;
+mod roles;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use identity::flow_id;
+pub use roles::Ports;
+
+use crate::flow::{self, Chunk, FlowView, Flows, Listener, Moment, Reason};
+use crate::http::{self, Direction};
+use crate::record::Record;
+use crate::segment::{Encapsulation, Head, Segment, Side};
+use crate::table::Slot;
+use crate::signature::Signatures;
+use crate::time::Timestamp;
+use crate::uri::Normaliser;
+use held::{Deadline, Hearing, Held, Outlook, Waiting};
+use roles::Role;
+
+/// What can be chosen; the limits are those of one shard.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The flow room's.
+    pub flow: flow::Options,
+    /// The http room's limits.
+    pub http: http::Limits,
+    /// Server ports taken for HTTP.
+    pub ports: Ports,
+    /// How long an alert waits for the answer; zero: not at all.
+    pub outcome_timeout: Duration,
+    /// Whether every request is told of, not only probes.
+    pub http_events: bool,
+    /// Memory of held requests, in bytes.
+    pub held_memory: usize,
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            flow: flow::Options::default(),
+            http: http::Limits::default(),
+            ports: Ports::default(),
+            outcome_timeout: Duration::from_secs(10),
+            http_events: false,
+            held_memory: (64 << 20) / flow::SHARDS,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+crate::counters! {
+    /// What this room counts.
+    pub struct Counters {
+        /// Flows in which a request or an answer was found.
+        http_flows: "http.flows",
+        /// Requests that a signature matched.
+        probes: "alert.probes",
+        /// Requests held for their answer.
+        held: "alert.held",
+        /// Held requests released as `unseen` for the limit on memory.
+        held_limit: "alert.held_limit",
+        /// Answers that came after `pending` and proved `exposed`.
+        late_answers: "alert.late_answers",
+        /// Flows with data that ended.
+        ended: "flow.ended",
+        /// Those of which only one direction was seen.
+        one_sided: "flow.one_sided",
+        /// Flows whose ends were taken for each other at first.
+        role_corrected: "http.role_corrected",
+    }
+}
+
+/// One shard of the sensor.
+#[derive(Debug)]
+pub struct Sensor {
+    flows: Flows<Talk>,
+    core: Core,
+}
+
+/// What all flows of the shard share.
+#[derive(Debug)]
+struct Core {
+    parsing: http::Counters,
+    bench: Bench,
+}
+
+/// Where requests are judged.
+#[derive(Debug)]
+struct Bench {
+    options: Options,
+    signatures: Arc<Signatures>,
+    normaliser: Normaliser,
+    counters: Counters,
+    waiting: Waiting,
+}
+
+/// What is kept for a flow.
+#[derive(Debug, Default)]
+struct Talk {
+    http: http::Connection,
+    role: Role,
+    docket: Docket,
+}
+
+/// What is known and open of a flow's requests.
+#[derive(Debug, Default)]
+struct Docket {
+    is_http: bool,
+    /// The last packet of the client that carried bytes.
+    latest: Option<Sighting>,
+    /// How that packet was wrapped, unless plainly.
+    wrapping: Option<Box<Encapsulation>>,
+    /// Requests that are held, oldest first.
+    held: Vec<Box<Held>>,
+}
+
+/// A packet, as far as records name it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sighting {
+    time: Timestamp,
+    frame: u64,
+    number: u64,
+    input: u32,
+}
+
+impl Sensor {
+    /// A shard without flows; `keys` key its tables and are not to be guessed by anybody.
+    #[must_use]
+    pub fn new(options: Options, signatures: Arc<Signatures>, keys: [u64; 2]) -> Self {
+        Self {
+            flows: Flows::new(options.flow, keys),
+            core: Core {
+                parsing: http::Counters::default(),
+                bench: Bench {
+                    options,
+                    signatures,
+                    normaliser: Normaliser::new(),
+                    counters: Counters::default(),
+                    waiting: Waiting::default(),
+                },
+            },
+        }
+    }
+
+    /// Takes a segment; what is settled by it or before it is added to `out`. Never fails: hostile input is counted.
+    pub fn feed(&mut self, segment: &Segment<'_>, out: &mut Vec<Record>) {
+        self.advance(segment.head.clock, out);
+        let mut ears = Ears { core: &mut self.core, segment: Some(segment), out };
+        self.flows.feed(segment, &mut ears);
+        self.relieve(Moment { clock: segment.head.clock, number: segment.head.number }, out);
+    }
+
+    /// Settles everything whose deadline is not after `clock`, in the order of the deadlines.
+    pub fn advance(&mut self, clock: Timestamp, out: &mut Vec<Record>) {
+        loop {
+            let (flow, answer) = (self.flows.next_deadline(), self.core.bench.waiting.next_deadline());
+            if flow.min(answer) > clock {
+                return;
+            }
+            if answer <= flow {
+                self.timeout(out);
+            } else {
+                self.flows.fire(&mut Ears { core: &mut self.core, segment: None, out });
+            }
+        }
+    }
+
+    /// Settles everything that is open: the input ended, or the sensor stops.
+    pub fn finish(&mut self, at: Moment, out: &mut Vec<Record>) {
+        self.flows.finish(at, Reason::Stop, &mut Ears { core: &mut self.core, segment: None, out });
+        self.core.bench.waiting = Waiting::default();
+    }
+
+    /// Uses other signatures from now on; requests that are held keep theirs.
+    pub fn use_signatures(&mut self, signatures: &Arc<Signatures>) {
+        if !Arc::ptr_eq(&self.core.bench.signatures, signatures) {
+            self.core.bench.signatures = Arc::clone(signatures);
+        }
+    }
+
+    /// What the flow room counted.
+    #[must_use]
+    pub fn flow_counters(&self) -> &flow::Counters {
+        self.flows.counters()
+    }
+
+    /// What the http room counted.
+    #[must_use]
+    pub fn http_counters(&self) -> &http::Counters {
+        &self.core.parsing
+    }
+
+    /// What this room counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.core.bench.counters
+    }
+
+    /// Flows alive; their memory and that of waiting segments in bytes; held requests' memory in bytes.
+    #[must_use]
+    pub fn usage(&self) -> [usize; 4] {
+        [self.flows.len(), self.flows.memory(), self.flows.queued_memory(), self.core.bench.waiting.memory()]
+    }
+
+    /// An alert's time is up.
+    fn timeout(&mut self, out: &mut Vec<Record>) {
+        let Some(Deadline { at, slot, tx_id }) = self.core.bench.waiting.pop() else { return };
+        self.hearing(slot, Moment { clock: at, number: 0 }, out, |hearing| hearing.time_is_up(tx_id));
+    }
+
+    /// Releases the oldest held requests while they take too much memory.
+    fn relieve(&mut self, at: Moment, out: &mut Vec<Record>) {
+        while self.core.bench.waiting.memory() > self.core.bench.options.held_memory {
+            let Some((slot, tx_id)) = self.core.bench.waiting.oldest() else { return };
+            self.hearing(slot, at, out, |hearing| hearing.release(tx_id));
+        }
+        let flows = &mut self.flows;
+        self.core.bench.waiting.forget_unless(|slot, tx_id| {
+            flows.state(slot).is_some_and(|(.., talk)| talk.docket.held.iter().any(|held| held.tx_id() == tx_id))
+        });
+    }
+
+    /// Opens the docket of a flow that still lives.
+    fn hearing(&mut self, slot: Slot, at: Moment, out: &mut Vec<Record>, act: impl FnOnce(&mut Hearing<'_>)) {
+        let Some((key, facts, talk)) = self.flows.state(slot) else { return };
+        let Some(client) = talk.role.client() else { return };
+        let flow = FlowView { slot, key, facts, at };
+        let bench = &mut self.core.bench;
+        act(&mut Hearing { bench, docket: &mut talk.docket, flow, client, segment: None, out });
+    }
+}
+
+/// The ear at the flows, while one segment or deadline is handled.
+struct Ears<'a> {
+    core: &'a mut Core,
+    segment: Option<&'a Segment<'a>>,
+    out: &'a mut Vec<Record>,
+}
+
+impl Listener for Ears<'_> {
+    type State = Talk;
+
+    fn chunk(&mut self, flow: FlowView<'_>, talk: &mut Talk, side: Side, chunk: Chunk<'_>) {
+        match chunk {
+            Chunk::Data { bytes, offset, acked } => self.bytes(flow, talk, side, bytes, offset, acked),
+            Chunk::Gap { len } => {
+                let Some(client) = talk.role.client() else { return };
+                self.hear(flow, talk, |http, scope| http.gap(direction(side, client), len, scope));
+            }
+        }
+    }
+
+    fn end(&mut self, flow: FlowView<'_>, talk: &mut Talk, side: Side) {
+        let Some(client) = talk.role.client() else { return };
+        self.hear(flow, talk, |http, scope| http.end(direction(side, client), scope));
+        if side != client {
+            self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Silent));
+        }
+    }
+
+    fn closed(&mut self, flow: FlowView<'_>, mut talk: Talk, reason: Reason) {
+        self.hear(flow, &mut talk, |http, scope| {
+            http.end(Direction::ToServer, scope);
+            http.end(Direction::ToClient, scope);
+        });
+        if talk.role.client().is_some() {
+            self.core.bench.counters.ended += 1;
+            self.core.bench.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
+        }
+        let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Reused);
+        let outlook = if known { Outlook::Silent } else { Outlook::Unknown };
+        self.hearing(flow, &mut talk, |hearing| hearing.no_more_answers(outlook));
+    }
+
+    fn memory(talk: &Talk) -> usize {
+        let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
+        talk.http.memory() + talk.docket.held.capacity() * size_of::<usize>() + wrapping
+    }
+}
+
+impl Ears<'_> {
+    fn bytes(&mut self, flow: FlowView<'_>, talk: &mut Talk, side: Side, bytes: &[u8], offset: u64, acked: Option<u64>) {
+        let (client, corrected) = talk.role.learn(&flow, side, bytes, &self.core.bench.options.ports);
+        if corrected {
+            self.core.bench.counters.role_corrected += 1;
+            talk.http = http::Connection::default();
+        }
+        if side == client {
+            if let Some(segment) = self.segment.filter(|segment| segment.head.side == side) {
+                talk.docket.sighted(segment);
+            }
+            self.hear(flow, talk, |http, scope| http.to_server(bytes, offset, scope));
+        } else {
+            self.hear(flow, talk, |http, scope| http.to_client(bytes, offset, acked, scope));
+        }
+    }
+
+    fn hearing(&mut self, flow: FlowView<'_>, talk: &mut Talk, act: impl FnOnce(&mut Hearing<'_>)) {
+        let Some(client) = talk.role.client() else { return };
+        let bench = &mut self.core.bench;
+        act(&mut Hearing { bench, docket: &mut talk.docket, flow, client, segment: self.segment, out: self.out });
+    }
+
+    /// Lets the flow's HTTP parser do something, with this flow's docket as its handler.
+    fn hear(
+        &mut self,
+        flow: FlowView<'_>,
+        talk: &mut Talk,
+        parse: impl FnOnce(&mut http::Connection, &mut http::Scope<'_, Hearing<'_>>),
+    ) {
+        let Some(client) = talk.role.client() else { return };
+        let Core { parsing, bench } = &mut *self.core;
+        let limits = bench.options.http;
+        let docket = &mut talk.docket;
+        let mut hearing = Hearing { bench, docket, flow, client, segment: self.segment, out: self.out };
+        parse(&mut talk.http, &mut http::Scope { limits: &limits, counters: parsing, handler: &mut hearing });
+    }
+}
+
+impl Sighting {
+    fn of(head: &Head) -> Self {
+        Self { time: head.time, frame: head.frame, number: head.number, input: head.input }
+    }
+}
+
+impl Docket {
+    fn sighted(&mut self, segment: &Segment<'_>) {
+        self.latest = Some(Sighting::of(segment.head));
+        if segment.head.encapsulation == 0 {
+            self.wrapping = None;
+        } else if self.wrapping.as_deref() != Some(segment.encapsulation) {
+            self.wrapping = Some(Box::new(*segment.encapsulation));
+        }
+    }
+}
+
+/// The direction in which `side` sends.
+fn direction(side: Side, client: Side) -> Direction {
+    if side == client { Direction::ToServer } else { Direction::ToClient }
+}

@@ -1,0 +1,281 @@
+//! The desk: one ordered stream of records out of what the lanes settled, written in the chosen format. A row of
+//! functions over one record after the other: order, count, format, write. Not a thread by itself; live, it has one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::format::{self, Context, Format};
+use crate::record::{self, Body, Kind, Record};
+use crate::runtime::lanes::Census;
+use crate::runtime::output::{Output, Trouble};
+use crate::runtime::stats::{Figures, PumpFigures};
+use crate::runtime::voice::Voice;
+use crate::time::Timestamp;
+
+/// Something for the desk.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    /// The load it belongs to.
+    pub(super) sequence: u64,
+    pub(super) part: Part,
+}
+
+/// What is in an envelope.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// A lane did its share of a load.
+    Settled {
+        /// What it settled.
+        records: Vec<Record>,
+        /// Its figures, where the load asked for them.
+        census: Option<Box<Census>>,
+    },
+    /// The pump's part of a load.
+    Notice(Notice),
+    /// A lane is broken: the run ends.
+    Broken(String),
+}
+
+/// What the pump wants after a load.
+#[derive(Debug, Default)]
+pub(super) struct Notice {
+    /// The pump's figures; given with every wish that needs figures.
+    pub(super) figures: Option<Box<PumpFigures>>,
+    pub(super) wish: Wish,
+}
+
+/// What to do once a load is settled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wish {
+    /// Write a stats record, and the file of counters.
+    pub(super) stats: bool,
+    /// Say the figures (SIGUSR1), and write the file of counters.
+    pub(super) print: bool,
+    /// Close and open the logs (SIGHUP).
+    pub(super) reopen: bool,
+    /// Look for signs that the sensor sees nothing.
+    pub(super) check: bool,
+    /// It was the last load.
+    pub(super) last: bool,
+}
+
+impl Wish {
+    /// Whether the lanes' figures are needed.
+    pub(super) const fn needs_census(self) -> bool {
+        self.stats || self.print || self.check || self.last
+    }
+}
+
+/// What the desk and the pump say to each other outside the stream.
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    /// Nobody reads the output any more.
+    pub(super) closed: AtomicBool,
+    /// A lane or the desk is broken.
+    pub(super) broken: AtomicBool,
+}
+
+/// What is chosen for the desk.
+#[derive(Debug)]
+pub(super) struct DeskOptions {
+    pub(super) lanes: usize,
+    pub(super) live: bool,
+    pub(super) format: Format,
+    pub(super) context: Context,
+    pub(super) alerts: bool,
+    pub(super) stats: bool,
+    pub(super) counters_file: Option<PathBuf>,
+}
+
+/// A load of which not everything is here.
+#[derive(Debug, Default)]
+struct Gathering {
+    records: Vec<Record>,
+    census: Census,
+    settled: usize,
+    notice: Option<Notice>,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub(super) struct Desk {
+    options: DeskOptions,
+    output: Output,
+    voice: Voice,
+    flags: Arc<Flags>,
+    gathering: BTreeMap<u64, Gathering>,
+    next: u64,
+    pub(super) figures: Figures,
+    pub(super) fault: Option<String>,
+    silence: Silence,
+}
+
+/// What was said about seeing nothing; each once.
+#[derive(Debug, Default)]
+struct Silence {
+    requests: u64,
+    since: Option<Timestamp>,
+    told_no_http: bool,
+    told_one_sided: bool,
+}
+
+impl Desk {
+    pub(super) fn new(options: DeskOptions, output: Output, voice: Voice, flags: Arc<Flags>) -> Self {
+        Self {
+            options,
+            output,
+            voice,
+            flags,
+            gathering: BTreeMap::new(),
+            next: 0,
+            figures: Figures::default(),
+            fault: None,
+            silence: Silence::default(),
+        }
+    }
+
+    /// Takes an envelope; what is complete is written. Says whether it was the last.
+    pub(super) fn receive(&mut self, envelope: Envelope) -> bool {
+        let gathering = self.gathering.entry(envelope.sequence).or_default();
+        match envelope.part {
+            Part::Settled { mut records, census } => {
+                gathering.records.append(&mut records);
+                gathering.settled += 1;
+                if let Some(census) = census {
+                    gathering.census.merge(&census);
+                }
+            }
+            Part::Notice(notice) => gathering.notice = Some(notice),
+            Part::Broken(what) => {
+                self.fault.get_or_insert(what);
+                self.flags.broken.store(true, Ordering::Relaxed);
+                self.note(|output| output.flush());
+                return true;
+            }
+        }
+        while let Some(entry) = self.gathering.first_entry() {
+            let gathering = entry.get();
+            if *entry.key() != self.next || gathering.settled < self.options.lanes || gathering.notice.is_none() {
+                return false;
+            }
+            let gathering = entry.remove();
+            self.next += 1;
+            if self.settle(gathering) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Writes a complete load and does what the pump wishes. Says whether it was the last.
+    fn settle(&mut self, mut gathering: Gathering) -> bool {
+        gathering.records.sort_unstable_by_key(|record| record.order);
+        for record in &gathering.records {
+            self.write(record);
+        }
+        let Some(Notice { figures, wish }) = gathering.notice else { return false };
+        if let Some(figures) = figures {
+            self.figures.pump = *figures;
+        }
+        if wish.needs_census() {
+            self.figures.lanes = gathering.census;
+        }
+        self.figures.desk.output = self.output.counters;
+        let now = self.figures.pump.clock[1];
+        if wish.stats && self.options.stats {
+            self.write_stats(now);
+        }
+        if wish.stats || wish.print || wish.last {
+            self.write_counters();
+        }
+        if wish.print {
+            self.figures.summary().iter().for_each(|line| self.voice.say(line));
+        }
+        if wish.check {
+            self.check_silence(now);
+        }
+        self.note(|output| output.flush());
+        if wish.reopen {
+            self.note(|output| output.reopen(now));
+        }
+        if wish.last {
+            self.note(|output| output.close(now));
+            self.figures.desk.output = self.output.counters;
+        }
+        wish.last
+    }
+
+    fn write(&mut self, record: &Record) {
+        if let Body::Alert(alert) = &record.body {
+            self.figures.desk.count(alert);
+            if !self.options.alerts {
+                return;
+            }
+        }
+        let Some(log) = self.options.format.log(record) else { return };
+        let buffer = self.output.buffer(log);
+        let before = buffer.len();
+        self.options.format.write(record, &self.options.context, buffer);
+        self.note(|output| output.line_added(log, before));
+    }
+
+    fn write_stats(&mut self, now: Timestamp) {
+        let order =
+            record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Stats, sid: 0 };
+        let body = Body::Stats(Box::new(self.figures.stats()));
+        self.write(&Record { order, body });
+    }
+
+    fn write_counters(&mut self) {
+        let Some(path) = &self.options.counters_file else { return };
+        let mut pairs = Vec::new();
+        self.figures.each(&mut |name, value| pairs.push((name, value)));
+        if let Err(error) = std::fs::write(path, format::counters_line(&pairs)) {
+            self.voice.complain(&format!("{}: cannot be written: {error} (see --counters)", path.display()));
+        }
+    }
+
+    /// Does something with the output and tells what went wrong.
+    fn note(&mut self, act: impl FnOnce(&mut Output) -> Option<Trouble>) {
+        match act(&mut self.output) {
+            None => {}
+            Some(Trouble::Closed) => self.flags.closed.store(true, Ordering::Relaxed),
+            Some(Trouble::Failing(text)) => self.voice.complain(&text),
+        }
+    }
+
+    /// Live: says once that nothing can be found in what is captured.
+    fn check_silence(&mut self, now: Timestamp) {
+        /// Rationale: a link without a single request in five minutes is idle or not the one that was meant.
+        const LONG: Duration = Duration::from_secs(300);
+        /// Rationale: a few flows may be one-sided by chance.
+        const FLOWS: u64 = 20;
+        if !self.options.live {
+            return;
+        }
+        let requests = self.figures.lanes.http.requests;
+        if requests != self.silence.requests || self.silence.since.is_none() {
+            self.silence.requests = requests;
+            self.silence.since = Some(now);
+        }
+        let quiet = self.silence.since.is_some_and(|since| now.since(since) >= LONG);
+        if quiet && !self.silence.told_no_http {
+            self.silence.told_no_http = true;
+            self.voice.say(
+                "warning: no HTTP request for 5 minutes (is this the right interface? does HTTP use other ports? see \
+                 --ports)",
+            );
+        }
+        let sensor = &self.figures.lanes.sensor;
+        if sensor.ended >= FLOWS && sensor.one_sided == sensor.ended && !self.silence.told_one_sided {
+            self.silence.told_one_sided = true;
+            self.voice.say(
+                "warning: every flow shows one direction only, so no outcome can be known (does the SPAN port mirror \
+                 both directions?)",
+            );
+        }
+    }
+}

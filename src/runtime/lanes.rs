@@ -1,0 +1,342 @@
+//! The lanes: where loaded blocks meet the sensor's shards, on the spot or on threads of their own. One path for both:
+//! a lane always runs its share of a load. Not the order of the output, which the desk restores.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+
+use crate::decode::{Extras, Span};
+use crate::flow::{self, Moment, SHARDS};
+use crate::http;
+use crate::record::Record;
+use crate::runtime::block::Block;
+use crate::runtime::desk::{Envelope, Part};
+use crate::segment::{Head, Segment};
+use crate::sensor::{self, Sensor};
+use crate::signature::Signatures;
+use crate::time::Timestamp;
+
+/// A segment to be handled: where its bytes stand in the load.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    pub(super) head: Head,
+    /// Index of the frame in the block.
+    pub(super) frame: u32,
+    pub(super) span: Span,
+    pub(super) shard: u8,
+}
+
+/// What is to be done with a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Handle the segments.
+    #[default]
+    Segments,
+    /// Settle all that is open: the input is over.
+    Finish,
+}
+
+/// A block with its segments listed for each lane.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub(super) sequence: u64,
+    pub(super) job: Job,
+    pub(super) block: Block,
+    pub(super) extras: Extras,
+    /// For each lane its segments, in the order of capture.
+    pub(super) work: Vec<Vec<Work>>,
+    /// The clock at the end of the block.
+    pub(super) clock: Timestamp,
+    pub(super) signatures: Arc<Signatures>,
+    /// Whether the lanes add their figures to what they say.
+    pub(super) census: bool,
+    /// The packet at which a lane shall panic: only tests set it.
+    pub(super) panic_at: Option<u64>,
+}
+
+impl Load {
+    pub(super) fn clear(&mut self, lanes: usize) {
+        self.block.clear();
+        self.extras.clear();
+        self.work.resize_with(lanes, Vec::new);
+        for work in &mut self.work {
+            work.clear();
+        }
+        self.job = Job::Segments;
+        self.census = false;
+    }
+
+    fn segment<'a>(&'a self, work: &'a Work) -> Segment<'a> {
+        let bytes = match work.span.whole {
+            Some(whole) => &*self.extras.wholes[whole as usize],
+            None => {
+                let frame = self.block.packets[work.frame as usize];
+                &self.block.bytes[frame.start as usize..(frame.start + frame.len) as usize]
+            }
+        };
+        Segment {
+            head: &work.head,
+            tcp: &bytes[work.span.start as usize..work.span.end as usize],
+            encapsulation: &self.extras.encapsulations[work.head.encapsulation as usize],
+        }
+    }
+}
+
+/// What a lane counted, summed over its shards.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Census {
+    /// The flow room's counters.
+    pub flow: flow::Counters,
+    /// The http room's counters.
+    pub http: http::Counters,
+    /// The sensor's counters.
+    pub sensor: sensor::Counters,
+    /// Flows alive, their memory, that of waiting segments, that of held requests; in bytes.
+    pub usage: [usize; 4],
+}
+
+impl Census {
+    /// Adds another lane's figures.
+    pub fn merge(&mut self, other: &Self) {
+        self.flow.merge(&other.flow);
+        self.http.merge(&other.http);
+        self.sensor.merge(&other.sensor);
+        for (sum, figure) in self.usage.iter_mut().zip(other.usage) {
+            *sum += figure;
+        }
+    }
+}
+
+/// One lane: whole shards.
+#[derive(Debug)]
+pub(super) struct Lane {
+    index: usize,
+    lanes: usize,
+    sensors: Vec<Sensor>,
+}
+
+impl Lane {
+    /// The lane `index` of `lanes`; `sensor` makes a shard.
+    pub(super) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
+        let sensors = (0..SHARDS).filter(|shard| shard % lanes == index).map(|_| sensor()).collect();
+        Self { index, lanes, sensors }
+    }
+
+    /// Runs this lane's share of a load.
+    pub(super) fn run(&mut self, load: &Load, out: &mut Vec<Record>) {
+        for sensor in &mut self.sensors {
+            sensor.use_signatures(&load.signatures);
+        }
+        for work in &load.work[self.index] {
+            assert!(load.panic_at != Some(work.head.number), "planted at packet {}", work.head.number);
+            self.sensors[usize::from(work.shard) / self.lanes].feed(&load.segment(work), out);
+        }
+        for sensor in &mut self.sensors {
+            match load.job {
+                Job::Segments => sensor.advance(load.clock, out),
+                Job::Finish => sensor.finish(Moment { clock: load.clock, number: 0 }, out),
+            }
+        }
+    }
+
+    pub(super) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for sensor in &self.sensors {
+            census.merge(&Census {
+                flow: *sensor.flow_counters(),
+                http: *sensor.http_counters(),
+                sensor: *sensor.counters(),
+                usage: sensor.usage(),
+            });
+        }
+        census
+    }
+
+    fn settled(&mut self, load: &Load, mut records: Vec<Record>) -> Envelope {
+        self.run(load, &mut records);
+        let census = load.census.then(|| Box::new(self.census()));
+        Envelope { sequence: load.sequence, part: Part::Settled { records, census } }
+    }
+}
+
+/// A load that is lent to several lanes. Whoever lets go last sends it home, a panicking lane too.
+#[derive(Debug)]
+struct Lent {
+    load: Option<Load>,
+    home: Sender<Load>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(load) = self.load.take() {
+            // Nobody waits for it any more when the run is over.
+            let _ = self.home.send(load);
+        }
+    }
+}
+
+/// How lanes run.
+#[derive(Debug)]
+pub(super) enum Lanes {
+    /// On the spot.
+    Inline {
+        /// The only lane.
+        lane: Box<Lane>,
+        /// The only load.
+        load: Option<Box<Load>>,
+    },
+    /// On threads.
+    Threads(Threads),
+}
+
+/// Lanes on threads.
+#[derive(Debug)]
+pub(super) struct Threads {
+    inboxes: Vec<Sender<Arc<Lent>>>,
+    threads: Vec<JoinHandle<()>>,
+    home: (Sender<Load>, Receiver<Load>),
+    idle: Vec<Load>,
+    made: usize,
+    /// Whether a full lane loses its share instead of holding everybody up.
+    lossy: bool,
+    to_desk: Sender<Envelope>,
+}
+
+/// Loads that may wait for one lane. Rationale: enough to ride out an uneven block, few enough to stay in the cache.
+const QUEUED: usize = 3;
+
+impl Lanes {
+    /// One lane on the spot.
+    pub(super) fn inline(mut sensor: impl FnMut() -> Sensor) -> Self {
+        Self::Inline { lane: Box::new(Lane::new(0, 1, &mut sensor)), load: Some(Box::default()) }
+    }
+
+    /// So many lanes on threads; they tell `to_desk` what they settled.
+    pub(super) fn threads(
+        count: usize,
+        lossy: bool,
+        to_desk: Sender<Envelope>,
+        mut sensor: impl FnMut() -> Sensor,
+    ) -> std::io::Result<Self> {
+        let mut inboxes = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..count {
+            let (sender, inbox) = bounded(QUEUED);
+            let lane = Lane::new(index, count, &mut sensor);
+            let desk = to_desk.clone();
+            let builder = std::thread::Builder::new().name(format!("lane-{index}"));
+            threads.push(builder.spawn(move || work(lane, &inbox, &desk))?);
+            inboxes.push(sender);
+        }
+        let home = unbounded();
+        Ok(Self::Threads(Threads { inboxes, threads, home, idle: Vec::new(), made: 0, lossy, to_desk }))
+    }
+
+    /// Number of lanes.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Inline { .. } => 1,
+            Self::Threads(threads) => threads.inboxes.len(),
+        }
+    }
+
+    /// An empty load; waits for one if all are out.
+    pub(super) fn empty(&mut self) -> Load {
+        let lanes = self.count();
+        let mut load = match self {
+            Self::Inline { load, .. } => *load.take().unwrap_or_default(),
+            Self::Threads(threads) => threads.empty(),
+        };
+        load.clear(lanes);
+        load
+    }
+
+    /// Runs a load. Returns what was settled on the spot, and how many segments were lost to full lanes.
+    pub(super) fn run(&mut self, load: Load) -> (Option<Envelope>, u64) {
+        match self {
+            Self::Inline { lane, load: home } => {
+                let load = Box::new(load);
+                let envelope = lane.settled(&load, Vec::new());
+                *home = Some(load);
+                (Some(envelope), 0)
+            }
+            Self::Threads(threads) => (None, threads.run(load)),
+        }
+    }
+
+    /// Ends the threads, after they did what they have.
+    pub(super) fn stop(self) {
+        if let Self::Threads(Threads { inboxes, threads, .. }) = self {
+            drop(inboxes);
+            for thread in threads {
+                // A panic was told by the lane itself.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Threads {
+    fn empty(&mut self) -> Load {
+        self.idle.extend(self.home.1.try_iter());
+        // The newest is still in the cache.
+        if let Some(load) = self.idle.pop() {
+            return load;
+        }
+        if self.made < self.inboxes.len() * (QUEUED + 1) + 2 {
+            self.made += 1;
+            return Load::default();
+        }
+        // Cannot fail: this end keeps a sender.
+        self.home.1.recv().unwrap_or_default()
+    }
+
+    fn run(&mut self, load: Load) -> u64 {
+        let sequence = load.sequence;
+        let shares: Vec<usize> = load.work.iter().map(Vec::len).collect();
+        let essential = load.job == Job::Finish || load.census;
+        let lent = Arc::new(Lent { load: Some(load), home: self.home.0.clone() });
+        let mut lost = 0;
+        for (inbox, share) in self.inboxes.iter().zip(shares) {
+            if !self.lossy || essential {
+                // A lane that is gone said why to the desk.
+                let _ = inbox.send(Arc::clone(&lent));
+            } else if let Err(TrySendError::Full(_)) = inbox.try_send(Arc::clone(&lent)) {
+                lost += share as u64;
+                let part = Part::Settled { records: Vec::new(), census: None };
+                let _ = self.to_desk.send(Envelope { sequence, part });
+            }
+        }
+        lost
+    }
+}
+
+/// What a lane's thread does.
+fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Sender<Envelope>) {
+    for lent in inbox {
+        let Some(load) = &lent.load else { continue };
+        let sequence = load.sequence;
+        let settled = catch_unwind(AssertUnwindSafe(|| lane.settled(load, Vec::new())));
+        let (envelope, broken) = match settled {
+            Ok(envelope) => (envelope, false),
+            Err(panic) => {
+                let what = panic_message(&*panic);
+                (Envelope { sequence, part: Part::Broken(format!("lane {}: {what}", lane.index)) }, true)
+            }
+        };
+        if desk.send(envelope).is_err() || broken {
+            return;
+        }
+    }
+}
+
+/// The text of a panic.
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("panic without a message")
+}

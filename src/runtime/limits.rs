@@ -1,0 +1,67 @@
+//! The limits by the names that `--set` knows them by. Not what they mean: each room says that of its own.
+
+use crate::flow::SHARDS;
+use crate::runtime::config::Config;
+
+/// Every limit: its name, and what it counts.
+pub const LIMITS: &[(&str, &str)] = &[
+    ("flow.count", "flows"),
+    ("flow.memory", "bytes for flows and what is kept for them"),
+    ("flow.timeout.new", "seconds without a packet while there is no data"),
+    ("flow.timeout.established", "seconds without a packet"),
+    ("flow.timeout.closing", "seconds after a reset or both FINs"),
+    ("tcp.queued", "bytes of out-of-order segments"),
+    ("tcp.queued_per_direction", "bytes of out-of-order segments in one direction"),
+    ("tcp.segments_per_direction", "out-of-order segments in one direction"),
+    ("defrag.memory", "bytes of fragments"),
+    ("defrag.datagrams", "datagrams being put together"),
+    ("decode.layers", "layers of a frame"),
+    ("decode.tunnels", "tunnels in a frame"),
+    ("http.line", "bytes of a request line"),
+    ("http.head", "bytes of a head"),
+    ("http.waiting", "requests of a flow that wait for an answer"),
+    ("alert.held", "bytes of held requests"),
+    ("block.packets", "packets of a block"),
+    ("block.bytes", "bytes of a block"),
+];
+
+/// Sets the limit `name` of `config`.
+///
+/// # Errors
+/// A line that says what is wrong with the name or the value.
+pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
+    let Ok(number) = value.parse::<usize>() else {
+        return Err(format!("--set {name}={value}: the value is not a whole number"));
+    };
+    let number = number.max(1);
+    // What flows share is shared out among the shards.
+    let share = number.div_ceil(SHARDS);
+    let seconds = std::time::Duration::from_secs(number as u64);
+    let (flow, timeouts) = (&mut config.sensor.flow.limits, &mut config.sensor.flow.timeouts);
+    let decode = &mut config.decode.limits;
+    match name {
+        "flow.count" => flow.flows = share,
+        "flow.memory" => flow.flow_memory = share,
+        "flow.timeout.new" => timeouts.new = seconds,
+        "flow.timeout.established" => timeouts.established = seconds,
+        "flow.timeout.closing" => timeouts.closing = seconds,
+        "tcp.queued" => flow.queued_memory = share,
+        "tcp.queued_per_direction" => flow.queued_per_half = number,
+        "tcp.segments_per_direction" => flow.segments_per_half = number,
+        "defrag.memory" => decode.fragment_bytes = number,
+        "defrag.datagrams" => decode.datagrams = number,
+        "decode.layers" => decode.layers = u8::try_from(number).unwrap_or(u8::MAX),
+        "decode.tunnels" => decode.tunnels = u8::try_from(number).unwrap_or(u8::MAX),
+        "http.line" => config.sensor.http.line = number,
+        "http.head" => config.sensor.http.head = number,
+        "http.waiting" => config.sensor.http.waiting = number,
+        "alert.held" => config.sensor.held_memory = share,
+        "block.packets" => config.block.packets = number,
+        "block.bytes" => config.block.bytes = number,
+        _ => {
+            let names: Vec<&str> = LIMITS.iter().map(|&(name, _)| name).collect();
+            return Err(format!("--set {name}: there is no such limit (there are {})", names.join(", ")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! The pump: numbers packets, keeps the clock, decodes, and lists for each lane its segments. Between two blocks it does
+//! what the user asked for by signals. Not the handling of flows, which the lanes do.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
+
+use crate::decode::Decoder;
+use crate::flow::SHARDS;
+use crate::runtime::block::{Source, SourceError, Status};
+use crate::runtime::clock::Clock;
+use crate::runtime::desk::{Envelope, Flags, Notice, Part, Wish};
+use crate::runtime::lanes::{Job, Lanes, Load, Work};
+use crate::runtime::stats::{self, PumpFigures};
+use crate::runtime::traffic::Traffic;
+use crate::sensor::Ports;
+use crate::signature::Signatures;
+use crate::time::Timestamp;
+
+/// A file that begins at most this long after the last packet of the one before continues it.
+/// Rationale: rotation loses less; another capture begins later.
+const CONTINUES_WITHIN: Duration = Duration::from_secs(60);
+/// And at most this long before it: packets near a rotation are not always in order.
+const CONTINUES_BEFORE: Duration = Duration::from_secs(1);
+
+/// What the pump is asked to do between two blocks.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// End the run.
+    pub(super) stop: bool,
+    /// What the desk shall do.
+    pub(super) wish: Wish,
+    /// Use these signatures from now on.
+    pub(super) signatures: Option<Arc<Signatures>>,
+}
+
+/// Who asks the pump, and whom it tells.
+pub(super) trait Surroundings<S> {
+    /// What is asked between two blocks. `idle`: the last block was empty.
+    fn asked(&mut self, source: &mut S) -> Asked;
+    /// What the source says of itself.
+    fn source_figures(&self, source: &S, figures: &mut PumpFigures);
+    /// An envelope for the desk. Says whether the desk took its last.
+    fn deliver(&mut self, envelope: Envelope) -> bool;
+}
+
+/// The pump.
+pub(super) struct Pump {
+    pub(super) decoder: Decoder,
+    pub(super) lanes: Lanes,
+    pub(super) ports: Ports,
+    pub(super) flags: Arc<Flags>,
+    pub(super) signatures: Arc<Signatures>,
+    pub(super) clock: Clock,
+    pub(super) live: bool,
+    pub(super) continuous: bool,
+    pub(super) count: Option<u64>,
+    pub(super) panic_at: Option<u64>,
+    pub(super) traffic: Traffic,
+    pub(super) input: stats::Input,
+    shard: SipHasher13,
+    number: u64,
+    sequence: u64,
+    started: Instant,
+    first: Option<Timestamp>,
+    last: Option<(u32, Timestamp)>,
+}
+
+impl Pump {
+    pub(super) fn new(decoder: Decoder, lanes: Lanes, signatures: Arc<Signatures>, flags: Arc<Flags>) -> Self {
+        Self {
+            decoder,
+            lanes,
+            ports: Ports::default(),
+            flags,
+            signatures,
+            clock: Clock::default(),
+            live: false,
+            continuous: false,
+            count: None,
+            panic_at: None,
+            traffic: Traffic::default(),
+            input: stats::Input::default(),
+            shard: SipHasher13::new_with_keys(0x736d_7365_6e74_7279, 0x7368_6172_6473_2121),
+            number: 0,
+            sequence: 0,
+            started: Instant::now(),
+            first: None,
+            last: None,
+        }
+    }
+
+    /// Live: nobody may choose his shard.
+    pub(super) fn hide_shards(&mut self) {
+        let [one, two] = random_keys();
+        self.shard = SipHasher13::new_with_keys(one, two);
+    }
+
+    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone.
+    ///
+    /// # Errors
+    /// When the source fails as a whole; everything before was handled, and the run was closed in order.
+    pub(super) fn run<S: Source>(
+        &mut self,
+        source: &mut S,
+        around: &mut impl Surroundings<S>,
+    ) -> Result<(), SourceError> {
+        let mut result = Ok(());
+        loop {
+            let asked = around.asked(source);
+            if let Some(signatures) = asked.signatures {
+                self.signatures = signatures;
+            }
+            let gone = self.flags.closed.load(Ordering::Relaxed) || self.flags.broken.load(Ordering::Relaxed);
+            if asked.stop || gone {
+                break;
+            }
+            let mut load = self.lanes.empty();
+            let status = source.fill(&mut load.block).unwrap_or_else(|error| {
+                result = Err(error);
+                Status::End
+            });
+            self.join_or_settle(&load, source, around);
+            let full = self.decode(&mut load);
+            if self.hand_on(load, asked.wish, source, around) || status == Status::End || full {
+                break;
+            }
+        }
+        let mut load = self.lanes.empty();
+        load.job = Job::Finish;
+        self.hand_on(load, Wish { stats: true, last: true, ..Wish::default() }, source, around);
+        result
+    }
+
+    /// At the first packet of another file: the same capture goes on, or everything is settled and the clock starts
+    /// anew.
+    fn join_or_settle<S>(&mut self, next: &Load, source: &S, around: &mut impl Surroundings<S>) {
+        let Some(first) = next.block.packets.first() else { return };
+        if let Some((input, last)) = self.last
+            && input != next.block.input
+            && !self.continuous
+        {
+            let continues = first.time.since(last) <= CONTINUES_WITHIN && last.since(first.time) <= CONTINUES_BEFORE;
+            if !continues {
+                let mut load = self.lanes.empty();
+                load.job = Job::Finish;
+                self.hand_on(load, Wish::default(), source, around);
+                self.decoder.clear();
+                self.clock = Clock::default();
+            }
+        }
+        self.last = next.block.packets.last().map(|last| (next.block.input, last.time));
+    }
+
+    /// Numbers and decodes the block's packets and lists the segments. Says whether enough packets were seen.
+    fn decode(&mut self, load: &mut Load) -> bool {
+        let lanes = self.lanes.count();
+        self.clock.elapse(load.block.elapsed);
+        let Load { block, extras, work, .. } = load;
+        let mut full = false;
+        for at in 0..block.packets.len() {
+            if self.count.is_some_and(|count| self.number >= count) {
+                full = true;
+                break;
+            }
+            self.number += 1;
+            let packet = block.packet(at, self.number);
+            let clock = self.clock.tick(packet.time);
+            let Ok((head, span)) = self.decoder.decode(&packet, clock, block.input, extras) else { continue };
+            let tcp = span.whole.map_or(packet.bytes, |whole| &extras.wholes[whole as usize]);
+            let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
+            let [low, high] = [head.key.port(crate::segment::Side::Low), head.key.port(crate::segment::Side::High)];
+            if !self.traffic.glance(&self.ports, low, high, payload) {
+                continue;
+            }
+            let shard = (self.shard.hash(&head.key.packed()) % SHARDS as u64) as u8;
+            // A block has far fewer than 2^32 packets.
+            work[usize::from(shard) % lanes].push(Work { head, frame: at as u32, span, shard });
+        }
+        if self.first.is_none() && self.clock.is_started() {
+            self.first = Some(self.clock.now());
+        }
+        full
+    }
+
+    /// Gives a load to the lanes and the pump's part to the desk. Says whether the desk is done.
+    fn hand_on<S>(&mut self, mut load: Load, wish: Wish, source: &S, around: &mut impl Surroundings<S>) -> bool {
+        load.sequence = self.sequence;
+        load.clock = self.clock.now();
+        load.signatures = Arc::clone(&self.signatures);
+        load.census = wish.needs_census();
+        load.panic_at = self.panic_at;
+        self.sequence += 1;
+        let sequence = load.sequence;
+        let (settled, lost) = self.lanes.run(load);
+        self.input.dropped += lost;
+        let mut done = settled.is_some_and(|envelope| around.deliver(envelope));
+        let wanted = wish.needs_census() || wish.reopen;
+        let figures = wanted.then(|| Box::new(self.figures(source, around)));
+        done |= around.deliver(Envelope { sequence, part: Part::Notice(Notice { figures, wish }) });
+        done
+    }
+
+    fn figures<S>(&self, source: &S, around: &impl Surroundings<S>) -> PumpFigures {
+        let now = self.clock.now();
+        let first = self.first.unwrap_or(now);
+        let mut figures = PumpFigures {
+            decode: *self.decoder.counters(),
+            max_packet: self.decoder.max_packet(),
+            defrag_memory: self.decoder.defrag_memory(),
+            traffic: self.traffic.clone(),
+            input: self.input,
+            capture: None,
+            signatures: self.signatures.len(),
+            clock: [first, now],
+            uptime: if self.live { self.started.elapsed() } else { now.since(first) },
+        };
+        around.source_figures(source, &mut figures);
+        figures
+    }
+}
+
+/// Two numbers nobody can guess, from the operating system's randomness by way of the standard library.
+pub(super) fn random_keys() -> [u64; 2] {
+    let state = std::hash::RandomState::new();
+    [state.hash_one(1_u8), state.hash_one(2_u8)]
+}

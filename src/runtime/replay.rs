@@ -1,0 +1,117 @@
+//! Capture files one after the other as one source. A file that can't be read further is told of and left; the next one
+//! follows. Not the reading of a file: see [`super::file`].
+
+use crate::runtime::block::{Block, BlockSize, Source, SourceError, Status};
+use crate::runtime::file::{self, FileSource, FrameFilter, Input};
+use crate::runtime::filter::Filter;
+use crate::runtime::stats;
+use crate::runtime::voice::Voice;
+
+/// The files of a run.
+pub(super) struct Replay {
+    inputs: Vec<Input>,
+    next: usize,
+    current: Option<FileSource>,
+    size: BlockSize,
+    filter: Option<Filter>,
+    voice: Voice,
+    /// Bytes of the files that are done.
+    done: u64,
+    pub(super) figures: stats::Input,
+}
+
+impl Replay {
+    /// Expands what the user named. What can't be opened is told of at once.
+    pub(super) fn new(
+        expanded: Vec<Result<Input, SourceError>>,
+        size: BlockSize,
+        filter: Option<Filter>,
+        voice: Voice,
+    ) -> Self {
+        let mut figures = stats::Input::default();
+        let mut inputs = Vec::new();
+        for input in expanded {
+            match input {
+                Ok(input) => inputs.push(input),
+                Err(error) => {
+                    figures.unreadable += 1;
+                    voice.complain(&error.to_string());
+                }
+            }
+        }
+        Self { inputs, next: 0, current: None, size, filter, voice, done: 0, figures }
+    }
+
+    /// The files that will be read.
+    pub(super) fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Bytes of all files, where all are known.
+    pub(super) fn size(&self) -> u64 {
+        self.inputs.iter().map(|input| input.size).sum::<Option<u64>>().unwrap_or(0)
+    }
+
+    /// Bytes read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.done + self.current.as_ref().map_or(0, FileSource::bytes_read)
+    }
+
+    /// Whether some input could not be opened, or not be read to its end.
+    pub(super) fn had_errors(&self) -> bool {
+        self.figures.unreadable + self.figures.truncated > 0
+    }
+
+    fn open(&mut self) {
+        let index = self.next;
+        self.next += 1;
+        let filter = self.filter.clone().map(|mut filter| -> FrameFilter {
+            Box::new(move |link, wire_len, bytes| {
+                filter.matches(link, wire_len, bytes).map_err(|error| error.to_string())
+            })
+        });
+        // The list has far fewer than 2^32 files.
+        match file::open(&self.inputs[index], index as u32, self.size, filter) {
+            Ok(source) => {
+                self.figures.files += 1;
+                self.current = Some(source);
+            }
+            Err(error) => {
+                self.figures.unreadable += 1;
+                self.voice.complain(&error.to_string());
+            }
+        }
+    }
+}
+
+impl Source for Replay {
+    fn fill(&mut self, block: &mut Block) -> Result<Status, SourceError> {
+        loop {
+            let Some(source) = &mut self.current else {
+                if self.next == self.inputs.len() {
+                    return Ok(Status::End);
+                }
+                self.open();
+                continue;
+            };
+            let result = source.fill(block);
+            self.voice.progress(self.bytes_read());
+            let over = match result {
+                Ok(Status::More) => false,
+                Ok(Status::End) => true,
+                Err(error) => {
+                    self.figures.truncated += 1;
+                    self.voice.complain(&error.to_string());
+                    true
+                }
+            };
+            if over {
+                self.done = self.bytes_read();
+                self.current = None;
+            }
+            if !over || !block.packets.is_empty() {
+                return Ok(Status::More);
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The figures of a run: every room's counters put together, as EVE's `stats`, as one JSON object, and as the lines that
+//! close a run. Not the counting, which each room does for itself.
+
+use std::time::Duration;
+
+use crate::decode;
+use crate::outcome::Outcome;
+use crate::record::{Alert, DecoderStats, FlowStats, Stats, TcpStats};
+use crate::runtime::lanes::Census;
+use crate::runtime::output;
+use crate::runtime::traffic::Traffic;
+use crate::time::Timestamp;
+
+crate::counters! {
+    /// What the pump counts.
+    pub struct Input {
+        /// Files read to their end, or in part.
+        files: "input.files",
+        /// Files that could not be opened.
+        unreadable: "input.unreadable_file",
+        /// Files that ended in the middle or are damaged.
+        truncated: "input.truncated_file",
+        /// Packets that full lanes lost (live).
+        dropped: "pipeline.dropped",
+        /// Signature sets loaded since the start.
+        reloads: "signature.reloads",
+        /// Signature sets that were refused.
+        refused_reloads: "signature.refused_reloads",
+    }
+}
+
+/// What the capture of an interface says, all since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CaptureFigures {
+    /// Packets the kernel took for us, lost ones included.
+    pub received: u64,
+    /// Packets lost because the ring was full.
+    pub kernel_drops: u64,
+    /// Packets the interface or its driver lost.
+    pub interface_drops: u64,
+    /// How often the interface was opened again.
+    pub reopens: u64,
+}
+
+/// What the pump knows.
+#[derive(Clone, Debug, Default)]
+pub struct PumpFigures {
+    /// The decode room's counters.
+    pub decode: decode::Counters,
+    /// Length of the longest packet.
+    pub max_packet: u32,
+    /// Memory of fragments that wait, in bytes.
+    pub defrag_memory: usize,
+    /// Kinds of traffic.
+    pub traffic: Traffic,
+    /// Inputs.
+    pub input: Input,
+    /// The capture; none in replay.
+    pub capture: Option<CaptureFigures>,
+    /// Signatures in use.
+    pub signatures: usize,
+    /// The clock when the run began, and now.
+    pub clock: [Timestamp; 2],
+    /// Time since the start: packet time in replay.
+    pub uptime: Duration,
+}
+
+/// What the desk knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeskFigures {
+    /// Alerts by outcome, in the order of [`OUTCOMES`].
+    pub outcomes: [u64; OUTCOMES.len()],
+    /// Alerts by severity; the index is the severity.
+    pub severities: [u64; 5],
+    /// The output's counters.
+    pub output: output::Counters,
+}
+
+/// The outcomes, worst first.
+pub const OUTCOMES: [Outcome; 10] = [
+    Outcome::Exposed,
+    Outcome::Present,
+    Outcome::Unproven,
+    Outcome::Redirected,
+    Outcome::Refused,
+    Outcome::NotFound,
+    Outcome::Error,
+    Outcome::NoResponse,
+    Outcome::Pending,
+    Outcome::Unseen,
+];
+
+impl DeskFigures {
+    /// Counts an alert.
+    pub fn count(&mut self, alert: &Alert) {
+        if let Some(at) = OUTCOMES.iter().position(|&outcome| outcome == alert.outcome) {
+            self.outcomes[at] += 1;
+        }
+        self.severities[usize::from(alert.severity()).min(4)] += 1;
+    }
+
+    /// Alerts in all.
+    #[must_use]
+    pub fn alerts(&self) -> u64 {
+        self.outcomes.iter().sum()
+    }
+}
+
+/// All figures of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// The pump's.
+    pub pump: PumpFigures,
+    /// The lanes'.
+    pub lanes: Census,
+    /// The desk's.
+    pub desk: DeskFigures,
+}
+
+impl Figures {
+    /// EVE's `stats`.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (decode, flow) = (&self.pump.decode, &self.lanes.flow);
+        let [active, flow_memory, queued, _] = self.lanes.usage.map(|usage| usage as u64);
+        Stats {
+            timestamp: self.pump.clock[1],
+            uptime: self.pump.uptime.as_secs(),
+            capture: self.pump.capture.map(|capture| [capture.received, capture.kernel_drops, capture.interface_drops]),
+            decoder: DecoderStats {
+                pkts: decode.packets,
+                bytes: decode.bytes,
+                invalid: decode.invalid,
+                ipv4: decode.ipv4,
+                ipv6: decode.ipv6,
+                ethernet: decode.ethernet,
+                tcp: decode.tcp,
+                udp: decode.udp,
+                vlan: decode.vlan,
+                vlan_qinq: decode.vlan_qinq,
+                gre: decode.gre,
+                erspan: decode.erspan,
+                vxlan: decode.vxlan,
+                geneve: decode.geneve,
+                avg_pkt_size: decode.bytes.checked_div(decode.packets).unwrap_or(0),
+                max_pkt_size: u64::from(self.pump.max_packet),
+            },
+            flow: FlowStats { total: flow.flows, active, tcp: flow.flows, udp: 0, memuse: flow_memory, spare: 0 },
+            tcp: TcpStats {
+                sessions: flow.sessions,
+                syn: flow.syn,
+                synack: flow.syn_ack,
+                rst: flow.rst,
+                midstream_pickups: flow.midstream,
+                invalid_checksum: flow.bad_checksum + flow.unproven_checksum,
+                reassembly_gap: flow.gaps,
+                overlap: flow.overlap,
+                memuse: flow_memory,
+                reassembly_memuse: queued,
+            },
+            alerts: self.desk.alerts(),
+            alerts_suppressed: 0,
+            http_flows: self.lanes.sensor.http_flows,
+            http_transactions: self.lanes.http.requests,
+        }
+    }
+
+    /// Calls `visit` with the name and value of every counter there is.
+    pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
+        self.pump.input.each(visit);
+        self.pump.decode.each(visit);
+        visit("decode.max_packet", u64::from(self.pump.max_packet));
+        visit("defrag.memuse", self.pump.defrag_memory as u64);
+        self.pump.traffic.counters.each(visit);
+        self.lanes.flow.each(visit);
+        let names = ["flow.active", "flow.memuse", "tcp.reassembly_memuse", "alert.held_memuse"];
+        for (name, value) in names.into_iter().zip(self.lanes.usage) {
+            visit(name, value as u64);
+        }
+        self.lanes.http.each(visit);
+        self.lanes.sensor.each(visit);
+        for (outcome, count) in OUTCOMES.into_iter().zip(self.desk.outcomes) {
+            visit(outcome_counter(outcome), count);
+        }
+        self.desk.output.each(visit);
+        visit("signature.loaded", self.pump.signatures as u64);
+        if let Some(capture) = self.pump.capture {
+            visit("capture.kernel_packets", capture.received);
+            visit("capture.kernel_drops", capture.kernel_drops);
+            visit("capture.kernel_ifdrops", capture.interface_drops);
+            visit("capture.reopens", capture.reopens);
+        }
+    }
+
+    /// Share of packets lost, in percent of all that should have been seen.
+    #[must_use]
+    pub fn drop_percent(&self) -> f64 {
+        let capture = self.pump.capture.unwrap_or_default();
+        let lost = capture.kernel_drops + capture.interface_drops + self.pump.input.dropped;
+        percent(lost, capture.received.max(self.pump.decode.packets) + capture.interface_drops)
+    }
+
+    /// The lines that close a run, or that SIGUSR1 asks for.
+    #[must_use]
+    pub fn summary(&self) -> Vec<String> {
+        let (pump, flow) = (&self.pump, &self.lanes.flow);
+        let mut lines = vec![self.alert_line()];
+        lines.push(format!(
+            "{} packets, {} bytes; {} flows, {} HTTP requests",
+            pump.decode.packets, pump.decode.bytes, flow.flows, self.lanes.http.requests
+        ));
+        let traffic = &pump.traffic.counters;
+        let all = traffic.http_bytes + traffic.tls_bytes + traffic.other_bytes;
+        let sensor = &self.lanes.sensor;
+        lines.push(format!(
+            "TCP payload: {:.0} % on HTTP ports, {:.0} % TLS, {:.0} % other; {:.0} % of ended flows one-sided; {} gaps; \
+             {} bad checksums; {} copies of packets removed",
+            percent(traffic.http_bytes, all),
+            percent(traffic.tls_bytes, all),
+            percent(traffic.other_bytes, all),
+            percent(sensor.one_sided, sensor.ended),
+            flow.gaps,
+            flow.bad_checksum + pump.decode.ip_bad_checksum,
+            flow.duplicates
+        ));
+        if traffic.http_elsewhere > 0 {
+            let ports: Vec<String> = pump.traffic.elsewhere.iter().map(u16::to_string).collect();
+            lines.push(format!(
+                "HTTP was seen on ports that are not in --ports: {} ({} messages)",
+                ports.join(", "),
+                traffic.http_elsewhere
+            ));
+        }
+        if let Some(capture) = pump.capture {
+            lines.push(format!(
+                "{} packets received, {} dropped by the kernel, {} dropped by the interface, {} dropped by smsentry",
+                capture.received, capture.kernel_drops, capture.interface_drops, pump.input.dropped
+            ));
+        }
+        lines
+    }
+
+    fn alert_line(&self) -> String {
+        let outcomes = OUTCOMES.into_iter().zip(self.desk.outcomes).filter(|&(_, count)| count > 0);
+        let parts: Vec<String> = outcomes.map(|(outcome, count)| format!("{count} {}", outcome.name())).collect();
+        match (self.desk.alerts(), parts.join(", ")) {
+            (0, _) => "no alerts".to_owned(),
+            (1, parts) => format!("1 alert: {parts}"),
+            (count, parts) => format!("{count} alerts: {parts}"),
+        }
+    }
+}
+
+const fn outcome_counter(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Exposed => "alert.exposed",
+        Outcome::Present => "alert.present",
+        Outcome::Unproven => "alert.unproven",
+        Outcome::Redirected => "alert.redirected",
+        Outcome::Refused => "alert.refused",
+        Outcome::NotFound => "alert.not_found",
+        Outcome::Error => "alert.error",
+        Outcome::NoResponse => "alert.no_response",
+        Outcome::Pending => "alert.pending",
+        Outcome::Unseen => "alert.unseen",
+    }
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}

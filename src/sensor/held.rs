@@ -1,0 +1,381 @@
+//! Requests that are held until their answer is known, and what becomes of them. Not the pairing of answers, which the
+//! http room proves; here it is only told.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::forwarded::rightmost_untrusted;
+use super::identity::flow_id;
+use super::{Bench, Docket, Sighting};
+use crate::flow::FlowView;
+use crate::http;
+use crate::outcome::{Outcome, judge};
+use crate::record::{Alert, Body, FlowFacts, Kind, Order, Record, Request, Response, Transaction};
+use crate::segment::{Segment, Side};
+use crate::signature::Signature;
+use crate::table::Slot;
+use crate::time::Timestamp;
+use crate::uri::Disguises;
+
+/// A request that is held.
+#[derive(Debug)]
+pub(super) struct Held {
+    transaction: Transaction,
+    /// Running number of the packet that completed the request.
+    number: u64,
+    probe: Option<Probe>,
+    /// What was counted for it.
+    memory: usize,
+}
+
+/// What a signature found in it.
+#[derive(Debug)]
+struct Probe {
+    signature: Arc<Signature>,
+    matched: Vec<u8>,
+    disguises: Disguises,
+    also: Vec<String>,
+    told: Option<Outcome>,
+}
+
+impl Held {
+    pub(super) fn tx_id(&self) -> u32 {
+        self.transaction.tx_id
+    }
+}
+
+/// When an alert must not wait any longer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    pub(super) at: Timestamp,
+    pub(super) slot: Slot,
+    pub(super) tx_id: u32,
+}
+
+/// All held requests of the shard, by deadline and by age. Entries of requests that were settled meanwhile stay until
+/// they come up, or until they are the majority.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    deadlines: VecDeque<Deadline>,
+    ages: VecDeque<(Slot, u32)>,
+    memory: usize,
+    count: usize,
+}
+
+/// Entries of settled requests that are not worth a clean-up.
+const LEFTOVERS: usize = 1024;
+
+impl Waiting {
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    pub(super) fn next_deadline(&self) -> Timestamp {
+        self.deadlines.front().map_or(Timestamp::MAX, |deadline| deadline.at)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Deadline> {
+        self.deadlines.pop_front()
+    }
+
+    /// Takes the oldest entry.
+    pub(super) fn oldest(&mut self) -> Option<(Slot, u32)> {
+        self.ages.pop_front()
+    }
+
+    /// Forgets entries of settled requests once they are the majority.
+    pub(super) fn forget_unless(&mut self, mut alive: impl FnMut(Slot, u32) -> bool) {
+        let most = 2 * self.count + LEFTOVERS;
+        if self.ages.len() > most {
+            self.ages.retain(|&(slot, tx_id)| alive(slot, tx_id));
+        }
+        if self.deadlines.len() > most {
+            self.deadlines.retain(|deadline| alive(deadline.slot, deadline.tx_id));
+        }
+    }
+
+    fn add(&mut self, slot: Slot, tx_id: u32, memory: usize) {
+        self.ages.push_back((slot, tx_id));
+        self.memory += memory;
+        self.count += 1;
+    }
+
+    fn remove(&mut self, memory: usize) {
+        self.memory -= memory;
+        self.count -= 1;
+    }
+}
+
+/// What the end of the answers means for requests that have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// The connection is over: the server said nothing.
+    Silent,
+    /// The capture is over, or the flow was given up: nobody knows.
+    Unknown,
+}
+
+/// The docket of one flow, opened for one segment or deadline.
+pub(super) struct Hearing<'a> {
+    pub(super) bench: &'a mut Bench,
+    pub(super) docket: &'a mut Docket,
+    pub(super) flow: FlowView<'a>,
+    pub(super) client: Side,
+    pub(super) segment: Option<&'a Segment<'a>>,
+    pub(super) out: &'a mut Vec<Record>,
+}
+
+impl http::Handler for Hearing<'_> {
+    fn request(&mut self, request: &http::Request<'_>) {
+        self.note_http();
+        let bench = &mut *self.bench;
+        let candidates = bench.normaliser.candidates(request.method, request.target);
+        let found = bench.signatures.find(&candidates, request.method, request.target);
+        let probe = found.map(|found| Probe {
+            signature: Arc::clone(found.signature),
+            matched: found.matched.to_vec(),
+            disguises: found.disguises,
+            also: found.also.iter().map(|other| other.slug.clone()).collect(),
+            told: None,
+        });
+        if probe.is_some() || self.bench.options.http_events {
+            self.hold(request, probe);
+        }
+    }
+
+    fn request_end(&mut self, tx_id: u32, body: u64) {
+        if let Some(held) = self.find(tx_id) {
+            held.transaction.request.body_len = body;
+        }
+    }
+
+    fn response(&mut self, tx_id: u32, response: &http::Response<'_>) {
+        self.note_http();
+        let Some(held) = self.find(tx_id) else { return };
+        held.transaction.response = Some(Response {
+            status: response.status,
+            reason: response.reason.to_vec(),
+            content_type: response.content_type.map(<[u8]>::to_vec),
+            location: response.location.map(<[u8]>::to_vec),
+            content_length: response.content_length,
+            body_len: 0,
+        });
+        if let Some(probe) = &held.probe {
+            let outcome = judge(&probe.signature, &held.transaction.request.method, response);
+            self.tell(tx_id, outcome);
+        }
+        if !self.bench.options.http_events {
+            self.remove(tx_id);
+        }
+    }
+
+    fn response_end(&mut self, tx_id: u32, body: u64) {
+        let Some(held) = self.find(tx_id) else { return };
+        if let Some(response) = &mut held.transaction.response {
+            response.body_len = body;
+        }
+        self.conclude(tx_id);
+    }
+
+    fn unseen(&mut self, tx_id: u32) {
+        self.tell(tx_id, Outcome::Unseen);
+        self.conclude(tx_id);
+    }
+}
+
+impl Hearing<'_> {
+    /// The time for an answer is up; a later one may still prove the worst.
+    pub(super) fn time_is_up(&mut self, tx_id: u32) {
+        if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
+            return;
+        }
+        let outcome = match (self.server_was_seen(), self.flow.facts.closed) {
+            (false, _) => Outcome::Unseen,
+            (true, true) => Outcome::NoResponse,
+            (true, false) => Outcome::Pending,
+        };
+        self.tell(tx_id, outcome);
+    }
+
+    /// A held request takes room that others need.
+    pub(super) fn release(&mut self, tx_id: u32) {
+        if self.find(tx_id).is_some() {
+            self.bench.counters.held_limit += 1;
+            self.tell(tx_id, Outcome::Unseen);
+            self.conclude(tx_id);
+        }
+    }
+
+    /// Nothing more comes from the server.
+    pub(super) fn no_more_answers(&mut self, outlook: Outlook) {
+        let outcome = match outlook {
+            Outlook::Silent if self.server_was_seen() => Outcome::NoResponse,
+            _ => Outcome::Unseen,
+        };
+        while let Some(held) = self.docket.held.first() {
+            let tx_id = held.tx_id();
+            if held.transaction.response.is_none() {
+                self.tell(tx_id, outcome);
+            }
+            self.conclude(tx_id);
+        }
+    }
+
+    fn server_was_seen(&self) -> bool {
+        self.flow.facts.packets[self.client.other() as usize] > 0
+    }
+
+    fn note_http(&mut self) {
+        if !self.docket.is_http {
+            self.docket.is_http = true;
+            self.bench.counters.http_flows += 1;
+        }
+    }
+
+    fn find(&mut self, tx_id: u32) -> Option<&mut Held> {
+        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id).map(|held| &mut **held)
+    }
+
+    fn hold(&mut self, request: &http::Request<'_>, probe: Option<Probe>) {
+        let is_probe = probe.is_some();
+        let transaction = self.transaction(request);
+        let number = self.sighting().number;
+        let memory = size_of::<Held>() + heap(&transaction.request) + probe.as_ref().map_or(0, |p| p.matched.len());
+        self.bench.counters.held += 1;
+        self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
+        self.docket.held.push(Box::new(Held { transaction, number, probe, memory }));
+        if is_probe {
+            self.bench.counters.probes += 1;
+            let timeout = self.bench.options.outcome_timeout;
+            if timeout.is_zero() {
+                self.tell(request.tx_id, Outcome::Pending);
+            } else {
+                let at = self.flow.at.clock.after(timeout);
+                let deadline = Deadline { at, slot: self.flow.slot, tx_id: request.tx_id };
+                self.bench.waiting.deadlines.push_back(deadline);
+            }
+        }
+    }
+
+    /// The packet that completed the request: the client's latest, or whatever made the flow give the bytes out.
+    fn sighting(&self) -> Sighting {
+        self.docket.latest.unwrap_or_else(|| {
+            self.segment.map_or_else(Sighting::default, |segment| Sighting::of(segment.head))
+        })
+    }
+
+    fn transaction(&self, request: &http::Request<'_>) -> Transaction {
+        let sighting = self.sighting();
+        let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+        Transaction {
+            timestamp: sighting.time,
+            frame: sighting.frame,
+            input: sighting.input,
+            client: self.flow.key.end(self.client),
+            server: self.flow.key.end(self.client.other()),
+            encapsulation: self.docket.wrapping.as_deref().copied().unwrap_or_default(),
+            flow: self.flow_facts(),
+            tx_id: request.tx_id,
+            request: Request {
+                method: request.method.to_vec(),
+                target: request.target.to_vec(),
+                protocol: request.protocol.to_vec(),
+                host: owned(request.host),
+                user_agent: owned(request.user_agent),
+                referrer: owned(request.referrer),
+                forwarded_for: owned(request.forwarded_for),
+                body_len: 0,
+                truncated: request.truncated,
+            },
+            response: None,
+        }
+    }
+
+    fn flow_facts(&self) -> FlowFacts {
+        let (to_server, to_client) = (self.client as usize, self.client.other() as usize);
+        let facts = self.flow.facts;
+        FlowFacts {
+            id: flow_id(self.flow.key, facts.start),
+            start: facts.start,
+            packets_to_server: facts.packets[to_server],
+            packets_to_client: facts.packets[to_client],
+            bytes_to_server: facts.bytes[to_server],
+            bytes_to_client: facts.bytes[to_client],
+        }
+    }
+
+    /// Tells of a probe: once, and once more if a late answer proves the worst.
+    fn tell(&mut self, tx_id: u32, outcome: Outcome) {
+        let flow = self.flow_facts();
+        let conflict = self.flow.facts.conflict;
+        let Some(held) = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id) else { return };
+        let Some(probe) = &mut held.probe else { return };
+        let late = match probe.told {
+            None => false,
+            Some(Outcome::Pending) if outcome == Outcome::Exposed => true,
+            Some(_) => return,
+        };
+        probe.told = Some(outcome);
+        self.bench.counters.late_answers += u64::from(late);
+        let transaction = Transaction { flow, ..held.transaction.clone() };
+        let trusted = &self.bench.options.trusted_proxies;
+        let alert = Alert {
+            forwarded_for: transaction
+                .request
+                .forwarded_for
+                .as_deref()
+                .and_then(|value| rightmost_untrusted(value, trusted)),
+            transaction,
+            signature: Arc::clone(&probe.signature),
+            outcome,
+            matched: probe.matched.clone(),
+            disguises: probe.disguises,
+            conflict,
+            also: probe.also.clone(),
+            late,
+        };
+        let order = self.order(tx_id, Kind::Alert);
+        self.out.push(Record { order, body: Body::Alert(Box::new(alert)) });
+    }
+
+    /// Nothing more will be known of a request.
+    fn conclude(&mut self, tx_id: u32) {
+        if self.bench.options.http_events && self.find(tx_id).is_some() {
+            let order = self.order(tx_id, Kind::Http);
+            let flow = self.flow_facts();
+            if let Some(held) = self.remove(tx_id) {
+                let transaction = Transaction { flow, ..held.transaction };
+                self.out.push(Record { order, body: Body::Http(Box::new(transaction)) });
+            }
+        } else {
+            self.remove(tx_id);
+        }
+    }
+
+    fn remove(&mut self, tx_id: u32) -> Option<Held> {
+        let at = self.docket.held.iter().position(|held| held.tx_id() == tx_id)?;
+        let held = self.docket.held.remove(at);
+        self.bench.waiting.remove(held.memory);
+        Some(*held)
+    }
+
+    fn order(&mut self, tx_id: u32, kind: Kind) -> Order {
+        let at = self.flow.at;
+        let held = self.find(tx_id);
+        let request = held.as_ref().map_or(0, |held| held.number);
+        let sid = held.and_then(|held| held.probe.as_ref()).map_or(0, |probe| probe.signature.id);
+        Order { settled: at.clock, settled_by: at.number, request, tx_id, kind, sid }
+    }
+}
+
+/// Heap memory of a request's strings.
+fn heap(request: &Request) -> usize {
+    let optional = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::capacity);
+    request.method.capacity()
+        + request.target.capacity()
+        + request.protocol.capacity()
+        + optional(&request.host)
+        + optional(&request.user_agent)
+        + optional(&request.referrer)
+        + optional(&request.forwarded_for)
+}
