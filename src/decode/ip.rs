@@ -46,8 +46,10 @@ impl Walk<'_> {
             HeaderSliceError::Content(_) => Skip::Malformed,
         })?;
         self.counters.ipv4 += 1;
-        if self.options.verify_ip_checksum && fold(sum(header.slice())) != 0xffff {
-            return Err(Skip::BadIpChecksum);
+        let wrong = self.options.verify_ip_checksum && fold(sum(header.slice())) != 0xffff;
+        if wrong {
+            self.counters.ip_bad_checksum += 1;
+            self.encapsulation.ip_checksum_wrong = true;
         }
         // A length of 0: the packet was too long for the field or is yet to be cut up by the network card.
         let packet = match usize::from(header.total_len()) {
@@ -66,6 +68,10 @@ impl Walk<'_> {
         let (offset, more) = (u32::from(header.fragments_offset().value()) * 8, header.more_fragments());
         if offset == 0 && !more {
             return Ok(Layer::Payload(protocol, payload));
+        }
+        if wrong {
+            // A datagram can't be exempt in part, and one bad fragment would spoil it.
+            return Err(Skip::BadIpChecksum);
         }
         self.fragment(Family::V4, protocol, offset, more, payload)
     }

@@ -10,21 +10,23 @@
 //! promises beyond its carrier is missing only if the capture cut the frame; else the packet is malformed, as every
 //! host sees it (Linux counts `InTruncatedPkts` and drops it).
 
+mod counters;
 mod defrag;
 mod fast;
 mod ip;
+mod limits;
 mod link;
 mod skip;
 mod tcp;
 mod tunnel;
 mod walk;
 
-use std::time::Duration;
-
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, FlowKey, Head, Side};
 use crate::time::Timestamp;
 
+pub use counters::Counters;
+pub use limits::{Limits, Options};
 pub use skip::Skip;
 
 /// Where a segment's TCP bytes stand.
@@ -74,154 +76,6 @@ impl Extras {
         }
         self.encapsulations.push(*encapsulation);
         len as u32
-    }
-}
-
-/// What the user may choose.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Whether VLAN ids are part of the flow key and of the fragment key (tenants that share addresses).
-    pub vlan_tracking: bool,
-    /// Whether a packet with a wrong IPv4 header checksum is dropped, as every router and host does.
-    pub verify_ip_checksum: bool,
-    /// The bounds.
-    pub limits: Limits,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { vlan_tracking: false, verify_ip_checksum: true, limits: Limits::default() }
-    }
-}
-
-/// What decoding may cost; each has a counter that moves when it is reached.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of fragments held, counted from entries.
-    pub fragment_bytes: usize,
-    /// Incomplete datagrams held.
-    pub datagrams: usize,
-    /// Fragments of one datagram.
-    pub fragments_per_datagram: u32,
-    /// Age at which an incomplete IPv4 datagram is dropped, from its first fragment.
-    pub timeout_v4: Duration,
-    /// Age at which an incomplete IPv6 datagram is dropped.
-    pub timeout_v6: Duration,
-    /// Ethernet, PPP and IP headers of one frame, and datagrams put together from it.
-    pub layers: u8,
-    /// Tunnels in one another.
-    pub tunnels: u8,
-    /// VLAN tags and MPLS labels of one frame.
-    pub labels: u8,
-    /// IPv6 extension headers and authentication headers of one frame.
-    pub extensions: u8,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            fragment_bytes: 16 << 20,
-            datagrams: 4096,
-            // Rationale: a datagram of 64 KiB in pieces of 8 bytes, which Linux puts together. A smaller bound would hide
-            // a request of 2 KiB in 257 pieces; pieces cost O(log n) each and are bounded in bytes.
-            fragments_per_datagram: 8192,
-            // Rationale: Linux, net.ipv4.ipfrag_time; after it an IP id may be in use again.
-            timeout_v4: Duration::from_secs(30),
-            // RFC 8200 section 4.5; Linux, net.ipv6.ip6frag_time.
-            timeout_v6: Duration::from_secs(60),
-            layers: 16,
-            tunnels: 8,
-            labels: 8,
-            // Rationale: a host takes any number, so a low bound hides a request. A header has 8 bytes at least, so the work
-            // is bounded by the frame's length anyway.
-            extensions: 64,
-        }
-    }
-}
-
-crate::counters! {
-    /// What decoding saw. `packets` is the sum of `tcp` and of the reasons to skip, from `not_ip` to `fragment`.
-    pub struct Counters {
-        /// Frames.
-        packets: "decode.packets",
-        /// Bytes of frames, on the wire.
-        bytes: "decode.bytes",
-        /// Segments handed on.
-        tcp: "decode.tcp",
-        /// Frames without an IP packet.
-        not_ip: "decode.not_ip",
-        /// IP packets of another protocol than TCP, and tunnels that could not be opened.
-        not_tcp: "decode.not_tcp",
-        /// Frames whose headers the capture cut.
-        header_cut: "decode.header_cut",
-        /// Malformed headers.
-        invalid: "decode.invalid",
-        /// Frames with too many headers, tags or tunnels.
-        too_many_layers: "decode.too_many_layers",
-        /// IPv4 headers with a wrong checksum.
-        ip_bad_checksum: "decode.ip_bad_checksum",
-        /// TCP headers that no server accepts: a data offset below 5 or behind the end.
-        tcp_bad_header: "decode.tcp_bad_header",
-        /// Frames of a link type that is not decoded.
-        unknown_link: "decode.unknown_link",
-        /// Frames that held a fragment and completed nothing.
-        fragment: "decode.fragment",
-        /// Frames that the capture cut within the IP packet, whether of use or not.
-        truncated: "decode.truncated",
-        /// Ethernet headers.
-        ethernet: "decode.ethernet",
-        /// IPv4 headers.
-        ipv4: "decode.ipv4",
-        /// IPv6 headers.
-        ipv6: "decode.ipv6",
-        /// UDP headers.
-        udp: "decode.udp",
-        /// Frames with a VLAN tag.
-        vlan: "decode.vlan",
-        /// Frames with a second VLAN tag.
-        vlan_qinq: "decode.vlan_qinq",
-        /// GRE headers.
-        gre: "decode.gre",
-        /// ERSPAN headers.
-        erspan: "decode.erspan",
-        /// VXLAN headers.
-        vxlan: "decode.vxlan",
-        /// Geneve headers.
-        geneve: "decode.geneve",
-        /// GTP-U headers.
-        gtp: "decode.gtp",
-        /// Teredo packets.
-        teredo: "decode.teredo",
-        /// MPLS label stacks.
-        mpls: "decode.mpls",
-        /// PPP over Ethernet session headers.
-        pppoe: "decode.pppoe",
-        /// IP packets in IP packets.
-        ipip: "decode.ipip",
-        /// Fragments.
-        fragments: "defrag.fragments",
-        /// Datagrams put together.
-        reassembled: "defrag.reassembled",
-        /// Fragments that repeated bytes already held; ignored, as Linux does.
-        duplicates: "defrag.duplicates",
-        /// Fragments that overlapped others.
-        overlap: "defrag.overlap",
-        /// Of the overlapping and repeated fragments, those with other bytes.
-        overlap_conflict: "defrag.overlap_conflict",
-        /// Fragments whose length or end contradicts the others, or is not a multiple of 8 where it has to be.
-        fragment_invalid: "defrag.invalid",
-        /// Fragments that the capture cut.
-        fragment_truncated: "defrag.truncated",
-        /// Fragments that reach beyond the longest IP packet.
-        too_large: "defrag.too_large",
-        /// Datagrams dropped for having too many fragments.
-        too_many_fragments: "defrag.too_many_fragments",
-        /// Datagrams dropped incomplete when their time was up.
-        timeouts: "defrag.timeouts",
-        /// Datagrams dropped incomplete to keep within the bounds.
-        memcap_drops: "defrag.memcap_drops",
-        /// Datagrams held at this moment.
-        active: "defrag.active",
     }
 }
 
@@ -367,7 +221,7 @@ impl Decoder {
             Skip::Truncated => &mut counters.header_cut,
             Skip::Malformed => &mut counters.invalid,
             Skip::TooManyLayers => &mut counters.too_many_layers,
-            Skip::BadIpChecksum => &mut counters.ip_bad_checksum,
+            Skip::BadIpChecksum => &mut counters.fragment_bad_checksum,
             Skip::BadTcpHeader => &mut counters.tcp_bad_header,
             Skip::Fragment => &mut counters.fragment,
         } += 1;

@@ -15,7 +15,7 @@ pub enum Skip {
     Malformed,
     /// More headers, tags or tunnels than the limits allow.
     TooManyLayers,
-    /// The IPv4 header checksum is wrong (RFC 791 section 3.1).
+    /// A fragment whose IPv4 header checksum is wrong (RFC 791 section 3.1). Whole packets are handed on and marked.
     BadIpChecksum,
     /// The TCP data offset is below 5 or points behind the end (RFC 9293 section 3.1).
     BadTcpHeader,
