@@ -122,3 +122,98 @@ fn ipv6(packet: &[u8]) -> Option<Plain<'_>> {
         addresses: &packet[8..40],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{EtherType, PacketBuilder};
+
+    use crate::decode::{Decoder, Extras, Options};
+    use crate::packet::{Link, Packet};
+    use crate::time::Timestamp;
+
+    /// A seeded sequence (Marsaglia's xorshift64).
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 11) as usize % bound
+        }
+    }
+
+    fn frame(random: &mut Random) -> Vec<u8> {
+        let link = PacketBuilder::ethernet2([2; 6], [4; 6]);
+        let payload: Vec<u8> = (0..random.below(60)).map(|at| at as u8).collect();
+        let mut out = Vec::new();
+        let ports = [80, 40_000, 443, 4789, 8472, 6081, 2152, 3544, 53];
+        let (from, to) = (ports[random.below(9)], ports[random.below(9)]);
+        let ip = if random.below(3) == 0 {
+            link.ipv6([random.below(3) as u8; 16], [1; 16], 64)
+        } else {
+            link.ipv4([10, 0, 0, random.below(3) as u8], [10, 0, 0, 1], 64)
+        };
+        if random.below(4) == 0 {
+            ip.udp(from, to).write(&mut out, &payload).unwrap();
+        } else {
+            use etherparse::TcpOptionElement::{MaximumSegmentSize, Noop, Timestamp};
+            let stamp = Timestamp(random.below(1 << 31) as u32, 7);
+            let options = [vec![], vec![Noop, Noop, stamp.clone()], vec![MaximumSegmentSize(1460), stamp]];
+            let tcp = ip.tcp(from, to, random.below(1 << 31) as u32, 512).ack(77);
+            tcp.options(&options[random.below(3)]).unwrap().write(&mut out, &payload).unwrap();
+        }
+        let tag = |out: &mut Vec<u8>, at: usize, kind: EtherType, id: u8| {
+            out.splice(at..at, [(kind.0 >> 8) as u8, kind.0 as u8, 0x20, id]);
+        };
+        for _ in 0..random.below(4).saturating_sub(1) {
+            let kind = if random.below(4) == 0 { EtherType::PROVIDER_BRIDGING } else { EtherType::VLAN_TAGGED_FRAME };
+            tag(&mut out, 12, kind, random.below(9) as u8);
+        }
+        out
+    }
+
+    /// Padding, cuts and flipped bytes, mostly in the headers.
+    fn mutate(frame: &mut Vec<u8>, random: &mut Random) {
+        if random.below(4) == 0 {
+            frame.extend(vec![0xaa; random.below(20)]);
+        }
+        for _ in 0..random.below(4).saturating_sub(1) {
+            let at = random.below(frame.len().min(80));
+            frame[at] = if random.below(2) == 0 { random.below(256) as u8 } else { frame[at] ^ (1 << random.below(8)) };
+        }
+        if random.below(4) == 0 {
+            frame.truncate(random.below(frame.len() + 1));
+        }
+    }
+
+    /// Both ways give the same head, span, encapsulation, reason and counters.
+    #[test]
+    fn fast_way_equals_slow_way() {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        for verify_ip_checksum in [true, false] {
+            let options = Options { verify_ip_checksum, vlan_tracking: true, ..Options::default() };
+            let (mut fast, mut slow) = (Decoder::new(options, [1, 2]), Decoder::new(options, [1, 2]));
+            let mut extras = [Extras::default(), Extras::default()];
+            let mut plain = 0;
+            for number in 1..=30_000 {
+                let mut bytes = frame(&mut random);
+                let whole = bytes.len();
+                mutate(&mut bytes, &mut random);
+                let kept = random.below(2) * whole.saturating_sub(bytes.len());
+                let wire_len = (bytes.len() + kept) as u32;
+                let time = Timestamp::from_nanos(number as i64);
+                let packet = Packet { number, frame: number, time, link: Link::Ethernet, wire_len, bytes: &bytes };
+                plain += u32::from(!matches!(super::look(&packet, verify_ip_checksum), super::Look::Slow));
+                let quick = fast.decode(&packet, time, 3, &mut extras[0]);
+                slow.count_frame(&packet);
+                let thorough = slow.walk(&packet, time, 3, &mut extras[1]);
+                assert_eq!(format!("{quick:?}"), format!("{thorough:?}"), "{bytes:02x?}");
+                assert_eq!(fast.counters(), slow.counters(), "{bytes:02x?}");
+            }
+            assert_eq!(extras[0].encapsulations, extras[1].encapsulations);
+            // The comparison is of something only while the fast way is gone often.
+            assert!(plain > 10_000 && plain < 28_000, "{plain}");
+        }
+    }
+}

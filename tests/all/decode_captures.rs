@@ -63,19 +63,9 @@ fn streams(decoded: &Decoded) -> Vec<Vec<u8>> {
     }
     let join = |mut parts: Vec<(u32, &[u8])>| {
         parts.sort_by_key(|(seq, _)| *seq);
-        parts.concat_payloads()
+        parts.iter().flat_map(|(_, payload)| payload.iter().copied()).collect()
     };
     halves.into_values().map(join).collect()
-}
-
-trait ConcatPayloads {
-    fn concat_payloads(&self) -> Vec<u8>;
-}
-
-impl ConcatPayloads for Vec<(u32, &[u8])> {
-    fn concat_payloads(&self) -> Vec<u8> {
-        self.iter().flat_map(|(_, payload)| payload.iter().copied()).collect()
-    }
 }
 
 fn holds(stream: &[u8], wanted: &str) -> bool {
@@ -126,7 +116,7 @@ fn every_request_of_the_network_cases_is_in_a_segment() {
 
 fn published(counters: &Counters) -> HashMap<&'static str, u64> {
     let mut out = HashMap::new();
-    counters.each(&mut |name, value| drop(out.insert(name, value)));
+    counters.each(&mut |name, value| out.extend([(name, value)]));
     out
 }
 
