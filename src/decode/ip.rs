@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
-use super::defrag::{Family, Fragment, Key};
+use super::datagram::{Family, Fragment};
+use super::defrag::Key;
 use super::walk::{Ip, Layer, Walk};
 use super::{Skip, be16, be32, tcp};
 use crate::segment::{Endpoint, TunnelKind, fold, sum};

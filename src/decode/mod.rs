@@ -11,6 +11,7 @@
 //! host sees it (Linux counts `InTruncatedPkts` and drops it).
 
 mod counters;
+mod datagram;
 mod defrag;
 mod fast;
 mod ip;

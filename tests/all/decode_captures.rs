@@ -56,12 +56,13 @@ fn decode(path: &Path, options: Options) -> Option<Decoded> {
 
 /// The bytes of each sender, in sequence order, first copy first.
 fn streams(decoded: &Decoded) -> Vec<Vec<u8>> {
-    let mut halves: HashMap<(FlowKey, Side), Vec<(u32, &[u8])>> = HashMap::new();
+    type Parts<'a> = Vec<(u32, &'a [u8])>;
+    let mut halves: HashMap<(FlowKey, Side), Parts<'_>> = HashMap::new();
     for (head, tcp, _) in &decoded.segments {
         let payload = &tcp[usize::from(head.header_len)..];
         halves.entry((head.key, head.side)).or_default().push((head.seq.0, payload));
     }
-    let join = |mut parts: Vec<(u32, &[u8])>| {
+    let join = |mut parts: Parts<'_>| {
         parts.sort_by_key(|(seq, _)| *seq);
         parts.iter().flat_map(|(_, payload)| payload.iter().copied()).collect()
     };

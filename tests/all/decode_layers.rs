@@ -207,7 +207,8 @@ fn every_tunnel() {
     let gtp = [&[0x30, 255][..], &gtp_len(0), &[0, 0, 0, 5]].concat();
     let gtp_ext = [&[0x34, 255][..], &gtp_len(8), &[0, 0, 0, 5, 0, 0, 0, 0x85, 1, 0, 0, 0]].concat();
     let teredo = [&[0, 1, 0, 0][..], &[7; 9], &[0, 0, 1, 2, 3, 4, 5, 6]].concat();
-    let cases: Vec<(&str, Vec<u8>, TunnelKind, u8, Option<u32>)> = vec![
+    type Case = (&'static str, Vec<u8>, TunnelKind, u8, Option<u32>);
+    let cases: Vec<Case> = vec![
         ("ipip", carrier(4, &v4()), Ipv4, 4, None),
         ("6in4", carrier(41, &v6()), Ipv6, 41, None),
         ("4in6", carrier_v6(4, &v4()), Ipv4, 4, None),
