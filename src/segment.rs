@@ -235,6 +235,9 @@ pub struct Encapsulation {
     pub tunnel: Option<Tunnel>,
     /// Whether the innermost IP packet came in fragments.
     pub fragmented: bool,
+    /// Whether an IPv4 header around the segment had a wrong checksum: hosts drop such a packet, but hosts that leave
+    /// the field to the network card record it so (loopback of macOS, senders on Windows).
+    pub ip_checksum_wrong: bool,
 }
 
 /// What a decoded segment is, without its bytes: plain data that a block's work list holds.
@@ -303,7 +306,7 @@ pub enum Checksum {
     Valid,
     /// The field holds the sum of the pseudo-header alone: left to the network card (offload, GRO).
     Offloaded,
-    /// Wrong.
+    /// Wrong, or that of an IPv4 header around it is.
     Invalid,
     /// The capture cut the segment: not to be known.
     Unknown,
@@ -316,9 +319,12 @@ impl<'a> Segment<'a> {
         &self.tcp[usize::from(self.head.header_len)..]
     }
 
-    /// Verifies the TCP checksum.
+    /// Verifies the checksums: TCP's, and what decoding found of the IPv4 headers.
     #[must_use]
     pub fn checksum(&self) -> Checksum {
+        if self.encapsulation.ip_checksum_wrong {
+            return Checksum::Invalid;
+        }
         if self.head.cut > 0 {
             return Checksum::Unknown;
         }

@@ -1,7 +1,34 @@
 //! Frame bytes to a TCP segment, or a reason to skip: link types, VLAN tags, tunnels, IP fragments, TCP. Not the stream:
 //! see [`crate::flow`].
+//!
+//! ```text
+//! frame ─► fast: Ethernet, one tag at most, IP without options or fragments ─────────────────────► Head, Span
+//!      └─► walk: link ─► tags, labels ─► ip ─► (defrag) ─► tunnel ─► link or ip … ─► tcp ─────────► Head, Span
+//! ```
+//!
+//! Nothing here allocates but the fragment table, and a new entry in [`Extras`]. Lengths nest: what an inner header
+//! promises beyond its carrier is missing only if the capture cut the frame; else the packet is malformed, as every
+//! host sees it (Linux counts `InTruncatedPkts` and drops it).
 
-use crate::segment::Encapsulation;
+mod counters;
+mod datagram;
+mod defrag;
+mod fast;
+mod ip;
+mod limits;
+mod link;
+mod skip;
+mod tcp;
+mod tunnel;
+mod walk;
+
+use crate::packet::Packet;
+use crate::segment::{Encapsulation, FlowKey, Head, Side};
+use crate::time::Timestamp;
+
+pub use counters::Counters;
+pub use limits::{Limits, Options};
+pub use skip::Skip;
 
 /// Where a segment's TCP bytes stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +44,7 @@ pub struct Span {
 /// What decoding a block of frames leaves beside the segments; kept with the block and recycled with it.
 #[derive(Debug)]
 pub struct Extras {
-    /// Datagrams put together from fragments (the IP payload: TCP header onwards).
+    /// Datagrams put together from fragments (the IP payload: TCP header onwards, or what wraps it).
     pub wholes: Vec<Box<[u8]>>,
     /// How segments were wrapped. The first entry is always the plain one.
     pub encapsulations: Vec<Encapsulation>,
@@ -35,4 +62,218 @@ impl Extras {
         self.wholes.clear();
         self.encapsulations.truncate(1);
     }
+
+    /// The index of an encapsulation, which is added unless it is among the last few.
+    fn intern(&mut self, encapsulation: &Encapsulation) -> u32 {
+        // Rationale: frames of one trunk or tunnel come in runs of a few kinds; a longer search costs more than an entry.
+        const RECENT: usize = 4;
+        if *encapsulation == Encapsulation::default() {
+            return 0;
+        }
+        let len = self.encapsulations.len();
+        let recent = self.encapsulations.iter().enumerate().skip(len.saturating_sub(RECENT).max(1));
+        if let Some((at, _)) = recent.into_iter().find(|(_, known)| *known == encapsulation) {
+            return at as u32;
+        }
+        self.encapsulations.push(*encapsulation);
+        len as u32
+    }
+}
+
+/// Decodes frames, one by one.
+#[derive(Debug)]
+pub struct Decoder {
+    options: Options,
+    counters: Counters,
+    max_packet: u32,
+    fragments: defrag::Defragmenter,
+}
+
+impl Decoder {
+    /// A decoder that holds no fragments; `keys` key the hash of the fragment table.
+    #[must_use]
+    pub fn new(options: Options, keys: [u64; 2]) -> Self {
+        Self { options, counters: Counters::default(), max_packet: 0, fragments: defrag::Defragmenter::new(keys) }
+    }
+
+    /// Decodes one frame.
+    ///
+    /// `clock` never decreases between two calls of [`Decoder::clear`]. The span lies within the frame's bytes or
+    /// within a datagram added to `extras`.
+    ///
+    /// # Errors
+    /// The reason why there is no segment; counted.
+    #[inline]
+    pub fn decode(
+        &mut self,
+        packet: &Packet<'_>,
+        clock: Timestamp,
+        input: u32,
+        extras: &mut Extras,
+    ) -> Result<(Head, Span), Skip> {
+        self.count_frame(packet);
+        match fast::look(packet, self.options.verify_ip_checksum) {
+            fast::Look::Segment(plain) => Ok(self.plain(packet, clock, input, extras, &plain)),
+            fast::Look::NotTcp(plain) => {
+                self.count_plain(&plain);
+                self.counters.udp += u64::from(plain.protocol == ip::UDP);
+                self.counters.not_tcp += 1;
+                Err(Skip::NotTcp(plain.protocol))
+            }
+            fast::Look::Slow => self.walk(packet, clock, input, extras),
+        }
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Length on the wire of the longest frame so far, in bytes (`decode.max_packet`).
+    #[must_use]
+    pub fn max_packet(&self) -> u32 {
+        self.max_packet
+    }
+
+    /// Bytes that the fragments held take, counted from entries.
+    #[must_use]
+    pub fn defrag_memory(&self) -> usize {
+        self.fragments.memory()
+    }
+
+    /// Drops all fragments held: the input ended, and the next one is no continuation. Counters stay.
+    pub fn clear(&mut self) {
+        self.fragments.clear();
+        self.counters.active = 0;
+    }
+
+    fn count_frame(&mut self, packet: &Packet<'_>) {
+        self.counters.packets += 1;
+        self.counters.bytes += u64::from(packet.wire_len);
+        self.max_packet = self.max_packet.max(packet.wire_len);
+    }
+
+    fn count_plain(&mut self, plain: &fast::Plain<'_>) {
+        self.counters.ethernet += 1;
+        self.counters.vlan += u64::from(plain.vlan.is_some());
+        self.counters.ipv4 += u64::from(!plain.v6);
+        self.counters.ipv6 += u64::from(plain.v6);
+    }
+
+    fn plain(
+        &mut self,
+        packet: &Packet<'_>,
+        clock: Timestamp,
+        input: u32,
+        extras: &mut Extras,
+        plain: &fast::Plain<'_>,
+    ) -> (Head, Span) {
+        self.count_plain(plain);
+        self.counters.tcp += 1;
+        let (mut key, side) = plain.key();
+        let mut encapsulation = 0;
+        if let Some(id) = plain.vlan {
+            let mut wrapped = Encapsulation::default();
+            wrapped.vlans.push(id);
+            encapsulation = extras.intern(&wrapped);
+            if self.options.vlan_tracking {
+                key = key.with_vlans(&wrapped.vlans);
+            }
+        }
+        let at = Address { key, side, ip_id: plain.ip_id, ip_len: plain.ip_len, cut: 0, encapsulation };
+        let start = plain.start;
+        let span = Span { whole: None, start, end: start + plain.tcp.len() as u32 };
+        (head(packet, clock, input, &at, &tcp::Header::of(plain.tcp)), span)
+    }
+
+    /// Decodes a frame layer by layer.
+    #[inline(never)]
+    fn walk(
+        &mut self,
+        packet: &Packet<'_>,
+        clock: Timestamp,
+        input: u32,
+        extras: &mut Extras,
+    ) -> Result<(Head, Span), Skip> {
+        let mut walk =
+            walk::Walk::new(&self.options, &mut self.counters, &mut self.fragments, clock, &mut extras.wholes);
+        let found = walk.frame(packet);
+        let encapsulation = walk.encapsulation;
+        let found = found.inspect_err(|skip| self.count(*skip))?;
+        self.counters.tcp += 1;
+        self.counters.truncated += u64::from(found.cut > 0);
+        let (mut key, side) = FlowKey::new(found.source, found.destination);
+        if self.options.vlan_tracking {
+            key = key.with_vlans(&encapsulation.vlans);
+        }
+        let encapsulation = extras.intern(&encapsulation);
+        let at = Address { key, side, ip_id: found.ip_id, ip_len: found.ip_len, cut: found.cut, encapsulation };
+        Ok((head(packet, clock, input, &at, &found.tcp), found.span))
+    }
+
+    fn count(&mut self, skip: Skip) {
+        let counters = &mut self.counters;
+        counters.truncated += u64::from(skip == Skip::Truncated);
+        *match skip {
+            Skip::UnknownLink(_) => &mut counters.unknown_link,
+            Skip::NotIp(_) => &mut counters.not_ip,
+            Skip::NotTcp(_) => &mut counters.not_tcp,
+            Skip::Truncated => &mut counters.header_cut,
+            Skip::Malformed => &mut counters.invalid,
+            Skip::TooManyLayers => &mut counters.too_many_layers,
+            Skip::BadIpChecksum => &mut counters.fragment_bad_checksum,
+            Skip::BadTcpHeader => &mut counters.tcp_bad_header,
+            Skip::Fragment => &mut counters.fragment,
+        } += 1;
+    }
+}
+
+/// The part of a head that the IP layers give.
+struct Address {
+    key: FlowKey,
+    side: Side,
+    ip_id: u32,
+    ip_len: u32,
+    cut: u32,
+    encapsulation: u32,
+}
+
+#[inline]
+fn head(packet: &Packet<'_>, clock: Timestamp, input: u32, at: &Address, tcp: &tcp::Header) -> Head {
+    Head {
+        number: packet.number,
+        frame: packet.frame,
+        time: packet.time,
+        clock,
+        input,
+        wire_len: packet.wire_len,
+        key: at.key,
+        side: at.side,
+        seq: tcp.seq,
+        ack: tcp.ack,
+        flags: tcp.flags,
+        header_len: tcp.header_len,
+        window: tcp.window,
+        urgent: tcp.urgent,
+        checksum: tcp.checksum,
+        ip_id: at.ip_id,
+        ip_len: at.ip_len,
+        cut: at.cut,
+        timestamp_value: tcp.options.timestamp_value,
+        signed: tcp.options.signed,
+        encapsulation: at.encapsulation,
+    }
+}
+
+/// Big-endian 16 bits at `at`, if they are there.
+#[inline]
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Big-endian 32 bits at `at`, if they are there.
+#[inline]
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }

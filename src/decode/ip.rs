@@ -1,0 +1,240 @@
+//! IPv4 and IPv6 headers, extension headers and fragments (RFC 791, RFC 8200). Not the reassembly itself: see
+//! [`super::defrag`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
+
+use super::datagram::{Family, Fragment};
+use super::defrag::Key;
+use super::walk::{Ip, Layer, Walk};
+use super::{Skip, be16, be32, tcp};
+use crate::segment::{Endpoint, TunnelKind, fold, sum};
+
+/// IP protocol numbers.
+pub(super) const ICMP: u8 = 1;
+const IPV4: u8 = 4;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+const IPV6: u8 = 41;
+pub(super) const GRE: u8 = 47;
+const AUTHENTICATION: u8 = 51;
+/// IPv6 extension headers.
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION: u8 = 60;
+const MOBILITY: u8 = 135;
+const HIP: u8 = 139;
+const SHIM6: u8 = 140;
+
+impl Walk<'_> {
+    /// An IP packet whose version is in its first nibble.
+    pub(super) fn ip<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        match bytes.first().ok_or(self.short())? >> 4 {
+            4 => self.ipv4(bytes),
+            6 => self.ipv6(bytes),
+            _ => Err(Skip::Malformed),
+        }
+    }
+
+    /// An IPv4 packet.
+    pub(super) fn ipv4<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        use etherparse::err::ipv4::HeaderSliceError;
+        self.layer()?;
+        let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|error| match error {
+            HeaderSliceError::Len(_) => self.short(),
+            HeaderSliceError::Content(_) => Skip::Malformed,
+        })?;
+        self.counters.ipv4 += 1;
+        let wrong = self.options.verify_ip_checksum && fold(sum(header.slice())) != 0xffff;
+        if wrong {
+            self.counters.ip_bad_checksum += 1;
+            self.encapsulation.ip_checksum_wrong = true;
+        }
+        // A length of 0: the packet was too long for the field or is yet to be cut up by the network card.
+        let packet = match usize::from(header.total_len()) {
+            0 => bytes,
+            total if total < header.slice().len() => return Err(Skip::Malformed),
+            total => self.bound(bytes, total)?,
+        };
+        self.encapsulation.fragmented = false;
+        self.ip = Ip {
+            source: IpAddr::V4(Ipv4Addr::from(header.source())),
+            destination: IpAddr::V4(Ipv4Addr::from(header.destination())),
+            id: u32::from(header.identification()),
+            len: (packet.len() as u32).saturating_add(self.missing),
+        };
+        let (protocol, payload) = (header.protocol().0, self.after(packet, header.slice().len())?);
+        let (offset, more) = (u32::from(header.fragments_offset().value()) * 8, header.more_fragments());
+        if offset == 0 && !more {
+            return Ok(Layer::Payload(protocol, payload));
+        }
+        if wrong {
+            // A datagram can't be exempt in part, and one bad fragment would spoil it.
+            return Err(Skip::BadIpChecksum);
+        }
+        self.fragment(Family::V4, protocol, offset, more, payload)
+    }
+
+    /// An IPv6 packet.
+    pub(super) fn ipv6<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        use etherparse::err::ipv6::HeaderSliceError;
+        self.layer()?;
+        let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|error| match error {
+            HeaderSliceError::Len(_) => self.short(),
+            HeaderSliceError::Content(_) => Skip::Malformed,
+        })?;
+        self.counters.ipv6 += 1;
+        let next = header.next_header().0;
+        let rest = self.after(bytes, header.slice().len())?;
+        let length = match usize::from(header.payload_length()) {
+            0 if next == HOP_BY_HOP => jumbo(rest),
+            0 => None,
+            length => Some(length),
+        };
+        // Without a length: as with IPv4, the packet ends with the frame.
+        let payload = length.map_or(Ok(rest), |length| self.bound(rest, length))?;
+        self.encapsulation.fragmented = false;
+        self.ip = Ip {
+            source: IpAddr::V6(Ipv6Addr::from(header.source())),
+            destination: IpAddr::V6(Ipv6Addr::from(header.destination())),
+            id: 0,
+            len: (payload.len() as u32).saturating_add(self.missing).saturating_add(40),
+        };
+        if next == HOP_BY_HOP {
+            return self.extension_header(payload);
+        }
+        Ok(Layer::Payload(next, payload))
+    }
+
+    /// What an IP packet carries, but for TCP.
+    pub(super) fn payload<'a>(&mut self, protocol: u8, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        let v6 = self.ip.source.is_ipv6();
+        match protocol {
+            UDP => self.udp(bytes),
+            GRE => self.gre(bytes),
+            IPV4 => {
+                self.counters.ipip += 1;
+                self.enter(TunnelKind::Ipv4, IPV4, (0, 0), None)?;
+                self.ipv4(bytes)
+            }
+            IPV6 => {
+                self.counters.ipip += 1;
+                self.enter(TunnelKind::Ipv6, IPV6, (0, 0), None)?;
+                self.ipv6(bytes)
+            }
+            AUTHENTICATION => {
+                // RFC 4302 section 2.2: the length is in words of 4 bytes, less 2.
+                self.extension()?;
+                let [next, words, ..] = bytes else { return Err(self.short()) };
+                Ok(Layer::Payload(*next, self.after(bytes, (usize::from(*words) + 2) * 4)?))
+            }
+            FRAGMENT if v6 => self.fragment_header(bytes),
+            ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 if v6 => self.extension_header(bytes),
+            // A hop-by-hop header anywhere but first: hosts refuse it (RFC 8200 section 4.1).
+            HOP_BY_HOP if v6 => Err(Skip::Malformed),
+            other => Err(Skip::NotTcp(other)),
+        }
+    }
+
+    /// An extension header whose length is in words of 8 bytes, less 1 (RFC 8200 section 4.2).
+    fn extension_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        self.extension()?;
+        let [next, words, ..] = bytes else { return Err(self.short()) };
+        Ok(Layer::Payload(*next, self.after(bytes, (usize::from(*words) + 1) * 8)?))
+    }
+
+    /// An IPv6 fragment header (RFC 8200 section 4.5); alone it is no fragment (RFC 6946).
+    fn fragment_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        self.extension()?;
+        let data = self.after(bytes, 8)?;
+        let (Some(&next), Some(field), Some(id)) = (bytes.first(), be16(bytes, 2), be32(bytes, 4)) else {
+            return Err(self.short());
+        };
+        self.ip.id = id;
+        let (offset, more) = (u32::from(field & 0xfff8), field & 1 == 1);
+        if offset == 0 && !more {
+            return Ok(Layer::Payload(next, data));
+        }
+        // All headers must be in the first fragment (RFC 8200 section 4.5; Linux refuses it since 5.10).
+        if offset == 0 && self.missing == 0 && lacks_headers(next, data) {
+            self.counters.fragments += 1;
+            self.counters.fragment_invalid += 1;
+            return Err(Skip::Fragment);
+        }
+        self.fragment(Family::V6, next, offset, more, data)
+    }
+
+    fn fragment<'a>(
+        &mut self,
+        family: Family,
+        protocol: u8,
+        offset: u32,
+        more: bool,
+        data: &[u8],
+    ) -> Result<Layer<'a>, Skip> {
+        if self.missing > 0 {
+            self.counters.fragments += 1;
+            self.counters.fragment_truncated += 1;
+            self.counters.truncated += 1;
+            return Err(Skip::Fragment);
+        }
+        let mut vlans = [0; 3];
+        if self.options.vlan_tracking {
+            for (slot, id) in vlans.iter_mut().zip(self.encapsulation.vlans.ids()) {
+                *slot = *id;
+            }
+        }
+        let key = Key::new(family, self.ip.source, self.ip.destination, protocol, self.ip.id, vlans);
+        // What stands before the data in the whole: not the IPv6 fragment header.
+        let headers = self.ip.len.saturating_sub(data.len() as u32);
+        let before = headers.saturating_sub(if family == Family::V6 { 8 } else { 0 });
+        let fragment = Fragment { protocol, offset, more, before, data };
+        let whole = self.fragments.add(key, &fragment, self.clock, &self.options.limits, self.counters);
+        self.counters.active = self.fragments.datagrams() as u64;
+        let whole = whole.ok_or(Skip::Fragment)?;
+        self.ip.len = whole.before.saturating_add(whole.bytes.len() as u32);
+        Ok(Layer::Whole(whole.protocol, whole.bytes))
+    }
+}
+
+/// The length in a jumbo payload option (RFC 2675 section 2) of a hop-by-hop header.
+fn jumbo(header: &[u8]) -> Option<usize> {
+    const JUMBO: u8 = 0xc2;
+    let len = (usize::from(*header.get(1)?) + 1) * 8;
+    let mut options = header.get(2..len.min(header.len()))?;
+    while let [kind, rest @ ..] = options {
+        options = match (*kind, rest) {
+            (0, rest) => rest,
+            (JUMBO, [4, a, b, c, d, ..]) => return usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok(),
+            (_, [len, rest @ ..]) => rest.get(usize::from(*len)..)?,
+            _ => return None,
+        };
+    }
+    None
+}
+
+/// Whether a first fragment ends before its TCP header does.
+fn lacks_headers(mut next: u8, mut data: &[u8]) -> bool {
+    while let HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY = next {
+        let [following, words, ..] = data else { return true };
+        next = *following;
+        let Some(rest) = data.get((usize::from(*words) + 1) * 8..) else { return true };
+        data = rest;
+    }
+    next == TCP && data.len() < tcp::MIN_HEADER
+}
+
+/// Both addresses of an IPv6 header, from their 32 bytes.
+#[inline]
+pub(super) fn pair_v6(bytes: &[u8]) -> ([u8; 16], [u8; 16]) {
+    let source = bytes.first_chunk().copied().unwrap_or_default();
+    (source, bytes.last_chunk().copied().unwrap_or_default())
+}
+
+/// An IPv6 address and a port.
+#[inline]
+pub(super) fn endpoint(address: [u8; 16], port: u16) -> Endpoint {
+    Endpoint { ip: IpAddr::V6(Ipv6Addr::from(address)), port }
+}

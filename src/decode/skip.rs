@@ -1,0 +1,42 @@
+//! Why a frame yields no segment. Not an error: nothing is wrong with a sensor that skips an ARP packet.
+
+/// The reason why a frame was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Skip {
+    /// A link type that is not decoded, by its LINKTYPE number.
+    UnknownLink(u32),
+    /// No IP packet in it: the EtherType, PPP protocol or address family.
+    NotIp(u16),
+    /// An IP packet of another protocol, or a tunnel that can't be opened: the innermost IP protocol number.
+    NotTcp(u8),
+    /// The capture cut a header.
+    Truncated,
+    /// A header contradicts itself or its carrier.
+    Malformed,
+    /// More headers, tags or tunnels than the limits allow.
+    TooManyLayers,
+    /// A fragment whose IPv4 header checksum is wrong (RFC 791 section 3.1). Whole packets are handed on and marked.
+    BadIpChecksum,
+    /// The TCP data offset is below 5 or points behind the end (RFC 9293 section 3.1).
+    BadTcpHeader,
+    /// A fragment that completed nothing: held, ignored or dropped, as the `defrag` counters say.
+    Fragment,
+}
+
+impl Skip {
+    /// The reason's stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownLink(_) => "unknown_link",
+            Self::NotIp(_) => "not_ip",
+            Self::NotTcp(_) => "not_tcp",
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::TooManyLayers => "too_many_layers",
+            Self::BadIpChecksum => "bad_ip_checksum",
+            Self::BadTcpHeader => "bad_tcp_header",
+            Self::Fragment => "fragment",
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What carries packets in packets: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that can't be opened is a packet
+//! that is not TCP, never an error.
+
+use super::walk::{Layer, Walk};
+use super::{Skip, be16, be32, ip, link};
+use crate::segment::TunnelKind;
+
+/// The IANA port of VXLAN and the one Linux used before it.
+const VXLAN: [u16; 2] = [4789, 8472];
+const GENEVE: u16 = 6081;
+const GTP_U: u16 = 2152;
+const TEREDO: u16 = 3544;
+
+/// GRE protocol types that are no EtherTypes.
+const ERSPAN_I_II: u16 = 0x88be;
+const ERSPAN_III: u16 = 0x22eb;
+const WCCP: u16 = 0x883e;
+
+const UDP_HEADER: usize = 8;
+
+/// Whether a UDP header is all there and neither port is that of a tunnel.
+#[inline]
+pub(super) fn is_plain_udp(udp: &[u8]) -> bool {
+    let (Some(source), Some(destination)) = (be16(udp, 0), be16(udp, 2)) else { return false };
+    let tunnel = VXLAN.contains(&destination) || destination == GENEVE || destination == GTP_U;
+    udp.len() >= UDP_HEADER && !tunnel && destination != TEREDO && source != TEREDO
+}
+
+impl Walk<'_> {
+    /// A UDP datagram (RFC 768): of use only if a tunnel is in it.
+    pub(super) fn udp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        self.after(bytes, UDP_HEADER)?;
+        self.counters.udp += 1;
+        if is_plain_udp(bytes) {
+            return Err(Skip::NotTcp(ip::UDP));
+        }
+        let (Some(source), Some(destination), Some(length)) = (be16(bytes, 0), be16(bytes, 2), be16(bytes, 4)) else {
+            return Err(self.short());
+        };
+        // A length of 0: too long for the field (RFC 2675 section 4), or left to the network card.
+        let datagram = if length == 0 { bytes } else { self.bound(bytes, usize::from(length))? };
+        let payload = datagram.get(UDP_HEADER..).ok_or(Skip::Malformed)?;
+        let ports = (source, destination);
+        match destination {
+            port if VXLAN.contains(&port) => self.vxlan(payload, ports),
+            GENEVE => self.geneve(payload, ports),
+            GTP_U => self.gtp(payload, ports),
+            _ => self.teredo(payload, ports),
+        }
+    }
+
+    /// VXLAN (RFC 7348 section 5). Reserved bits are set in the wild and ignored, the flag of the identifier is not.
+    fn vxlan<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+        const IDENTIFIER_VALID: u8 = 0x08;
+        let [flags, _, _, _, a, b, c, _, frame @ ..] = bytes else { return Err(self.unopened(ip::UDP)) };
+        if flags & IDENTIFIER_VALID == 0 {
+            return Err(Skip::NotTcp(ip::UDP));
+        }
+        self.counters.vxlan += 1;
+        self.enter(TunnelKind::Vxlan, ip::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
+        Ok(Layer::Ethernet(frame))
+    }
+
+    /// Geneve (RFC 8926 section 3.4).
+    fn geneve<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+        let [first, _, high, low, a, b, c, _, ..] = bytes else { return Err(self.unopened(ip::UDP)) };
+        // Version 0; the low six bits are the length of the options in words of 4 bytes.
+        if first >> 6 != 0 {
+            return Err(Skip::NotTcp(ip::UDP));
+        }
+        let inner = self.after(bytes, 8 + usize::from(first & 0x3f) * 4)?;
+        self.counters.geneve += 1;
+        self.enter(TunnelKind::Geneve, ip::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
+        Ok(Layer::Ether(u16::from_be_bytes([*high, *low]), inner))
+    }
+
+    /// GTP-U (3GPP TS 29.281 section 5.1): version 1, message type 255, a user's IP packet.
+    fn gtp<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+        const OPTIONAL_FIELDS: u8 = 0x07;
+        const EXTENSION: u8 = 0x04;
+        let [flags, 255, high, low, a, b, c, d, rest @ ..] = bytes else { return Err(self.unopened(ip::UDP)) };
+        // Version 1, protocol type GTP.
+        if flags >> 4 != 0b0011 {
+            return Err(Skip::NotTcp(ip::UDP));
+        }
+        let mut inner = self.bound(rest, usize::from(u16::from_be_bytes([*high, *low])))?;
+        if flags & OPTIONAL_FIELDS != 0 {
+            let mut next = *inner.get(3).ok_or(self.short())?;
+            inner = self.after(inner, 4)?;
+            while flags & EXTENSION != 0 && next != 0 {
+                self.extension()?;
+                let len = usize::from(*inner.first().ok_or(self.short())?) * 4;
+                next = *inner.get(len.wrapping_sub(1)).ok_or(self.short())?;
+                inner = self.after(inner, len)?;
+            }
+        }
+        self.counters.gtp += 1;
+        self.enter(TunnelKind::Gtp, ip::UDP, ports, Some(u32::from_be_bytes([*a, *b, *c, *d])))?;
+        Ok(Layer::Ip(inner))
+    }
+
+    /// Teredo (RFC 4380 section 5.1.1): an IPv6 packet behind an optional authentication and an optional origin
+    /// indication. The port alone proves little, so the packet must fill the datagram.
+    fn teredo<'a>(&mut self, mut bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+        if let [0, 1, client, value, ..] = bytes {
+            let len = 13 + usize::from(*client) + usize::from(*value);
+            bytes = bytes.get(len..).ok_or(self.unopened(ip::UDP))?;
+        }
+        if bytes.starts_with(&[0, 0]) {
+            bytes = bytes.get(8..).ok_or(self.unopened(ip::UDP))?;
+        }
+        let fills = be16(bytes, 4).is_some_and(|len| usize::from(len) + 40 == bytes.len() + self.missing as usize);
+        if bytes.first().is_none_or(|first| first >> 4 != 6) || !fills {
+            return Err(Skip::NotTcp(ip::UDP));
+        }
+        self.counters.teredo += 1;
+        self.enter(TunnelKind::Teredo, ip::UDP, ports, None)?;
+        Ok(Layer::Ether(link::IPV6, bytes))
+    }
+
+    /// GRE (RFC 2784, RFC 2890, with the routing of RFC 1701), and its version 1 with PPP (RFC 2637).
+    pub(super) fn gre<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+        const CHECKSUM: u16 = 0x8000;
+        const ROUTING: u16 = 0x4000;
+        const KEY: u16 = 0x2000;
+        const SEQUENCE: u16 = 0x1000;
+        const ACKNOWLEDGMENT: u16 = 0x0080;
+        let (Some(flags), Some(kind)) = (be16(bytes, 0), be16(bytes, 2)) else { return Err(self.short()) };
+        let version = flags & 7;
+        if version > 1 {
+            return Err(Skip::NotTcp(ip::GRE));
+        }
+        let mut len = 4;
+        len += if flags & (CHECKSUM | ROUTING) != 0 && version == 0 { 4 } else { 0 };
+        let key = if flags & KEY != 0 { Some(be32(bytes, len).ok_or(self.short())?) } else { None };
+        len += if key.is_some() { 4 } else { 0 };
+        len += if flags & SEQUENCE != 0 { 4 } else { 0 };
+        len += if version == 1 && flags & ACKNOWLEDGMENT != 0 { 4 } else { 0 };
+        let mut inner = self.after(bytes, len)?;
+        if version == 0 && flags & ROUTING != 0 {
+            inner = self.source_routes(inner)?;
+        }
+        self.counters.gre += 1;
+        match kind {
+            ERSPAN_I_II if flags & SEQUENCE == 0 => self.erspan(inner, 0),
+            ERSPAN_I_II => self.erspan(inner, 8),
+            ERSPAN_III => self.erspan(inner, 12),
+            _ => {
+                self.enter(TunnelKind::Gre, ip::GRE, (0, 0), key)?;
+                // Version 2 of WCCP has a redirect header of 4 bytes before the IP packet, version 1 has none.
+                let redirected = kind == WCCP && inner.first().is_some_and(|first| first >> 4 != 4);
+                let inner = if redirected { self.after(inner, 4)? } else { inner };
+                Ok(Layer::Ether(if kind == WCCP { link::IPV4 } else { kind }, inner))
+            }
+        }
+    }
+
+    /// Source route entries (RFC 1701): family, offset, length; the last is all zero.
+    fn source_routes<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], Skip> {
+        loop {
+            self.label()?;
+            let [high, low, _, len, ..] = bytes else { return Err(self.short()) };
+            let last = *high == 0 && *low == 0 && *len == 0;
+            bytes = self.after(bytes, 4 + usize::from(*len))?;
+            if last {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// A mirrored frame (draft-foschiano-erspan): type I has no header, II has 8 bytes, III 12 and perhaps 8 more.
+    fn erspan<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, Skip> {
+        const FRAME_IP: u8 = 2;
+        const TRUNCATED: u16 = 0x0400;
+        let (header, mut frame) = bytes.split_at_checked(len).ok_or(self.short())?;
+        let fields = be16(header, 2);
+        self.counters.erspan += 1;
+        self.enter(TunnelKind::Erspan, ip::GRE, (0, 0), fields.map(|fields| u32::from(fields & 0x03ff)))?;
+        if fields.is_some_and(|fields| fields & TRUNCATED != 0) {
+            // The switch cut the frame and says so; how much of it, only the inner packet knows.
+            self.missing = self.missing.max(u32::from(u16::MAX));
+        }
+        if let [.., kind, last] = header
+            && len == 12
+        {
+            if last & 1 == 1 {
+                frame = self.after(frame, 8)?;
+            }
+            if (kind >> 2) & 0x1f == FRAME_IP {
+                return Ok(Layer::Ip(frame));
+            }
+        }
+        Ok(Layer::Ethernet(frame))
+    }
+
+    /// The reason when a tunnel's header is not all there.
+    fn unopened(&self, protocol: u8) -> Skip {
+        if self.missing > 0 { Skip::Truncated } else { Skip::NotTcp(protocol) }
+    }
+}

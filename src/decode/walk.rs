@@ -1,0 +1,215 @@
+//! The slow way: a frame layer by layer, as deep as the limits allow. Each file beside this one opens its own kind of
+//! layer; here is what they share, and the loop.
+
+use std::net::IpAddr;
+
+use super::defrag::Defragmenter;
+use super::{Counters, Options, Skip, Span, ip, tcp};
+use crate::packet::Packet;
+use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
+use crate::time::Timestamp;
+
+/// What is to be opened next.
+#[derive(Debug)]
+pub(super) enum Layer<'a> {
+    /// An Ethernet frame.
+    Ethernet(&'a [u8]),
+    /// What stands behind an EtherType.
+    Ether(u16, &'a [u8]),
+    /// An IP packet of either version.
+    Ip(&'a [u8]),
+    /// A PPP frame.
+    Ppp(&'a [u8]),
+    /// What an IP packet carries, by protocol number.
+    Payload(u8, &'a [u8]),
+    /// What an IP packet that came in fragments carries.
+    Whole(u8, Box<[u8]>),
+}
+
+/// The innermost IP header so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ip {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    /// IPv4 identification, or that of the IPv6 fragment header.
+    pub(super) id: u32,
+    /// Length of the packet, header included.
+    pub(super) len: u32,
+}
+
+/// A segment, and where it was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) source: Endpoint,
+    pub(super) destination: Endpoint,
+    pub(super) ip_id: u32,
+    pub(super) ip_len: u32,
+    pub(super) cut: u32,
+    pub(super) tcp: tcp::Header,
+    pub(super) span: Span,
+}
+
+/// One way through a frame.
+pub(super) struct Walk<'w> {
+    pub(super) options: &'w Options,
+    pub(super) counters: &'w mut Counters,
+    pub(super) fragments: &'w mut Defragmenter,
+    pub(super) clock: Timestamp,
+    wholes: &'w mut Vec<Box<[u8]>>,
+    pub(super) encapsulation: Encapsulation,
+    pub(super) ip: Ip,
+    /// Bytes that the capture cut off at the end of the layer at hand.
+    pub(super) missing: u32,
+    layers: u8,
+    labels: u8,
+    extensions: u8,
+}
+
+impl<'w> Walk<'w> {
+    /// A way that has not begun.
+    pub(super) fn new(
+        options: &'w Options,
+        counters: &'w mut Counters,
+        fragments: &'w mut Defragmenter,
+        clock: Timestamp,
+        wholes: &'w mut Vec<Box<[u8]>>,
+    ) -> Self {
+        let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        Self {
+            options,
+            counters,
+            fragments,
+            clock,
+            wholes,
+            encapsulation: Encapsulation::default(),
+            ip: Ip { source: nobody, destination: nobody, id: 0, len: 0 },
+            missing: 0,
+            layers: 0,
+            labels: 0,
+            extensions: 0,
+        }
+    }
+
+    /// Goes through a frame.
+    pub(super) fn frame(&mut self, packet: &Packet<'_>) -> Result<Found, Skip> {
+        let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
+        self.missing = packet.wire_len.saturating_sub(captured);
+        let first = self.link(packet.link, packet.bytes)?;
+        self.open(packet.bytes, first)
+    }
+
+    /// Goes on from `layer`, which lies in `buffer`.
+    fn open(&mut self, buffer: &[u8], mut layer: Layer<'_>) -> Result<Found, Skip> {
+        loop {
+            layer = match layer {
+                Layer::Ethernet(bytes) => self.ethernet(bytes)?,
+                Layer::Ether(kind, bytes) => self.ether(kind, bytes)?,
+                Layer::Ip(bytes) => self.ip(bytes)?,
+                Layer::Ppp(bytes) => self.ppp(bytes)?,
+                Layer::Payload(ip::TCP, bytes) => return self.segment(buffer, bytes),
+                Layer::Payload(protocol, bytes) => self.payload(protocol, bytes)?,
+                Layer::Whole(protocol, whole) => return self.whole(protocol, whole),
+            };
+        }
+    }
+
+    /// Goes on in a datagram put together from fragments, and keeps it if the segment is in it. Recursion is bounded:
+    /// each datagram counts as a layer.
+    fn whole(&mut self, protocol: u8, whole: Box<[u8]>) -> Result<Found, Skip> {
+        self.layer()?;
+        self.encapsulation.fragmented = true;
+        let mut found = self.open(&whole, Layer::Payload(protocol, &whole))?;
+        if found.span.whole.is_none() {
+            found.span.whole = Some(u32::try_from(self.wholes.len()).map_err(|_| Skip::TooManyLayers)?);
+            self.wholes.push(whole);
+        }
+        Ok(found)
+    }
+
+    fn segment(&mut self, buffer: &[u8], bytes: &[u8]) -> Result<Found, Skip> {
+        let slice = etherparse::TcpSlice::from_slice(bytes).map_err(|error| match error {
+            etherparse::err::tcp::HeaderSliceError::Len(_) if self.missing > 0 => Skip::Truncated,
+            _ => Skip::BadTcpHeader,
+        })?;
+        let tcp = tcp::Header::read(&slice);
+        let start = offset_in(buffer, bytes);
+        Ok(Found {
+            source: Endpoint { ip: self.ip.source, port: tcp.source_port },
+            destination: Endpoint { ip: self.ip.destination, port: tcp.destination_port },
+            ip_id: self.ip.id,
+            ip_len: self.ip.len,
+            cut: self.missing,
+            tcp,
+            span: Span { whole: None, start, end: start + bytes.len() as u32 },
+        })
+    }
+
+    /// Cuts what follows a layer at `len` bytes. Where the capture cut it shorter, `missing` says by how much; where
+    /// the carrier is shorter, the layer is malformed.
+    pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], Skip> {
+        if let Some(bounded) = bytes.get(..len) {
+            self.missing = 0;
+            return Ok(bounded);
+        }
+        let lacking = u32::try_from(len - bytes.len()).unwrap_or(u32::MAX);
+        if lacking > self.missing {
+            return Err(Skip::Malformed);
+        }
+        self.missing = lacking;
+        Ok(bytes)
+    }
+
+    /// What follows a header of `len` bytes.
+    pub(super) fn after<'a>(&self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], Skip> {
+        bytes.get(len..).ok_or(self.short())
+    }
+
+    /// The reason when a header is not all there.
+    pub(super) fn short(&self) -> Skip {
+        if self.missing > 0 { Skip::Truncated } else { Skip::Malformed }
+    }
+
+    /// Counts a header against the limit.
+    pub(super) fn layer(&mut self) -> Result<(), Skip> {
+        count(&mut self.layers, self.options.limits.layers)
+    }
+
+    /// Counts a tag or label against the limit.
+    pub(super) fn label(&mut self) -> Result<(), Skip> {
+        count(&mut self.labels, self.options.limits.labels)
+    }
+
+    /// Counts an extension header against the limit.
+    pub(super) fn extension(&mut self) -> Result<(), Skip> {
+        count(&mut self.extensions, self.options.limits.extensions)
+    }
+
+    /// Notes that the innermost IP packet so far carries a tunnel, and counts it against the limit.
+    pub(super) fn enter(
+        &mut self,
+        kind: TunnelKind,
+        protocol: u8,
+        ports: (u16, u16),
+        network: Option<u32>,
+    ) -> Result<(), Skip> {
+        let mut depth = self.encapsulation.tunnel.map_or(0, |tunnel| tunnel.depth);
+        count(&mut depth, self.options.limits.tunnels)?;
+        let source = Endpoint { ip: self.ip.source, port: ports.0 };
+        let destination = Endpoint { ip: self.ip.destination, port: ports.1 };
+        self.encapsulation.tunnel = Some(Tunnel { kind, source, destination, protocol, depth, network });
+        Ok(())
+    }
+}
+
+fn count(so_far: &mut u8, limit: u8) -> Result<(), Skip> {
+    if *so_far >= limit {
+        return Err(Skip::TooManyLayers);
+    }
+    *so_far += 1;
+    Ok(())
+}
+
+/// Offset of `part` in `whole`, of which it is a part.
+fn offset_in(whole: &[u8], part: &[u8]) -> u32 {
+    part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr()) as u32
+}
