@@ -181,14 +181,15 @@ impl<R: Read> FileSource<R> {
     /// where it stopped.
     fn scan(&mut self, bytes: &[u8], mut at: usize, origin: usize, packets: &mut Vec<Captured>) -> (usize, Stop) {
         loop {
+            if packets.len() >= self.size.packets || at - origin >= self.size.bytes {
+                return (at, Stop::Full);
+            }
             if self.skip > 0 {
                 at += self.pass(self.skip, bytes.len() - at);
                 if self.skip > 0 {
                     return (at, Stop::Need(self.skip.min(PIPE)));
                 }
-            }
-            if packets.len() >= self.size.packets || at - origin >= self.size.bytes {
-                return (at, Stop::Full);
+                continue;
             }
             let record = &bytes[at..];
             let size = match self.format.step(record) {
@@ -345,6 +346,7 @@ impl<R: Read> Source for FileSource<R> {
                 return Ok(status);
             }
         }
+        block.clear();
         // Asked once more, the input is at its end.
         self.rest.clear();
         (self.at, self.skip, self.ended) = (0, 0, true);

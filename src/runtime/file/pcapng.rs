@@ -73,12 +73,14 @@ pub(super) struct PcapNg {
     interfaces: Vec<Interface>,
     /// Of a large block that was passed over: its length, which stands once more behind it.
     awaited: Option<u32>,
+    /// Before the end of the first section header.
+    first: bool,
 }
 
 impl PcapNg {
     /// Before the first section.
     pub(super) const fn new() -> Self {
-        Self { order: Order::Little, interfaces: Vec::new(), awaited: None }
+        Self { order: Order::Little, interfaces: Vec::new(), awaited: None, first: true }
     }
 
     /// The block at the start of `bytes`.
@@ -99,7 +101,7 @@ impl PcapNg {
             }
         }
         let (kind, length) = (self.order.u32(head, 0), self.order.u32(head, 4));
-        if length < MIN_BLOCK || length % 4 != 0 || length > MAX_BLOCK {
+        if length < MIN_BLOCK || (length % 4 != 0 && !self.first) || length > MAX_BLOCK {
             return Step::Fault(format!(
                 "the next block claims {length} bytes, which is no multiple of 4 between {MIN_BLOCK} and {MAX_BLOCK}"
             ));
@@ -117,7 +119,10 @@ impl PcapNg {
             Order::Big => parse_unknownblock_be(block),
         };
         match parsed {
-            Ok((_, parsed)) if parsed.block_len2 == length => self.body(kind, parsed.data, parsed.data.len(), size),
+            // As libpcap: what the first section header has at its end does not matter.
+            Ok((_, parsed)) if parsed.block_len2 == length || self.first => {
+                self.body(kind, parsed.data, parsed.data.len(), size)
+            }
             Ok((_, parsed)) => unequal(length, parsed.block_len2),
             Err(_) => Step::Fault("a block can't be read".to_owned()),
         }
@@ -171,6 +176,7 @@ impl PcapNg {
             }
             SHB_MAGIC => {
                 self.interfaces.clear();
+                self.first = false;
                 return Step::Pass { size };
             }
             IDB_MAGIC => match self.interface(body) {
