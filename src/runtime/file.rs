@@ -95,6 +95,7 @@ pub struct FileSource<R = Box<dyn Read + Send>> {
     mean: usize,
     /// The reader is at its end, or broken.
     ended: bool,
+    /// Why it is broken.
     broken: Option<String>,
     fault: Option<SourceError>,
     taken: u64,
@@ -291,7 +292,11 @@ impl<R: Read> FileSource<R> {
             Err(error) if error.kind() == ErrorKind::Interrupted => return false,
             Err(error) => {
                 self.ended = true;
-                self.broken = Some(error.to_string());
+                self.broken = Some(match (&self.compressed, error.kind()) {
+                    (Some(_), ErrorKind::UnexpectedEof) => "the compressed data are cut short".to_owned(),
+                    (Some(_), _) => format!("the compressed data are damaged: {error}"),
+                    (None, _) => format!("can't be read further: {error}"),
+                });
             }
         }
         true
@@ -321,7 +326,7 @@ impl<R: Read> FileSource<R> {
             Stop::Full => {}
             Stop::Need(_) if !self.ended => {}
             Stop::Need(size) => match self.broken.take() {
-                Some(cause) => self.fault = Some(self.error(format!("can't be read further: {cause}"), DAMAGED)),
+                Some(cause) => self.fault = Some(self.error(cause, DAMAGED)),
                 None if left > 0 || self.skip > 0 => {
                     let cause = format!("the file ends in the middle of a record ({left} bytes, {size} expected)");
                     self.fault = Some(self.error(cause, DAMAGED));

@@ -212,7 +212,7 @@ fn a_cut_compressed_file_gives_what_is_readable_and_then_says_so() {
             assert!(read.frames.len() > most * 9 / 10, "{name} cut by 1/{part}: {} frames", read.frames.len());
             let error = read.error.unwrap();
             assert_eq!(error.frames, read.frames.len() as u64);
-            assert!(error.to_string().contains(name), "{error}");
+            assert!(error.to_string().contains(name) && error.cause.contains("cut short"), "{error}");
         }
         // Damage in a checksum at the end: everything is there.
         let mut damaged = whole;
@@ -221,7 +221,8 @@ fn a_cut_compressed_file_gives_what_is_readable_and_then_says_so() {
         let read =
             captures::drain(&mut open(&input(&path), 0, BlockSize::default(), None).unwrap(), BlockSize::default());
         assert_eq!(read.frames.len(), frames.len());
-        assert!(read.error.is_some(), "{name}: a wrong checksum goes unnoticed");
+        let error = read.error.unwrap_or_else(|| panic!("{name}: a wrong checksum goes unnoticed"));
+        assert!(error.cause.contains("damaged"), "{error}");
     }
 }
 
@@ -245,6 +246,13 @@ fn a_pipe_hands_on_what_comes_while_the_recorder_still_runs() {
     let read = captures::drain(&mut source, BlockSize::default());
     late.join().unwrap();
     assert_eq!((read.numbers, read.error.is_none()), (vec![2], true));
+}
+
+/// A source may be handed to a thread of its own.
+#[test]
+fn a_file_source_can_be_sent() {
+    fn sent<T: Send>(_: Option<T>) {}
+    sent::<FileSource>(None);
 }
 
 #[test]

@@ -7,3 +7,4 @@ mod file_captures;
 mod file_damage;
 mod file_judge;
 mod file_reader;
+mod file_speed;

@@ -69,7 +69,7 @@ impl<R: BufRead> Zstd<R> {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(Error::other(error)),
+                Err(error) => return Err(told(error)),
             }
         }
         Ok(false)
@@ -79,7 +79,7 @@ impl<R: BufRead> Zstd<R> {
     fn decode(&mut self) {
         while self.frame.can_collect() == 0 && !self.frame.is_finished() {
             if let Err(error) = self.frame.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1)) {
-                self.fault = Some(Error::other(error));
+                self.fault = Some(told(error));
                 self.let_go();
                 return;
             }
@@ -129,4 +129,16 @@ impl<R: BufRead> Read for Zstd<R> {
             }
         }
     }
+}
+
+/// The decoder's error; a file that ends too early is told apart, however deep the decoder hides it.
+fn told(error: FrameDecoderError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<Error>().is_some_and(|inner| inner.kind() == ErrorKind::UnexpectedEof) {
+            return ErrorKind::UnexpectedEof.into();
+        }
+        cause = inner.source();
+    }
+    Error::other(error)
 }
