@@ -2,3 +2,4 @@
 //! of its input.
 
 pub mod block;
+pub mod file;

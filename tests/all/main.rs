@@ -1,7 +1,11 @@
-//! Tests of the crate from outside, in one binary.
+//! All integration tests in one program, a module a subject.
 
-// Helpers of tests stand outside of test functions, which the lint's exception does not cover.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that fails by a panic has done its work")]
 
 mod decode_captures;
 mod decode_layers;
+mod file_captures;
+mod file_damage;
+mod file_judge;
+mod file_reader;
+mod file_speed;

@@ -1,0 +1,114 @@
+//! The classic capture file: a header of 24 bytes, then records. Knows microsecond and nanosecond files, both byte
+//! orders, and the old variants that libpcap reads. Not pcapng.
+//!
+//! The format: draft-ietf-opsawg-pcap; the variants: libpcap's `sf-pcap.c`.
+
+use pcap_parser::parse_pcap_header;
+
+use super::magic::Pcap as Variant;
+use super::step::{Frame, MAX_FRAME, Order, Step, snapshot_limit};
+use crate::packet::Link;
+use crate::time::Timestamp;
+
+/// Size of the file's header in bytes.
+pub(super) const HEADER: usize = 24;
+/// Size of a record's head in bytes; Kuznetzov's variant adds eight bytes about the interface.
+const RECORD: usize = 16;
+const RECORD_KUZNETZOV: usize = 24;
+
+/// Where a record keeps its two lengths.
+#[derive(Clone, Copy, Debug)]
+enum Lengths {
+    /// Captured, then original: since version 2.4.
+    InOrder,
+    /// Original, then captured: before version 2.3, and DG/UX's 543.0.
+    Swapped,
+    /// Version 2.3 had both: the smaller one is the captured length.
+    ByValue,
+}
+
+/// What the header of a capture says of all its records.
+#[derive(Debug)]
+pub(super) struct Pcap {
+    order: Order,
+    record: usize,
+    lengths: Lengths,
+    snaplen: u32,
+    linktype: u32,
+    link: Link,
+    nanos_per_tick: i64,
+}
+
+impl Pcap {
+    /// Reads the file's header.
+    ///
+    /// # Errors
+    /// A version that no libpcap reads; the text says which.
+    pub(super) fn open(variant: Variant, header: &[u8; HEADER]) -> Result<Self, String> {
+        // The parser knows Kuznetzov's number in one byte order only; all variants share the header.
+        let mut plain = *header;
+        plain[..4].copy_from_slice(match variant.order {
+            Order::Little => &[0xd4, 0xc3, 0xb2, 0xa1],
+            Order::Big => &[0xa1, 0xb2, 0xc3, 0xd4],
+        });
+        let (_, header) = parse_pcap_header(&plain).map_err(|_| "its header can't be read".to_owned())?;
+        let lengths = match (header.version_major, header.version_minor) {
+            (2, 0..=2) | (543, 0) => Lengths::Swapped,
+            (2, 3) => Lengths::ByValue,
+            (2, 4) => Lengths::InOrder,
+            (major, minor) => return Err(format!("it is a pcap file of version {major}.{minor}, which nobody reads")),
+        };
+        // The upper bits say how many bytes of frame check sequence follow each frame.
+        let linktype = header.network.0.cast_unsigned() & 0x03ff_ffff;
+        let mut snaplen = snapshot_limit(header.snaplen);
+        if variant.kuznetzov && linktype == 1 {
+            // Its cooked mode put an Ethernet header before what the snapshot length allowed.
+            snaplen = snaplen.saturating_add(14);
+        }
+        Ok(Self {
+            order: variant.order,
+            record: if variant.kuznetzov { RECORD_KUZNETZOV } else { RECORD },
+            lengths,
+            snaplen,
+            linktype,
+            link: Link::from_number(linktype),
+            nanos_per_tick: if variant.nanoseconds { 1 } else { 1000 },
+        })
+    }
+
+    /// The record at the start of `bytes`.
+    #[inline]
+    pub(super) fn step(&self, bytes: &[u8]) -> Step {
+        let Some(head) = bytes.get(..self.record) else { return Step::Need { size: self.record } };
+        let (mut caplen, mut len) = (self.order.u32(head, 8), self.order.u32(head, 12));
+        let swapped = match self.lengths {
+            Lengths::InOrder => false,
+            Lengths::Swapped => true,
+            Lengths::ByValue => caplen > len,
+        };
+        if swapped {
+            std::mem::swap(&mut caplen, &mut len);
+        }
+        if caplen > MAX_FRAME {
+            return Step::Fault(format!(
+                "the next record claims a frame of {caplen} captured bytes, and none has more than {MAX_FRAME}"
+            ));
+        }
+        let size = self.record + caplen as usize;
+        if bytes.len() < size {
+            return Step::Need { size };
+        }
+        let seconds = i64::from(self.order.u32(head, 0));
+        let fraction = i64::from(self.order.u32(head, 4)) * self.nanos_per_tick;
+        let frame = Frame {
+            start: self.record,
+            // Whoever wrote more than the header's snapshot length is cut to it, as libpcap does.
+            len: caplen.min(self.snaplen),
+            wire_len: len.max(caplen.min(self.snaplen)),
+            linktype: self.linktype,
+            link: self.link,
+            time: Timestamp::from_secs_nanos(seconds, fraction),
+        };
+        Step::Frame { size, frame }
+    }
+}
