@@ -2,3 +2,6 @@
 //! of its input.
 
 pub mod block;
+pub mod filter;
+pub mod live;
+pub mod sys;
