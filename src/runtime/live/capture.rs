@@ -79,6 +79,8 @@ pub(super) struct Capture {
     options: LiveOptions,
     /// `None` while there is no interface to read from.
     opened: Option<Opened>,
+    /// It is not a network interface (`any`): never down.
+    is_special: bool,
     shared: Arc<Shared>,
     full: Sender<Full>,
     empty: Receiver<Block>,
@@ -104,7 +106,22 @@ impl Capture {
     ) -> Self {
         let (block, begun, drained, frame, failures) = (None, None, Duration::ZERO, 0, 0);
         let (totals, figures_due) = (Totals::default(), Instant::now());
-        Self { options, opened, shared, full, empty, block, begun, drained, frame, totals, figures_due, failures }
+        let is_special = opened.as_ref().is_some_and(|opened| opened.index.is_none());
+        Self {
+            options,
+            opened,
+            is_special,
+            shared,
+            full,
+            empty,
+            block,
+            begun,
+            drained,
+            frame,
+            totals,
+            figures_due,
+            failures,
+        }
     }
 
     /// Captures until it is stopped or the caller is gone. The error is one line for the user.
@@ -112,10 +129,11 @@ impl Capture {
         sys::mask_signals();
         let mut outcome = Ok(());
         while outcome.is_ok() && !self.stopped() {
-            self.keep_figures();
-            outcome = if self.opened.is_none() { self.wait_for_interface() } else { self.step() };
+            // libpcap says nothing when an interface goes down, only when it goes away.
+            let is_lost = self.opened.is_none() || self.keep_figures() && !self.is_up();
+            outcome = if is_lost { self.wait_for_interface() } else { self.step() };
         }
-        self.last_call();
+        self.drain();
         self.figures_due = Instant::now();
         self.keep_figures();
         outcome
@@ -222,8 +240,8 @@ impl Capture {
         }
     }
 
-    /// After a stop: what the ring holds, and what comes out of it within its timeout.
-    fn last_call(&mut self) {
+    /// At the end: what the ring holds, and what comes out of it within its timeout.
+    fn drain(&mut self) {
         let begun = Instant::now();
         while self.opened.is_some() && begun.elapsed() < LAST_CALL && self.has_room() {
             match self.read() {
@@ -238,22 +256,21 @@ impl Capture {
         self.hand_on();
     }
 
-    /// Brings the figures up to date, once a second.
-    fn keep_figures(&mut self) {
+    /// Brings the figures up to date, once a second: whether it was time.
+    fn keep_figures(&mut self) -> bool {
         let now = Instant::now();
-        let Some(opened) = self.opened.as_mut().filter(|_| now >= self.figures_due) else { return };
+        let Some(opened) = self.opened.as_mut().filter(|_| now >= self.figures_due) else { return false };
         self.figures_due = now + FIGURES;
         if let Ok(pcap::Stat { received, dropped, .. }) = opened.handle.stats() {
             self.totals.update(received, dropped, interface_drops(&self.options.interface), &self.shared.figures);
         }
+        true
     }
 
     /// A read failed: the interface went down or away, or something else is wrong.
     fn failed(&mut self, error: &pcap::Error) -> Result<(), String> {
         self.hand_on();
-        let name = &self.options.interface;
-        let is_there = name == "any" || sys::interface_is_up(name) == Some(true) && self.is_same();
-        if is_there {
+        if self.is_up() {
             // Down and up again before we looked. Twice in a row it is something else, and a new handle may help.
             self.failures += 1;
             if self.failures < 2 {
@@ -267,6 +284,11 @@ impl Capture {
             wait([self.shared.wake.as_fd()], PAUSES.1);
         }
         self.wait_for_interface()
+    }
+
+    /// Whether the opened interface is there and up. What is not a network interface always is.
+    fn is_up(&self) -> bool {
+        self.is_special || sys::interface_is_up(&self.options.interface) == Some(true) && self.is_same()
     }
 
     /// Whether the interface of that name is still the one that was opened.
@@ -289,6 +311,7 @@ impl Capture {
     /// Waits until the interface captures (again), or a stop.
     fn wait_for_interface(&mut self) -> Result<(), String> {
         self.shared.figures.outages.fetch_add(1, Ordering::Relaxed);
+        self.drain();
         let mut told = None;
         let mut pause = PAUSES.0;
         while !self.stopped() {
@@ -296,7 +319,7 @@ impl Capture {
             if self.opened.is_some() && !self.is_same() {
                 self.close();
             }
-            if up == Some(true) || self.options.interface == "any" {
+            if up == Some(true) || self.is_special {
                 if self.opened.is_some() || self.reopen()? {
                     self.notice(Notice::Back);
                     return Ok(());

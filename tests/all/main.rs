@@ -1,0 +1,7 @@
+//! The integration tests, in one binary.
+
+// In a test a panic is the failure, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
+mod live_capture;
+mod live_signals;
