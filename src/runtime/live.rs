@@ -20,11 +20,13 @@ use crate::runtime::filter::Filter;
 use crate::runtime::sys::Wake;
 
 mod capture;
+mod clock;
 mod description;
 mod error;
 mod interfaces;
 mod offloads;
 mod open;
+mod outage;
 mod statistics;
 
 pub use description::Description;
@@ -41,7 +43,7 @@ pub const MAX_RING_MIB: u32 = 2047;
 pub struct LiveOptions {
     /// The interface's name, its number in [`list_interfaces`], or `any`.
     pub interface: String,
-    /// Bytes kept of each frame, 1 to [`LiveOptions::MAX_SNAPLEN`].
+    /// Bytes kept of each frame; 0 and more than [`LiveOptions::MAX_SNAPLEN`] mean that.
     pub snaplen: u32,
     /// Whether frames to other stations are asked for.
     pub promiscuous: bool,
@@ -78,7 +80,7 @@ const IDLE: Duration = Duration::from_millis(250);
 
 /// An open interface.
 ///
-/// Invariant: the blocks in `full`, in `empty` and with the capture thread are [`POOL`]; `fill` swaps one for one.
+/// Invariant: the blocks in `full`, in `empty` and with the capture thread are `POOL`; `fill` swaps one for one.
 #[derive(Debug)]
 pub struct LiveSource {
     input: u32,
@@ -99,7 +101,7 @@ struct Shared {
     stop: AtomicBool,
     wake: Wake,
     figures: statistics::Figures,
-    clock: capture::Clock,
+    clock: clock::Clock,
 }
 
 /// Ends the capture from any thread. Cheap to clone.
@@ -125,13 +127,17 @@ impl LiveSource {
     pub fn open(options: LiveOptions, input: u32) -> Result<Self, LiveError> {
         let mut options = options;
         options.interface = interfaces::resolve(&options.interface)?;
+        options.ring_mib = options.ring_mib.clamp(1, MAX_RING_MIB);
+        if !(1..=LiveOptions::MAX_SNAPLEN).contains(&options.snaplen) {
+            options.snaplen = LiveOptions::MAX_SNAPLEN;
+        }
         let opened = open::open(&mut options)?;
         let description = Description::of(&options, opened.as_ref());
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             wake: Wake::new().map_err(|error| LiveError::other(&options.interface, &error.to_string()))?,
             figures: statistics::Figures::default(),
-            clock: capture::Clock::start(),
+            clock: clock::Clock::start(),
         });
         let (full_sender, full) = bounded(POOL);
         let (empty, empty_receiver) = bounded(POOL);

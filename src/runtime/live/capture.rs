@@ -1,19 +1,17 @@
-//! The capture thread: empties the kernel's ring into blocks, and waits for an interface that went down or away.
-//! It never waits for its caller but for an empty block, and never grows: what does not fit stays in the ring.
+//! The capture thread: empties the kernel's ring into blocks. It never waits for its caller but for an empty block, and never grows: what does not fit stays in the ring.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::packet::Link;
 use crate::runtime::block::{Block, BlockSize, Captured};
-use crate::runtime::filter::cause;
-use crate::runtime::live::open::{self, Opened, TIMEOUT_MILLIS};
-use crate::runtime::live::statistics::{Notice, Totals, interface_drops};
-use crate::runtime::live::{LiveError, LiveOptions, Shared};
+use crate::runtime::live::open::{Opened, TIMEOUT_MILLIS};
+use crate::runtime::live::statistics::{Totals, interface_drops};
+use crate::runtime::live::{LiveOptions, Shared};
 use crate::runtime::sys;
 use crate::time::Timestamp;
 
@@ -21,37 +19,8 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Full {
     pub(super) block: Block,
-    /// When the ring was last known to be empty: nothing older comes after this block. By [`Clock`].
+    /// When the ring was last known to be empty: nothing older comes after this block. By the capture's clock.
     pub(super) drained: Duration,
-}
-
-/// Monotonic time since the start, and up to when everything captured was handed on.
-///
-/// Rationale: time may only be said to have passed when nothing from that time is still in the ring, or a caller who
-/// lags behind would let answers expire that are already captured.
-#[derive(Debug)]
-pub(super) struct Clock {
-    start: Instant,
-    drained: AtomicU64,
-}
-
-impl Clock {
-    pub(super) fn start() -> Self {
-        Self { start: Instant::now(), drained: AtomicU64::new(0) }
-    }
-
-    /// Everything captured before this moment is in the queue.
-    pub(super) fn drained(&self) -> Duration {
-        Duration::from_nanos(self.drained.load(Ordering::SeqCst))
-    }
-
-    fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    fn publish(&self, drained: Duration) {
-        self.drained.store(u64::try_from(drained.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
-    }
 }
 
 /// A block is handed on at the latest this long after its first frame.
@@ -62,8 +31,6 @@ const IDLE: Duration = Duration::from_millis(200);
 const FIGURES: Duration = Duration::from_secs(1);
 /// How long the thread waits for an empty block before it looks around.
 const EMPTY: Duration = Duration::from_millis(100);
-/// The first and the longest pause between two looks at an interface that is down or gone.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// How long the ring is emptied after a stop: what was on the wire before it is readable after the ring's timeout.
 const LINGER: Duration = Duration::from_millis(TIMEOUT_MILLIS as u64 + 20);
 /// How long a stop may take, on a link that never falls silent.
@@ -76,24 +43,24 @@ const LONG_FRAME: usize = 1 << 16;
 
 /// The thread's state.
 pub(super) struct Capture {
-    options: LiveOptions,
+    pub(super) options: LiveOptions,
     /// `None` while there is no interface to read from.
-    opened: Option<Opened>,
+    pub(super) opened: Option<Opened>,
     /// It is not a network interface (`any`): never down.
-    is_special: bool,
-    shared: Arc<Shared>,
+    pub(super) is_special: bool,
+    pub(super) shared: Arc<Shared>,
     full: Sender<Full>,
     empty: Receiver<Block>,
     block: Option<Block>,
     /// When the block got its first frame.
     begun: Option<Instant>,
     /// When the ring was last seen empty.
-    drained: Duration,
+    pub(super) drained: Duration,
     frame: u64,
-    totals: Totals,
-    figures_due: Instant,
+    pub(super) totals: Totals,
+    pub(super) figures_due: Instant,
     /// Failed reads in a row.
-    failures: u32,
+    pub(super) failures: u32,
 }
 
 impl Capture {
@@ -139,7 +106,8 @@ impl Capture {
         outcome
     }
 
-    fn stopped(&self) -> bool {
+    /// Whether the capture is asked to end.
+    pub(super) fn stopped(&self) -> bool {
         self.shared.stop.load(Ordering::SeqCst)
     }
 
@@ -230,7 +198,7 @@ impl Capture {
     }
 
     /// Gives the block to the caller.
-    fn hand_on(&mut self) {
+    pub(super) fn hand_on(&mut self) {
         self.begun = None;
         let Some(block) = self.block.take_if(|block| !block.packets.is_empty()) else { return };
         // The queue has room for every block there is: this fails only when the caller is gone.
@@ -241,7 +209,7 @@ impl Capture {
     }
 
     /// At the end: what the ring holds, and what comes out of it within its timeout.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         let begun = Instant::now();
         while self.opened.is_some() && begun.elapsed() < LAST_CALL && self.has_room() {
             match self.read() {
@@ -257,7 +225,7 @@ impl Capture {
     }
 
     /// Brings the figures up to date, once a second: whether it was time.
-    fn keep_figures(&mut self) -> bool {
+    pub(super) fn keep_figures(&mut self) -> bool {
         let now = Instant::now();
         let Some(opened) = self.opened.as_mut().filter(|_| now >= self.figures_due) else { return false };
         self.figures_due = now + FIGURES;
@@ -266,98 +234,7 @@ impl Capture {
         }
         true
     }
-
-    /// A read failed: the interface went down or away, or something else is wrong.
-    fn failed(&mut self, error: &pcap::Error) -> Result<(), String> {
-        self.hand_on();
-        if self.is_up() {
-            // Down and up again before we looked. Twice in a row it is something else, and a new handle may help.
-            self.failures += 1;
-            if self.failures < 2 {
-                return Ok(());
-            }
-            self.notice(Notice::Failed);
-            self.close();
-            if self.failures > MAX_FAILURES {
-                return Err(format!("the capture fails again and again: {}", cause(error)));
-            }
-            wait([self.shared.wake.as_fd()], PAUSES.1);
-        }
-        self.wait_for_interface()
-    }
-
-    /// Whether the opened interface is there and up. What is not a network interface always is.
-    fn is_up(&self) -> bool {
-        self.is_special || sys::interface_is_up(&self.options.interface) == Some(true) && self.is_same()
-    }
-
-    /// Whether the interface of that name is still the one that was opened.
-    fn is_same(&self) -> bool {
-        self.opened.as_ref().is_some_and(|opened| opened.index == sys::interface_index(&self.options.interface))
-    }
-
-    fn notice(&self, notice: Notice) {
-        self.shared.figures.notice(notice);
-    }
-
-    /// Lets go of the handle, with its last figures.
-    fn close(&mut self) {
-        self.figures_due = Instant::now();
-        self.keep_figures();
-        self.opened = None;
-        self.totals = Totals::default();
-    }
-
-    /// Waits until the interface captures (again), or a stop.
-    fn wait_for_interface(&mut self) -> Result<(), String> {
-        self.shared.figures.outages.fetch_add(1, Ordering::Relaxed);
-        self.drain();
-        let mut told = None;
-        let mut pause = PAUSES.0;
-        while !self.stopped() {
-            let up = sys::interface_is_up(&self.options.interface);
-            if self.opened.is_some() && !self.is_same() {
-                self.close();
-            }
-            if up == Some(true) || self.is_special {
-                if self.opened.is_some() || self.reopen()? {
-                    self.notice(Notice::Back);
-                    return Ok(());
-                }
-            } else {
-                let notice = if up.is_some() { Notice::Down } else { Notice::Gone };
-                if told != Some(notice) {
-                    self.notice(notice);
-                    told = Some(notice);
-                }
-            }
-            // Nothing is captured, so nothing older can come.
-            self.drained = self.shared.clock.now();
-            self.shared.clock.publish(self.drained);
-            self.keep_figures();
-            wait([self.shared.wake.as_fd()], pause);
-            pause = (pause * 2).min(PAUSES.1);
-        }
-        Ok(())
-    }
-
-    /// Opens the interface again: whether that went well. The error says that waiting will not help.
-    fn reopen(&mut self) -> Result<bool, String> {
-        match open::open(&mut self.options) {
-            Ok(None) | Err(LiveError::NoSuchInterface { .. } | LiveError::Other { .. }) => Ok(false),
-            Ok(Some(opened)) => {
-                self.opened = Some(opened);
-                self.shared.figures.reopens.fetch_add(1, Ordering::Relaxed);
-                self.figures_due = Instant::now();
-                Ok(true)
-            }
-            Err(error) => Err(format!("it came back, but can't be opened again: {error}")),
-        }
-    }
 }
-
-/// Failed reads in a row, each on a fresh handle, after which the capture gives up.
-const MAX_FAILURES: u32 = 20;
 
 /// How many frames to ask for, so that the block is overfilled by little.
 fn batch(block: &Block, size: BlockSize, snaplen: u32) -> usize {
@@ -379,7 +256,7 @@ fn push(block: &mut Block, packet: &pcap::Packet<'_>, link: Link, nanoseconds: b
 }
 
 /// Sleeps until one of `descriptors` is ready, at most for `pause`; whether the first one reports an error.
-fn wait<const N: usize>(descriptors: [BorrowedFd<'_>; N], pause: Duration) -> bool {
+pub(super) fn wait<const N: usize>(descriptors: [BorrowedFd<'_>; N], pause: Duration) -> bool {
     match sys::poll(descriptors, pause) {
         Ok(ready) => ready.first().is_some_and(|ready| ready.failed),
         Err(_) => {

@@ -2,7 +2,7 @@
 
 use crate::packet::Link;
 use crate::runtime::filter::{Filter, FilterError, cause};
-use crate::runtime::live::{LiveError, LiveOptions, MAX_RING_MIB, interfaces};
+use crate::runtime::live::{LiveError, LiveOptions, interfaces};
 use crate::runtime::sys;
 
 /// How long the kernel keeps a part of the ring that is not full, in milliseconds.
@@ -60,10 +60,9 @@ pub(super) fn open(options: &mut LiveOptions) -> Result<Option<Opened>, LiveErro
 }
 
 fn activate(options: &LiveOptions, promiscuous: bool) -> Result<pcap::Capture<pcap::Active>, pcap::Error> {
-    let bytes = i32::try_from(options.ring_mib.clamp(1, MAX_RING_MIB) << 20).unwrap_or(i32::MAX);
-    let snaplen = options.snaplen.clamp(1, LiveOptions::MAX_SNAPLEN);
+    let bytes = i32::try_from(options.ring_mib << 20).unwrap_or(i32::MAX);
     pcap::Capture::from_device(options.interface.as_str())?
-        .snaplen(i32::try_from(snaplen).unwrap_or(i32::MAX))
+        .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
         .promisc(promiscuous)
         .buffer_size(bytes)
         .timeout(TIMEOUT_MILLIS.into())
