@@ -3,3 +3,6 @@
 
 pub mod block;
 pub mod file;
+pub mod filter;
+pub mod live;
+pub mod sys;

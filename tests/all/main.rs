@@ -9,3 +9,8 @@ mod file_damage;
 mod file_judge;
 mod file_reader;
 mod file_speed;
+mod live_cable;
+mod live_capture;
+mod live_open;
+mod live_outage;
+mod live_signals;

@@ -1,0 +1,55 @@
+//! What the start line of a live run says of the capture.
+
+use crate::runtime::live::offloads::Offloads;
+use crate::runtime::live::open::Opened;
+use crate::runtime::live::{LiveOptions, open};
+
+/// A capture as it was opened. Displays as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The interface.
+    pub interface: String,
+    /// libpcap's name of the link type (`EN10MB`, `LINUX_SLL`); `None` while the interface is down.
+    pub link_type: Option<String>,
+    /// The filter that is in effect: the user's, widened for VLAN tags; `None` captures everything.
+    pub filter: Option<String>,
+    /// Whether frames to other stations are asked for (`any` never asks).
+    pub promiscuous: bool,
+    /// Size of the kernel's ring in MiB, as asked for.
+    pub ring_mib: u32,
+    /// Bytes kept of each frame.
+    pub snaplen: u32,
+    /// Offloads that merge packets.
+    pub offloads: Vec<Offloads>,
+}
+
+impl Description {
+    pub(super) fn of(options: &LiveOptions, opened: Option<&Opened>) -> Self {
+        Self {
+            interface: options.interface.clone(),
+            link_type: opened.map(|opened| opened.link_name()),
+            filter: match (opened, &options.filter) {
+                (Some(opened), _) => opened.filter.clone(),
+                (None, filter) => filter.as_ref().map(|filter| filter.expression().to_owned()),
+            },
+            promiscuous: open::asks_promiscuous(options),
+            ring_mib: options.ring_mib,
+            snaplen: options.snaplen,
+            offloads: Offloads::of(&options.interface),
+        }
+    }
+}
+
+impl std::fmt::Display for Description {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { interface, link_type, filter, promiscuous, ring_mib, snaplen, offloads } = self;
+        let link_type = link_type.as_deref().unwrap_or("unknown while it is down");
+        write!(out, "listening on {interface}, link type {link_type}, snapshot length {snaplen} bytes, ")?;
+        write!(out, "{}promiscuous, ring {ring_mib} MiB", if *promiscuous { "" } else { "not " })?;
+        match filter {
+            Some(filter) => write!(out, ", filter: {filter}")?,
+            None => write!(out, ", no filter")?,
+        }
+        offloads.iter().try_for_each(|offloads| write!(out, "; {offloads}"))
+    }
+}

@@ -1,0 +1,80 @@
+//! Why an interface can't be opened, each in one line with the way out.
+
+use crate::runtime::filter::FilterError;
+
+/// Why an interface can't be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveError {
+    /// The name is not that of an interface.
+    NoSuchInterface {
+        /// The name as given.
+        interface: String,
+        /// The names there are.
+        existing: Vec<String>,
+    },
+    /// The process lacks the privilege.
+    NotPermitted {
+        /// The interface.
+        interface: String,
+    },
+    /// The filter is wrong, or can't be used on the interface's link type.
+    Filter(FilterError),
+    /// Anything else libpcap or the system says.
+    Other {
+        /// The interface.
+        interface: String,
+        /// What they say.
+        cause: String,
+    },
+}
+
+impl LiveError {
+    pub(super) fn other(interface: &str, cause: &str) -> Self {
+        Self::Other { interface: interface.to_owned(), cause: cause.to_owned() }
+    }
+
+    /// The exit code of a run that ends by this: 2 for a filter (usage), else 1 (an input that can't be opened).
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Filter(_)) { 2 } else { 1 }
+    }
+}
+
+impl std::fmt::Display for LiveError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoSuchInterface { interface, existing } if existing.is_empty() => {
+                write!(out, "{interface}: no such interface (-D lists them)")
+            }
+            Self::NoSuchInterface { interface, existing } => {
+                write!(out, "{interface}: no such interface; there are {} (-D says more)", existing.join(", "))
+            }
+            Self::NotPermitted { interface } => {
+                let program = std::env::current_exe().map_or("smsentry".into(), |path| path.display().to_string());
+                write!(
+                    out,
+                    "{interface}: capturing is not permitted: the capability CAP_NET_RAW is missing \
+                     (once: sudo setcap cap_net_raw,cap_net_admin=eip {program} - or run it as root)"
+                )
+            }
+            Self::Filter(error) => error.fmt(out),
+            Self::Other { interface, cause } => {
+                write!(out, "{interface}: can't be captured: {cause} (-D lists the interfaces)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LiveError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_privilege_names_capability_and_command() {
+        let message = LiveError::NotPermitted { interface: "eth0".into() }.to_string();
+        assert!(message.starts_with("eth0: "), "{message}");
+        assert!(message.contains("CAP_NET_RAW") && message.contains("setcap cap_net_raw,cap_net_admin=eip /"));
+    }
+}

@@ -1,0 +1,99 @@
+//! Opening an interface through libpcap, and telling apart why it can't be.
+
+use crate::packet::Link;
+use crate::runtime::filter::{Filter, FilterError, cause};
+use crate::runtime::live::{LiveError, LiveOptions, interfaces};
+use crate::runtime::sys;
+
+/// How long the kernel keeps a part of the ring that is not full, in milliseconds.
+///
+/// Rationale: never immediate mode, which leaves room for 32 frames. One part (256 KiB) goes per timeout and per fill,
+/// so with 50 ms a ring of 64 MiB holds 12 s of a quiet link while the caller is busy.
+pub(super) const TIMEOUT_MILLIS: u16 = 50;
+
+/// An interface that captures.
+pub(super) struct Opened {
+    pub(super) handle: pcap::Capture<pcap::Active>,
+    pub(super) link: Link,
+    /// Whether time stamps count nanoseconds.
+    pub(super) nanoseconds: bool,
+    /// The interface's index at that time; another one says that it was made anew.
+    pub(super) index: Option<u32>,
+    /// The expression the kernel runs.
+    pub(super) filter: Option<String>,
+    number: i32,
+}
+
+impl Opened {
+    /// libpcap's name of the link type.
+    pub(super) fn link_name(&self) -> String {
+        pcap::Linktype(self.number).get_name().unwrap_or_else(|_| format!("number {}", self.number))
+    }
+}
+
+/// Whether the interface is to be put in promiscuous mode. libpcap has no such mode for `any`, and a warning of its
+/// makes the `pcap` crate fail.
+pub(super) fn asks_promiscuous(options: &LiveOptions) -> bool {
+    options.promiscuous && options.interface != "any"
+}
+
+/// Opens the interface; `None` when it is down.
+pub(super) fn open(options: &mut LiveOptions) -> Result<Option<Opened>, LiveError> {
+    let index = sys::interface_index(&options.interface);
+    let handle = match activate(options, asks_promiscuous(options)) {
+        Ok(handle) => handle,
+        // An interface that can't be promiscuous is better than none.
+        Err(error) => match reason(options, &error) {
+            None => return Ok(None),
+            Some(reason @ (LiveError::NotPermitted { .. } | LiveError::NoSuchInterface { .. })) => return Err(reason),
+            Some(reason) => activate(options, false).map_err(|_| reason)?,
+        },
+    };
+    let other = |error: pcap::Error| LiveError::other(&options.interface, &cause(&error));
+    let number = handle.get_datalink().0;
+    let nanoseconds = sys::stamps_nanoseconds(&handle);
+    let mut handle = handle.setnonblock().map_err(other)?;
+    let filter = options.filter.as_mut().map(|filter| set_filter(&mut handle, filter, number)).transpose();
+    let filter = filter.map_err(LiveError::Filter)?;
+    let link = Link::from_number(number.unsigned_abs());
+    Ok(Some(Opened { handle, link, nanoseconds, index, filter, number }))
+}
+
+fn activate(options: &LiveOptions, promiscuous: bool) -> Result<pcap::Capture<pcap::Active>, pcap::Error> {
+    let bytes = i32::try_from(options.ring_mib << 20).unwrap_or(i32::MAX);
+    pcap::Capture::from_device(options.interface.as_str())?
+        .snaplen(i32::try_from(options.snaplen).unwrap_or(i32::MAX))
+        .promisc(promiscuous)
+        .buffer_size(bytes)
+        .timeout(TIMEOUT_MILLIS.into())
+        .precision(pcap::Precision::Nano)
+        .open()
+}
+
+/// Why opening failed, by the state of the interface rather than by libpcap's words; `None` when it is down.
+fn reason(options: &LiveOptions, error: &pcap::Error) -> Option<LiveError> {
+    let interface = &options.interface;
+    if !sys::may_capture() {
+        return Some(LiveError::NotPermitted { interface: interface.clone() });
+    }
+    if sys::interface_is_up(interface) == Some(false) {
+        return None;
+    }
+    match interfaces::resolve(interface) {
+        Err(missing) => Some(missing),
+        Ok(_) => Some(LiveError::other(interface, &cause(error))),
+    }
+}
+
+/// Gives the kernel the widened expression, or the user's own where the link type has no `vlan`. Compiled against the
+/// open interface, because libpcap then looks for tags that the hardware took out of the frame.
+fn set_filter(
+    handle: &mut pcap::Capture<pcap::Active>,
+    filter: &mut Filter,
+    number: i32,
+) -> Result<String, FilterError> {
+    let effective = filter.effective(number.unsigned_abs())?.to_owned();
+    let expression = filter.expression().to_owned();
+    handle.filter(&effective, true).map_err(|error| FilterError { expression, cause: cause(&error) })?;
+    Ok(effective)
+}

@@ -1,0 +1,177 @@
+//! The figures of a live capture, kept by its thread and readable by all, and what there is to tell about its
+//! interface.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::runtime::live;
+
+crate::counters! {
+    /// What a live capture received and lost. `received` includes what the kernel dropped, as libpcap counts on Linux.
+    pub struct Counters {
+        /// Frames that passed the filter, those dropped by the kernel included.
+        received: "capture.kernel_packets",
+        /// Frames for which the kernel's ring had no room.
+        kernel_drops: "capture.kernel_drops",
+        /// Frames the interface or its driver lost before the kernel saw them.
+        interface_drops: "capture.if_drops",
+        /// Frames put into blocks.
+        delivered: "capture.packets",
+        /// Frames read from the ring that could not be handed on, because the run ended.
+        own_drops: "capture.own_drops",
+        /// How often the interface was opened again.
+        reopens: "capture.reopens",
+        /// How often the interface went down or away.
+        outages: "capture.outages",
+    }
+}
+
+/// Something that happened to the interface. Displays as one line without the interface's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is down and waited for.
+    Down,
+    /// It is gone and waited for.
+    Gone,
+    /// Reading failed for another reason; it is opened again.
+    Failed,
+    /// It captures again; packets in between were not seen.
+    Back,
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Down => "the interface is down; waiting for it (ip link set … up)",
+            Self::Gone => "the interface is gone; waiting for it to come back",
+            Self::Failed => "the capture failed; opening the interface again",
+            Self::Back => "the interface captures again; what passed in between was not seen",
+        })
+    }
+}
+
+/// Reads the figures of a capture. Cheap to clone, from any thread, also after the capture's end.
+#[derive(Clone, Debug)]
+pub struct Statistics(Arc<live::Shared>);
+
+impl Statistics {
+    pub(super) fn new(shared: Arc<live::Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// The figures: the kernel's at most a second old, or final after the end.
+    #[must_use]
+    pub fn read(&self) -> Counters {
+        self.0.figures.read()
+    }
+
+    /// What happened to the interface since this was last asked, oldest first.
+    #[must_use]
+    pub fn take_notices(&self) -> Vec<Notice> {
+        let mut notices = self.0.figures.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.drain(..).collect()
+    }
+}
+
+/// Rationale: an interface that flaps while nobody asks must not fill the memory; the first ones say enough.
+const NOTICES: usize = 64;
+
+/// The figures as the capture thread writes them.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    received: AtomicU64,
+    kernel_drops: AtomicU64,
+    interface_drops: AtomicU64,
+    pub(super) delivered: AtomicU64,
+    pub(super) own_drops: AtomicU64,
+    pub(super) reopens: AtomicU64,
+    pub(super) outages: AtomicU64,
+    notices: Mutex<VecDeque<Notice>>,
+}
+
+impl Figures {
+    fn read(&self) -> Counters {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            received: value(&self.received),
+            kernel_drops: value(&self.kernel_drops),
+            interface_drops: value(&self.interface_drops),
+            delivered: value(&self.delivered),
+            own_drops: value(&self.own_drops),
+            reopens: value(&self.reopens),
+            outages: value(&self.outages),
+        }
+    }
+
+    pub(super) fn notice(&self, notice: Notice) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() < NOTICES {
+            notices.push_back(notice);
+        }
+    }
+}
+
+/// libpcap's 32-bit totals of one opened interface, made into ever-growing 64-bit ones.
+///
+/// Rationale: 2^32 frames pass in 72 minutes at a million a second.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    received: u32,
+    dropped: u32,
+    if_dropped: Option<u64>,
+}
+
+impl Totals {
+    /// Adds what came since the last call. `if_dropped` is the system's own total for the interface, not libpcap's,
+    /// which is wrong after a start that was not at zero.
+    pub(super) fn update(&mut self, received: u32, dropped: u32, if_dropped: Option<u64>, figures: &Figures) {
+        let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
+        add(&figures.received, received.wrapping_sub(self.received).into());
+        add(&figures.kernel_drops, dropped.wrapping_sub(self.dropped).into());
+        if let (Some(now), Some(before)) = (if_dropped, self.if_dropped) {
+            add(&figures.interface_drops, now.saturating_sub(before));
+        }
+        (self.received, self.dropped) = (received, dropped);
+        self.if_dropped = if_dropped.or(self.if_dropped);
+    }
+}
+
+/// What an interface lost so far, since it was made: frames missed and queues overrun, as libpcap sums them too
+/// (sysfs, `statistics/`). `None` where the system does not say (`any`).
+pub(super) fn interface_drops(interface: &str) -> Option<u64> {
+    if interface.contains('/') {
+        return None;
+    }
+    let figure = |name: &str| -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/statistics/{name}")).ok()?;
+        text.trim().parse().ok()
+    };
+    Some(figure("rx_missed_errors")?.saturating_add(figure("rx_fifo_errors").unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_grow_past_32_bits() {
+        let (figures, mut totals) = (Figures::default(), Totals::default());
+        totals.update(u32::MAX - 9, 5, Some(1000), &figures);
+        totals.update(10, 5, Some(1003), &figures);
+        let read = figures.read();
+        assert_eq!(read.received, u64::from(u32::MAX - 9) + 20);
+        assert_eq!((read.kernel_drops, read.interface_drops), (5, 3));
+        // The interface was opened again: its totals begin at zero.
+        let mut totals = Totals::default();
+        totals.update(7, 0, None, &figures);
+        assert_eq!(figures.read().received, u64::from(u32::MAX) + 11 + 7);
+    }
+
+    #[test]
+    fn notices_are_bounded() {
+        let figures = Figures::default();
+        (0..1000).for_each(|_| figures.notice(Notice::Down));
+        assert_eq!(figures.notices.lock().unwrap().len(), NOTICES);
+    }
+}

@@ -1,0 +1,178 @@
+//! A virtual cable in a network namespace for the live tests. Needs root and `ip`; says so where it can't run.
+//!
+//! Each test runs itself again inside a namespace (`ip netns exec`), so that nothing outside is touched. In there
+//! `probe0` is captured and `probe1`, the other end of the cable, sends.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use smsentry::runtime::block::{Block, Source, Status};
+use smsentry::runtime::live::{Counters, LiveOptions, LiveSource, Statistics};
+
+/// Set inside the namespace.
+const INSIDE: &str = "SMSENTRY_TEST_NAMESPACE";
+
+/// A namespace, removed with everything in it when this goes, also by a panic.
+pub(crate) struct Namespace(pub(crate) String);
+
+impl Namespace {
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        let name = format!("smsentry-{}-{}", std::process::id(), test.rsplit("::").next().unwrap_or(test));
+        match Command::new("ip").args(["netns", "add", &name]).output() {
+            Ok(output) if output.status.success() => Some(Self(name)),
+            Ok(output) => {
+                eprintln!("SKIPPED {test}: no network namespace: {}", String::from_utf8_lossy(&output.stderr).trim());
+                None
+            }
+            Err(error) => {
+                eprintln!("SKIPPED {test}: no `ip` command (package iproute2): {error}");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn exec(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0, program]);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).stderr(Stdio::null()).status();
+    }
+}
+
+/// The name the test binary gives to the test function in which `closure` stands.
+pub(crate) fn test_of<F>(_closure: &F) -> String {
+    let path = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
+    path.split_once("::").unwrap().1.to_owned()
+}
+
+/// Whether this process is the one inside a namespace.
+pub(crate) fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs `body`, a closure of a test function, inside a namespace of its own.
+pub(crate) fn in_namespace<F: FnOnce()>(body: F) {
+    if is_inside() {
+        return body();
+    }
+    let test = test_of(&body);
+    let Some(namespace) = Namespace::new(&test) else { return };
+    let itself = std::env::current_exe().unwrap();
+    let output = namespace
+        .exec(itself.to_str().unwrap())
+        .args([&test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(INSIDE, &namespace.0)
+        .output()
+        .unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"), "{test}:\n{said}\n{complained}");
+    for line in complained.lines().filter(|line| line.starts_with("SKIPPED")) {
+        eprintln!("{line}");
+    }
+}
+
+pub(crate) fn ip(words: &str) {
+    let output = Command::new("ip").args(words.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Lays the cable, up at both ends, silent (no IPv6, no ARP).
+pub(crate) fn lay_cable() {
+    ip("link add name probe0 type veth peer name probe1");
+    for end in ["probe0", "probe1"] {
+        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6"), "1");
+        ip(&format!("link set {end} arp off up"));
+    }
+}
+
+/// An end of the cable that sends.
+pub(crate) struct Sender(pcap::Capture<pcap::Active>);
+
+impl Sender {
+    pub(crate) fn on(interface: &str) -> Self {
+        Self(pcap::Capture::from_device(interface).unwrap().snaplen(1).open().unwrap())
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        for _ in 0..1000 {
+            // A full queue of the interface is no failure.
+            if self.0.sendpacket(bytes).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the frame can't be sent");
+    }
+}
+
+/// An Ethernet frame of IPv4 and TCP, numbered in its sequence number, with these VLAN tags.
+pub(crate) fn frame(number: u32, tags: &[(u16, u16)], port: u16, payload: usize) -> Vec<u8> {
+    let mut bytes = vec![0xff; 6];
+    bytes.extend([2, 0, 0, 0, 0, 1]);
+    for (kind, id) in tags {
+        bytes.extend(kind.to_be_bytes());
+        bytes.extend(id.to_be_bytes());
+    }
+    bytes.extend([8, 0]);
+    let total = u16::try_from(40 + payload).unwrap().to_be_bytes();
+    bytes.extend([0x45, 0, total[0], total[1], 0, 1, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0x9c, 0x40]);
+    bytes.extend(port.to_be_bytes());
+    bytes.extend(number.to_be_bytes());
+    bytes.extend([0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+    bytes.resize(bytes.len() + payload, 0x55);
+    bytes
+}
+
+pub(crate) fn options() -> LiveOptions {
+    LiveOptions { ring_mib: 8, ..LiveOptions::new("probe0") }
+}
+
+/// Everything that comes until there was nothing for half a second.
+pub(crate) fn receive(source: &mut LiveSource) -> Vec<Vec<u8>> {
+    let (mut frames, mut block, mut last) = (Vec::new(), Block::default(), Instant::now());
+    while last.elapsed() < Duration::from_millis(500) {
+        block.clear();
+        assert_eq!(source.fill(&mut block).unwrap(), Status::More);
+        for at in 0..block.packets.len() {
+            let packet = block.packet(at, 0);
+            assert!(packet.wire_len as usize >= packet.bytes.len());
+            frames.push(packet.bytes.to_vec());
+            last = Instant::now();
+        }
+    }
+    frames
+}
+
+/// Waits until the figures say so, at most for three seconds.
+pub(crate) fn eventually(statistics: &Statistics, what: impl Fn(&Counters) -> bool) -> Counters {
+    let begun = Instant::now();
+    loop {
+        let counters = statistics.read();
+        if what(&counters) || begun.elapsed() > Duration::from_secs(3) {
+            assert!(what(&counters), "{counters:?}");
+            return counters;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A child process that does not outlive the test.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    pub(crate) fn succeed(mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,56 @@
+//! Signals reach the flags of a process, and the second one to stop ends it.
+
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use smsentry::runtime::sys::{Signals, poll};
+
+const INSIDE: &str = "SMSENTRY_TEST_SIGNALS";
+
+fn raise(signal: &str) {
+    assert!(Command::new("kill").args([signal, &std::process::id().to_string()]).status().unwrap().success());
+}
+
+/// In a process of its own: a signal is for all tests of a process.
+#[test]
+fn signals_are_noted_and_the_second_stop_ends_the_process() {
+    if std::env::var_os(INSIDE).is_none() {
+        let test = format!(
+            "{}::signals_are_noted_and_the_second_stop_ends_the_process",
+            module_path!().split_once("::").unwrap().1
+        );
+        let itself = std::env::current_exe().unwrap();
+        let output = Command::new(itself).args([&test, "--exact", "--nocapture"]).env(INSIDE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("the first was noted"), "{said}");
+        assert_eq!(output.status.signal(), Some(2), "{said}");
+        return;
+    }
+    let signals = Signals::install().unwrap();
+    for (signal, taken) in [
+        ("-HUP", Signals::take_hangup as fn(&Signals) -> bool),
+        ("-USR1", Signals::take_statistics),
+        ("-USR2", Signals::take_reload),
+    ] {
+        assert!(!taken(&signals), "{signal} before it came");
+        raise(signal);
+        assert!(taken(&signals) && !taken(&signals), "{signal}");
+    }
+    assert_eq!(signals.stop(), None);
+    let begun = Instant::now();
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_millis(100));
+        raise("-TERM");
+    });
+    while signals.stop().is_none() {
+        poll([signals.as_fd()], Duration::from_secs(5)).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(4), "a poll sleeps through a signal");
+    }
+    assert_eq!(signals.stop(), Some(15));
+    eprintln!("the first was noted");
+    raise("-INT");
+    std::thread::sleep(Duration::from_secs(5));
+    panic!("lives on after the second");
+}
