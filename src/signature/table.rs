@@ -140,10 +140,10 @@ impl Table {
     pub(super) fn path<'t>(&'t self, path: &[u8], whole: bool, visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
         let mut probes = 0;
         if whole && self.has(Kind::Path, Kind::Suffix) {
-            probes += self.from_right(path, visit);
+            probes += self.right_to_left(path, visit);
         }
         if self.has(Kind::Prefix, Kind::Prefix) {
-            probes += self.from_left(path, visit);
+            probes += self.left_to_right(path, visit);
         }
         probes
     }
@@ -173,7 +173,7 @@ impl Table {
         }
     }
 
-    fn from_right<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+    fn right_to_left<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
         let mut probes = 1;
         let start = path.len().saturating_sub(MAX_KEY);
         let window = path.get(start..).unwrap_or_default();
@@ -196,7 +196,7 @@ impl Table {
         probes
     }
 
-    fn from_left<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+    fn left_to_right<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
         let mut probes = 1;
         // One byte more than a key may have shows whether its end is a boundary.
         let window = path.get(..MAX_KEY + 1).unwrap_or(path);
