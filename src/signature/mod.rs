@@ -1,6 +1,96 @@
-//! Signatures: what probes look like, read from TOML, checked, and found by a perfect hash of the normal form.
+//! Signatures: what probes look like, read from TOML, checked, and found by a perfect hash of the normal form. Not the
+//! normal form itself ([`crate::uri`]), and not what an answer means ([`crate::outcome`]).
+//!
+//! Where a signature is found: `file.rs` reads one file, `load.rs` checks all of them together, `table.rs` and
+//! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `find.rs` asks
+//! them all and chooses.
+
+mod file;
+mod find;
+mod load;
+mod perfect_hash;
+mod table;
+mod words;
+
+pub use find::Match;
+pub use load::{LoadError, Origin, Signatures, Source, builtin};
 
 use crate::outcome::Outcome;
+
+/// How a pattern is compared; the better match first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// The whole path, at the root.
+    Path,
+    /// The end of the path at a segment boundary, below any directory.
+    Suffix,
+    /// The beginning of the path at a segment boundary.
+    Prefix,
+    /// The host of an absolute-form or CONNECT target, or a parent domain of it.
+    Host,
+    /// Bytes of the undecoded target, letter by letter.
+    Raw,
+    /// A word of each of several lists.
+    Words,
+}
+
+impl Kind {
+    /// Every kind, the better match first.
+    pub const ALL: [Self; 6] = [Self::Path, Self::Suffix, Self::Prefix, Self::Host, Self::Raw, Self::Words];
+
+    /// Its name in signature files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Suffix => "suffix",
+            Self::Prefix => "prefix",
+            Self::Host => "host",
+            Self::Raw => "raw",
+            Self::Words => "words",
+        }
+    }
+
+    /// Whether its patterns stand in the perfect-hash table.
+    const fn in_table(self) -> bool {
+        matches!(self, Self::Path | Self::Suffix | Self::Prefix | Self::Host)
+    }
+}
+
+/// What a signature's patterns look like, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Patterns of one kind; any of them matches. Never [`Kind::Words`].
+    Text(Kind, Vec<String>),
+    /// A file of paths, one a line, and how many it had.
+    PathFile(String, usize),
+    /// Word lists; one word of each matches.
+    Words(Vec<Vec<String>>),
+}
+
+/// A condition on the query: the key is there, and where a value is given, with that value. Both are compared decoded
+/// once and without regard to ASCII case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryCondition {
+    /// The key.
+    pub key: String,
+    /// The value, if it matters.
+    pub value: Option<String>,
+}
+
+/// The place of a signature in MITRE ATT&CK; names with underscores for blanks, as in EVE metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mitre {
+    /// `TA0043`.
+    pub tactic_id: String,
+    /// `Reconnaissance`.
+    pub tactic_name: String,
+    /// `T1595.003`.
+    pub technique_id: String,
+    /// `Wordlist_Scanning`.
+    pub technique_name: String,
+}
 
 /// How sure one can be that a request which matches is a probe (EVE metadata `confidence`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -42,12 +132,20 @@ pub struct Signature {
     pub severity: u8,
     /// How sure a match is.
     pub confidence: Confidence,
-    /// Methods it is limited to, upper case; empty for any.
+    /// What it matches, as written.
+    pub pattern: Pattern,
+    /// Methods it is limited to, upper case; empty for any. Compared without regard to case, as lenient servers do.
     pub methods: Vec<String>,
+    /// Conditions on the query; all must hold.
+    pub query: Vec<QueryCondition>,
+    /// `status = "support"`: never alerts alone, only counts in a campaign.
+    pub support: bool,
     /// Where it was seen and what it means: URLs.
     pub references: Vec<String>,
     /// CVE ids.
     pub cve: Vec<String>,
+    /// Its place in MITRE ATT&CK.
+    pub mitre: Option<Mitre>,
     /// Day it was written, `YYYY_MM_DD`.
     pub created_at: String,
     /// Day of its last change, `YYYY_MM_DD`.
@@ -56,19 +154,82 @@ pub struct Signature {
     pub exposed: Exposed,
     /// Requests it must match.
     pub hits: Vec<Example>,
-    /// Requests that no signature... may take for this one.
+    /// Requests it must not match.
     pub misses: Vec<Example>,
     /// Whether it is a `host` signature: CONNECT answered 2xx proves an open proxy.
     pub proxy: bool,
 }
 
-/// The signature's own test of an answer.
-#[derive(Clone, Debug, Default)]
+/// The signature's own test of an answer. A media type is written in lower case and without parameters; `text/*`
+/// stands for every subtype, `none` for an answer without Content-Type (Apache sends none for an unknown extension).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exposed {
-    /// Media types (without parameters, lower case; `text/*` style allowed) that a real answer has.
+    /// Media types that a real answer has.
     pub content_types: Vec<String>,
     /// Outcomes for single status codes that differ from the general table.
     pub status: Vec<(u16, Outcome)>,
     /// Whether a 2xx of one of `content_types` is proof by itself; otherwise it is `present`.
     pub proven_by_type: bool,
+    /// Further media types that a real answer may have, never proof: a 2xx of one of them is `present`.
+    pub present_types: Vec<String>,
+}
+
+impl Exposed {
+    /// What the signature itself says of an answer: its own outcome for the status, else [`Outcome::Exposed`] or
+    /// [`Outcome::Present`] for a 2xx of a type it expects. `None` leaves the answer to the general table.
+    /// `content_type` is the field value as on the wire.
+    #[must_use]
+    pub fn verdict(&self, status: u16, content_type: Option<&[u8]>) -> Option<Outcome> {
+        if let Some(&(_, outcome)) = self.status.iter().find(|(code, _)| *code == status) {
+            return Some(outcome);
+        }
+        if !(200..300).contains(&status) {
+            return None;
+        }
+        if self.content_types.iter().any(|wanted| is_type(wanted, content_type)) {
+            return Some(if self.proven_by_type { Outcome::Exposed } else { Outcome::Present });
+        }
+        self.present_types.iter().any(|wanted| is_type(wanted, content_type)).then_some(Outcome::Present)
+    }
+}
+
+/// Whether a Content-Type value (RFC 9110 section 8.3) has the media type `wanted`.
+fn is_type(wanted: &str, content_type: Option<&[u8]>) -> bool {
+    let media_type =
+        content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    if media_type.is_empty() {
+        return wanted == "none";
+    }
+    match wanted.strip_suffix('*') {
+        Some(main) => media_type.get(..main.len()).is_some_and(|head| head.eq_ignore_ascii_case(main.as_bytes())),
+        None => media_type.eq_ignore_ascii_case(wanted.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdict_by_status_and_type() {
+        let exposed = Exposed {
+            content_types: vec!["text/plain".into(), "none".into()],
+            status: vec![(405, Outcome::Present)],
+            proven_by_type: true,
+            present_types: vec!["application/*".into()],
+        };
+        for (status, content_type, expected) in [
+            (200, Some("text/plain"), Some(Outcome::Exposed)),
+            (206, Some(" Text/Plain ; charset=utf-8"), Some(Outcome::Exposed)),
+            (200, None, Some(Outcome::Exposed)),
+            (200, Some("application/json"), Some(Outcome::Present)),
+            (200, Some("text/html"), None),
+            (200, Some("text/plainer"), None),
+            (404, Some("text/plain"), None),
+            (304, None, None),
+            (405, Some("text/html"), Some(Outcome::Present)),
+        ] {
+            assert_eq!(exposed.verdict(status, content_type.map(str::as_bytes)), expected, "{status} {content_type:?}");
+        }
+    }
 }

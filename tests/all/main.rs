@@ -14,3 +14,7 @@ mod live_capture;
 mod live_open;
 mod live_outage;
 mod live_signals;
+mod signature_find;
+mod signature_load;
+mod uri_evasion_set;
+mod uri_normal_form;

@@ -1,5 +1,27 @@
 //! A request target's candidates in normal form, and the disguises they wore. Not the matching: see
 //! [`crate::signature`].
+//!
+//! Servers disagree about what a target means, so a target has a few [`Candidate`]s: undecoded, decoded once and
+//! decoded twice; of each also the part before a NUL; and all of this again for the part before a blank. The order of
+//! the steps is fixed:
+//!
+//! 1. cut at the first blank (second half of the candidates), strip `scheme://authority`, cut at `?` or `#`: always on
+//!    undecoded bytes, so a decoded `?` is a byte of the path;
+//! 2. decode `%HH` and `%uHHHH`; whatever is not a valid escape stays as it is (`%%target%%`);
+//! 3. cut at the first NUL (second half);
+//! 4. `\` becomes `/`, `;parameters` go, slashes collapse, dot segments are removed and stop at the root, trailing
+//!    blanks, dots and slashes go, ASCII letters become lower case. A missing first `/` is added.
+//!
+//! Two choices where either answer can be defended: decoding folds overlong UTF-8 of ASCII (`%c0%af`) and full-width
+//! letters (`%uff53`, `%ef%bd%93`) to the ASCII they stand for. Some servers do (IIS best fit), and no legitimate
+//! request for what we look for is written that way. The same bytes undecoded on the wire are left alone.
+
+mod candidates;
+mod decode;
+mod path;
+
+pub use candidates::{Candidate, Candidates, MAX_CANDIDATES, MAX_TARGET, Normaliser, query};
+pub use path::{NormalHost, NormalPath, Trailing};
 
 /// The disguises that normalisation undid, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,7 +31,7 @@ pub struct Disguises(u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Disguise {
-    /// Percent-encoding of what needs none.
+    /// Percent-encoding (`%HH`) that had to be undone.
     Percent,
     /// Percent-encoding of percent-encoding.
     DoublePercent,
@@ -27,7 +49,7 @@ pub enum Disguise {
     Trailing,
     /// A NUL that cuts.
     Nul,
-    /// `%uHHHH`.
+    /// `%uHHHH`, overlong UTF-8, full-width letters.
     Unicode,
     /// A blank inside the target.
     Whitespace,
@@ -73,6 +95,12 @@ impl Disguises {
     #[must_use]
     pub const fn with(self, disguise: Disguise) -> Self {
         Self(self.0 | 1 << disguise as u16)
+    }
+
+    /// The members of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether the set has it.

@@ -1,0 +1,467 @@
+//! One signature file: TOML to checked signatures, or a list of what is wrong, each with its line. Not what several
+//! files mean together: see [`super::load`].
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use super::table::MAX_KEY;
+use super::{Confidence, Example, Exposed, Kind, Mitre, Pattern, QueryCondition, Signature};
+use crate::outcome::Outcome;
+use crate::uri::{NormalHost, NormalPath};
+
+/// Ids of the built-in signatures.
+pub(super) const BUILTIN_IDS: RangeInclusive<u32> = 1_000_100..=1_009_999;
+/// Ids of users' signatures.
+pub(super) const USER_IDS: RangeInclusive<u32> = 1_010_000..=1_999_999;
+/// Ids of campaigns, which are no signatures.
+const CAMPAIGN_IDS: RangeInclusive<i64> = 1_000_001..=1_000_099;
+
+/// A signature with the places in its file that later checks speak of.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub signature: Signature,
+    pub id_line: usize,
+    pub slug_line: usize,
+    pub match_line: usize,
+}
+
+/// What is wrong, and where; lines count from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub line: usize,
+    pub reason: String,
+}
+
+/// A file of signatures.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    /// Family of those that name none.
+    family: Option<Spanned<String>>,
+    /// ATT&CK place of those that name none.
+    mitre: Option<MitreEntry>,
+    #[serde(default)]
+    signature: Vec<Spanned<Entry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: Spanned<i64>,
+    rev: Spanned<i64>,
+    slug: Spanned<String>,
+    title: Spanned<String>,
+    family: Option<Spanned<String>>,
+    product: Spanned<String>,
+    severity: Spanned<i64>,
+    confidence: Confidence,
+    status: Option<Status>,
+    #[serde(rename = "match")]
+    pattern: Spanned<BTreeMap<String, Spanned<Value>>>,
+    #[serde(default)]
+    methods: Vec<Spanned<String>>,
+    #[serde(default)]
+    query: Vec<Spanned<String>>,
+    #[serde(default)]
+    exposed: ExposedEntry,
+    #[serde(default)]
+    references: Vec<Spanned<String>>,
+    #[serde(default)]
+    cve: Vec<Spanned<String>>,
+    mitre: Option<MitreEntry>,
+    created_at: Option<Spanned<String>>,
+    updated_at: Option<Spanned<String>>,
+    #[serde(default)]
+    hits: Vec<Spanned<String>>,
+    #[serde(default)]
+    misses: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Active,
+    Support,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MitreEntry {
+    tactic: Spanned<String>,
+    technique: Spanned<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExposedEntry {
+    #[serde(default)]
+    proof: Vec<Spanned<String>>,
+    #[serde(default)]
+    present: Vec<Spanned<String>>,
+    #[serde(default)]
+    status: BTreeMap<String, Spanned<String>>,
+}
+
+/// Reads a file. Every fault that can be told at once is told at once.
+pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
+    let document: Document = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_at(text, span.start));
+        // One line, whatever the parser would draw.
+        let reason = error.message().lines().collect::<Vec<_>>().join("; ");
+        vec![Fault { line, reason }]
+    })?;
+    let mut checker = Checker { text, faults: Vec::new() };
+    let located =
+        (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
+    if !checker.faults.is_empty() {
+        checker.faults.sort_by_key(|fault| fault.line);
+        return Err(checker.faults);
+    }
+    Ok(located.into_iter().flatten().collect())
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+}
+
+/// Checks entries; goes on after a fault, so that one run tells all.
+struct Checker<'t> {
+    text: &'t str,
+    faults: Vec<Fault>,
+}
+
+impl Checker<'_> {
+    fn line<T>(&self, value: &Spanned<T>) -> usize {
+        line_at(self.text, value.span().start)
+    }
+
+    fn fault<T>(&mut self, at: &Spanned<T>, reason: String) {
+        let line = self.line(at);
+        self.faults.push(Fault { line, reason });
+    }
+
+    /// Tells a fault unless `good`.
+    fn require<T>(&mut self, good: bool, at: &Spanned<T>, reason: impl FnOnce() -> String) {
+        if !good {
+            self.fault(at, reason());
+        }
+    }
+
+    fn signature(&mut self, entry: &Entry, document: &Document) -> Option<Located> {
+        let slug = entry.slug.get_ref();
+        let plain = !slug.is_empty()
+            && slug.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        self.require(plain, &entry.slug, || format!("slug {slug:?}: write lower-case letters, digits and `-` only"));
+        self.require(matches!(entry.severity.get_ref(), 2 | 3), &entry.severity, || {
+            format!("severity {}: write 2 or 3 (1 is reserved for what is exposed)", entry.severity.get_ref())
+        });
+        let rev = u32::try_from(*entry.rev.get_ref()).ok().filter(|&rev| rev > 0);
+        self.require(rev.is_some(), &entry.rev, || format!("rev {}: write 1 or more", entry.rev.get_ref()));
+        self.text(&entry.title, "title");
+        self.text(&entry.product, "product");
+        let family = entry.family.as_ref().or(document.family.as_ref());
+        match family {
+            Some(family) => self.text(family, "family"),
+            None => self.fault(&entry.id, "missing field `family`, here or at the top of the file".to_owned()),
+        }
+        let day = |checker: &mut Self, day: &Option<Spanned<String>>| {
+            day.as_ref().map(|day| checker.day(day)).unwrap_or_default()
+        };
+        let created_at = day(self, &entry.created_at);
+        let updated_at = day(self, &entry.updated_at);
+        let pattern = self.pattern(&entry.pattern);
+        let proxy = matches!(pattern, Some(Pattern::Text(Kind::Host, _)));
+        let signature = Signature {
+            id: self.id(&entry.id)?,
+            rev: rev?,
+            slug: slug.clone(),
+            title: entry.title.get_ref().clone(),
+            family: family?.get_ref().clone(),
+            product: entry.product.get_ref().clone(),
+            severity: u8::try_from(*entry.severity.get_ref()).ok()?,
+            confidence: entry.confidence,
+            pattern: pattern?,
+            methods: self.methods(&entry.methods),
+            query: self.query(&entry.query),
+            support: entry.status == Some(Status::Support),
+            references: self.references(&entry.references),
+            cve: self.cve(&entry.cve),
+            mitre: entry.mitre.as_ref().or(document.mitre.as_ref()).and_then(|mitre| self.mitre(mitre)),
+            updated_at: if updated_at.is_empty() { created_at.clone() } else { updated_at },
+            created_at,
+            exposed: self.exposed(&entry.exposed),
+            hits: self.examples(&entry.hits),
+            misses: self.examples(&entry.misses),
+            proxy,
+        };
+        Some(Located {
+            signature,
+            id_line: self.line(&entry.id),
+            slug_line: self.line(&entry.slug),
+            match_line: self.line(&entry.pattern),
+        })
+    }
+
+    fn id(&mut self, id: &Spanned<i64>) -> Option<u32> {
+        let value = *id.get_ref();
+        let known = u32::try_from(value).ok().filter(|id| BUILTIN_IDS.contains(id) || USER_IDS.contains(id));
+        if known.is_none() {
+            let why = if CAMPAIGN_IDS.contains(&value) { "is reserved for campaigns" } else { "is out of range" };
+            let (first, last) = (USER_IDS.start(), USER_IDS.end());
+            self.fault(id, format!("id {value} {why}: write {first} to {last}"));
+        }
+        known
+    }
+
+    fn text(&mut self, text: &Spanned<String>, what: &str) {
+        let value = text.get_ref();
+        let good = !value.trim().is_empty() && !value.chars().any(char::is_control);
+        self.require(good, text, || format!("{what} {value:?}: write one line of text"));
+    }
+
+    fn day(&mut self, day: &Spanned<String>) -> String {
+        let value = day.get_ref();
+        let shape: String = value.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        self.require(shape == "0000_00_00", day, || format!("day {value:?}: write YYYY_MM_DD"));
+        value.clone()
+    }
+
+    fn methods(&mut self, methods: &[Spanned<String>]) -> Vec<String> {
+        for method in methods {
+            let value = method.get_ref();
+            let good = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+            self.require(good, method, || format!("method {value:?}: write an HTTP method in upper case"));
+        }
+        methods.iter().map(|method| method.get_ref().clone()).collect()
+    }
+
+    fn query(&mut self, conditions: &[Spanned<String>]) -> Vec<QueryCondition> {
+        let mut all = Vec::new();
+        for condition in conditions {
+            let text = condition.get_ref();
+            let (key, value) = text.split_once('=').map_or((text.as_str(), None), |(key, value)| (key, Some(value)));
+            let good = !key.is_empty() && !text.contains(['&', '#', '?']);
+            self.require(good, condition, || format!("query {text:?}: write `key` or `key=value`, one condition each"));
+            all.push(QueryCondition { key: key.to_owned(), value: value.map(str::to_owned) });
+        }
+        all
+    }
+
+    fn references(&mut self, references: &[Spanned<String>]) -> Vec<String> {
+        for reference in references {
+            let value = reference.get_ref();
+            let good = ["https://", "http://"].iter().any(|scheme| value.starts_with(scheme));
+            self.require(good && !value.contains(char::is_whitespace), reference, || {
+                format!("reference {value:?}: write a URL")
+            });
+        }
+        references.iter().map(|reference| reference.get_ref().clone()).collect()
+    }
+
+    fn cve(&mut self, ids: &[Spanned<String>]) -> Vec<String> {
+        for id in ids {
+            let value = id.get_ref();
+            let parts: Vec<&str> = value.split('-').collect();
+            let digits = |part: &str| part.len() >= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+            let good = matches!(*parts, ["CVE", year, number] if digits(year) && digits(number));
+            self.require(good, id, || format!("cve {value:?}: write CVE-YYYY-NNNN"));
+        }
+        ids.iter().map(|id| id.get_ref().clone()).collect()
+    }
+
+    fn mitre(&mut self, entry: &MitreEntry) -> Option<Mitre> {
+        let mut part = |text: &Spanned<String>, prefix: &str, example: &str| {
+            let found = text.get_ref().split_once(' ').filter(|(id, name)| {
+                let number = id.strip_prefix(prefix).unwrap_or_default();
+                !name.trim().is_empty()
+                    && number.len() >= 4
+                    && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+            });
+            self.require(found.is_some(), text, || format!("{:?}: write it as {example:?}", text.get_ref()));
+            found.map(|(id, name)| (id.to_owned(), name.trim().replace(' ', "_")))
+        };
+        let tactic = part(&entry.tactic, "TA", "TA0043 Reconnaissance");
+        let technique = part(&entry.technique, "T", "T1595.003 Wordlist Scanning");
+        let ((tactic_id, tactic_name), (technique_id, technique_name)) = (tactic?, technique?);
+        Some(Mitre { tactic_id, tactic_name, technique_id, technique_name })
+    }
+
+    fn exposed(&mut self, entry: &ExposedEntry) -> Exposed {
+        let proof = self.media_types(&entry.proof);
+        let present = self.media_types(&entry.present);
+        let mut status = Vec::new();
+        for (code, name) in &entry.status {
+            let number = code.parse::<u16>().ok().filter(|code| (100..600).contains(code));
+            self.require(number.is_some(), name, || format!("status {code:?}: write a status code, 100 to 599"));
+            let outcome = SETTLED.into_iter().find(|outcome| outcome.name() == name.get_ref());
+            self.require(outcome.is_some(), name, || {
+                let names = SETTLED.map(Outcome::name).join(", ");
+                format!("outcome {:?}: write one of {names}", name.get_ref())
+            });
+            status.extend(number.zip(outcome));
+        }
+        if proof.is_empty() {
+            return Exposed { content_types: present, status, ..Exposed::default() };
+        }
+        Exposed { content_types: proof, status, proven_by_type: true, present_types: present }
+    }
+
+    fn media_types(&mut self, types: &[Spanned<String>]) -> Vec<String> {
+        for media_type in types {
+            let value = media_type.get_ref();
+            let good = value == "none"
+                || value.split_once('/').is_some_and(|(main, sub)| {
+                    let token = |text: &str| {
+                        !text.is_empty()
+                            && text.bytes().all(|byte| {
+                                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$&-^_.+".contains(&byte)
+                            })
+                    };
+                    token(main) && (sub == "*" || token(sub))
+                });
+            self.require(good, media_type, || {
+                format!("content type {value:?}: write `type/subtype`, `type/*` or `none`, in lower case")
+            });
+        }
+        types.iter().map(|media_type| media_type.get_ref().clone()).collect()
+    }
+
+    fn examples(&mut self, examples: &[Spanned<String>]) -> Vec<Example> {
+        for example in examples {
+            let good = !example.get_ref().trim().is_empty();
+            self.require(good, example, || "an empty request: write a target, or a method and a target".to_owned());
+        }
+        examples.iter().map(|example| Example::of(example.get_ref())).collect()
+    }
+
+    fn pattern(&mut self, entry: &Spanned<BTreeMap<String, Spanned<Value>>>) -> Option<Pattern> {
+        let mut kinds = entry.get_ref().iter();
+        let (Some((name, value)), None) = (kinds.next(), kinds.next()) else {
+            self.fault(entry, format!("`match` wants exactly one of {}", names_of_kinds()));
+            return None;
+        };
+        if name == "path_file" {
+            let file = value.get_ref().as_str().filter(|file| !file.is_empty());
+            self.require(file.is_some(), value, || "path_file: write the name of a file".to_owned());
+            return file.map(|file| Pattern::PathFile(file.to_owned(), 0));
+        }
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) else {
+            self.fault(value, format!("unknown kind of match `{name}`: write one of {}", names_of_kinds()));
+            return None;
+        };
+        if kind == Kind::Words {
+            return self.words(value);
+        }
+        let Some(patterns) = strings(value.get_ref()).filter(|patterns| !patterns.is_empty()) else {
+            self.fault(value, format!("{name}: write a string, or a list of strings"));
+            return None;
+        };
+        for pattern in &patterns {
+            if let Err(reason) = check_pattern(kind, pattern) {
+                self.fault(value, format!("{name} {pattern:?}: {reason}"));
+            }
+        }
+        Some(Pattern::Text(kind, patterns))
+    }
+
+    fn words(&mut self, value: &Spanned<Value>) -> Option<Pattern> {
+        let lists: Option<Vec<Vec<String>>> = match value.get_ref() {
+            Value::Array(lists) => lists.iter().map(|list| list.as_array().and_then(|_| strings(list))).collect(),
+            _ => None,
+        };
+        let Some(lists) =
+            lists.filter(|lists| (2..=8).contains(&lists.len()) && lists.iter().all(|list| !list.is_empty()))
+        else {
+            self.fault(value, "words: write two to eight lists of words, [[\"a\", \"b\"], [\"c\"]]".to_owned());
+            return None;
+        };
+        for word in lists.iter().flatten() {
+            if let Err(reason) = super::words::check(word) {
+                self.fault(value, format!("word {word:?}: {reason}"));
+            }
+        }
+        Some(Pattern::Words(lists))
+    }
+}
+
+/// The outcomes that a status can be said to mean.
+const SETTLED: [Outcome; 7] = [
+    Outcome::Exposed,
+    Outcome::Present,
+    Outcome::Unproven,
+    Outcome::Redirected,
+    Outcome::NotFound,
+    Outcome::Error,
+    Outcome::Refused,
+];
+
+fn names_of_kinds() -> String {
+    format!("{}, path_file", Kind::ALL.map(Kind::name).join(", "))
+}
+
+/// A string, or a list of strings.
+fn strings(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Array(list) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    }
+}
+
+/// What is wrong with a pattern, and the way out.
+pub(super) fn check_pattern(kind: Kind, pattern: &str) -> Result<(), String> {
+    let too_long = |len: usize| match len {
+        0..=MAX_KEY => Ok(()),
+        _ => Err(format!("{len} bytes in normal form: write at most {MAX_KEY}")),
+    };
+    if pattern.trim().is_empty() {
+        return Err("an empty pattern would match everything".to_owned());
+    }
+    if pattern.chars().any(char::is_control) {
+        return Err("control characters have no place in a pattern".to_owned());
+    }
+    match kind {
+        Kind::Raw => too_long(pattern.len()),
+        Kind::Host => {
+            let normal = NormalHost::of(pattern.as_bytes());
+            if normal.host.len() < pattern.trim_end_matches('.').len()
+                || pattern.contains(['/', '\\', ' ', '?', '#', '%', '*'])
+            {
+                return Err("write a host name only, without scheme, port, path or wildcard".to_owned());
+            }
+            if !normal.host.contains(&b'.') {
+                return Err("a host without a dot would match a whole top-level domain".to_owned());
+            }
+            too_long(normal.host.len())
+        }
+        _ => {
+            if !pattern.starts_with(['/', '\\']) {
+                return Err("write a path that begins with `/`".to_owned());
+            }
+            if pattern.contains(['?', '#']) {
+                return Err("a path ends before `?` and `#`: write conditions on the query as `query`".to_owned());
+            }
+            let normal = NormalPath::of(pattern.as_bytes());
+            if normal.path == b"/" {
+                return Err("it means the root, which would match every site".to_owned());
+            }
+            too_long(normal.path.len())
+        }
+    }
+}
+
+impl Example {
+    /// Reads `TARGET` or `METHOD TARGET`.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        match text.split_once(' ') {
+            Some((method, target)) if !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                Self { method: method.to_owned(), target: target.to_owned() }
+            }
+            _ => Self { method: "GET".to_owned(), target: text.to_owned() },
+        }
+    }
+}

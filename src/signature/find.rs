@@ -1,0 +1,227 @@
+//! What a request matches: asks every table about every candidate and chooses the best. Not the tables themselves.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::load::Signatures;
+use super::table::Rule;
+use super::{Kind, Signature};
+use crate::uri::{Candidate, Candidates, Disguise, Disguises, Trailing, query};
+
+/// Occurrences of `raw` patterns that are looked at in one target. Rationale: bounds the work when patterns contain
+/// each other; a target of a scanner has a handful.
+const MAX_RAW: usize = 256;
+
+/// What a request matched.
+#[derive(Clone, Debug)]
+pub struct Match<'a> {
+    /// The best signature.
+    pub signature: Arc<Signature>,
+    /// What matched: the path or host in normal form, or the bytes of a `raw` pattern.
+    pub matched: &'a [u8],
+    /// The disguises that were undone.
+    pub disguises: Disguises,
+    /// The other signatures that match, the best first.
+    pub also: Vec<Arc<Signature>>,
+}
+
+/// One match of one pattern.
+#[derive(Clone, Copy, Debug)]
+struct Hit<'a> {
+    kind: Kind,
+    len: usize,
+    signature: u32,
+    decoded: u8,
+    matched: &'a [u8],
+    disguises: Disguises,
+}
+
+impl Signatures {
+    /// The best match of a request over all of its candidates: by kind, then the longer pattern, then the lower id;
+    /// among equals the least decoded candidate is named. Allocates nothing when nothing matches.
+    ///
+    /// Signatures of `status = "support"` are passed over: they are for campaigns.
+    #[must_use]
+    pub fn find<'a>(&self, method: &[u8], target: &'a [u8], candidates: &Candidates<'a>) -> Option<Match<'a>> {
+        let mut hits = self.hits(method, target, candidates);
+        if hits.is_empty() {
+            return None;
+        }
+        // Stable: of the equally decoded the first stays first.
+        hits.sort_by_key(|hit| (hit.kind, Reverse(hit.len), self.id(hit.signature), hit.decoded));
+        let best = *hits.first()?;
+        let mut also: Vec<u32> = Vec::new();
+        for hit in hits.iter().filter(|hit| hit.signature != best.signature) {
+            if !also.contains(&hit.signature) {
+                also.push(hit.signature);
+            }
+        }
+        let signature = |index: &u32| self.list.get(*index as usize).map(Arc::clone);
+        Some(Match {
+            signature: signature(&best.signature)?,
+            matched: best.matched,
+            disguises: best.disguises,
+            also: also.iter().filter_map(signature).collect(),
+        })
+    }
+
+    /// Every match, in no order.
+    fn hits<'a>(&self, method: &[u8], target: &'a [u8], candidates: &Candidates<'a>) -> Vec<Hit<'a>> {
+        let mut hits: Vec<Hit<'a>> = Vec::new();
+        let whole = !candidates.is_cut();
+        let may = |signature: u32| {
+            self.list.get(signature as usize).is_some_and(|signature| applies(signature, method, target))
+        };
+        for candidate in candidates.iter() {
+            if let Some(host) = candidate.host {
+                self.table.host(host, &mut |kind, rules, len| {
+                    hits.extend(rules.iter().filter(|rule| may(rule.signature)).map(|rule| Hit {
+                        kind,
+                        len,
+                        signature: rule.signature,
+                        decoded: candidate.decoded,
+                        matched: host,
+                        disguises: self.host_disguises(&candidate, rule, len),
+                    }));
+                });
+            }
+            if candidate.path.is_empty() {
+                continue;
+            }
+            self.table.path(candidate.path, whole, &mut |kind, rules, len| {
+                hits.extend(rules.iter().filter(|rule| may(rule.signature)).map(|rule| Hit {
+                    kind,
+                    len,
+                    signature: rule.signature,
+                    decoded: candidate.decoded,
+                    matched: candidate.path,
+                    disguises: self.path_disguises(&candidate, kind, rule, len),
+                }));
+            });
+            self.words.find(candidate.path, whole, &mut |signature, len| {
+                if may(signature) {
+                    hits.push(word_hit(&candidate, signature, len));
+                }
+            });
+        }
+        self.raw_hits(target, &may, &mut hits);
+        hits
+    }
+
+    /// One pass over the undecoded target.
+    fn raw_hits<'a>(&self, target: &'a [u8], may: &dyn Fn(u32) -> bool, hits: &mut Vec<Hit<'a>>) {
+        let Some(raw) = &self.raw else { return };
+        let target = target.get(..crate::uri::MAX_TARGET).unwrap_or(target);
+        for found in raw.automaton.find_overlapping_iter(target).take(MAX_RAW) {
+            let Some(&signature) = raw.owners.get(found.pattern().as_usize()) else { continue };
+            if may(signature) {
+                hits.push(Hit {
+                    kind: Kind::Raw,
+                    len: found.len(),
+                    signature,
+                    decoded: 0,
+                    matched: target.get(found.range()).unwrap_or_default(),
+                    disguises: Disguises::default(),
+                });
+            }
+        }
+    }
+
+    fn id(&self, signature: u32) -> u32 {
+        self.list.get(signature as usize).map_or(u32::MAX, |signature| signature.id)
+    }
+
+    /// The candidate's disguises, with `case` and `trailing` where the request differs from the pattern as written.
+    fn path_disguises(&self, candidate: &Candidate<'_>, kind: Kind, rule: &Rule, len: usize) -> Disguises {
+        let part = |path: &'_ [u8]| -> std::ops::Range<usize> {
+            match kind {
+                Kind::Suffix => path.len().saturating_sub(len)..path.len(),
+                _ => 0..len,
+            }
+        };
+        let range = part(candidate.path);
+        let pattern = candidate.path.get(range.clone()).unwrap_or_default();
+        let wrote = candidate.path_as_written.get(range).unwrap_or_default();
+        let mut disguises = candidate.disguises;
+        if self.case_differs(wrote, pattern, rule) {
+            disguises = disguises.with(Disguise::Case);
+        }
+        // What follows a prefix is not the pattern's business.
+        let reaches_end = kind != Kind::Prefix || candidate.path.len() == len;
+        let as_written = candidate.trailing == Trailing::Slash && rule.slash;
+        if reaches_end && candidate.trailing != Trailing::Nothing && !as_written {
+            disguises = disguises.with(Disguise::Trailing);
+        }
+        disguises
+    }
+
+    fn host_disguises(&self, candidate: &Candidate<'_>, rule: &Rule, len: usize) -> Disguises {
+        let tail = |host: &'_ [u8]| host.len().saturating_sub(len);
+        let host = candidate.host.unwrap_or_default();
+        let pattern = host.get(tail(host)..).unwrap_or_default();
+        let wrote = candidate.host_as_written.get(tail(host)..).unwrap_or_default();
+        match self.case_differs(wrote, pattern, rule) {
+            true => candidate.host_disguises.with(Disguise::Case),
+            false => candidate.host_disguises,
+        }
+    }
+
+    /// Whether upper-case letters were lowered that the pattern does not have in the same places. A pattern written
+    /// with upper case and requested without is no disguise: nothing was undone.
+    fn case_differs(&self, wrote: &[u8], normal: &[u8], rule: &Rule) -> bool {
+        let pattern = rule.as_written.and_then(|at| self.as_written.get(at as usize));
+        wrote != normal && pattern.is_none_or(|pattern| wrote != &pattern[..])
+    }
+}
+
+/// A match of word lists; any lowered letter and any trailing byte was a disguise.
+fn word_hit<'a>(candidate: &Candidate<'a>, signature: u32, len: usize) -> Hit<'a> {
+    let mut disguises = candidate.disguises;
+    if candidate.path != candidate.path_as_written {
+        disguises = disguises.with(Disguise::Case);
+    }
+    if candidate.trailing != Trailing::Nothing {
+        disguises = disguises.with(Disguise::Trailing);
+    }
+    Hit { kind: Kind::Words, len, signature, decoded: candidate.decoded, matched: candidate.path, disguises }
+}
+
+/// Whether the signature's other conditions hold.
+fn applies(signature: &Signature, method: &[u8], target: &[u8]) -> bool {
+    !signature.support
+        && (signature.methods.is_empty()
+            || signature.methods.iter().any(|known| method.eq_ignore_ascii_case(known.as_bytes())))
+        && signature.query.iter().all(|condition| {
+            query(target).split(|&byte| byte == b'&').any(|pair| {
+                let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+                let (key, value) = pair.split_at(at);
+                same_text(key, condition.key.as_bytes())
+                    && condition
+                        .value
+                        .as_ref()
+                        .is_none_or(|wanted| same_text(value.get(1..).unwrap_or_default(), wanted.as_bytes()))
+            })
+        })
+}
+
+/// Whether form-encoded bytes, decoded once, are `wanted`, ASCII case aside.
+fn same_text(mut encoded: &[u8], wanted: &[u8]) -> bool {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    for &byte in wanted {
+        let (decoded, rest) = match *encoded {
+            // Two hexadecimal digits are at most 255.
+            [b'%', high, low, ref rest @ ..] => match (digit(high), digit(low)) {
+                (Some(high), Some(low)) => ((high << 4 | low) as u8, rest),
+                _ => (b'%', encoded.get(1..).unwrap_or_default()),
+            },
+            [b'+', ref rest @ ..] => (b' ', rest),
+            [byte, ref rest @ ..] => (byte, rest),
+            [] => return false,
+        };
+        if !decoded.eq_ignore_ascii_case(&byte) {
+            return false;
+        }
+        encoded = rest;
+    }
+    encoded.is_empty()
+}

@@ -1,0 +1,320 @@
+//! The table of all `path`, `suffix`, `prefix` and `host` patterns: which of them end, or begin, a path or a host.
+//! Not what a match means: see [`super::find`].
+//!
+//! Patterns and paths are hashed segment by segment (host: label by label), and the segments' hashes are rolled
+//! together from the right (`path`, `suffix`, `host`) or from the left (`prefix`). So every boundary costs one roll and
+//! one probe, whatever the number of patterns.
+
+use super::Kind;
+use super::perfect_hash::{PerfectHash, fold};
+
+/// Bytes a pattern may have in normal form; boundaries farther from the path's end are not probed.
+pub(super) const MAX_KEY: usize = 512;
+
+const SEGMENT: u64 = 0x9b05_688c_2b3e_6c1f;
+const ROLL: u64 = 0x1f83_d9ab_fb41_bd6b;
+const KIND: u64 = 0x5be0_cd19_137e_2179;
+
+/// One pattern of one signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    /// Index of the signature.
+    pub signature: u32,
+    /// Index of the pattern's form before lowering, where it differs from the normal form.
+    pub as_written: Option<u32>,
+    /// Whether the pattern was written with one slash at its end.
+    pub slash: bool,
+}
+
+/// A pattern in normal form.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u32,
+    rules: u32,
+    len: u16,
+    kind: Kind,
+}
+
+/// Collects patterns for a [`Table`].
+#[derive(Debug, Default)]
+pub(super) struct TableBuilder {
+    entries: Vec<Entry>,
+    rules: Vec<Rule>,
+    bytes: Vec<u8>,
+}
+
+impl TableBuilder {
+    /// Adds a pattern in normal form. `false` if the table is full (4 GiB of patterns).
+    pub(super) fn add(&mut self, kind: Kind, key: &[u8], rule: Rule) -> bool {
+        debug_assert!(kind.in_table() && key.len() <= MAX_KEY);
+        let (Ok(start), Ok(rules), Ok(len)) =
+            (u32::try_from(self.bytes.len()), u32::try_from(self.rules.len()), u16::try_from(key.len()))
+        else {
+            return false;
+        };
+        self.bytes.extend_from_slice(key);
+        self.rules.push(rule);
+        self.entries.push(Entry { start, rules, len, kind });
+        true
+    }
+
+    /// Builds the table. `None` if no seed gives a perfect hash, which more than 2^31 patterns can cause.
+    pub(super) fn build(self) -> Option<Table> {
+        // Two different patterns have the same 64-bit hash once in 36 million tables of a million: then the next seed.
+        (0..8).find_map(|seed| self.build_with(seed))
+    }
+
+    fn build_with(&self, seed: u64) -> Option<Table> {
+        let key = |entry: &Entry| self.bytes.get(entry.start as usize..entry.start as usize + usize::from(entry.len));
+        let mut order: Vec<(u64, u32)> = (self.entries.iter())
+            .map(|entry| (hash_key(seed, entry.kind, key(entry).unwrap_or_default()), entry.rules))
+            .collect();
+        order.sort_unstable();
+        let mut table = Table { seed, ..Table::default() };
+        let mut hashes: Vec<u64> = Vec::with_capacity(order.len());
+        table.entries.reserve_exact(order.len() + 1);
+        table.rules.reserve_exact(order.len());
+        table.bytes.reserve_exact(self.bytes.len());
+        for (hash, number) in order {
+            let entry = self.entries[number as usize];
+            let bytes = key(&entry).unwrap_or_default();
+            let rule = self.rules[number as usize];
+            if hashes.last() == Some(&hash) {
+                let last = table.entries[table.entries.len() - 1];
+                if last.kind != entry.kind || table.key(&last) != bytes {
+                    return None;
+                }
+                // A list may have the same line twice.
+                if !table.rules[last.rules as usize..].contains(&rule) {
+                    table.rules.push(rule);
+                }
+                continue;
+            }
+            hashes.push(hash);
+            let start = table.bytes.len() as u32;
+            table.bytes.extend_from_slice(bytes);
+            table.entries.push(Entry { start, rules: table.rules.len() as u32, ..entry });
+            table.rules.push(rule);
+            table.kinds |= 1 << entry.kind as u8;
+        }
+        table.hash = PerfectHash::build(&hashes)?;
+        drop(hashes);
+        table.look();
+        Some(table)
+    }
+}
+
+/// All patterns but `raw` and `words`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    seed: u64,
+    hash: PerfectHash,
+    entries: Vec<Entry>,
+    rules: Vec<Rule>,
+    bytes: Vec<u8>,
+    /// A bit for each [`Kind`] that has a pattern.
+    kinds: u8,
+    /// Last segments of `path` and `suffix` patterns.
+    last: FirstLook,
+    /// First segments of `prefix` patterns.
+    first: FirstLook,
+}
+
+impl Table {
+    /// Different patterns.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.hash.memory()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.rules.capacity() * size_of::<Rule>()
+            + self.bytes.capacity()
+            + (self.last.bits.capacity() + self.first.bits.capacity()) * 8
+    }
+
+    /// Calls `visit` for every pattern that `path` (in normal form) matches. With `whole` unset the path's end was cut
+    /// off: only prefixes count. Returns the number of probes: at most two for a boundary, and two.
+    pub(super) fn path<'t>(&'t self, path: &[u8], whole: bool, visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+        let mut probes = 0;
+        if whole && self.has(Kind::Path, Kind::Suffix) {
+            probes += self.right_to_left(path, visit);
+        }
+        if self.has(Kind::Prefix, Kind::Prefix) {
+            probes += self.left_to_right(path, visit);
+        }
+        probes
+    }
+
+    /// Calls `visit` for every pattern that `host` (in normal form) matches: the host, or a parent domain of it.
+    pub(super) fn host<'t>(&'t self, host: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+        if !self.has(Kind::Host, Kind::Host) {
+            return 0;
+        }
+        let mut probes = 0;
+        // One byte more than a key may have, so that a cut first label shows.
+        let start = host.len().saturating_sub(MAX_KEY + 1);
+        let (mut rest, mut hash) = (host.get(start..).unwrap_or_default(), self.seed);
+        loop {
+            let dot = memchr::memrchr(b'.', rest);
+            if dot.is_none() && start > 0 {
+                return probes;
+            }
+            let label = dot.map_or(0, |dot| dot + 1);
+            hash = roll(hash, segment(self.seed, rest.get(label..).unwrap_or_default()));
+            probes += 1;
+            self.probe(hash, Kind::Host, host.get(start + label..).unwrap_or_default(), visit);
+            match dot {
+                Some(dot) => rest = rest.get(..dot).unwrap_or_default(),
+                None => return probes,
+            }
+        }
+    }
+
+    fn right_to_left<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+        let mut probes = 1;
+        let start = path.len().saturating_sub(MAX_KEY);
+        let window = path.get(start..).unwrap_or_default();
+        let (mut rest, mut hash) = (window, self.seed);
+        while let Some(slash) = memchr::memrchr(b'/', rest) {
+            let name = segment(self.seed, rest.get(slash + 1..).unwrap_or_default());
+            if rest.len() == window.len() && !self.last.may_have(name) {
+                return probes;
+            }
+            hash = roll(hash, name);
+            probes += 1;
+            let key = window.get(slash..).unwrap_or_default();
+            self.probe(hash, Kind::Suffix, key, visit);
+            if start + slash == 0 {
+                probes += 1;
+                self.probe(hash, Kind::Path, key, visit);
+            }
+            rest = rest.get(..slash).unwrap_or_default();
+        }
+        probes
+    }
+
+    fn left_to_right<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+        let mut probes = 1;
+        // One byte more than a key may have shows whether its end is a boundary.
+        let window = path.get(..MAX_KEY + 1).unwrap_or(path);
+        let (mut at, mut hash) = (1, self.seed);
+        while let Some(rest) = window.get(at..) {
+            let Some(end) = memchr::memchr(b'/', rest).or((window.len() == path.len()).then_some(rest.len())) else {
+                break;
+            };
+            let name = segment(self.seed, rest.get(..end).unwrap_or_default());
+            if at == 1 && !self.first.may_have(name) {
+                return probes;
+            }
+            hash = roll(hash, name);
+            probes += 1;
+            self.probe(hash, Kind::Prefix, window.get(..at + end).unwrap_or_default(), visit);
+            at += end + 1;
+        }
+        probes
+    }
+
+    /// One probe: the print, then the comparison.
+    fn probe<'t>(&'t self, rolled: u64, kind: Kind, key: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) {
+        let Some(number) = self.hash.get(finish(rolled, kind)) else { return };
+        let Some(entry) = self.entries.get(number as usize) else { return };
+        if entry.kind == kind && self.key(entry) == key {
+            let end = self.entries.get(number as usize + 1).map_or(self.rules.len(), |next| next.rules as usize);
+            visit(kind, self.rules.get(entry.rules as usize..end).unwrap_or_default(), key.len());
+        }
+    }
+
+    fn key(&self, entry: &Entry) -> &[u8] {
+        self.bytes.get(entry.start as usize..entry.start as usize + usize::from(entry.len)).unwrap_or_default()
+    }
+
+    fn has(&self, one: Kind, other: Kind) -> bool {
+        self.kinds & (1 << one as u8 | 1 << other as u8) != 0
+    }
+
+    /// Fills the two first looks.
+    fn look(&mut self) {
+        let table = &*self;
+        let names = |from_left: bool| {
+            let wanted = move |kind: Kind| match kind {
+                Kind::Path | Kind::Suffix => !from_left,
+                Kind::Prefix => from_left,
+                _ => false,
+            };
+            table.entries.iter().filter(move |entry| wanted(entry.kind)).map(move |entry| {
+                let key = table.key(entry).get(1..).unwrap_or_default();
+                let mut parts = key.split(|&byte| byte == b'/');
+                let part = if from_left { parts.next() } else { parts.next_back() };
+                segment(table.seed, part.unwrap_or_default())
+            })
+        };
+        let (last, first) = (FirstLook::of(names(false)), FirstLook::of(names(true)));
+        (self.last, self.first) = (last, first);
+    }
+}
+
+/// A set of segments that may say yes wrongly, never no: most paths end here, with one look.
+#[derive(Clone, Debug, Default)]
+struct FirstLook {
+    bits: Vec<u64>,
+}
+
+impl FirstLook {
+    fn of(hashes: impl Iterator<Item = u64> + Clone) -> Self {
+        // Rationale: 16 bits a pattern let one stranger in 16 pass; 1,024 bits are two cache lines.
+        let bits = (hashes.clone().count() * 16).next_power_of_two().max(1024);
+        let mut look = Self { bits: vec![0; bits / 64] };
+        for hash in hashes {
+            let (word, bit) = look.place(hash);
+            look.bits[word] |= bit;
+        }
+        look
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = self.place(hash);
+        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    const fn place(&self, hash: u64) -> (usize, u64) {
+        // The length is a power of two; an empty set has no word 0 either.
+        ((hash >> 6) as usize & self.bits.len().wrapping_sub(1), 1 << (hash & 63))
+    }
+}
+
+/// The hash of a whole pattern.
+fn hash_key(seed: u64, kind: Kind, key: &[u8]) -> u64 {
+    let add = |hash, part: &[u8]| roll(hash, segment(seed, part));
+    let path = key.get(1..).unwrap_or_default();
+    let rolled = match kind {
+        Kind::Prefix => path.split(|&byte| byte == b'/').fold(seed, add),
+        Kind::Host => key.rsplit(|&byte| byte == b'.').fold(seed, add),
+        _ => path.rsplit(|&byte| byte == b'/').fold(seed, add),
+    };
+    finish(rolled, kind)
+}
+
+/// The hash of one segment or label.
+fn segment(seed: u64, bytes: &[u8]) -> u64 {
+    let mut hash = seed ^ bytes.len() as u64;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for chunk in chunks {
+        hash = fold(hash ^ u64::from_le_bytes(*chunk), SEGMENT);
+    }
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    fold(hash ^ u64::from_le_bytes(last), SEGMENT)
+}
+
+/// One more segment.
+const fn roll(hash: u64, segment: u64) -> u64 {
+    fold(hash.rotate_left(29) ^ segment, ROLL)
+}
+
+/// The hash to probe with.
+const fn finish(rolled: u64, kind: Kind) -> u64 {
+    fold(rolled ^ (kind as u64).wrapping_mul(ROLL), KIND)
+}

@@ -1,0 +1,426 @@
+//! The choice of candidates: what a request target may mean to some server. Not the steps that bring one path to
+//! normal form ([`super::path`]) and not decoding ([`super::decode`]).
+
+use std::ops::Range;
+
+use super::decode::{Decoded, decode};
+use super::path::{Trailing, bare_host, is_blank, lower, normalise};
+use super::{Disguise, Disguises};
+
+/// Bytes of a target that are looked at; more are ignored. Rationale: no common server reads a longer request line.
+pub const MAX_TARGET: usize = 64 * 1024;
+
+/// The most candidates a target has: three rounds of decoding, with and without a cut at a NUL, with and without a cut
+/// at a blank.
+pub const MAX_CANDIDATES: usize = 12;
+
+/// One reading of a request target, in normal form.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The path, beginning with `/`; empty where the target has none (`*`, or an authority).
+    pub path: &'a [u8],
+    /// The path before letters were lowered.
+    pub path_as_written: &'a [u8],
+    /// What was dropped from the end of the path.
+    pub trailing: Trailing,
+    /// What was undone in the path, but for case and trailing, which only a comparison with a pattern can judge.
+    pub disguises: Disguises,
+    /// The host of an absolute-form or CONNECT target, without userinfo, port and trailing dots.
+    pub host: Option<&'a [u8]>,
+    /// The host before letters were lowered.
+    pub host_as_written: &'a [u8],
+    /// What was undone in the host, but for case.
+    pub host_disguises: Disguises,
+    /// Rounds of decoding: 0, 1 or 2.
+    pub decoded: u8,
+}
+
+/// The candidates of one target, the least decoded first, no two alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    target: &'a [u8],
+    arena: &'a [u8],
+    list: &'a [Spec],
+    cut: bool,
+}
+
+impl<'a> Candidates<'a> {
+    /// The candidates, the least decoded first.
+    pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> {
+        let Self { target, arena, list, .. } = *self;
+        list.iter().map(move |spec| spec.candidate(target, arena))
+    }
+
+    /// How many there are: 1 to [`MAX_CANDIDATES`].
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none; there always is one.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether the target was longer than [`MAX_TARGET`] and its path was cut there: the end is not the path's end.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Whether the only candidate is a piece of the target itself, with nothing copied.
+    #[must_use]
+    pub fn is_borrowed(&self) -> bool {
+        matches!(self.list, [only] if only.path.place == Place::Target)
+    }
+}
+
+/// Makes candidates; keeps its buffers from target to target, so that it does not allocate once they have grown.
+///
+/// The buffers hold at most [`MAX_CANDIDATES`] paths and hosts, each twice (before and after lowering).
+#[derive(Clone, Debug, Default)]
+pub struct Normaliser {
+    arena: Vec<u8>,
+    once: Vec<u8>,
+    twice: Vec<u8>,
+    list: Vec<Spec>,
+}
+
+impl Normaliser {
+    /// A normaliser with empty buffers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { list: Vec::with_capacity(MAX_CANDIDATES), ..Self::default() }
+    }
+
+    /// The candidates of `target`, as requested with `method`.
+    pub fn candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
+        self.list.clear();
+        match plain(target) {
+            Some(spec) => self.list.push(spec),
+            None => return self.every(method, target),
+        }
+        Candidates { target, arena: &self.arena, list: &self.list, cut: false }
+    }
+
+    /// The same without the fast path; public so that a test can hold both equal.
+    #[doc(hidden)]
+    pub fn every<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
+        self.list.clear();
+        self.arena.clear();
+        let whole = target.get(..MAX_TARGET).unwrap_or(target);
+        self.readings(method, whole, Disguises::default());
+        if let Some(blank) = whole.iter().position(|&byte| is_blank(byte)).filter(|&at| at > 0) {
+            let head = whole.get(..blank).unwrap_or_default();
+            self.readings(method, head, Disguises::default().with(Disguise::Whitespace));
+        }
+        let cut = whole.len() < target.len() && memchr::memchr2(b'?', b'#', whole).is_none();
+        Candidates { target, arena: &self.arena, list: &self.list, cut }
+    }
+
+    /// Adds the candidates of one reading of the target: undecoded, decoded once, decoded twice.
+    fn readings(&mut self, method: &[u8], target: &[u8], disguises: Disguises) {
+        let parts = Parts::of(method, target);
+        let path = parts.path.unwrap_or_default();
+        let mut round = Round { decoded: 0, disguises, host_disguises: disguises };
+        let host = self.add_host(parts.authority);
+        self.add(parts.path, host.clone(), round);
+
+        let mut once = std::mem::take(&mut self.once);
+        let mut twice = std::mem::take(&mut self.twice);
+        // The host is decoded first, so that both rounds of each can share the two buffers.
+        let (host_once, host_twice, host_first, host_second) = match parts.authority {
+            Some(authority) => {
+                let first = decode(authority, &mut once);
+                let host_once = if first.any() { self.add_host(Some(&once)) } else { host };
+                let second = decode(&once, &mut twice);
+                let host_twice = if second.any() { self.add_host(Some(&twice)) } else { host_once.clone() };
+                (host_once, host_twice, first, second)
+            }
+            None => (None, None, Decoded::default(), Decoded::default()),
+        };
+        let first = decode(path, &mut once);
+        if first.any() || host_first.any() {
+            round = Round {
+                decoded: 1,
+                disguises: named(disguises, first, None),
+                host_disguises: named(disguises, host_first, None),
+            };
+            self.add(parts.path.map(|_| once.as_slice()), host_once, round);
+            let second = decode(&once, &mut twice);
+            if second.any() || host_second.any() {
+                round = Round {
+                    decoded: 2,
+                    disguises: named(disguises, first, Some(second)),
+                    host_disguises: named(disguises, host_first, Some(host_second)),
+                };
+                self.add(parts.path.map(|_| twice.as_slice()), host_twice, round);
+            }
+        }
+        self.once = once;
+        self.twice = twice;
+    }
+
+    /// Adds a candidate, and the one that a cut at its first NUL makes.
+    fn add(&mut self, path: Option<&[u8]>, host: Option<Host>, round: Round) {
+        let Some(path) = path else {
+            return self.push(None, host, round);
+        };
+        self.push(Some(path), host.clone(), round);
+        if let Some(head) = memchr::memchr(0, path).and_then(|nul| path.get(..nul)).filter(|head| !head.is_empty()) {
+            let disguises = round.disguises.with(Disguise::Nul);
+            self.push(Some(head), host, Round { disguises, ..round });
+        }
+    }
+
+    /// Brings `path` to normal form and keeps the candidate, unless it is there already.
+    fn push(&mut self, path: Option<&[u8]>, host: Option<Host>, round: Round) {
+        let mark = self.arena.len();
+        let mut spec = Spec { decoded: round.decoded, host_disguises: round.host_disguises, ..Spec::default() };
+        if let Some(path) = path {
+            let normal = normalise(path, &mut self.arena);
+            spec.path = Span::arena(&normal.path);
+            spec.path_as_written = Span::arena(&normal.as_written);
+            spec.trailing = normal.trailing;
+            spec.disguises = round.disguises.union(normal.disguises);
+        }
+        if let Some(host) = host {
+            spec.has_host = true;
+            spec.host = Span::arena(&host.lower);
+            spec.host_as_written = Span::arena(&host.as_written);
+        }
+        let arena = self.arena.as_slice();
+        let same = |other: &Spec| {
+            spec.path.of(&[], arena) == other.path.of(&[], arena)
+                && spec.host.of(&[], arena) == other.host.of(&[], arena)
+        };
+        if self.list.len() >= MAX_CANDIDATES || self.list.iter().any(same) {
+            self.arena.truncate(mark);
+        } else {
+            self.list.push(spec);
+        }
+    }
+
+    /// Appends a host in normal form to the arena.
+    fn add_host(&mut self, authority: Option<&[u8]>) -> Option<Host> {
+        let host = bare_host(authority?);
+        let start = self.arena.len();
+        self.arena.extend_from_slice(host);
+        let as_written = start..self.arena.len();
+        Some(Host { lower: lower(&mut self.arena, as_written.clone()), as_written })
+    }
+}
+
+/// The undecoded query of a target: what stands between its first `?` and a `#`.
+#[must_use]
+pub fn query(target: &[u8]) -> &[u8] {
+    let target = target.get(..MAX_TARGET).unwrap_or(target);
+    let end = memchr::memchr(b'#', target).unwrap_or(target.len());
+    let target = target.get(..end).unwrap_or_default();
+    memchr::memchr(b'?', target).and_then(|at| target.get(at + 1..)).unwrap_or_default()
+}
+
+/// Which decoding a candidate had, and the names it earns.
+#[derive(Clone, Copy)]
+struct Round {
+    decoded: u8,
+    disguises: Disguises,
+    host_disguises: Disguises,
+}
+
+/// The names of one or two rounds of decoding.
+fn named(mut disguises: Disguises, first: Decoded, second: Option<Decoded>) -> Disguises {
+    let again = second.is_some_and(Decoded::any);
+    // A `%25` that only hid the second round's escapes is that round's, not a disguise of its own.
+    if first.percent || (first.percent_sign && !again) {
+        disguises = disguises.with(Disguise::Percent);
+    }
+    if again {
+        disguises = disguises.with(Disguise::DoublePercent);
+    }
+    if first.unicode || second.is_some_and(|second| second.unicode) {
+        disguises = disguises.with(Disguise::Unicode);
+    }
+    disguises
+}
+
+/// A host in the arena.
+#[derive(Clone)]
+struct Host {
+    lower: Range<usize>,
+    as_written: Range<usize>,
+}
+
+/// A request target taken apart (RFC 9112 section 3.2).
+struct Parts<'a> {
+    authority: Option<&'a [u8]>,
+    path: Option<&'a [u8]>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(method: &[u8], target: &'a [u8]) -> Self {
+        if let Some(start) = after_scheme(target) {
+            let rest = target.get(start..).unwrap_or_default();
+            let end = rest.iter().position(|&byte| ends_authority(byte)).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            return Self { authority: Some(authority), path: Some(without_query(path)) };
+        }
+        let starts_path = matches!(target, [b'/' | b'\\', ..]);
+        if method.eq_ignore_ascii_case(b"CONNECT") && !starts_path {
+            let end = target.iter().position(|&byte| ends_authority(byte)).unwrap_or(target.len());
+            return Self { authority: target.get(..end), path: None };
+        }
+        match target {
+            b"*" => Self { authority: None, path: None },
+            _ => Self { authority: None, path: Some(without_query(target)) },
+        }
+    }
+}
+
+/// Where the authority of an absolute-form target begins: behind `scheme://`.
+fn after_scheme(target: &[u8]) -> Option<usize> {
+    let [first, ..] = target else { return None };
+    if !first.is_ascii_alphabetic() {
+        return None;
+    }
+    let end = target.iter().position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'+' | b'-' | b'.'))?;
+    target.get(end..)?.starts_with(b"://").then_some(end + 3)
+}
+
+/// Whether a byte cannot be part of an authority any more. A NUL or blank ends it as it ends a C string.
+const fn ends_authority(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\' | b'?' | b'#' | 0) || is_blank(byte)
+}
+
+/// What precedes the query and the fragment.
+fn without_query(path: &[u8]) -> &[u8] {
+    memchr::memchr2(b'?', b'#', path).and_then(|at| path.get(..at)).unwrap_or(path)
+}
+
+/// A piece of the target or of the arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Span {
+    place: Place,
+    start: u32,
+    end: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Arena,
+    Target,
+}
+
+impl Span {
+    fn arena(range: &Range<usize>) -> Self {
+        // The arena is far smaller than 4 GiB: MAX_CANDIDATES times MAX_TARGET times a small constant.
+        Self { place: Place::Arena, start: range.start as u32, end: range.end as u32 }
+    }
+
+    fn of<'a>(self, target: &'a [u8], arena: &'a [u8]) -> &'a [u8] {
+        let bytes = match self.place {
+            Place::Arena => arena,
+            Place::Target => target,
+        };
+        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// A candidate as spans.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spec {
+    path: Span,
+    path_as_written: Span,
+    host: Span,
+    host_as_written: Span,
+    disguises: Disguises,
+    host_disguises: Disguises,
+    trailing: Trailing,
+    decoded: u8,
+    has_host: bool,
+}
+
+impl Spec {
+    fn candidate<'a>(&self, target: &'a [u8], arena: &'a [u8]) -> Candidate<'a> {
+        Candidate {
+            path: self.path.of(target, arena),
+            path_as_written: self.path_as_written.of(target, arena),
+            trailing: self.trailing,
+            disguises: self.disguises,
+            host: self.has_host.then(|| self.host.of(target, arena)),
+            host_as_written: self.host_as_written.of(target, arena),
+            host_disguises: self.host_disguises,
+            decoded: self.decoded,
+        }
+    }
+}
+
+/// What a byte means to the fast path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stays as it is.
+    Plain,
+    /// May begin an empty or a dot segment.
+    Slash,
+    /// Ends the path.
+    End,
+    /// Needs normalising.
+    Special,
+}
+
+/// The class of every byte.
+const CLASS: [Class; 256] = {
+    let mut table = [Class::Plain; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'/' => Class::Slash,
+            b'?' | b'#' => Class::End,
+            b'%' | b'\\' | b';' | b'A'..=b'Z' | 0..=b' ' => Class::Special,
+            _ => Class::Plain,
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// The only candidate of a target with nothing to normalise, as a piece of the target; at most a single trailing slash
+/// is left off.
+fn plain(target: &[u8]) -> Option<Spec> {
+    if target.first() != Some(&b'/') || target.len() > MAX_TARGET {
+        return None;
+    }
+    let mut end = target.len();
+    // So that an empty or a dot segment shows at its second byte.
+    let mut after_slash = false;
+    for (at, &byte) in target.iter().enumerate() {
+        match CLASS[usize::from(byte)] {
+            Class::Plain if after_slash && byte == b'.' && may_be_dots(target.get(at..).unwrap_or_default()) => {
+                return None;
+            }
+            Class::Plain => after_slash = false,
+            Class::Slash if after_slash => return None,
+            Class::Slash => after_slash = true,
+            Class::End => {
+                end = at;
+                break;
+            }
+            Class::Special => return None,
+        }
+    }
+    let path = target.get(..end).unwrap_or_default();
+    let (end, trailing) = match path {
+        [.., b'.'] | [.., b'.', b'/'] => return None,
+        [_, .., b'/'] => (end - 1, Trailing::Slash),
+        _ => (end, Trailing::Nothing),
+    };
+    let span = Span { place: Place::Target, start: 0, end: end as u32 };
+    Some(Spec { path: span, path_as_written: span, trailing, ..Spec::default() })
+}
+
+/// Whether what begins with a dot may be a dot segment.
+fn may_be_dots(rest: &[u8]) -> bool {
+    matches!(rest, [_] | [_, b'.' | b'/' | b'?' | b'#', ..])
+}

@@ -1,0 +1,229 @@
+//! The steps that bring one path, or one host, to normal form. Not decoding, and not the choice of candidates.
+
+use std::ops::Range;
+
+use super::{Disguise, Disguises};
+
+/// What normalisation dropped from the end of a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trailing {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Exactly one slash, as in `/sms/api/`.
+    Slash,
+    /// Blanks, dots, or several things.
+    Other,
+}
+
+/// The normal form of a pattern's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NormalPath {
+    /// The normal form.
+    pub path: Vec<u8>,
+    /// The same before letters were lowered.
+    pub as_written: Vec<u8>,
+    /// What was dropped from the end.
+    pub trailing: Trailing,
+}
+
+impl NormalPath {
+    /// The normal form of a path as a signature has it: nothing is decoded, and nothing is cut.
+    #[must_use]
+    pub fn of(pattern: &[u8]) -> Self {
+        let mut out = Vec::with_capacity(pattern.len());
+        let normal = normalise(pattern, &mut out);
+        let piece = |range: Range<usize>| out.get(range).unwrap_or_default().to_vec();
+        Self { path: piece(normal.path), as_written: piece(normal.as_written), trailing: normal.trailing }
+    }
+}
+
+/// The normal form of a pattern's host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NormalHost {
+    /// The normal form.
+    pub host: Vec<u8>,
+    /// The same before letters were lowered.
+    pub as_written: Vec<u8>,
+}
+
+impl NormalHost {
+    /// The normal form of a host as a signature has it: without port and trailing dots, lower case.
+    #[must_use]
+    pub fn of(pattern: &[u8]) -> Self {
+        let as_written = bare_host(pattern).to_vec();
+        Self { host: as_written.to_ascii_lowercase(), as_written }
+    }
+}
+
+/// Where a normal form stands in the buffer it was appended to, and what it took.
+#[derive(Clone, Debug)]
+pub(super) struct Normal {
+    /// The normal form.
+    pub path: Range<usize>,
+    /// The same before letters were lowered; the same place where there was nothing to lower.
+    pub as_written: Range<usize>,
+    /// What was undone, but for case and trailing, which only a comparison with a pattern can judge.
+    pub disguises: Disguises,
+    /// What was dropped from the end.
+    pub trailing: Trailing,
+}
+
+/// Appends the normal form of `path` to `out`: at most twice `path.len() + 1` bytes.
+pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
+    let start = out.len();
+    let mut disguises = Disguises::default();
+    if memchr::memchr(b'\\', path).is_some() {
+        disguises = disguises.with(Disguise::Backslash);
+    }
+    let mut trailing = Trailing::Nothing;
+    let mut segments = path.split(|&byte| byte == b'/' || byte == b'\\').enumerate().peekable();
+    while let Some((index, whole)) = segments.next() {
+        let segment = match memchr::memchr(b';', whole) {
+            Some(at) => {
+                disguises = disguises.with(Disguise::PathParameter);
+                whole.get(..at).unwrap_or_default()
+            }
+            None => whole,
+        };
+        match segment {
+            b"" if segments.peek().is_none() && index > 0 && whole.is_empty() => trailing = Trailing::Slash,
+            // What precedes the first slash is not a segment.
+            b"" if index > 0 && whole.is_empty() => disguises = disguises.with(Disguise::Slashes),
+            b"" => {}
+            b"." => disguises = disguises.with(Disguise::DotSegments),
+            b".." => {
+                disguises = disguises.with(Disguise::DotSegments);
+                let kept = out.get(start..).and_then(|done| memchr::memrchr(b'/', done)).unwrap_or(0);
+                out.truncate(start + kept);
+            }
+            _ => {
+                out.push(b'/');
+                out.extend_from_slice(segment);
+            }
+        }
+    }
+    if trim(out, start) {
+        trailing = Trailing::Other;
+    }
+    if out.len() == start {
+        out.push(b'/');
+        trailing = Trailing::Nothing;
+    }
+    let as_written = start..out.len();
+    Normal { path: lower(out, as_written.clone()), as_written, disguises, trailing }
+}
+
+/// Drops blanks, dots and slashes from the end of `out`, down to `start`.
+fn trim(out: &mut Vec<u8>, start: usize) -> bool {
+    let before = out.len();
+    let keep = out.get(start..).unwrap_or_default().iter().rposition(|byte| !is_trailing(*byte)).map_or(0, |at| at + 1);
+    out.truncate(start + keep);
+    out.len() < before
+}
+
+/// Whether a byte means nothing at the end of a path: Windows drops dots and blanks, and wordlists carry blanks.
+pub(super) const fn is_trailing(byte: u8) -> bool {
+    matches!(byte, b'.' | b'/') || is_blank(byte)
+}
+
+/// White space of ASCII, vertical tab included.
+pub(super) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// The place of `range` in lower case: itself, or a copy appended to `out`.
+pub(super) fn lower(out: &mut Vec<u8>, range: Range<usize>) -> Range<usize> {
+    if !out.get(range.clone()).unwrap_or_default().iter().any(u8::is_ascii_uppercase) {
+        return range;
+    }
+    let start = out.len();
+    out.extend_from_within(range);
+    out.get_mut(start..).unwrap_or_default().make_ascii_lowercase();
+    start..out.len()
+}
+
+/// An authority without userinfo, port and trailing dots (RFC 3986 section 3.2).
+pub(super) fn bare_host(authority: &[u8]) -> &[u8] {
+    let after_userinfo = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
+    let host = authority.get(after_userinfo..).unwrap_or_default();
+    let end = match host {
+        // An IP literal has colons of its own.
+        [b'[', ..] => memchr::memchr(b']', host).map_or(host.len(), |at| at + 1),
+        _ => memchr::memchr(b':', host).unwrap_or(host.len()),
+    };
+    let mut host = host.get(..end).unwrap_or_default();
+    while let [rest @ .., b'.'] = host {
+        host = rest;
+    }
+    host
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn normal(path: &str) -> (String, Vec<&'static str>, Trailing) {
+        let mut out = b"kept".to_vec();
+        let normal = normalise(path.as_bytes(), &mut out);
+        let text = String::from_utf8_lossy(&out[normal.path]).into_owned();
+        assert!(out.starts_with(b"kept"));
+        (text, normal.disguises.iter().map(Disguise::name).collect(), normal.trailing)
+    }
+
+    #[test]
+    fn steps() {
+        use Trailing::{Nothing, Other, Slash};
+        for (path, expected, names, trailing) in [
+            ("/sms/env", "/sms/env", &[][..], Nothing),
+            ("sms/env", "/sms/env", &[], Nothing),
+            ("/", "/", &[], Nothing),
+            ("", "/", &[], Nothing),
+            ("//", "/", &["slashes"], Nothing),
+            ("/sms/api/", "/sms/api", &[], Slash),
+            ("//sms///api/", "/sms/api", &["slashes"], Slash),
+            ("/../../sms/./x/../env", "/sms/env", &["dot-segments"], Nothing),
+            ("/a//../env", "/env", &["dot-segments", "slashes"], Nothing),
+            ("\\sms\\env", "/sms/env", &["backslash"], Nothing),
+            ("/sms;a=b/env;c", "/sms/env", &["path-parameter"], Nothing),
+            ("/x/..;/sms/env", "/sms/env", &["dot-segments", "path-parameter"], Nothing),
+            ("/;x/sms", "/sms", &["path-parameter"], Nothing),
+            ("/sms/env. ", "/sms/env", &[], Other),
+            ("/sms/env /", "/sms/env", &[], Other),
+            ("/sms/.env", "/sms/.env", &[], Nothing),
+            ("/sms/env/..", "/sms", &["dot-segments"], Nothing),
+            ("/Sms.EXE", "/sms.exe", &[], Nothing),
+        ] {
+            assert_eq!(normal(path), (expected.to_owned(), names.to_vec(), trailing), "{path}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for (authority, host) in [
+            ("SMS-Activate.org:443", "sms-activate.org"),
+            ("u:p@a@sms-activate.org.:80", "sms-activate.org"),
+            ("[2001:DB8::1]:80", "[2001:db8::1]"),
+            ("", ""),
+            ("...", ""),
+        ] {
+            assert_eq!(NormalHost::of(authority.as_bytes()).host, host.as_bytes(), "{authority}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normal_form_is_idempotent_and_bounded(path in "[/\\\\;. %aAbBzZ\\t]{0,40}") {
+            let once = NormalPath::of(path.as_bytes());
+            let twice = NormalPath::of(&once.path);
+            prop_assert_eq!(&once.path, &twice.path);
+            prop_assert_eq!(twice.trailing, Trailing::Nothing);
+            prop_assert!(once.path.len() <= path.len() + 1);
+            prop_assert!(once.path.starts_with(b"/"));
+            prop_assert!(!once.path.windows(2).any(|pair| pair == b"//"));
+            prop_assert!(!once.path.iter().any(|byte| matches!(byte, b'\\' | b';' | b'A'..=b'Z')));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The shared evasion captures' expected requests: every target that is a probe is found, every other is silent.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use smsentry::signature::Signatures;
+use smsentry::uri::Normaliser;
+
+/// `expected.json` of the evasion set, if it is at hand.
+fn expected() -> Option<Value> {
+    let shared = std::env::var_os("SMSENTRY_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let text = std::fs::read_to_string(shared.join("evasion/expected.json")).ok()?;
+    Some(serde_json::from_str(&text).expect("expected.json is JSON"))
+}
+
+/// The raw bytes of a request's target, if they are told in full.
+fn target(request: &Value) -> Option<Vec<u8>> {
+    // A lone `*` with any host stands for a target that the set does not spell out.
+    if !request["target_len"].is_null() || (request["target"] == "*" && request["host"] == "*") {
+        return None;
+    }
+    if let Some(hex) = request["target_hex"].as_str() {
+        let digits: Vec<u8> = hex.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+        return Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect());
+    }
+    request["target"].as_str().map(|text| text.chars().map(|c| c as u8).collect())
+}
+
+#[test]
+fn every_expected_probe_is_found_and_no_other() {
+    let Some(expected) = expected() else {
+        println!("skipped: the shared evasion set is not here");
+        return;
+    };
+    let set = Signatures::builtin().expect("the built-in signatures load");
+    let mut normaliser = Normaliser::new();
+    let mut seen = 0;
+    for (id, case) in expected["cases"].as_object().expect("cases by id") {
+        if case["level"] == "policy" {
+            continue;
+        }
+        for request in case["requests"].as_array().into_iter().flatten() {
+            let (Some(target), Some(method)) = (target(request), request["method"].as_str()) else { continue };
+            let candidates = normaliser.candidates(method.as_bytes(), &target);
+            let found = set.find(method.as_bytes(), &target, &candidates);
+            assert_eq!(Some(found.is_some()), request["probe"].as_bool(), "{id}: {request}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 200, "only {seen} requests");
+}
