@@ -74,10 +74,13 @@ mod tests {
         id.as_str().to_owned()
     }
 
-    /// The first is the specification's own example, the second what Suricata 7 and the Python package say.
+    /// The first is the specification's own example, the others are what the Python package `communityid` says.
     #[test]
     fn known_flows_have_their_known_ids() {
         assert_eq!(id("128.232.110.120", 34855, "66.35.250.204", 80), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
         assert_eq!(id("198.51.100.7", 40001, "192.0.2.10", 80), "1:x9SEjKBWE6uUruEcX76rDQM3OfU=");
+        assert_eq!(id("10.0.0.1", 50000, "192.0.2.10", 80), "1:dQ9HNqwJc+gWaqNDKWkdWDTqGbU=");
+        assert_eq!(id("2001:db8::1", 443, "2001:db8::2", 42), "1:tf4fIS2EX77JabH6wrUeBhMIj0c=");
+        assert_eq!(id("10.0.0.1", 9, "10.0.0.1", 8), "1:BriuZqmfifIqTVJOpCHPKIUrNIU=");
     }
 }

@@ -5,6 +5,7 @@
 
 mod community_id;
 mod eve;
+mod eve_http;
 mod fit;
 mod json;
 mod metadata;

@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::eve::{integer, protocol};
+use super::eve::integer;
+use super::eve_http::protocol;
 use super::text::Text;
 use super::zeek::zeek_uid;
 use super::zeek_value::Value;
