@@ -1,0 +1,116 @@
+//! The `http` member of EVE's alert and http records. Source: Suricata's `src/output-json-http.c`.
+
+use serde::Serialize;
+
+use super::eve::integer;
+use super::fit::Fit;
+use super::text::Text;
+use crate::record::Transaction;
+
+#[derive(Serialize)]
+pub(super) struct Http<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_port: Option<u16>,
+    url: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_user_agent: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xff: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_content_type: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_refer: Option<Text<'a>>,
+    http_method: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect: Option<Text<'a>>,
+    length: u64,
+}
+
+impl<'a> Http<'a> {
+    /// What is told of a request and its answer.
+    pub(super) fn new(transaction: &'a Transaction, fit: &mut Fit) -> Self {
+        let (request, response) = (&transaction.request, transaction.response.as_ref());
+        let mut text = |name, bytes: Option<&'a [u8]>| bytes.map(|bytes| fit.text(name, Text::from_wire(bytes)));
+        let (host, port) = request.host.as_deref().map(split_port).unzip();
+        let content_type = response.and_then(|response| response.content_type.as_deref()).map(media_type);
+        let location = response.filter(|response| response.status / 100 == 3).and_then(|r| r.location.as_deref());
+        Self {
+            hostname: text("hostname", host),
+            http_port: port.flatten(),
+            http_user_agent: text("http_user_agent", request.user_agent.as_deref()),
+            xff: text("xff", request.forwarded_for.as_deref()),
+            http_content_type: text("http_content_type", content_type),
+            http_refer: text("http_refer", request.referrer.as_deref()),
+            protocol: text("protocol", protocol(transaction)),
+            status: response.map(|response| response.status),
+            redirect: text("redirect", location),
+            length: response.map_or(0, |response| integer(response.content_length.unwrap_or(response.body_len))),
+            http_method: fit.text("http_method", Text::from_wire(&request.method)),
+            url: fit.url("url", Text::from_wire(&request.target)),
+        }
+    }
+}
+
+/// The version as written; `HTTP/0.9` where a whole request has none, nothing where the head was cut before it.
+pub(super) fn protocol(transaction: &Transaction) -> Option<&[u8]> {
+    match &transaction.request {
+        request if !request.protocol.is_empty() => Some(&request.protocol),
+        request if request.truncated => None,
+        _ => Some(b"HTTP/0.9"),
+    }
+}
+
+/// A `Host` value without its port (RFC 9112 section 3.2), and the port. What is no port stays with the name: it is
+/// all there is to see of it. The brackets of an IPv6 address stay, as in libhtp.
+fn split_port(host: &[u8]) -> (&[u8], Option<u16>) {
+    let Some(at) = host.iter().rposition(|&byte| byte == b':') else { return (host, None) };
+    let (name, digits) = (host.get(..at).unwrap_or(host), host.get(at + 1..).unwrap_or_default());
+    let one_name = !name.contains(&b':') || (name.starts_with(b"[") && name.ends_with(b"]"));
+    if !one_name || !digits.iter().all(u8::is_ascii_digit) {
+        return (host, None);
+    }
+    match std::str::from_utf8(digits).unwrap_or_default().parse() {
+        Ok(port) => (name, Some(port)),
+        Err(_) if digits.is_empty() => (name, None),
+        Err(_) => (host, None),
+    }
+}
+
+/// A `Content-Type` value without parameters.
+fn media_type(value: &[u8]) -> &[u8] {
+    value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_value_is_split_at_a_port_and_at_nothing_else() {
+        for (value, name, port) in [
+            ("www.example.com", "www.example.com", None),
+            ("www.example.com:8080", "www.example.com", Some(8080)),
+            ("www.example.com:", "www.example.com", None),
+            ("www.example.com:99999", "www.example.com:99999", None),
+            ("www.example.com:+80", "www.example.com:+80", None),
+            ("[2001:db8::80]:8080", "[2001:db8::80]", Some(8080)),
+            ("[2001:db8::80]", "[2001:db8::80]", None),
+            ("2001:db8::80", "2001:db8::80", None),
+            ("", "", None),
+        ] {
+            assert_eq!(split_port(value.as_bytes()), (name.as_bytes(), port), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_has_no_parameters() {
+        assert_eq!(media_type(b"text/html ; charset=utf-8"), b"text/html");
+        assert_eq!(media_type(b""), b"");
+    }
+}

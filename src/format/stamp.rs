@@ -1,0 +1,97 @@
+//! Packet time as text: EVE's `timestamp`, Zeek's epoch seconds and `#open`. Always UTC, whatever the zone of the host.
+
+use std::io::Write;
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use serde::{Serialize, Serializer};
+
+use crate::time::Timestamp;
+
+/// A time as EVE writes it: `2025-04-29T15:25:05.124656+0000`, always 31 bytes, because Arkime reads fixed offsets.
+pub(super) struct Stamp(pub(super) Timestamp);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at = civil(self.0);
+        serializer.collect_str(&format_args!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}+0000",
+            at.year(),
+            at.month(),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second(),
+            at.subsec_nanosecond() / 1000,
+        ))
+    }
+}
+
+/// Appends the seconds since the epoch with six decimals: a double of today's size resolves no more.
+pub(super) fn append_epoch(time: Timestamp, out: &mut Vec<u8>) {
+    let micros = time.micros();
+    let sign = if micros < 0 { "-" } else { "" };
+    let (seconds, fraction) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
+    write!(out, "{sign}{seconds}.{fraction:06}").expect("a Vec takes every byte");
+}
+
+/// Appends the time as Zeek's `#open` and `#close` have it: `2025-04-29-15-25-05`.
+pub(super) fn append_open(time: Timestamp, out: &mut Vec<u8>) {
+    let at = civil(time);
+    let (year, month, day) = (at.year(), at.month(), at.day());
+    write!(out, "{year:04}-{month:02}-{day:02}-{:02}-{:02}-{:02}", at.hour(), at.minute(), at.second())
+        .expect("a Vec takes every byte");
+}
+
+fn civil(time: Timestamp) -> DateTime {
+    let moment = jiff::Timestamp::from_nanosecond(time.nanos().into())
+        .expect("64-bit nanoseconds reach from 1677 to 2262, jiff's years from -9999 to 9999");
+    Offset::UTC.to_datetime(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::json;
+    use super::*;
+
+    fn eve(nanos: i64) -> String {
+        let mut out = Vec::new();
+        json::append(&Stamp(Timestamp::from_nanos(nanos)), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn epoch(nanos: i64) -> String {
+        let mut out = Vec::new();
+        append_epoch(Timestamp::from_nanos(nanos), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn times_are_written_as_dashboards_read_them() {
+        assert_eq!(eve(1_745_940_305_124_656_789), "\"2025-04-29T15:25:05.124656+0000\"");
+        assert_eq!(eve(-1), "\"1969-12-31T23:59:59.999999+0000\"");
+        assert_eq!(eve(i64::MAX), "\"2262-04-11T23:47:16.854775+0000\"");
+        assert_eq!(eve(i64::MIN), "\"1677-09-21T00:12:43.145224+0000\"");
+        assert_eq!(epoch(1_745_940_305_124_656_789), "1745940305.124656");
+        assert_eq!(epoch(1_745_940_305_000_000_000), "1745940305.000000");
+        assert_eq!(epoch(-1), "-0.000001");
+        let mut out = Vec::new();
+        append_open(Timestamp::from_nanos(1_745_940_305_124_656_789), &mut out);
+        assert_eq!(out, b"2025-04-29-15-25-05");
+    }
+
+    proptest! {
+        #[test]
+        fn every_time_has_31_bytes_and_reads_back_to_the_microsecond(nanos: i64) {
+            let text = eve(nanos);
+            prop_assert_eq!(text.len(), 33);
+            let read = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S.%f%z", text.trim_matches('"')).unwrap();
+            let read = read.to_timestamp().unwrap().as_microsecond();
+            prop_assert_eq!(read, Timestamp::from_nanos(nanos).micros());
+            let (seconds, fraction) = epoch(nanos).split_once('.').map(|(s, f)| (s.to_owned(), f.to_owned())).unwrap();
+            prop_assert_eq!(format!("{seconds}{fraction}").parse::<i64>().unwrap(), Timestamp::from_nanos(nanos).micros());
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Strings from the wire as output holds them: decoded the way Suricata and Zeek do, cut to a cap that counts
+//! serialised bytes. Not JSON's own escaping, which is on top: see [`super::json`].
+
+use std::fmt::{self, Display, Write};
+
+use serde::{Serialize, Serializer};
+
+use super::json::escaped_len;
+
+/// No character takes more serialised bytes for each byte of its own in any of the forms below: a control
+/// character's `\u0001`.
+const EXPANSION: usize = 6;
+
+/// A string on its way into a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text<'a> {
+    /// Text as it is.
+    Plain(&'a str),
+    /// Text as Suricata's `metadata` keyword could hold it: `_` for blanks, commas and semicolons.
+    Word(&'a str),
+    /// Bytes that are not UTF-8, as Suricata writes them: every byte from 0x80 is the four characters `\xhh`.
+    Bytes(&'a [u8]),
+    /// Bytes as Zeek's JSON writer has them: control and non-UTF-8 bytes are the four characters `\xhh`.
+    Zeek(&'a [u8]),
+}
+
+impl<'a> Text<'a> {
+    /// A string from the wire as Suricata reads it: text if all of it is valid UTF-8, else bytes.
+    pub(super) fn from_wire(bytes: &'a [u8]) -> Self {
+        std::str::from_utf8(bytes).map_or(Self::Bytes(bytes), Self::Plain)
+    }
+
+    /// The longest beginning that takes at most `cap` bytes in a JSON string, ending at a character or escape, and
+    /// whether that is less than all.
+    pub(super) fn fit(self, cap: usize) -> (Self, bool) {
+        if self.source_len().saturating_mul(EXPANSION) <= cap {
+            return (self, false);
+        }
+        let (end, _) = self.measure(cap);
+        (self.prefix(end), end < self.source_len())
+    }
+
+    /// The bytes it takes in a JSON string.
+    pub(super) fn serialised_len(self) -> usize {
+        self.measure(usize::MAX).1
+    }
+
+    /// Source and serialised length of the longest beginning under `cap`.
+    fn measure(self, cap: usize) -> (usize, usize) {
+        match self {
+            Self::Plain(text) => cut(text.chars().map(|c| (c.len_utf8(), escaped_len(c))), cap),
+            Self::Word(text) => cut(text.chars().map(|c| (c.len_utf8(), escaped_len(word(c)))), cap),
+            Self::Bytes(bytes) => cut(bytes.iter().map(|&byte| (1, byte_len(byte))), cap),
+            Self::Zeek(bytes) => cut(zeek_units(bytes), cap),
+        }
+    }
+
+    /// The bytes it is made of, undecoded.
+    pub(super) const fn source(self) -> &'a [u8] {
+        match self {
+            Self::Plain(text) | Self::Word(text) => text.as_bytes(),
+            Self::Bytes(bytes) | Self::Zeek(bytes) => bytes,
+        }
+    }
+
+    const fn source_len(self) -> usize {
+        self.source().len()
+    }
+
+    fn prefix(self, end: usize) -> Self {
+        match self {
+            Self::Plain(text) => Self::Plain(text.get(..end).unwrap_or(text)),
+            Self::Word(text) => Self::Word(text.get(..end).unwrap_or(text)),
+            Self::Bytes(bytes) => Self::Bytes(bytes.get(..end).unwrap_or(bytes)),
+            Self::Zeek(bytes) => Self::Zeek(bytes.get(..end).unwrap_or(bytes)),
+        }
+    }
+}
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Plain(text) => f.write_str(text),
+            Self::Word(text) => text.chars().try_for_each(|c| f.write_char(word(c))),
+            Self::Bytes(bytes) => write_bytes(f, bytes),
+            Self::Zeek(bytes) => {
+                for chunk in bytes.utf8_chunks() {
+                    write_escaping(f, chunk.valid())?;
+                    chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Plain(text) => serializer.serialize_str(text),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
+const fn word(character: char) -> char {
+    match character {
+        ',' | ';' => '_',
+        c if c.is_whitespace() => '_',
+        c => c,
+    }
+}
+
+fn write_bytes(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    for run in bytes.chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
+        match std::str::from_utf8(run) {
+            Ok(text) if text.is_ascii() => f.write_str(text)?,
+            _ => run.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?,
+        }
+    }
+    Ok(())
+}
+
+fn write_escaping(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_control()) {
+        let (plain, special) = rest.split_at(at);
+        let control = special.as_bytes().first().copied().unwrap_or_default();
+        write!(f, "{plain}\\x{control:02x}")?;
+        rest = special.get(1..).unwrap_or_default();
+    }
+    f.write_str(rest)
+}
+
+/// Length of `\\xhh` in a JSON string, which doubles the backslash.
+const HEX_LEN: usize = 5;
+
+const fn byte_len(byte: u8) -> usize {
+    if byte.is_ascii() { escaped_len(byte as char) } else { HEX_LEN }
+}
+
+fn zeek_units(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let len = |c: char| if c.is_ascii_control() { HEX_LEN } else { escaped_len(c) };
+        let valid = chunk.valid().chars().map(move |c| (c.len_utf8(), len(c)));
+        valid.chain(chunk.invalid().iter().map(|_| (1, HEX_LEN)))
+    })
+}
+
+/// Source and serialised length of as many of the units, given as just these two, as fit into `cap`.
+pub(super) fn cut(units: impl Iterator<Item = (usize, usize)>, cap: usize) -> (usize, usize) {
+    let (mut end, mut used) = (0, 0);
+    for (source, serialised) in units {
+        if used + serialised > cap {
+            break;
+        }
+        end += source;
+        used += serialised;
+    }
+    (end, used)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::json;
+    use super::*;
+
+    fn serialised(text: Text<'_>) -> String {
+        let mut out = Vec::new();
+        json::append(&text, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn forms(bytes: &[u8], check: impl Fn(Text<'_>)) {
+        check(Text::from_wire(bytes));
+        check(Text::Bytes(bytes));
+        check(Text::Zeek(bytes));
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            check(Text::Word(text));
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_as_suricata_and_zeek_write_them() {
+        let wire = Text::from_wire(b"/sms/api/\xff\xfe?x=1");
+        assert_eq!(serialised(wire), r#""/sms/api/\\xff\\xfe?x=1""#);
+        assert_eq!(serialised(Text::from_wire("é\u{202e}😀\x1b".as_bytes())), r#""\u00e9\u202e\ud83d\ude00\u001b""#);
+        assert_eq!(serialised(Text::from_wire(b"\xc3\xa9\xff")), r#""\\xc3\\xa9\\xff""#);
+        assert_eq!(serialised(Text::Zeek(b"\xc3\xa9\xff\n\x7f")), r#""\u00e9\\xff\\x0a\\x7f""#);
+        assert_eq!(serialised(Text::Word("WP SMS, 2;3")), r#""WP_SMS__2_3""#);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn a_cut_string_is_the_longest_beginning_under_the_cap(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..80),
+                any::<String>().prop_map(String::into_bytes),
+            ],
+            cap in 0_usize..120,
+        ) {
+            forms(&bytes, |whole| {
+                let (cut, shorter) = whole.fit(cap);
+                let (all, kept) = (serialised(whole), serialised(cut));
+                assert!(kept.len() - 2 <= cap);
+                assert!(all.starts_with(&kept[..kept.len() - 1]));
+                assert_eq!(shorter, kept != all);
+                // One more character would not have fitted: the longest is twelve.
+                assert!(!shorter || kept.len() - 2 + 12 > cap);
+            });
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The columns of Zeek's `notice.log` and `http.log`, and what ours say in them. Sources: Zeek's
+//! `scripts/base/frameworks/notice/main.zeek` and `scripts/base/protocols/http/main.zeek`.
+
+use std::borrow::Cow;
+
+use super::eve::integer;
+use super::eve_http::protocol;
+use super::text::Text;
+use super::zeek::zeek_uid;
+use super::zeek_value::Value;
+use super::{CommunityId, Context};
+use crate::outcome::Outcome;
+use crate::record::{Alert, Request, Response, Transaction};
+
+/// `notice.log`: names and types, with the `community_id` of Zeek's policy script of that name.
+pub(super) const NOTICE: [(&str, &str); 27] = [
+    ("ts", "time"),
+    ("uid", "string"),
+    ("id.orig_h", "addr"),
+    ("id.orig_p", "port"),
+    ("id.resp_h", "addr"),
+    ("id.resp_p", "port"),
+    ("fuid", "string"),
+    ("file_mime_type", "string"),
+    ("file_desc", "string"),
+    ("proto", "enum"),
+    ("note", "enum"),
+    ("msg", "string"),
+    ("sub", "string"),
+    ("src", "addr"),
+    ("dst", "addr"),
+    ("p", "port"),
+    ("n", "count"),
+    ("peer_descr", "string"),
+    ("actions", "set[enum]"),
+    ("email_dest", "set[string]"),
+    ("suppress_for", "interval"),
+    ("remote_location.country_code", "string"),
+    ("remote_location.region", "string"),
+    ("remote_location.city", "string"),
+    ("remote_location.latitude", "double"),
+    ("remote_location.longitude", "double"),
+    ("community_id", "string"),
+];
+
+/// `http.log`: names and types.
+pub(super) const HTTP: [(&str, &str); 30] = [
+    ("ts", "time"),
+    ("uid", "string"),
+    ("id.orig_h", "addr"),
+    ("id.orig_p", "port"),
+    ("id.resp_h", "addr"),
+    ("id.resp_p", "port"),
+    ("trans_depth", "count"),
+    ("method", "string"),
+    ("host", "string"),
+    ("uri", "string"),
+    ("referrer", "string"),
+    ("version", "string"),
+    ("user_agent", "string"),
+    ("origin", "string"),
+    ("request_body_len", "count"),
+    ("response_body_len", "count"),
+    ("status_code", "count"),
+    ("status_msg", "string"),
+    ("info_code", "count"),
+    ("info_msg", "string"),
+    ("tags", "set[enum]"),
+    ("username", "string"),
+    ("password", "string"),
+    ("proxied", "set[string]"),
+    ("orig_fuids", "vector[string]"),
+    ("orig_filenames", "vector[string]"),
+    ("orig_mime_types", "vector[string]"),
+    ("resp_fuids", "vector[string]"),
+    ("resp_filenames", "vector[string]"),
+    ("resp_mime_types", "vector[string]"),
+];
+
+/// Hands on the row of an alert, with texts made for strings of `cap` serialised bytes.
+pub(super) fn notice(alert: &Alert, context: &Context, cap: usize, write: impl FnOnce(&[Value<'_>; NOTICE.len()])) {
+    let transaction = &alert.transaction;
+    let (client, server) = (transaction.client, transaction.server);
+    let uid = zeek_uid(&transaction.flow);
+    let community_id = CommunityId::of_tcp(client, server);
+    let (message, detail) = (message(alert), detail(alert, cap));
+    write(&[
+        Value::Time(transaction.timestamp),
+        Value::Text(uid.as_bytes()),
+        Value::Address(client.ip),
+        Value::Count(client.port.into()),
+        Value::Address(server.ip),
+        Value::Count(server.port.into()),
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+        Value::Text(b"tcp"),
+        Value::Text(note(alert.outcome)),
+        Value::Text(message.as_bytes()),
+        Value::Text(&detail),
+        Value::Address(client.ip),
+        Value::Address(server.ip),
+        Value::Count(server.port.into()),
+        Value::Count(1),
+        Value::text(context.sensor_name.as_deref().map(str::as_bytes)),
+        Value::Set(&[b"Notice::ACTION_LOG"]),
+        Value::Set(&[]),
+        // Zeek's own default, an hour.
+        Value::Interval(3600),
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+        Value::Text(community_id.as_str().as_bytes()),
+    ]);
+}
+
+const fn note(outcome: Outcome) -> &'static [u8] {
+    match outcome {
+        Outcome::Exposed => b"SMSENTRY::Exposed",
+        _ => b"SMSENTRY::Probe",
+    }
+}
+
+/// Who looked for what, and what came of it: what the line adds to its other members.
+fn message(alert: &Alert) -> String {
+    let signature = &*alert.signature;
+    format!(
+        "{} asked {} for {}: {} (signature {} {}, {})",
+        alert.transaction.client.ip,
+        alert.transaction.server.ip,
+        if signature.product.is_empty() { &signature.slug } else { &signature.product },
+        alert.outcome.name(),
+        signature.id,
+        signature.slug,
+        signature.title,
+    )
+}
+
+/// `GET /sms/env -> 404`. A long target is cut so that the answer is still there, and so that it fits into `cap` bytes
+/// both as JSON and as TSV.
+fn detail(alert: &Alert, cap: usize) -> Vec<u8> {
+    // Rationale: no method that means something has more than a fifth of 100 bytes, and the answer takes under 20.
+    let method_cap = cap / 5;
+    let target_cap = cap.saturating_sub(method_cap + 20);
+    let request = &alert.transaction.request;
+    let mut detail = both(&request.method, method_cap).to_vec();
+    detail.push(b' ');
+    detail.extend_from_slice(both(&request.target, target_cap));
+    let answer = match &alert.transaction.response {
+        Some(response) => format!(" -> {}", response.status),
+        None => format!(" -> {}", alert.outcome.name()),
+    };
+    detail.extend_from_slice(answer.as_bytes());
+    detail
+}
+
+/// The longest beginning that surely fits into `cap` in either form: of what is not plain, TSV's form takes at most
+/// twice the bytes of JSON's (a character of three bytes: 12 and 6).
+fn both(bytes: &[u8], cap: usize) -> &[u8] {
+    let plain = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    let (text, _) = Text::Zeek(bytes).fit(if plain { cap } else { cap / 2 });
+    text.source()
+}
+
+/// Hands on the row of a request and its answer.
+pub(super) fn http(transaction: &Transaction, write: impl FnOnce(&[Value<'_>; HTTP.len()])) {
+    let Transaction { request, response, client, server, .. } = transaction;
+    let uid = zeek_uid(&transaction.flow);
+    let uri = unescape(&request.target);
+    let proxied = proxied(request);
+    let response = response.as_ref();
+    let proxied = proxied.as_deref();
+    write(&[
+        Value::Time(transaction.timestamp),
+        Value::Text(uid.as_bytes()),
+        Value::Address(client.ip),
+        Value::Count(client.port.into()),
+        Value::Address(server.ip),
+        Value::Count(server.port.into()),
+        Value::Count(u64::from(transaction.tx_id) + 1),
+        Value::Text(&request.method),
+        Value::text(request.host.as_deref()),
+        Value::Target(&uri),
+        Value::text(request.referrer.as_deref()),
+        Value::text(protocol(transaction).map(version)),
+        Value::text(request.user_agent.as_deref()),
+        Value::Unset,
+        Value::Count(integer(request.body_len)),
+        Value::Count(response.map_or(0, |response| integer(response.body_len))),
+        response.map_or(Value::Unset, |response| Value::Count(response.status.into())),
+        Value::text(response.and_then(reason)),
+        Value::Unset,
+        Value::Unset,
+        Value::Set(&[]),
+        Value::Unset,
+        Value::Unset,
+        proxied.as_ref().map_or(Value::Unset, |one| Value::Set(std::slice::from_ref(one))),
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+        Value::Unset,
+    ]);
+}
+
+/// `1.1`: Zeek leaves out the protocol's name.
+fn version(protocol: &[u8]) -> &[u8] {
+    match protocol.split_at_checked(5) {
+        Some((name, version)) if name.eq_ignore_ascii_case(b"HTTP/") => version,
+        _ => protocol,
+    }
+}
+
+fn reason(response: &Response) -> Option<&[u8]> {
+    (!response.reason.is_empty()).then_some(&*response.reason)
+}
+
+fn proxied(request: &Request) -> Option<Vec<u8>> {
+    let value = request.forwarded_for.as_deref()?;
+    Some([b"X-FORWARDED-FOR -> ", value].concat())
+}
+
+/// The target with `%hh` decoded once; what is no escape stays, so that `%%target%%` can be found as it was asked.
+fn unescape(target: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = memchr::memchr(b'%', target) else { return Cow::Borrowed(target) };
+    let (plain, mut rest) = target.split_at(first);
+    let mut decoded = plain.to_vec();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escape = if byte == b'%' { escaped(after) } else { None };
+        let (value, next) = escape.unwrap_or((byte, after));
+        decoded.push(value);
+        rest = next;
+    }
+    Cow::Owned(decoded)
+}
+
+/// The byte that two hexadecimal digits stand for, and what follows them.
+fn escaped(after: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (&[high, low], rest) = after.split_first_chunk()?;
+    Some((u8::try_from(digit(high)? * 16 + digit(low)?).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_unescaped_once_and_never_mangled() {
+        for (target, uri) in [
+            ("/sms/%65nv", "/sms/env"),
+            ("/%%target%%", "/%%target%%"),
+            ("/%2565", "/%65"),
+            ("/%4", "/%4"),
+            ("%", "%"),
+            ("/%+1", "/%+1"),
+            ("/plain", "/plain"),
+        ] {
+            assert_eq!(unescape(target.as_bytes()), uri.as_bytes(), "{target}");
+        }
+        assert_eq!(*unescape(b"/%fF%00"), *b"/\xff\0");
+    }
+
+    #[test]
+    fn a_version_has_no_protocol_name() {
+        assert_eq!(version(b"HTTP/1.1"), b"1.1");
+        assert_eq!(version(b"ICY"), b"ICY");
+    }
+}

@@ -1,0 +1,182 @@
+//! Values of a Zeek log, and a row of them as JSON or TSV. Sources: Zeek's `src/threading/formatters/JSON.cc` and
+//! `Ascii.cc`. Not which log has which columns: see [`super::zeek_rows`].
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use super::fit::Fit;
+use super::text::{Text, cut};
+use super::{json, stamp};
+use crate::time::Timestamp;
+
+/// One value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    /// No value.
+    Unset,
+    /// `time`.
+    Time(Timestamp),
+    /// `interval`, in whole seconds.
+    Interval(u32),
+    /// `addr`.
+    Address(IpAddr),
+    /// `count` or `port`.
+    Count(u64),
+    /// `string` or `enum`.
+    Text(&'a [u8]),
+    /// `string`: a request target, which has a cap of its own.
+    Target(&'a [u8]),
+    /// `set[…]`.
+    Set(&'a [&'a [u8]]),
+}
+
+impl<'a> Value<'a> {
+    /// A string that may be missing.
+    pub(super) fn text(bytes: Option<&'a [u8]>) -> Self {
+        bytes.map_or(Self::Unset, Self::Text)
+    }
+
+    fn is_set(self) -> bool {
+        !matches!(self, Self::Unset)
+    }
+}
+
+/// Appends a row as JSON: unset members are left out, names are flat and dotted.
+pub(super) fn append_json<'a>(
+    path: Option<&'a str>,
+    row: impl Iterator<Item = (&'static str, Value<'a>)>,
+    fit: &mut Fit,
+    out: &mut Vec<u8>,
+) {
+    let path = path.map(|path| ("_path", Value::Text(path.as_bytes())));
+    let mut separator = b'{';
+    for (name, value) in path.into_iter().chain(row).filter(|(_, value)| value.is_set()) {
+        out.push(separator);
+        separator = b',';
+        json::append(name, out);
+        out.push(b':');
+        append_json_value(value, fit, out);
+    }
+    out.push(b'}');
+}
+
+fn append_json_value(value: Value<'_>, fit: &mut Fit, out: &mut Vec<u8>) {
+    match value {
+        Value::Unset => out.extend_from_slice(b"null"),
+        Value::Time(time) => stamp::append_epoch(time, out),
+        Value::Interval(seconds) => write!(out, "{seconds}.0").expect("a Vec takes every byte"),
+        Value::Address(address) => json::append(&address, out),
+        Value::Count(count) => json::append(&count, out),
+        Value::Text(bytes) => json::append(&fit.text("", Text::Zeek(bytes)), out),
+        Value::Target(bytes) => json::append(&fit.url("", Text::Zeek(bytes)), out),
+        Value::Set(members) => {
+            let texts: Vec<_> = members.iter().map(|member| fit.text("", Text::Zeek(member))).collect();
+            json::append(&texts, out);
+        }
+    }
+}
+
+/// Appends a row as tab-separated values, without its LF.
+pub(super) fn append_tsv<'a>(row: impl Iterator<Item = Value<'a>>, fit: &Fit, out: &mut Vec<u8>) {
+    for (at, value) in row.enumerate() {
+        if at > 0 {
+            out.push(b'\t');
+        }
+        append_tsv_value(value, fit, out);
+    }
+}
+
+fn append_tsv_value(value: Value<'_>, fit: &Fit, out: &mut Vec<u8>) {
+    let written = match value {
+        Value::Unset => {
+            out.push(b'-');
+            Ok(())
+        }
+        Value::Time(time) => {
+            stamp::append_epoch(time, out);
+            Ok(())
+        }
+        Value::Interval(seconds) => write!(out, "{seconds}.000000"),
+        Value::Address(address) => write!(out, "{address}"),
+        Value::Count(count) => write!(out, "{count}"),
+        Value::Text(bytes) => {
+            append_field(bytes, fit.cap, false, out);
+            Ok(())
+        }
+        Value::Target(bytes) => {
+            append_field(bytes, Fit::URL_CAP, false, out);
+            Ok(())
+        }
+        Value::Set(members) => {
+            append_set(members, fit.cap, out);
+            Ok(())
+        }
+    };
+    written.expect("a Vec takes every byte");
+}
+
+fn append_set(members: &[&[u8]], cap: usize, out: &mut Vec<u8>) {
+    if members.is_empty() {
+        out.extend_from_slice(b"(empty)");
+    }
+    for (at, member) in members.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        append_field(member, cap, true, out);
+    }
+}
+
+/// Appends a string so that Zeek's readers give it back: what is not printable ASCII as `\xhh`, the backslash doubled,
+/// and a value that would read as unset or empty with its first byte escaped.
+fn append_field(bytes: &[u8], cap: usize, in_set: bool, out: &mut Vec<u8>) {
+    if bytes.is_empty() {
+        out.extend_from_slice(b"(empty)");
+        return;
+    }
+    let reserved = matches!(bytes, b"-" | b"(empty)");
+    let (end, _) = cut(bytes.iter().map(|&byte| (1, field_len(byte))), cap);
+    for (at, &byte) in bytes.iter().take(end).enumerate() {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b',' if in_set => append_hex(byte, out),
+            b' '..=b'~' if !(reserved && at == 0) => out.push(byte),
+            _ => append_hex(byte, out),
+        }
+    }
+}
+
+fn append_hex(byte: u8, out: &mut Vec<u8>) {
+    write!(out, "\\x{byte:02x}").expect("a Vec takes every byte");
+}
+
+/// Bytes that a byte of a string takes in TSV; for a comma, those in a set.
+const fn field_len(byte: u8) -> usize {
+    match byte {
+        b'\\' => 2,
+        b',' => 4,
+        b' '..=b'~' => 1,
+        _ => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(bytes: &[u8], in_set: bool) -> String {
+        let mut out = Vec::new();
+        append_field(bytes, 1000, in_set, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fields_are_written_as_zeek_writes_them() {
+        assert_eq!(field(b"", false), "(empty)");
+        assert_eq!(field(b"-", false), r"\x2d");
+        assert_eq!(field(b"(empty)", false), r"\x28empty)");
+        assert_eq!(field(b"-x", false), "-x");
+        assert_eq!(field(b"a\tb\nc\\d\xffe\x7f,", false), r"a\x09b\x0ac\\d\xffe\x7f,");
+        assert_eq!(field(b"a,b", true), r"a\x2cb");
+    }
+}
