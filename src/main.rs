@@ -1,2 +1,72 @@
-//! The command `smsentry`.
-fn main() {}
+//! The command `smsentry`: arguments in, exit code out. What happens in between is the library's.
+
+mod cli;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use cli::{Command, Refusal};
+use smsentry::runtime::config::Config;
+use smsentry::runtime::filter::Filter;
+use smsentry::runtime::live::list_interfaces;
+use smsentry::runtime::voice::Voice;
+use smsentry::runtime::{Exit, load_signatures, run};
+
+fn main() -> ExitCode {
+    let exit = match cli::parse(std::env::args_os()) {
+        Ok(Command::Run(config)) => run(*config),
+        Ok(Command::Check(config)) => check(&config),
+        Ok(Command::ListInterfaces) => show_interfaces(),
+        Ok(Command::Completions(shell)) => {
+            cli::print_completions(shell);
+            Exit::Finished
+        }
+        Err(Refusal::Information(text)) => {
+            print(&text);
+            Exit::Finished
+        }
+        Err(Refusal::Usage(line)) => {
+            Voice::default().complain(&line);
+            Exit::Usage
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// `-T`: is everything that was given any good?
+fn check(config: &Config) -> Exit {
+    let voice = Voice::default();
+    if let Some(Err(error)) = config.filter.as_deref().map(Filter::new) {
+        voice.complain(&error.to_string());
+        return Exit::Usage;
+    }
+    match load_signatures(&config.signatures) {
+        Ok(signatures) => {
+            print(&format!("{} signatures with {} patterns are good\n", signatures.len(), signatures.patterns()));
+            Exit::Finished
+        }
+        Err(errors) => {
+            errors.iter().for_each(|error| voice.complain(error));
+            Exit::Usage
+        }
+    }
+}
+
+fn show_interfaces() -> Exit {
+    match list_interfaces() {
+        Ok(interfaces) => {
+            let lines = interfaces.iter().enumerate().map(|(at, interface)| format!("{}.{interface}\n", at + 1));
+            print(&lines.collect::<String>());
+            Exit::Finished
+        }
+        Err(error) => {
+            Voice::default().complain(&error);
+            Exit::Input
+        }
+    }
+}
+
+/// Prints to standard output; nobody listening is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

@@ -71,25 +71,14 @@ pub fn judge(signature: &Signature, method: &[u8], answer: &Response<'_>) -> Out
 
 /// A 2xx proves something only if it is of the type that the thing looked for has, and carries it.
 fn success(signature: &Signature, method: &[u8], answer: &Response<'_>) -> Outcome {
-    let expected = answer.content_type.is_some_and(|value| {
-        let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        signature.exposed.content_types.iter().any(|pattern| matches_type(pattern.as_bytes(), media_type))
-    });
     // 204 and 205 carry nothing (RFC 9110 section 15.3.5, 15.3.6), and an executed script leaves an empty page.
-    let empty = answer.content_length == Some(0) || matches!(answer.status, 204 | 205);
-    if !expected || empty {
-        Outcome::Unproven
-    } else if signature.exposed.proven_by_type && !method.eq_ignore_ascii_case(b"HEAD") {
-        Outcome::Exposed
-    } else {
-        Outcome::Present
+    if answer.content_length == Some(0) || matches!(answer.status, 204 | 205) {
+        return Outcome::Unproven;
     }
-}
-
-/// Whether a media type is of a pattern, which may end in `/*`.
-fn matches_type(pattern: &[u8], media_type: &[u8]) -> bool {
-    match pattern.strip_suffix(b"*") {
-        Some(start) => media_type.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start)),
-        None => media_type.eq_ignore_ascii_case(pattern),
+    match signature.exposed.verdict(answer.status, answer.content_type) {
+        // The answer to HEAD says what there is, and gives nothing away (RFC 9110 section 9.3.2).
+        Some(Outcome::Exposed) if method.eq_ignore_ascii_case(b"HEAD") => Outcome::Present,
+        Some(outcome) => outcome,
+        None => Outcome::Unproven,
     }
 }

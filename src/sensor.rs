@@ -18,8 +18,8 @@ use crate::flow::{self, Chunk, FlowView, Flows, Listener, Moment, Reason};
 use crate::http::{self, Direction};
 use crate::record::Record;
 use crate::segment::{Encapsulation, Head, Segment, Side};
-use crate::table::Slot;
 use crate::signature::Signatures;
+use crate::table::Slot;
 use crate::time::Timestamp;
 use crate::uri::Normaliser;
 use held::{Deadline, Hearing, Held, Outlook, Waiting};
@@ -289,7 +289,15 @@ impl Listener for Ears<'_> {
 }
 
 impl Ears<'_> {
-    fn bytes(&mut self, flow: FlowView<'_>, talk: &mut Talk, side: Side, bytes: &[u8], offset: u64, acked: Option<u64>) {
+    fn bytes(
+        &mut self,
+        flow: FlowView<'_>,
+        talk: &mut Talk,
+        side: Side,
+        bytes: &[u8],
+        offset: u64,
+        acked: Option<u64>,
+    ) {
         let (client, corrected) = talk.role.learn(&flow, side, bytes, &self.core.bench.options.ports);
         if corrected {
             self.core.bench.counters.role_corrected += 1;

@@ -4,6 +4,7 @@
 //! Every line is pure ASCII, ends in one LF and has less than [`LINE_MAX`] bytes whatever the wire brought.
 
 mod community_id;
+mod counters;
 mod eve;
 mod eve_http;
 mod fit;
@@ -19,6 +20,7 @@ mod zeek_value;
 use std::path::PathBuf;
 
 pub use community_id::CommunityId;
+pub use counters::counters_line;
 pub use eve::write_eve;
 pub use fit::LINE_MAX;
 pub use zeek::{write_zeek_json, write_zeek_tsv, zeek_uid};

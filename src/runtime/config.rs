@@ -76,6 +76,8 @@ pub struct Config {
     pub sensor_name: Option<String>,
     /// Say errors only.
     pub quiet: bool,
+    /// Say every counter that moved at the end.
+    pub verbose: u8,
     /// Alerts of this severity or worse make the exit code 3.
     pub fail_on_alert: Option<u8>,
     /// Losses above this make the exit code 4.
@@ -115,6 +117,7 @@ impl Config {
             count: None,
             sensor_name: None,
             quiet: false,
+            verbose: 0,
             fail_on_alert: None,
             max_drop_percent: None,
             panic_at: None,

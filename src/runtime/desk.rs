@@ -223,8 +223,7 @@ impl Desk {
     }
 
     fn write_stats(&mut self, now: Timestamp) {
-        let order =
-            record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Stats, sid: 0 };
+        let order = record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Stats, sid: 0 };
         let body = Body::Stats(Box::new(self.figures.stats()));
         self.write(&Record { order, body });
     }

@@ -2,7 +2,24 @@
 //! of its input.
 
 pub mod block;
+pub mod clock;
+pub mod config;
+mod desk;
 pub mod file;
 pub mod filter;
+mod lanes;
+pub mod limits;
 pub mod live;
+pub mod output;
+mod pump;
+mod replay;
+mod run;
+mod signatures;
+pub mod stats;
 pub mod sys;
+pub mod traffic;
+pub mod voice;
+
+pub use lanes::Census;
+pub use run::{Exit, run};
+pub use signatures::load_signatures;

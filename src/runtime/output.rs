@@ -131,7 +131,8 @@ impl Output {
                 }
                 Err(error) => {
                     // The old file stays: better there than nowhere.
-                    let text = format!("{}: cannot be opened again: {error} (the old file stays in use)", path.display());
+                    let text =
+                        format!("{}: cannot be opened again: {error} (the old file stays in use)", path.display());
                     trouble = Some(Trouble::Failing(text));
                 }
             }

@@ -130,9 +130,9 @@ impl http::Handler for Hearing<'_> {
         self.note_http();
         let bench = &mut *self.bench;
         let candidates = bench.normaliser.candidates(request.method, request.target);
-        let found = bench.signatures.find(&candidates, request.method, request.target);
+        let found = bench.signatures.find(request.method, request.target, &candidates);
         let probe = found.map(|found| Probe {
-            signature: Arc::clone(found.signature),
+            signature: found.signature,
             matched: found.matched.to_vec(),
             disguises: found.disguises,
             also: found.also.iter().map(|other| other.slug.clone()).collect(),
@@ -259,9 +259,9 @@ impl Hearing<'_> {
 
     /// The packet that completed the request: the client's latest, or whatever made the flow give the bytes out.
     fn sighting(&self) -> Sighting {
-        self.docket.latest.unwrap_or_else(|| {
-            self.segment.map_or_else(Sighting::default, |segment| Sighting::of(segment.head))
-        })
+        self.docket
+            .latest
+            .unwrap_or_else(|| self.segment.map_or_else(Sighting::default, |segment| Sighting::of(segment.head)))
     }
 
     fn transaction(&self, request: &http::Request<'_>) -> Transaction {

@@ -1,0 +1,426 @@
+//! A whole run: everything opened, the pump started, the end told, and what the process shall say of it. Not the command
+//! line.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+
+use crate::decode::Decoder;
+use crate::flow::ChecksumPolicy;
+use crate::format::{Context, InputName};
+use crate::runtime::block::Source;
+use crate::runtime::config::{Config, Interface, Origin, SignatureFiles};
+use crate::runtime::desk::{Desk, DeskOptions, Envelope, Flags, Wish};
+use crate::runtime::file;
+use crate::runtime::filter::Filter;
+use crate::runtime::lanes::{Lanes, panic_message};
+use crate::runtime::live::{LiveOptions, LiveSource};
+use crate::runtime::output::Output;
+use crate::runtime::pump::{Asked, Pump, Surroundings, random_keys};
+use crate::runtime::replay::Replay;
+use crate::runtime::signatures::{Reload, load_signatures};
+use crate::runtime::stats::{CaptureFigures, Figures, PumpFigures};
+use crate::runtime::sys::Signals;
+use crate::runtime::voice::Voice;
+use crate::sensor::Sensor;
+use crate::signature::Signatures;
+use crate::time::Timestamp;
+
+/// What the process shall end with; the first that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Finished.
+    Finished = 0,
+    /// An input could not be opened or not read to its end, or the live output is gone.
+    Input = 1,
+    /// Usage, configuration, signatures or filter.
+    Usage = 2,
+    /// Alerts, with `--fail-on-alert`.
+    Alerts = 3,
+    /// Losses above the limit.
+    Losses = 4,
+}
+
+/// Runs until the input is at its end or a signal says so. Everything there is to say to a person goes to standard
+/// error.
+#[must_use]
+pub fn run(config: Config) -> Exit {
+    let voice = Voice::new(config.quiet);
+    match prepare(&config, &voice) {
+        Ok(prepared) => match &config.origin {
+            Origin::Files(paths) => replay(&config, paths, prepared, voice),
+            Origin::Interface(interface) => watch(&config, interface, prepared, &voice),
+        },
+        Err(exit) => exit,
+    }
+}
+
+/// What both kinds of runs need.
+struct Prepared {
+    signatures: Arc<Signatures>,
+    filter: Option<Filter>,
+    signals: Signals,
+}
+
+fn prepare(config: &Config, voice: &Voice) -> Result<Prepared, Exit> {
+    let signatures = load_signatures(&config.signatures).map_err(|errors| {
+        errors.iter().for_each(|error| voice.complain(error));
+        Exit::Usage
+    })?;
+    let filter = config.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
+        voice.complain(&error.to_string());
+        Exit::Usage
+    })?;
+    let signals = Signals::install().map_err(|error| {
+        voice.complain(&format!("signals cannot be handled: {error}"));
+        Exit::Input
+    })?;
+    Ok(Prepared { signatures: Arc::new(signatures), filter, signals })
+}
+
+fn replay(config: &Config, paths: &[PathBuf], prepared: Prepared, mut voice: Voice) -> Exit {
+    let expanded = file::expand(paths);
+    let size = expanded.iter().filter_map(|input| input.as_ref().ok()?.size).sum();
+    voice.show_progress(size);
+    let mut source = Replay::new(expanded, config.block, prepared.filter, voice.clone());
+    if source.inputs().is_empty() {
+        return Exit::Input;
+    }
+    let names = source.inputs().iter().map(|input| InputName::File(PathBuf::from(&input.name))).collect();
+    let control = Control::new(config, prepared.signals, voice.clone(), prepared.signatures.len());
+    let Some(result) = conduct(config, &mut source, names, prepared.signatures, control, None) else {
+        return Exit::Input;
+    };
+    voice.end_progress();
+    close(config, &result, source.had_errors() || result.fault, &voice)
+}
+
+fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voice) -> Exit {
+    let options = LiveOptions {
+        interface: interface.name.clone(),
+        snaplen: interface.snaplen,
+        promiscuous: interface.promiscuous,
+        ring_mib: interface.ring_mib,
+        filter: prepared.filter,
+        block: config.block,
+    };
+    let mut source = match LiveSource::open(options, 0) {
+        Ok(source) => source,
+        Err(error) => {
+            voice.complain(&error.to_string());
+            return if error.exit_code() == 2 { Exit::Usage } else { Exit::Input };
+        }
+    };
+    let stopper = source.stop_handle();
+    let description = source.description().to_string();
+    description.lines().for_each(|line| voice.say(line));
+    voice.say(&format!("{} signatures loaded", prepared.signatures.len()));
+    let control = Control::new(config, prepared.signals, voice.clone(), prepared.signatures.len());
+    let names = vec![InputName::Interface(interface.name.clone())];
+    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let started = Timestamp::ZERO.after(started);
+    let result = conduct(config, &mut source, names, prepared.signatures, control, Some(started));
+    stopper.stop();
+    let Some(result) = result else { return Exit::Input };
+    close(config, &result, result.fault || result.output_gone, voice)
+}
+
+/// What a run left.
+struct Conducted {
+    figures: Figures,
+    /// The source failed as a whole, or a part of the sensor broke.
+    fault: bool,
+    output_gone: bool,
+}
+
+/// Wires source, pump, lanes and desk, and runs them.
+fn conduct<S: Source + Reports>(
+    config: &Config,
+    source: &mut S,
+    names: Vec<InputName>,
+    signatures: Arc<Signatures>,
+    mut control: Control,
+    live_since: Option<Timestamp>,
+) -> Option<Conducted> {
+    let voice = control.voice.clone();
+    let broke = |voice: &Voice, what: &str| {
+        voice.complain(&format!(
+            "internal error, the run ends: {what} (please report this, with the capture if you can)"
+        ));
+    };
+    let opened = live_since.unwrap_or_default();
+    let output = match &config.directory {
+        None => Output::stdout(config.format),
+        Some(directory) => match Output::directory(config.format, directory, opened) {
+            Ok(output) => output,
+            Err(error) => {
+                voice.complain(&error);
+                return None;
+            }
+        },
+    };
+    let flags = Arc::new(Flags::default());
+    let live = live_since.is_some();
+    let options = DeskOptions {
+        lanes: config.lanes.max(1),
+        live,
+        format: config.format,
+        context: Context { sensor_name: config.sensor_name.clone(), inputs: names, one_stream: !output.is_directory() },
+        alerts: config.events.alert,
+        stats: config.events.stats,
+        counters_file: config.counters_file.clone(),
+    };
+    let desk = Desk::new(options, output, voice.clone(), Arc::clone(&flags));
+    // Panics are told in one line, by whoever catches them.
+    std::panic::set_hook(Box::new(|_| {}));
+    let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
+    let (desk, lanes) = match place(config.lanes, live, desk, sensor) {
+        Ok(placed) => placed,
+        Err(error) => {
+            voice.complain(&format!("threads cannot be started: {error} (try --lanes 0)"));
+            return None;
+        }
+    };
+    let mut decode = config.decode;
+    decode.verify_ip_checksum = config.sensor.flow.checksums != ChecksumPolicy::None;
+    let mut pump = Pump::new(Decoder::new(decode, random_keys()), lanes, signatures, Arc::clone(&flags));
+    pump.ports = config.sensor.ports.clone();
+    pump.continuous = config.continuous;
+    pump.count = config.count;
+    pump.panic_at = config.panic_at;
+    pump.live = live;
+    if let Some(since) = live_since {
+        pump.hide_shards();
+        pump.clock.tick(since);
+    }
+    control.desk = Some(desk);
+    let ran = catch_unwind(AssertUnwindSafe(|| pump.run(source, &mut control)));
+    let mut fault = false;
+    match &ran {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => voice.complain(&error.to_string()),
+        Err(panic) => broke(&voice, panic_message(&**panic)),
+    }
+    fault |= !matches!(ran, Ok(Ok(())));
+    pump.lanes.stop();
+    let desk = match control.desk.take()?.end() {
+        Ok(desk) => desk,
+        Err(what) => {
+            broke(&voice, &what);
+            return Some(Conducted { figures: Figures::default(), fault: true, output_gone: false });
+        }
+    };
+    if let Some(what) = &desk.fault {
+        broke(&voice, what);
+        fault = true;
+    }
+    Some(Conducted { figures: desk.figures, fault, output_gone: flags.closed.load(Ordering::Relaxed) })
+}
+
+/// Says the figures and chooses the exit code.
+fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) -> Exit {
+    if !result.output_gone {
+        result.figures.summary().iter().for_each(|line| voice.say(line));
+        if config.verbose > 0 {
+            result.figures.each(&mut |name, value| {
+                if value > 0 {
+                    voice.say(&format!("{name} {value}"));
+                }
+            });
+        }
+    }
+    let severities = &result.figures.desk.severities;
+    let alarming = config
+        .fail_on_alert
+        .is_some_and(|worst| severities.iter().take(usize::from(worst) + 1).any(|&count| count > 0));
+    if alarming {
+        Exit::Alerts
+    } else if input_fault {
+        Exit::Input
+    } else if config.max_drop_percent.is_some_and(|limit| result.figures.drop_percent() > limit) {
+        Exit::Losses
+    } else {
+        Exit::Finished
+    }
+}
+
+/// Where the desk works.
+enum DeskPlace {
+    Here(Box<Desk>),
+    Thread { inbox: Sender<Envelope>, thread: JoinHandle<Box<Desk>> },
+}
+
+/// Puts the desk and the lanes where they work: all on the spot, or the desk and every lane on a thread.
+fn place(lanes: usize, live: bool, desk: Desk, sensor: impl FnMut() -> Sensor) -> std::io::Result<(DeskPlace, Lanes)> {
+    if lanes == 0 && !live {
+        return Ok((DeskPlace::Here(Box::new(desk)), Lanes::inline(sensor)));
+    }
+    // Replay waits for a slow output; live never does, and the output's own bound decides what is dropped.
+    let (inbox, letters) = if live { unbounded() } else { bounded(64) };
+    let mut desk = Box::new(desk);
+    let thread = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
+        for envelope in letters {
+            if desk.receive(envelope) {
+                break;
+            }
+        }
+        desk
+    })?;
+    let lanes = if lanes == 0 { Lanes::inline(sensor) } else { Lanes::threads(lanes, live, inbox.clone(), sensor)? };
+    Ok((DeskPlace::Thread { inbox, thread }, lanes))
+}
+
+impl DeskPlace {
+    fn receive(&mut self, envelope: Envelope) -> bool {
+        match self {
+            Self::Here(desk) => desk.receive(envelope),
+            // A desk that is gone has what it needs, or says at the end why it is not.
+            Self::Thread { inbox, .. } => inbox.send(envelope).is_err(),
+        }
+    }
+
+    fn end(self) -> Result<Box<Desk>, String> {
+        match self {
+            Self::Here(desk) => Ok(desk),
+            Self::Thread { inbox, thread } => {
+                drop(inbox);
+                thread.join().map_err(|panic| format!("desk: {}", panic_message(&*panic)))
+            }
+        }
+    }
+}
+
+/// What a source says of itself besides packets.
+trait Reports {
+    /// Adds its figures.
+    fn add_to(&self, figures: &mut PumpFigures);
+    /// What happened to it, to be told.
+    fn news(&mut self) -> Vec<String>;
+}
+
+impl Reports for Replay {
+    fn add_to(&self, figures: &mut PumpFigures) {
+        figures.input.files = self.figures.files;
+        figures.input.unreadable = self.figures.unreadable;
+        figures.input.truncated = self.figures.truncated;
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Reports for LiveSource {
+    fn add_to(&self, figures: &mut PumpFigures) {
+        let read = self.statistics().read();
+        figures.capture = Some(CaptureFigures {
+            received: read.received,
+            kernel_drops: read.kernel_drops,
+            interface_drops: read.interface_drops,
+            reopens: read.reopens,
+        });
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        let interface = self.description().interface.clone();
+        self.statistics().take_notices().iter().map(|notice| format!("{interface}: {notice}")).collect()
+    }
+}
+
+/// Turns signals and the passing of time into what the pump is asked.
+struct Control {
+    desk: Option<DeskPlace>,
+    voice: Voice,
+    signals: Signals,
+    files: SignatureFiles,
+    reload: Option<Reload>,
+    live: bool,
+    stats_interval: Duration,
+    next_stats: Instant,
+    next_check: Instant,
+    reloads: u64,
+    refused: u64,
+    signatures: usize,
+}
+
+/// Rationale: often enough to warn in time, and a census costs nothing worth mentioning.
+const CHECK: Duration = Duration::from_secs(30);
+
+impl Control {
+    fn new(config: &Config, signals: Signals, voice: Voice, signatures: usize) -> Self {
+        let now = Instant::now();
+        Self {
+            desk: None,
+            voice,
+            signals,
+            files: config.signatures.clone(),
+            reload: None,
+            live: config.is_live(),
+            stats_interval: config.stats_interval,
+            next_stats: now + config.stats_interval,
+            next_check: now + CHECK,
+            reloads: 0,
+            refused: 0,
+            signatures,
+        }
+    }
+
+    /// Signatures that were loaded since the last time, if they are any good.
+    fn reloaded(&mut self) -> Option<Arc<Signatures>> {
+        if self.signals.take_reload() {
+            self.reload = Some(Reload::begin(self.files.clone()));
+        }
+        let result = self.reload.as_ref()?.result()?;
+        self.reload = None;
+        match result {
+            Ok(signatures) => {
+                self.reloads += 1;
+                self.signatures = signatures.len();
+                self.voice.say(&format!("{} signatures loaded again", signatures.len()));
+                Some(signatures)
+            }
+            Err(errors) => {
+                self.refused += 1;
+                errors.iter().for_each(|error| self.voice.complain(error));
+                self.voice.complain("the signatures in use stay");
+                None
+            }
+        }
+    }
+}
+
+impl<S: Reports> Surroundings<S> for Control {
+    fn asked(&mut self, source: &mut S) -> Asked {
+        source.news().iter().for_each(|line| self.voice.say(line));
+        let mut wish =
+            Wish { reopen: self.signals.take_hangup(), print: self.signals.take_statistics(), ..Wish::default() };
+        if self.live {
+            let now = Instant::now();
+            if now >= self.next_stats {
+                wish.stats = true;
+                self.next_stats = now + self.stats_interval;
+            }
+            if now >= self.next_check {
+                wish.check = true;
+                self.next_check = now + CHECK;
+            }
+        }
+        Asked { stop: self.signals.stop().is_some(), wish, signatures: self.reloaded() }
+    }
+
+    fn source_figures(&self, source: &S, figures: &mut PumpFigures) {
+        source.add_to(figures);
+        figures.input.reloads = self.reloads;
+        figures.input.refused_reloads = self.refused;
+        figures.signatures = self.signatures;
+    }
+
+    fn deliver(&mut self, envelope: Envelope) -> bool {
+        self.desk.as_mut().is_some_and(|desk| desk.receive(envelope))
+    }
+}
