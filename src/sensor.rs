@@ -307,7 +307,7 @@ impl Ears<'_> {
             if let Some(segment) = self.segment.filter(|segment| segment.head.side == side) {
                 talk.docket.sighted(segment);
             }
-            self.hear(flow, talk, |http, scope| http.to_server(bytes, offset, scope));
+            self.hear(flow, talk, |http, scope| http.to_server(bytes, offset, acked, scope));
         } else {
             self.hear(flow, talk, |http, scope| http.to_client(bytes, offset, acked, scope));
         }

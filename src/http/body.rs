@@ -1,0 +1,180 @@
+//! Message bodies: passed over to find what follows. Nothing of them is kept.
+
+use memchr::memchr;
+
+use super::Counters;
+use super::fields::{Coding, Fields, Length};
+
+/// What follows a head, and how much of it passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// So many more bytes.
+    Length(u64),
+    /// Chunks (RFC 9112 section 7.1).
+    Chunked(Chunk),
+    /// Everything until the connection ends.
+    UntilClose,
+}
+
+/// Where in a chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// In the line with the size.
+    Size { size: u64, digits: u8, extension: bool },
+    /// So many more bytes of data.
+    Data(u64),
+    /// At the line end behind the data.
+    DataEnd,
+    /// In the trailer; `line` bytes of the line passed, but for carriage returns.
+    Trailer { line: u32 },
+}
+
+/// What became of a body when bytes passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// All bytes belong to it, and there is more.
+    All,
+    /// It ended after so many bytes.
+    Ended(usize),
+    /// After so many bytes it makes no sense.
+    Broken(usize),
+}
+
+impl Chunk {
+    const START: Self = Self::Size { size: 0, digits: 0, extension: false };
+}
+
+impl Body {
+    /// The body of a request with these fields (RFC 9112 section 6.3).
+    pub(super) fn of_request(fields: &Fields<'_>, counters: &mut Counters) -> Self {
+        Self::by_fields(fields, counters).unwrap_or(Self::Length(0))
+    }
+
+    /// The body of a response that may have one.
+    pub(super) fn of_response(fields: &Fields<'_>, counters: &mut Counters) -> Self {
+        match (fields.coding, fields.length) {
+            (Some(Coding::Other), _) => Self::UntilClose,
+            _ => Self::by_fields(fields, counters).unwrap_or(Self::UntilClose),
+        }
+    }
+
+    fn by_fields(fields: &Fields<'_>, counters: &mut Counters) -> Option<Self> {
+        if fields.coding.is_some() && fields.length != Length::Absent {
+            counters.framing_conflicts += 1;
+        }
+        if fields.coding == Some(Coding::Chunked) {
+            return Some(Self::Chunked(Chunk::START));
+        }
+        if fields.coding == Some(Coding::Other) {
+            counters.framing_errors += 1;
+        }
+        match fields.length {
+            Length::Absent => None,
+            Length::Valid(length) => Some(Self::Length(length)),
+            Length::Conflicting(first) => {
+                counters.framing_conflicts += 1;
+                Some(Self::Length(first))
+            }
+            Length::Invalid => {
+                counters.framing_errors += 1;
+                Some(Self::Length(0))
+            }
+        }
+    }
+
+    /// Whether nothing follows.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::Length(0)
+    }
+
+    /// Passes over bytes; adds what is content to `content`.
+    pub(super) fn pass(&mut self, bytes: &[u8], content: &mut u64) -> Passed {
+        match self {
+            Self::UntilClose => {
+                *content += bytes.len() as u64;
+                Passed::All
+            }
+            Self::Length(rest) => {
+                let take = (*rest).min(bytes.len() as u64);
+                *rest -= take;
+                *content += take;
+                if *rest == 0 { Passed::Ended(take as usize) } else { Passed::All }
+            }
+            Self::Chunked(chunk) => pass_chunks(chunk, bytes, content),
+        }
+    }
+
+    /// Passes over a gap. `false` where it is not known any more what follows.
+    pub(super) fn pass_gap(&mut self, len: u64, content: &mut u64) -> bool {
+        match self {
+            Self::UntilClose => {
+                *content += len;
+                true
+            }
+            Self::Length(rest) | Self::Chunked(Chunk::Data(rest)) if *rest >= len => {
+                *rest -= len;
+                *content += len;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64) -> Passed {
+    let mut at = 0;
+    while at < bytes.len() {
+        match chunk {
+            Chunk::Data(rest) => {
+                let take = (*rest).min((bytes.len() - at) as u64);
+                *rest -= take;
+                *content += take;
+                at += take as usize;
+                if *rest == 0 {
+                    *chunk = Chunk::DataEnd;
+                }
+            }
+            Chunk::DataEnd => match bytes[at] {
+                b'\r' => at += 1,
+                b'\n' => {
+                    at += 1;
+                    *chunk = Chunk::START;
+                }
+                _ => return Passed::Broken(at),
+            },
+            Chunk::Size { size, digits, extension } => {
+                let byte = bytes[at];
+                at += 1;
+                match (byte, char::from(byte).to_digit(16)) {
+                    (b'\n', _) if *digits == 0 => return Passed::Broken(at - 1),
+                    (b'\n', _) => *chunk = if *size == 0 { Chunk::Trailer { line: 0 } } else { Chunk::Data(*size) },
+                    (_, _) if *extension => {
+                        at += memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
+                    }
+                    (_, Some(digit)) => {
+                        // Saturates: 2^64 must not become nothing.
+                        let wide = u128::from(*size) * 16 + u128::from(digit);
+                        *size = u64::try_from(wide).unwrap_or(u64::MAX);
+                        *digits = digits.saturating_add(1);
+                    }
+                    (b';' | b' ' | b'\t' | b'\r', _) if *digits > 0 => *extension = true,
+                    (b' ' | b'\t', _) => {}
+                    _ => return Passed::Broken(at - 1),
+                }
+            }
+            Chunk::Trailer { line } => {
+                let end = memchr(b'\n', &bytes[at..]).map(|end| at + end);
+                let part = &bytes[at..end.unwrap_or(bytes.len())];
+                let text = part.iter().filter(|&&byte| byte != b'\r').take(1).count() as u32;
+                *line |= text;
+                let Some(end) = end else { return Passed::All };
+                at = end + 1;
+                if *line == 0 {
+                    return Passed::Ended(at);
+                }
+                *line = 0;
+            }
+        }
+    }
+    Passed::All
+}

@@ -1,0 +1,182 @@
+//! Request lines and status lines as servers read them: split at bytes, tolerant where real servers are. Not the fields
+//! that follow: see [`super::fields`].
+
+use memchr::memrchr;
+
+use super::Direction;
+
+/// A request line (RFC 9112 section 3), borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestLine<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) target: &'a [u8],
+    /// `HTTP/…`; empty where there is none (HTTP/0.9).
+    pub(super) protocol: &'a [u8],
+}
+
+/// A status line (RFC 9112 section 4), borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StatusLine<'a> {
+    pub(super) status: u16,
+    pub(super) reason: &'a [u8],
+}
+
+/// Methods that stand at the beginning of a line without a version: those of RFC 9110 and the common extensions.
+const METHODS: [&[u8]; 18] = [
+    b"GET",
+    b"HEAD",
+    b"POST",
+    b"PUT",
+    b"DELETE",
+    b"CONNECT",
+    b"OPTIONS",
+    b"TRACE",
+    b"PATCH",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
+    b"SEARCH",
+    b"REPORT",
+];
+
+/// Longest method that is taken for one where nothing else speaks for a request.
+const METHOD: usize = 24;
+
+const fn is_delimiter(byte: u8) -> bool {
+    // RFC 9112 section 3: lenient servers take any of these for the single space.
+    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
+}
+
+const fn is_blank(byte: u8) -> bool {
+    is_delimiter(byte) || matches!(byte, b'\r' | b'\n')
+}
+
+/// Takes blanks off both ends.
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_blank(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_blank(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Splits a request line. `None` where there is no target.
+pub(super) fn split_request(line: &[u8]) -> Option<RequestLine<'_>> {
+    let line = trim(line);
+    let method_end = line.iter().position(|&byte| is_delimiter(byte))?;
+    let (method, rest) = line.split_at(method_end);
+    let rest = trim(rest);
+    let (target, protocol) = split_version(rest);
+    (!target.is_empty()).then_some(RequestLine { method, target, protocol })
+}
+
+/// Splits `target HTTP/x.y` at the last delimiters before the version; all is target where there is none.
+fn split_version(rest: &[u8]) -> (&[u8], &[u8]) {
+    // The version is the last word, or what stands from the last `HTTP/` after a delimiter on (`HTTP/1.1 x`).
+    let mut end = rest.len();
+    while let Some(slash) = memrchr(b'/', &rest[..end]) {
+        if slash >= 5 && rest[slash - 4..slash].eq_ignore_ascii_case(b"HTTP") && is_delimiter(rest[slash - 5]) {
+            return (trim(&rest[..slash - 5]), &rest[slash - 4..]);
+        }
+        // Only the end of the line is looked at, or a long target would be searched again and again.
+        if rest.len() - slash > 32 {
+            break;
+        }
+        end = slash;
+    }
+    (rest, b"")
+}
+
+impl RequestLine<'_> {
+    /// Whether this is a request at all. With a version any method is taken; without one only a known method and a
+    /// target that looks like one.
+    pub(super) fn is_plausible(&self) -> bool {
+        if self.method.iter().any(|&byte| byte < 0x20 || byte == 0x7f) {
+            return false;
+        }
+        !self.protocol.is_empty() || (is_known(self.method) && has_target_form(self.target))
+    }
+
+    /// Whether it is one even where it was not expected: in the middle of something unknown.
+    pub(super) fn is_certain(&self) -> bool {
+        !self.protocol.is_empty()
+            && self.method.len() <= METHOD
+            && self.method.iter().all(|&byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+    }
+}
+
+fn is_known(method: &[u8]) -> bool {
+    METHODS.iter().any(|known| known.eq_ignore_ascii_case(method))
+}
+
+/// Whether a target begins as targets do: a path, something encoded, or a scheme.
+fn has_target_form(target: &[u8]) -> bool {
+    matches!(target, [b'/' | b'\\' | b'%', ..])
+        || target.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"http://"))
+        || target.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"https://"))
+}
+
+/// Whether bytes at the beginning of a line may become a request line that [`RequestLine::is_certain`].
+pub(super) fn may_be_request(bytes: &[u8]) -> bool {
+    let word =
+        bytes.iter().take(METHOD + 1).take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
+    let len = word.count();
+    len > 0 && len <= METHOD && bytes.get(len).is_none_or(|&byte| is_delimiter(byte))
+}
+
+/// Whether bytes at the beginning of a message may become a status line.
+pub(super) fn may_be_response(bytes: &[u8]) -> bool {
+    let len = bytes.len().min(5);
+    bytes[..len].eq_ignore_ascii_case(&b"HTTP/"[..len])
+}
+
+/// Splits a status line: `HTTP/`, a version, a status code of three digits, a reason.
+pub(super) fn split_response(line: &[u8]) -> Option<StatusLine<'_>> {
+    let line = trim(line);
+    if line.len() < 5 || !may_be_response(line) {
+        return None;
+    }
+    let rest = &line[line.iter().position(|&byte| is_delimiter(byte))?..];
+    let rest = trim(rest);
+    let digits = rest.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+    if rest.get(3).is_some_and(|&byte| !is_delimiter(byte)) {
+        return None;
+    }
+    let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    (status >= 100).then_some(StatusLine { status, reason: trim(&rest[3..]) })
+}
+
+/// Guesses who sends these first bytes of a stream: a request line comes from the client, a status line from the
+/// server.
+#[must_use]
+pub fn guess(bytes: &[u8]) -> Option<Direction> {
+    let start = bytes.iter().position(|&byte| !is_blank(byte))?;
+    let bytes = &bytes[start..];
+    if bytes.len() >= 5 && may_be_response(bytes) {
+        return Some(Direction::ToClient);
+    }
+    let end = bytes.iter().take(METHOD + 1).position(|&byte| is_delimiter(byte))?;
+    let known = is_known(&bytes[..end]);
+    let target = &bytes[end + 1..];
+    let plausible = known
+        && (target.is_empty() || has_target_form(trim(target)) || matches!(&bytes[..end], b"CONNECT" | b"OPTIONS"));
+    (plausible || unknown_method(&bytes[..end], target)).then_some(Direction::ToServer)
+}
+
+/// A method nobody knows, but the line has a version.
+fn unknown_method(method: &[u8], target: &[u8]) -> bool {
+    /// Rationale: enough for a line of an everyday length; the glance must not cost.
+    const LOOK: usize = 512;
+    let line = target[..target.len().min(LOOK)].split(|&byte| byte == b'\n').next().unwrap_or_default();
+    method.iter().all(u8::is_ascii_alphabetic) && !split_version(trim(line)).1.is_empty()
+}
