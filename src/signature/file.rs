@@ -107,13 +107,14 @@ struct ExposedEntry {
 
 /// Reads a file. Every fault that can be told at once is told at once.
 pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
+    let lines = Lines::of(text);
     let document: Document = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_at(text, span.start));
+        let line = error.span().map_or(1, |span| lines.at(span.start));
         // One line, whatever the parser would draw.
         let reason = error.message().lines().collect::<Vec<_>>().join("; ");
         vec![Fault { line, reason }]
     })?;
-    let mut checker = Checker { text, faults: Vec::new() };
+    let mut checker = Checker { lines, faults: Vec::new() };
     let located =
         (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
     if !checker.faults.is_empty() {
@@ -123,19 +124,29 @@ pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
     Ok(located.into_iter().flatten().collect())
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+/// Where the lines of a text end.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(memchr::memchr_iter(b'\n', text.as_bytes()).collect())
+    }
+
+    /// The line of an offset, from 1.
+    fn at(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|&end| end < offset)
+    }
 }
 
 /// Checks entries; goes on after a fault, so that one run tells all.
-struct Checker<'t> {
-    text: &'t str,
+struct Checker {
+    lines: Lines,
     faults: Vec<Fault>,
 }
 
-impl Checker<'_> {
+impl Checker {
     fn line<T>(&self, value: &Spanned<T>) -> usize {
-        line_at(self.text, value.span().start)
+        self.lines.at(value.span().start)
     }
 
     fn fault<T>(&mut self, at: &Spanned<T>, reason: String) {

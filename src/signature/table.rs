@@ -132,7 +132,7 @@ impl Table {
             + self.entries.capacity() * size_of::<Entry>()
             + self.rules.capacity() * size_of::<Rule>()
             + self.bytes.capacity()
-            + (self.last.bits.capacity() + self.first.bits.capacity()) * 8
+            + (self.last.words.capacity() + self.first.words.capacity()) * 8
     }
 
     /// Calls `visit` for every pattern that `path` (in normal form) matches. With `whole` unset the path's end was cut
@@ -256,32 +256,38 @@ impl Table {
     }
 }
 
-/// A set of segments that may say yes wrongly, never no: most paths end here, with one look.
+/// A set of segments that may say yes wrongly, never no: most paths end here, with one look at one word (a Bloom filter
+/// blocked by words: Putze, Sanders, Singler 2007).
 #[derive(Clone, Debug, Default)]
 struct FirstLook {
-    bits: Vec<u64>,
+    words: Vec<u64>,
 }
 
 impl FirstLook {
     fn of(hashes: impl Iterator<Item = u64> + Clone) -> Self {
-        // Rationale: 16 bits a pattern let one stranger in 16 pass; 1,024 bits are two cache lines.
+        // Rationale: with 16 bits a pattern one stranger in a hundred passes; 1,024 bits are two cache lines.
         let bits = (hashes.clone().count() * 16).next_power_of_two().max(1024);
-        let mut look = Self { bits: vec![0; bits / 64] };
+        let mut look = Self { words: vec![0; bits / 64] };
         for hash in hashes {
-            let (word, bit) = look.place(hash);
-            look.bits[word] |= bit;
+            let at = look.place(hash);
+            look.words[at] |= Self::mark(hash);
         }
         look
     }
 
     fn may_have(&self, hash: u64) -> bool {
-        let (word, bit) = self.place(hash);
-        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
+        let mark = Self::mark(hash);
+        self.words.get(self.place(hash)).is_some_and(|word| word & mark == mark)
     }
 
-    const fn place(&self, hash: u64) -> (usize, u64) {
-        // The length is a power of two; an empty set has no word 0 either.
-        ((hash >> 6) as usize & self.bits.len().wrapping_sub(1), 1 << (hash & 63))
+    /// The word of a hash; the length is a power of two, and an empty set has no word at all.
+    const fn place(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & self.words.len().wrapping_sub(1)
+    }
+
+    /// Three bits of a word.
+    const fn mark(hash: u64) -> u64 {
+        1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
     }
 }
 
