@@ -8,6 +8,7 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::file::{self, BUILTIN_IDS, Located, USER_IDS};
+use super::pattern::check_pattern;
 use super::table::{MAX_KEY, Rule, Table, TableBuilder};
 use super::words::{Words, WordsBuilder};
 use super::{Kind, Pattern, Signature};
@@ -269,7 +270,7 @@ impl Loader {
                 slashed = format!("/{line}");
                 &slashed
             };
-            file::check_pattern(Kind::Path, path)
+            check_pattern(Kind::Path, path)
                 .and_then(|()| self.pattern(Kind::Path, path.as_bytes(), owner))
                 .map_err(|reason| format!("{place}:{number}: {line:?}: {reason}"))?;
             count += 1;

@@ -1,13 +1,15 @@
 //! Signatures: what probes look like, read from TOML, checked, and found by a perfect hash of the normal form. Not the
 //! normal form itself ([`crate::uri`]), and not what an answer means ([`crate::outcome`]).
 //!
-//! Where a signature is found: `file.rs` reads one file, `load.rs` checks all of them together, `table.rs` and
+//! Where what is done: `file.rs` and `pattern.rs` read one file, `load.rs` checks all of them together, `table.rs` and
 //! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `find.rs` asks
-//! them all and chooses.
+//! them all and chooses, `examples.rs` runs a signature's own examples.
 
+mod examples;
 mod file;
 mod find;
 mod load;
+mod pattern;
 mod perfect_hash;
 mod table;
 mod words;
