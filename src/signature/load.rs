@@ -258,6 +258,7 @@ impl Loader {
     /// off the first slash, so it is added. Returns how many paths there were.
     fn path_file(&mut self, place: &str, text: &str, owner: u32) -> Result<usize, String> {
         let mut count = 0;
+        let text = text.trim_start_matches('\u{feff}');
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {

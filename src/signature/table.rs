@@ -154,14 +154,11 @@ impl Table {
             return 0;
         }
         let mut probes = 0;
-        // One byte more than a key may have, so that a cut first label shows.
+        // One byte more than a key may have: what reaches a cut first label is no key.
         let start = host.len().saturating_sub(MAX_KEY + 1);
         let (mut rest, mut hash) = (host.get(start..).unwrap_or_default(), self.seed);
         loop {
             let dot = memchr::memrchr(b'.', rest);
-            if dot.is_none() && start > 0 {
-                return probes;
-            }
             let label = dot.map_or(0, |dot| dot + 1);
             hash = roll(hash, segment(self.seed, rest.get(label..).unwrap_or_default()));
             probes += 1;
