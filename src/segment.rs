@@ -61,7 +61,9 @@ impl FlowKey {
 
     fn from_packed(source: [u8; 16], source_port: u16, destination: [u8; 16], destination_port: u16) -> (Self, Side) {
         let key = |addresses, ports| Self { addresses, ports, vlans: [0; 3] };
-        if (source, source_port) <= (destination, destination_port) {
+        // As numbers: the same order, and the bytes stay in registers.
+        let order = |address, port| (u128::from_be_bytes(address), port);
+        if order(source, source_port) <= order(destination, destination_port) {
             (key([source, destination], [source_port, destination_port]), Side::Low)
         } else {
             (key([destination, source], [destination_port, source_port]), Side::High)
@@ -108,11 +110,7 @@ impl FlowKey {
 }
 
 fn map_v4(ip: [u8; 4]) -> [u8; 16] {
-    let mut out = [0; 16];
-    out[10] = 0xff;
-    out[11] = 0xff;
-    out[12..].copy_from_slice(&ip);
-    out
+    (0xffff_0000_0000 | u128::from(u32::from_be_bytes(ip))).to_be_bytes()
 }
 
 fn pack(ip: IpAddr) -> [u8; 16] {

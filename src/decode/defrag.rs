@@ -337,6 +337,22 @@ mod tests {
     }
 
     #[test]
+    fn overlaps_and_conflicts_are_counted_apart() {
+        for (fill, conflicts) in [(1, 0), (9, 1)] {
+            let mut rig = Rig::new(Limits::default());
+            rig.v4(1, 0, true, &[1; 24]);
+            rig.v4(1, 8, true, &[fill; 8]);
+            assert_eq!(
+                (rig.counters.duplicates, rig.counters.overlap, rig.counters.overlap_conflict),
+                (1, 0, conflicts)
+            );
+            rig.v4(1, 16, true, &[fill; 16]);
+            assert_eq!((rig.counters.overlap, rig.counters.overlap_conflict), (1, 2 * conflicts));
+            assert_eq!(rig.defragmenter.datagrams(), 0);
+        }
+    }
+
+    #[test]
     fn time_is_up_after_30_or_60_seconds_and_the_id_is_free_again() {
         for (family, seconds) in [(Family::V4, 30), (Family::V6, 60)] {
             let mut rig = Rig::new(Limits::default());

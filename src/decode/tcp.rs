@@ -85,7 +85,8 @@ impl Header {
 
 impl Options {
     /// Reads an option area. A bad length ends the reading; what was read before it counts, as in Linux.
-    #[inline]
+    // Rationale: returned through memory, the two fields cost a stalled load, a third of the fast way's time.
+    #[inline(always)]
     pub(super) fn of(area: &[u8]) -> Self {
         // What nearly every segment carries (RFC 7323 appendix A): two NOPs and a timestamp.
         if area.len() == 12 && area.starts_with(&[1, 1, 8, 10]) {
@@ -94,6 +95,7 @@ impl Options {
         if area.is_empty() { Self::default() } else { Self::of_any(area) }
     }
 
+    #[inline(never)]
     fn of_any(mut area: &[u8]) -> Self {
         const END: u8 = 0;
         const NO_OPERATION: u8 = 1;

@@ -1,5 +1,5 @@
 //! One signature file: TOML to checked signatures, or a list of what is wrong, each with its line. Not what several
-//! files mean together: see [`super::load`].
+//! files mean together ([`super::load`]), and not what makes a pattern ([`super::pattern`]).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,10 +7,8 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::table::MAX_KEY;
 use super::{Confidence, Example, Exposed, Kind, Mitre, Pattern, QueryCondition, Signature};
 use crate::outcome::Outcome;
-use crate::uri::{NormalHost, NormalPath};
 
 /// Ids of the built-in signatures.
 pub(super) const BUILTIN_IDS: RangeInclusive<u32> = 1_000_100..=1_009_999;
@@ -107,13 +105,14 @@ struct ExposedEntry {
 
 /// Reads a file. Every fault that can be told at once is told at once.
 pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
+    let lines = Lines::of(text);
     let document: Document = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_at(text, span.start));
+        let line = error.span().map_or(1, |span| lines.at(span.start));
         // One line, whatever the parser would draw.
         let reason = error.message().lines().collect::<Vec<_>>().join("; ");
         vec![Fault { line, reason }]
     })?;
-    let mut checker = Checker { text, faults: Vec::new() };
+    let mut checker = Checker { lines, faults: Vec::new() };
     let located =
         (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
     if !checker.faults.is_empty() {
@@ -123,28 +122,39 @@ pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
     Ok(located.into_iter().flatten().collect())
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+/// Where the lines of a text end.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(memchr::memchr_iter(b'\n', text.as_bytes()).collect())
+    }
+
+    /// The line of an offset, from 1.
+    fn at(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|&end| end < offset)
+    }
 }
 
 /// Checks entries; goes on after a fault, so that one run tells all.
-struct Checker<'t> {
-    text: &'t str,
+pub(super) struct Checker {
+    lines: Lines,
     faults: Vec<Fault>,
 }
 
-impl Checker<'_> {
+impl Checker {
     fn line<T>(&self, value: &Spanned<T>) -> usize {
-        line_at(self.text, value.span().start)
+        self.lines.at(value.span().start)
     }
 
-    fn fault<T>(&mut self, at: &Spanned<T>, reason: String) {
+    /// Tells a fault.
+    pub(super) fn fault<T>(&mut self, at: &Spanned<T>, reason: String) {
         let line = self.line(at);
         self.faults.push(Fault { line, reason });
     }
 
     /// Tells a fault unless `good`.
-    fn require<T>(&mut self, good: bool, at: &Spanned<T>, reason: impl FnOnce() -> String) {
+    pub(super) fn require<T>(&mut self, good: bool, at: &Spanned<T>, reason: impl FnOnce() -> String) {
         if !good {
             self.fault(at, reason());
         }
@@ -336,55 +346,6 @@ impl Checker<'_> {
         }
         examples.iter().map(|example| Example::of(example.get_ref())).collect()
     }
-
-    fn pattern(&mut self, entry: &Spanned<BTreeMap<String, Spanned<Value>>>) -> Option<Pattern> {
-        let mut kinds = entry.get_ref().iter();
-        let (Some((name, value)), None) = (kinds.next(), kinds.next()) else {
-            self.fault(entry, format!("`match` wants exactly one of {}", names_of_kinds()));
-            return None;
-        };
-        if name == "path_file" {
-            let file = value.get_ref().as_str().filter(|file| !file.is_empty());
-            self.require(file.is_some(), value, || "path_file: write the name of a file".to_owned());
-            return file.map(|file| Pattern::PathFile(file.to_owned(), 0));
-        }
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) else {
-            self.fault(value, format!("unknown kind of match `{name}`: write one of {}", names_of_kinds()));
-            return None;
-        };
-        if kind == Kind::Words {
-            return self.words(value);
-        }
-        let Some(patterns) = strings(value.get_ref()).filter(|patterns| !patterns.is_empty()) else {
-            self.fault(value, format!("{name}: write a string, or a list of strings"));
-            return None;
-        };
-        for pattern in &patterns {
-            if let Err(reason) = check_pattern(kind, pattern) {
-                self.fault(value, format!("{name} {pattern:?}: {reason}"));
-            }
-        }
-        Some(Pattern::Text(kind, patterns))
-    }
-
-    fn words(&mut self, value: &Spanned<Value>) -> Option<Pattern> {
-        let lists: Option<Vec<Vec<String>>> = match value.get_ref() {
-            Value::Array(lists) => lists.iter().map(|list| list.as_array().and_then(|_| strings(list))).collect(),
-            _ => None,
-        };
-        let Some(lists) =
-            lists.filter(|lists| (2..=8).contains(&lists.len()) && lists.iter().all(|list| !list.is_empty()))
-        else {
-            self.fault(value, "words: write two to eight lists of words, [[\"a\", \"b\"], [\"c\"]]".to_owned());
-            return None;
-        };
-        for word in lists.iter().flatten() {
-            if let Err(reason) = super::words::check(word) {
-                self.fault(value, format!("word {word:?}: {reason}"));
-            }
-        }
-        Some(Pattern::Words(lists))
-    }
 }
 
 /// The outcomes that a status can be said to mean.
@@ -397,61 +358,6 @@ const SETTLED: [Outcome; 7] = [
     Outcome::Error,
     Outcome::Refused,
 ];
-
-fn names_of_kinds() -> String {
-    format!("{}, path_file", Kind::ALL.map(Kind::name).join(", "))
-}
-
-/// A string, or a list of strings.
-fn strings(value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::String(text) => Some(vec![text.clone()]),
-        Value::Array(list) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
-        _ => None,
-    }
-}
-
-/// What is wrong with a pattern, and the way out.
-pub(super) fn check_pattern(kind: Kind, pattern: &str) -> Result<(), String> {
-    let too_long = |len: usize| match len {
-        0..=MAX_KEY => Ok(()),
-        _ => Err(format!("{len} bytes in normal form: write at most {MAX_KEY}")),
-    };
-    if pattern.trim().is_empty() {
-        return Err("an empty pattern would match everything".to_owned());
-    }
-    if pattern.chars().any(char::is_control) {
-        return Err("control characters have no place in a pattern".to_owned());
-    }
-    match kind {
-        Kind::Raw => too_long(pattern.len()),
-        Kind::Host => {
-            let normal = NormalHost::of(pattern.as_bytes());
-            if normal.host.len() < pattern.trim_end_matches('.').len()
-                || pattern.contains(['/', '\\', ' ', '?', '#', '%', '*'])
-            {
-                return Err("write a host name only, without scheme, port, path or wildcard".to_owned());
-            }
-            if !normal.host.contains(&b'.') {
-                return Err("a host without a dot would match a whole top-level domain".to_owned());
-            }
-            too_long(normal.host.len())
-        }
-        _ => {
-            if !pattern.starts_with(['/', '\\']) {
-                return Err("write a path that begins with `/`".to_owned());
-            }
-            if pattern.contains(['?', '#']) {
-                return Err("a path ends before `?` and `#`: write conditions on the query as `query`".to_owned());
-            }
-            let normal = NormalPath::of(pattern.as_bytes());
-            if normal.path == b"/" {
-                return Err("it means the root, which would match every site".to_owned());
-            }
-            too_long(normal.path.len())
-        }
-    }
-}
 
 impl Example {
     /// Reads `TARGET` or `METHOD TARGET`.

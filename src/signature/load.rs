@@ -8,6 +8,7 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::file::{self, BUILTIN_IDS, Located, USER_IDS};
+use super::pattern::check_pattern;
 use super::table::{MAX_KEY, Rule, Table, TableBuilder};
 use super::words::{Words, WordsBuilder};
 use super::{Kind, Pattern, Signature};
@@ -257,6 +258,7 @@ impl Loader {
     /// off the first slash, so it is added. Returns how many paths there were.
     fn path_file(&mut self, place: &str, text: &str, owner: u32) -> Result<usize, String> {
         let mut count = 0;
+        let text = text.trim_start_matches('\u{feff}');
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -269,7 +271,7 @@ impl Loader {
                 slashed = format!("/{line}");
                 &slashed
             };
-            file::check_pattern(Kind::Path, path)
+            check_pattern(Kind::Path, path)
                 .and_then(|()| self.pattern(Kind::Path, path.as_bytes(), owner))
                 .map_err(|reason| format!("{place}:{number}: {line:?}: {reason}"))?;
             count += 1;

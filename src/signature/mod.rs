@@ -1,13 +1,51 @@
 //! Signatures: what probes look like, read from TOML, checked, and found by a perfect hash of the normal form. Not the
 //! normal form itself ([`crate::uri`]), and not what an answer means ([`crate::outcome`]).
 //!
-//! Where a signature is found: `file.rs` reads one file, `load.rs` checks all of them together, `table.rs` and
+//! Where what is done: `file.rs` and `pattern.rs` read one file, `load.rs` checks all of them together, `table.rs` and
 //! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `find.rs` asks
-//! them all and chooses.
+//! them all and chooses, `examples.rs` runs a signature's own examples.
+//!
+//! A signature file has a `family`, a `mitre` place (both may stand in a signature instead), and signatures:
+//!
+//! ```
+//! # use smsentry::signature::{Origin, Signatures, Source};
+//! # let text = r#"
+//! family = "leaked-config"
+//! mitre = { tactic = "TA0006 Credential Access", technique = "T1552.001 Credentials In Files" }
+//!
+//! [[signature]]
+//! id = 1010000                          # 1010000 to 1999999, never reused
+//! rev = 1
+//! slug = "acme-sms-keys"
+//! title = "ACME SMS key file probe"
+//! product = "ACME SMS"
+//! severity = 2                          # 2 or 3
+//! confidence = "high"                   # low, medium, high
+//! match.path = "/acme/keys.json"        # path, suffix, prefix, host, raw: a string or a list; words: lists; path_file
+//! ## From here on everything may be left out.
+//! status = "active"                     # or "support": never alerts alone
+//! methods = ["GET"]
+//! query = ["account", "format=full"]    # all must hold
+//! exposed.proof = ["application/json"]  # a 2xx of this type is exposed; "none" is no Content-Type, "text/*" any text
+//! exposed.present = ["text/plain"]      # a 2xx of this type is present
+//! exposed.status = { 405 = "present" }
+//! references = ["https://www.example.org/advisory"]
+//! cve = ["CVE-2025-0001"]
+//! created_at = "2025_05_01"
+//! updated_at = "2025_05_01"
+//! hits = ["/acme/keys.json?account=1&format=full"]
+//! misses = ["/acme/keys.json", "POST /acme/keys.json"]
+//! # "#;
+//! # let source = Source { name: "acme.toml", text, origin: Origin::User };
+//! # let set = Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap();
+//! # assert_eq!((set.len(), set.failing_examples().len()), (1, 0));
+//! ```
 
+mod examples;
 mod file;
 mod find;
 mod load;
+mod pattern;
 mod perfect_hash;
 mod table;
 mod words;

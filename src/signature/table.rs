@@ -132,7 +132,7 @@ impl Table {
             + self.entries.capacity() * size_of::<Entry>()
             + self.rules.capacity() * size_of::<Rule>()
             + self.bytes.capacity()
-            + (self.last.bits.capacity() + self.first.bits.capacity()) * 8
+            + (self.last.words.capacity() + self.first.words.capacity()) * 8
     }
 
     /// Calls `visit` for every pattern that `path` (in normal form) matches. With `whole` unset the path's end was cut
@@ -154,14 +154,11 @@ impl Table {
             return 0;
         }
         let mut probes = 0;
-        // One byte more than a key may have, so that a cut first label shows.
+        // One byte more than a key may have: what reaches a cut first label is no key.
         let start = host.len().saturating_sub(MAX_KEY + 1);
         let (mut rest, mut hash) = (host.get(start..).unwrap_or_default(), self.seed);
         loop {
             let dot = memchr::memrchr(b'.', rest);
-            if dot.is_none() && start > 0 {
-                return probes;
-            }
             let label = dot.map_or(0, |dot| dot + 1);
             hash = roll(hash, segment(self.seed, rest.get(label..).unwrap_or_default()));
             probes += 1;
@@ -256,32 +253,38 @@ impl Table {
     }
 }
 
-/// A set of segments that may say yes wrongly, never no: most paths end here, with one look.
+/// A set of segments that may say yes wrongly, never no: most paths end here, with one look at one word (a Bloom filter
+/// blocked by words: Putze, Sanders, Singler 2007).
 #[derive(Clone, Debug, Default)]
 struct FirstLook {
-    bits: Vec<u64>,
+    words: Vec<u64>,
 }
 
 impl FirstLook {
     fn of(hashes: impl Iterator<Item = u64> + Clone) -> Self {
-        // Rationale: 16 bits a pattern let one stranger in 16 pass; 1,024 bits are two cache lines.
+        // Rationale: with 16 bits a pattern one stranger in a hundred passes; 1,024 bits are two cache lines.
         let bits = (hashes.clone().count() * 16).next_power_of_two().max(1024);
-        let mut look = Self { bits: vec![0; bits / 64] };
+        let mut look = Self { words: vec![0; bits / 64] };
         for hash in hashes {
-            let (word, bit) = look.place(hash);
-            look.bits[word] |= bit;
+            let at = look.place(hash);
+            look.words[at] |= Self::mark(hash);
         }
         look
     }
 
     fn may_have(&self, hash: u64) -> bool {
-        let (word, bit) = self.place(hash);
-        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
+        let mark = Self::mark(hash);
+        self.words.get(self.place(hash)).is_some_and(|word| word & mark == mark)
     }
 
-    const fn place(&self, hash: u64) -> (usize, u64) {
-        // The length is a power of two; an empty set has no word 0 either.
-        ((hash >> 6) as usize & self.bits.len().wrapping_sub(1), 1 << (hash & 63))
+    /// The word of a hash; the length is a power of two, and an empty set has no word at all.
+    const fn place(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & self.words.len().wrapping_sub(1)
+    }
+
+    /// Three bits of a word.
+    const fn mark(hash: u64) -> u64 {
+        1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
     }
 }
 
@@ -317,4 +320,92 @@ const fn roll(hash: u64, segment: u64) -> u64 {
 /// The hash to probe with.
 const fn finish(rolled: u64, kind: Kind) -> u64 {
     fold(rolled ^ (kind as u64).wrapping_mul(ROLL), KIND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(patterns: &[(Kind, String)]) -> Table {
+        let mut builder = TableBuilder::default();
+        for (number, (kind, key)) in (0u32..).zip(patterns) {
+            assert!(builder.add(*kind, key.as_bytes(), Rule { signature: number, as_written: None, slash: false }));
+        }
+        builder.build().unwrap()
+    }
+
+    /// The numbers of the patterns found, and the probes.
+    fn found(table: &Table, path: &str, whole: bool) -> (Vec<u32>, u32) {
+        let mut all = Vec::new();
+        let probes =
+            table.path(path.as_bytes(), whole, &mut |_, rules, _| all.extend(rules.iter().map(|r| r.signature)));
+        all.sort_unstable();
+        (all, probes)
+    }
+
+    #[test]
+    fn keys_up_to_the_limit_are_found_in_paths_of_any_length() {
+        for len in [2, 3, 8, 9, 255, 510, 511, 512] {
+            for cut in [1, 2, len / 2, len - 1] {
+                // One slash at the beginning, one within (not at the end, which no normal form has).
+                let mut key = vec![b'x'; len];
+                key[0] = b'/';
+                if cut > 1 && cut < len - 1 {
+                    key[cut] = b'/';
+                }
+                let key = String::from_utf8(key).unwrap();
+                let table = table(&[Kind::Path, Kind::Suffix, Kind::Prefix].map(|kind| (kind, key.clone())));
+                assert_eq!(found(&table, &key, true).0, [0, 1, 2]);
+                assert_eq!(found(&table, &key, false).0, [2]);
+                for more in ["/y".to_owned(), format!("/{}", "y".repeat(2000)), "/y".repeat(2000)] {
+                    assert_eq!(found(&table, &format!("{more}{key}"), true).0, [1], "{len} {cut}");
+                    assert_eq!(found(&table, &format!("{key}{more}"), true).0, [2], "{len} {cut}");
+                }
+                assert!(found(&table, &format!("/y{}", &key[1..]), true).0.is_empty());
+                assert!(found(&table, &format!("{key}y"), true).0.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_match_at_labels() {
+        let long = format!("{}.org", "x".repeat(508));
+        let table = table(&[(Kind::Host, "b.org".to_owned()), (Kind::Host, long.clone())]);
+        let hits = |host: &str| {
+            let mut all = Vec::new();
+            table.host(host.as_bytes(), &mut |_, rules, _| all.extend(rules.iter().map(|rule| rule.signature)));
+            all
+        };
+        assert_eq!(hits("b.org"), [0]);
+        assert_eq!(hits(&format!("{}b.org", "a.".repeat(600))), [0]);
+        assert_eq!(hits(&long), [1]);
+        assert_eq!(hits(&format!("a.{long}")), [1]);
+        for silent in ["", "org", "ab.org", ".", "b.org.", &format!("a{long}"), &"x".repeat(3000)] {
+            assert!(hits(silent).is_empty(), "{silent}");
+        }
+    }
+
+    #[test]
+    fn probes_do_not_grow_with_the_patterns() {
+        let key = |number: u32| format!("/a/b{number}/c/d");
+        let most = [10, 1_000, 30_000].map(|count| {
+            let patterns: Vec<(Kind, String)> = (0..count)
+                .map(|number| ([Kind::Path, Kind::Suffix, Kind::Prefix][number as usize % 3], key(number)))
+                .collect();
+            let table = table(&patterns);
+            (0..count).for_each(|number| assert_eq!(found(&table, &key(number), true).0, [number]));
+            (0..1000).map(|number| found(&table, &format!("/a/x{number}/c/d"), true).1).max()
+        });
+        assert_eq!(most, [most[0]; 3]);
+        // Four boundaries from each side, the root, and the two first looks.
+        assert_eq!(most[0], Some(11));
+    }
+
+    #[test]
+    fn the_first_look_lets_few_strangers_pass() {
+        let hash = |number: u64| segment(0, &number.to_le_bytes());
+        let look = FirstLook::of((0..10_000).map(hash));
+        assert!((0..10_000).all(|number| look.may_have(hash(number))));
+        assert!((10_000..110_000).filter(|&number| look.may_have(hash(number))).count() < 3_000);
+    }
 }

@@ -1,14 +1,12 @@
 //! The choice of candidates: what a request target may mean to some server. Not the steps that bring one path to
-//! normal form ([`super::path`]) and not decoding ([`super::decode`]).
+//! normal form ([`super::path`]), not decoding ([`super::decode`]), and not the target's syntax ([`super::target`]).
 
 use std::ops::Range;
 
 use super::decode::{Decoded, decode};
 use super::path::{Trailing, bare_host, is_blank, lower, normalise};
-use super::{Disguise, Disguises};
-
-/// Bytes of a target that are looked at; more are ignored. Rationale: no common server reads a longer request line.
-pub const MAX_TARGET: usize = 64 * 1024;
+use super::target::{Parts, without_query};
+use super::{Disguise, Disguises, MAX_TARGET};
 
 /// The most candidates a target has: three rounds of decoding, with and without a cut at a NUL, with and without a cut
 /// at a blank.
@@ -96,11 +94,16 @@ impl Normaliser {
 
     /// The candidates of `target`, as requested with `method`.
     pub fn candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
-        self.list.clear();
-        match plain(target) {
-            Some(spec) => self.list.push(spec),
-            None => return self.every(method, target),
+        let Some(mut spec) = plain(target) else { return self.every(method, target) };
+        let path = spec.path.of(target, &[]);
+        if path.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
+            self.arena.clear();
+            self.arena.extend_from_slice(path);
+            self.arena.make_ascii_lowercase();
+            spec.path = Span::arena(&(0..self.arena.len()));
         }
+        self.list.clear();
+        self.list.push(spec);
         Candidates { target, arena: &self.arena, list: &self.list, cut: false }
     }
 
@@ -212,15 +215,6 @@ impl Normaliser {
     }
 }
 
-/// The undecoded query of a target: what stands between its first `?` and a `#`.
-#[must_use]
-pub fn query(target: &[u8]) -> &[u8] {
-    let target = target.get(..MAX_TARGET).unwrap_or(target);
-    let end = memchr::memchr(b'#', target).unwrap_or(target.len());
-    let target = target.get(..end).unwrap_or_default();
-    memchr::memchr(b'?', target).and_then(|at| target.get(at + 1..)).unwrap_or_default()
-}
-
 /// Which decoding a candidate had, and the names it earns.
 #[derive(Clone, Copy)]
 struct Round {
@@ -250,52 +244,6 @@ fn named(mut disguises: Disguises, first: Decoded, second: Option<Decoded>) -> D
 struct Host {
     lower: Range<usize>,
     as_written: Range<usize>,
-}
-
-/// A request target taken apart (RFC 9112 section 3.2).
-struct Parts<'a> {
-    authority: Option<&'a [u8]>,
-    path: Option<&'a [u8]>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(method: &[u8], target: &'a [u8]) -> Self {
-        if let Some(start) = after_scheme(target) {
-            let rest = target.get(start..).unwrap_or_default();
-            let end = rest.iter().position(|&byte| ends_authority(byte)).unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(end);
-            return Self { authority: Some(authority), path: Some(without_query(path)) };
-        }
-        let starts_path = matches!(target, [b'/' | b'\\', ..]);
-        if method.eq_ignore_ascii_case(b"CONNECT") && !starts_path {
-            let end = target.iter().position(|&byte| ends_authority(byte)).unwrap_or(target.len());
-            return Self { authority: target.get(..end), path: None };
-        }
-        match target {
-            b"*" => Self { authority: None, path: None },
-            _ => Self { authority: None, path: Some(without_query(target)) },
-        }
-    }
-}
-
-/// Where the authority of an absolute-form target begins: behind `scheme://`.
-fn after_scheme(target: &[u8]) -> Option<usize> {
-    let [first, ..] = target else { return None };
-    if !first.is_ascii_alphabetic() {
-        return None;
-    }
-    let end = target.iter().position(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'+' | b'-' | b'.'))?;
-    target.get(end..)?.starts_with(b"://").then_some(end + 3)
-}
-
-/// Whether a byte cannot be part of an authority any more. A NUL or blank ends it as it ends a C string.
-const fn ends_authority(byte: u8) -> bool {
-    matches!(byte, b'/' | b'\\' | b'?' | b'#' | 0) || is_blank(byte)
-}
-
-/// What precedes the query and the fragment.
-fn without_query(path: &[u8]) -> &[u8] {
-    memchr::memchr2(b'?', b'#', path).and_then(|at| path.get(..at)).unwrap_or(path)
 }
 
 /// A piece of the target or of the arena.
@@ -357,70 +305,31 @@ impl Spec {
     }
 }
 
-/// What a byte means to the fast path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// Stays as it is.
-    Plain,
-    /// May begin an empty or a dot segment.
-    Slash,
-    /// Ends the path.
-    End,
-    /// Needs normalising.
-    Special,
-}
-
-/// The class of every byte.
-const CLASS: [Class; 256] = {
-    let mut table = [Class::Plain; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            b'/' => Class::Slash,
-            b'?' | b'#' => Class::End,
-            b'%' | b'\\' | b';' | b'A'..=b'Z' | 0..=b' ' => Class::Special,
-            _ => Class::Plain,
-        };
-        byte += 1;
-    }
-    table
-};
-
-/// The only candidate of a target with nothing to normalise, as a piece of the target; at most a single trailing slash
-/// is left off.
+/// The only candidate of a target with nothing to normalise but letters, as a piece of the target: at most the query
+/// and a single trailing slash are left off. Written so that the compiler looks at many bytes at once.
 fn plain(target: &[u8]) -> Option<Spec> {
     if target.first() != Some(&b'/') || target.len() > MAX_TARGET {
         return None;
     }
-    let mut end = target.len();
-    // So that an empty or a dot segment shows at its second byte.
-    let mut after_slash = false;
-    for (at, &byte) in target.iter().enumerate() {
-        match CLASS[usize::from(byte)] {
-            Class::Plain if after_slash && byte == b'.' && may_be_dots(target.get(at..).unwrap_or_default()) => {
-                return None;
-            }
-            Class::Plain => after_slash = false,
-            Class::Slash if after_slash => return None,
-            Class::Slash => after_slash = true,
-            Class::End => {
-                end = at;
-                break;
-            }
-            Class::Special => return None,
-        }
+    let path = without_query(target);
+    let next = path.get(1..).unwrap_or_default();
+    let special = path.iter().fold(false, |found, &byte| found | is_special(byte));
+    let doubled = path.iter().zip(next).fold(false, |found, (&one, &two)| found | (one == b'/' && two == b'/'));
+    let dotted = path.iter().zip(next).fold(false, |found, (&one, &two)| found | (one == b'/' && two == b'.'));
+    if special || doubled || (dotted && path.split(|&byte| byte == b'/').any(|segment| matches!(segment, b"." | b"..")))
+    {
+        return None;
     }
-    let path = target.get(..end).unwrap_or_default();
     let (end, trailing) = match path {
         [.., b'.'] | [.., b'.', b'/'] => return None,
-        [_, .., b'/'] => (end - 1, Trailing::Slash),
-        _ => (end, Trailing::Nothing),
+        [_, .., b'/'] => (path.len() - 1, Trailing::Slash),
+        _ => (path.len(), Trailing::Nothing),
     };
     let span = Span { place: Place::Target, start: 0, end: end as u32 };
     Some(Spec { path: span, path_as_written: span, trailing, ..Spec::default() })
 }
 
-/// Whether what begins with a dot may be a dot segment.
-fn may_be_dots(rest: &[u8]) -> bool {
-    matches!(rest, [_] | [_, b'.' | b'/' | b'?' | b'#', ..])
+/// Whether a byte needs more than a lower-case letter.
+const fn is_special(byte: u8) -> bool {
+    (byte == b'%') | (byte == b'\\') | (byte == b';') | (byte <= b' ')
 }

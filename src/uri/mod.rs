@@ -19,9 +19,11 @@
 mod candidates;
 mod decode;
 mod path;
+mod target;
 
-pub use candidates::{Candidate, Candidates, MAX_CANDIDATES, MAX_TARGET, Normaliser, query};
+pub use candidates::{Candidate, Candidates, MAX_CANDIDATES, Normaliser};
 pub use path::{NormalHost, NormalPath, Trailing};
+pub use target::{MAX_TARGET, query};
 
 /// The disguises that normalisation undid, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

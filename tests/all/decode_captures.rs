@@ -130,7 +130,8 @@ fn moved(counters: &Counters) -> Vec<(&'static str, u64)> {
 #[test]
 fn every_frame_of_real_captures_is_accounted_for() {
     let Some(folder) = shared("corpus") else { return };
-    let mut total = Counters::default();
+    let requests = std::fs::read_to_string(folder.join("requests.tsv")).unwrap();
+    let (mut total, mut missing, mut requested) = (Counters::default(), Vec::new(), 0);
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "pcap") {
@@ -143,8 +144,26 @@ fn every_frame_of_real_captures_is_accounted_for() {
             println!("{}: {:?}", path.file_name().unwrap().display(), moved(&decoded.counters));
         }
         total.merge(&decoded.counters);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let streams = streams(&decoded);
+        for line in requests.lines().map(|line| line.split('\t').collect::<Vec<_>>()) {
+            if let [file, _, _, _, method, target, ..] = line[..]
+                && file == name
+            {
+                // Several requests in one segment stand side by side.
+                for (method, target) in method.split(" | ").zip(target.split(" | ")) {
+                    let wanted = format!("{method} {target}");
+                    requested += 1;
+                    if !streams.iter().any(|stream| holds(stream, &wanted)) {
+                        missing.push(format!("{name}: {wanted}"));
+                    }
+                }
+            }
+        }
     }
     println!("total: {:?}", moved(&total));
+    println!("{requested} requests");
+    assert!(missing.is_empty(), "{missing:#?}");
     // What the set is known to hold of odd kinds; a link type unknown to us would show here.
     assert_eq!(total.unknown_link, 0);
 }

@@ -51,6 +51,47 @@ fn every_signature_has_hits_and_misses_that_hold() {
 }
 
 #[test]
+fn failing_examples_are_told() {
+    assert_eq!(builtin().failing_examples(), [""; 0]);
+    let set = set(&[
+        entry(1_010_000, "match.path = \"/a/b\"\nhits = [\"/a\", \"POST /a/b\"]\nmisses = [\"/a/b/\", \"/b\"]"),
+        entry(1_010_001, "match.suffix = \"/b\"\nhits = [\"/b\", \"/a/b\"]\nmisses = [\"/a/b/\"]"),
+        entry(1_010_002, "match.path = \"/c\"\nstatus = \"support\"\nhits = [\"/c\"]"),
+    ]
+    .concat());
+    assert_eq!(
+        set.failing_examples(),
+        [
+            "s1010000: GET \"/a\" does not match",
+            "s1010000: GET \"/a/b/\" matches",
+            "s1010001: GET \"/a/b\" is told as s1010000",
+            "s1010001: GET \"/a/b/\" matches",
+        ]
+    );
+}
+
+#[test]
+fn a_hundred_thousand_paths_are_all_found() {
+    let path = |number: u64| format!("/d{}/x{:x}/{}.php", number % 97, number.wrapping_mul(0x9e37_79b9), number % 11);
+    let list: String = (0..100_000).map(|number| path(number) + "\n").collect();
+    let text = entry(1_010_000, "match.path_file = \"list\"");
+    let mut list = Some(list);
+    let set = Signatures::load(&[Source { name: "test.toml", text: &text, origin: Origin::User }], &mut |_| {
+        list.take().ok_or_else(String::new)
+    })
+    .expect("loads");
+    assert_eq!(set.patterns(), 100_000);
+    let mut normaliser = Normaliser::new();
+    let mut hit = |number| {
+        let target = path(number);
+        let candidates = normaliser.candidates(b"GET", target.as_bytes());
+        set.find(b"GET", target.as_bytes(), &candidates).is_some()
+    };
+    assert!((0..100_000).all(&mut hit));
+    assert!(!(100_000..200_000).any(&mut hit));
+}
+
+#[test]
 fn written_as_people_know_it_is_no_disguise() {
     let set = builtin();
     let names = |target: &str| find(&set, "GET", target.as_bytes()).map(|(_, names, _)| names.join(","));

@@ -1,0 +1,118 @@
+//! What may be a pattern, and what is wrong with one that may not. Not the rest of a signature file: see
+//! [`super::file`].
+
+use std::collections::BTreeMap;
+
+use toml::{Spanned, Value};
+
+use super::file::Checker;
+use super::table::MAX_KEY;
+use super::{Kind, Pattern, words};
+use crate::uri::{NormalHost, NormalPath};
+
+impl Checker {
+    /// Reads `match`: exactly one kind of pattern.
+    pub(super) fn pattern(&mut self, entry: &Spanned<BTreeMap<String, Spanned<Value>>>) -> Option<Pattern> {
+        let mut kinds = entry.get_ref().iter();
+        let (Some((name, value)), None) = (kinds.next(), kinds.next()) else {
+            self.fault(entry, format!("`match` wants exactly one of {}", names_of_kinds()));
+            return None;
+        };
+        if name == "path_file" {
+            let file = value.get_ref().as_str().filter(|file| !file.is_empty());
+            self.require(file.is_some(), value, || "path_file: write the name of a file".to_owned());
+            return file.map(|file| Pattern::PathFile(file.to_owned(), 0));
+        }
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) else {
+            self.fault(value, format!("unknown kind of match `{name}`: write one of {}", names_of_kinds()));
+            return None;
+        };
+        if kind == Kind::Words {
+            return self.words(value);
+        }
+        let Some(patterns) = strings(value.get_ref()).filter(|patterns| !patterns.is_empty()) else {
+            self.fault(value, format!("{name}: write a string, or a list of strings"));
+            return None;
+        };
+        for pattern in &patterns {
+            if let Err(reason) = check_pattern(kind, pattern) {
+                self.fault(value, format!("{name} {pattern:?}: {reason}"));
+            }
+        }
+        Some(Pattern::Text(kind, patterns))
+    }
+
+    fn words(&mut self, value: &Spanned<Value>) -> Option<Pattern> {
+        let lists: Option<Vec<Vec<String>>> = match value.get_ref() {
+            Value::Array(lists) => lists.iter().map(|list| list.as_array().and_then(|_| strings(list))).collect(),
+            _ => None,
+        };
+        let Some(lists) =
+            lists.filter(|lists| (2..=8).contains(&lists.len()) && lists.iter().all(|list| !list.is_empty()))
+        else {
+            self.fault(value, "words: write two to eight lists of words, [[\"a\", \"b\"], [\"c\"]]".to_owned());
+            return None;
+        };
+        for word in lists.iter().flatten() {
+            if let Err(reason) = words::check(word) {
+                self.fault(value, format!("word {word:?}: {reason}"));
+            }
+        }
+        Some(Pattern::Words(lists))
+    }
+}
+
+fn names_of_kinds() -> String {
+    format!("{}, path_file", Kind::ALL.map(Kind::name).join(", "))
+}
+
+/// A string, or a list of strings.
+fn strings(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Array(list) => list.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    }
+}
+
+/// What is wrong with a pattern, and the way out.
+pub(super) fn check_pattern(kind: Kind, pattern: &str) -> Result<(), String> {
+    let too_long = |len: usize| match len {
+        0..=MAX_KEY => Ok(()),
+        _ => Err(format!("{len} bytes in normal form: write at most {MAX_KEY}")),
+    };
+    if pattern.trim().is_empty() {
+        return Err("an empty pattern would match everything".to_owned());
+    }
+    if pattern.chars().any(char::is_control) {
+        return Err("control characters have no place in a pattern".to_owned());
+    }
+    match kind {
+        Kind::Raw => too_long(pattern.len()),
+        Kind::Host => {
+            let normal = NormalHost::of(pattern.as_bytes());
+            if normal.host.len() < pattern.trim_end_matches('.').len()
+                || pattern.contains(['/', '\\', ' ', '?', '#', '%', '*'])
+            {
+                return Err("write a host name only, without scheme, port, path or wildcard".to_owned());
+            }
+            if !normal.host.contains(&b'.') {
+                return Err("a host without a dot would match a whole top-level domain".to_owned());
+            }
+            too_long(normal.host.len())
+        }
+        _ => {
+            if !pattern.starts_with(['/', '\\']) {
+                return Err("write a path that begins with `/`".to_owned());
+            }
+            if pattern.contains(['?', '#']) {
+                return Err("a path ends before `?` and `#`: write conditions on the query as `query`".to_owned());
+            }
+            let normal = NormalPath::of(pattern.as_bytes());
+            if normal.path == b"/" {
+                return Err("it means the root, which would match every site".to_owned());
+            }
+            too_long(normal.path.len())
+        }
+    }
+}
