@@ -61,7 +61,7 @@ fn lengths_and_times_that_lie_are_put_right() {
 #[test]
 fn pcapng_sections_interfaces_and_blocks() {
     let mut file = Vec::new();
-    for order in ORDERS {
+    for (order, linktype) in [(Order::Little, 113), (Order::Big, 276)] {
         let offset = match order {
             Order::Little => 100_i64.to_le_bytes(),
             Order::Big => 100_i64.to_be_bytes(),
@@ -69,7 +69,7 @@ fn pcapng_sections_interfaces_and_blocks() {
         file.extend(captures::section(order));
         file.extend(captures::block(order, 0x0bad_cafe, b"what nobody knows"));
         file.extend(captures::interface(order, 1, 0, &[(2, b"eth0"), (9, &[9]), (14, &offset), (0, b"")]));
-        file.extend(captures::interface(order, 113, 5, &[(9, &[0x80 | 10])]));
+        file.extend(captures::interface(order, linktype, 5, &[(9, &[0x80 | 10]), (14, &offset)]));
         file.extend(captures::enhanced_with(order, 0, 5_000_000_007, 60, b"abcde", &[0, 1, 0, 0, 0, 0, 0, 0]));
         file.extend(captures::enhanced(order, 1, (3 << 10) + 512, 2, b"xyz"));
         file.extend(captures::obsolete(order, 1, 1 << 10, 9, b"old"));
@@ -81,14 +81,16 @@ fn pcapng_sections_interfaces_and_blocks() {
         link,
         bytes: bytes.to_vec(),
     };
-    let section = [
-        frame(105, 7, 60, Link::Ethernet, b"abcde"),
-        frame(3, 500_000_000, 3, Link::LinuxSll, b"xyz"),
-        frame(1, 0, 9, Link::LinuxSll, b"old"),
-        frame(100, 0, 4, Link::Ethernet, b"bare"),
-    ];
+    let section = |second| {
+        [
+            frame(105, 7, 60, Link::Ethernet, b"abcde"),
+            frame(103, 500_000_000, 3, second, b"xyz"),
+            frame(101, 0, 9, second, b"old"),
+            frame(100, 0, 4, Link::Ethernet, b"bare"),
+        ]
+    };
     let read = captures::read(&file).unwrap();
-    assert_eq!(read.frames, [section.clone(), section].concat());
+    assert_eq!(read.frames, [section(Link::LinuxSll), section(Link::LinuxSll2)].concat());
     assert_eq!(read.numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
     assert!(read.error.is_none());
 }
