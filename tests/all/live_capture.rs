@@ -147,7 +147,7 @@ fn an_idle_link_answers_quickly() {
             let asked = Instant::now();
             block.clear();
             assert_eq!(source.fill(&mut block).unwrap(), Status::More);
-            assert!(asked.elapsed() < Duration::from_millis(350), "{:?}", asked.elapsed());
+            assert!(asked.elapsed() < Duration::from_millis(600), "{:?}", asked.elapsed());
             assert!(block.packets.is_empty());
             passed += block.elapsed;
         }
