@@ -9,8 +9,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help run build test fmt clippy unit doc fuzz-check bless bench record setup
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
-	|| sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, replay a bundled capture: alerts (NDJSON) on stdout, the summary on stderr
 	@$(CARGO) run --quiet --release --locked -- -r $(CAPTURE)

@@ -143,6 +143,7 @@ make_exposed() {
     printf 'TWILIO_ACCOUNT_SID=ACEXAMPLE-NOT-A-SID\nTWILIO_AUTH_TOKEN=EXAMPLE-NOT-A-TOKEN\n' \
         >"$site/twilio/.config/bin/aws/lib/.env"
     cp "$site/twilio/.config/bin/aws/lib/.env" "$site/twilio/.secrets"
+    # shellcheck disable=SC2016
     printf '<?php\n$twilio_sid = "ACEXAMPLE-NOT-A-SID";\n$twilio_token = "EXAMPLE-NOT-A-TOKEN";\n' >"$site/twillio_creds.php"
     printf '{"activeProfiles":["prod"],"propertySources":[{"name":"systemEnvironment","properties":{"TWILIO_AUTH_TOKEN":{"value":"******"}}}]}\n' \
         >"$site/actuator-env.json"
@@ -360,8 +361,8 @@ pipelines() {
 }
 record_pipelined() { record pipelined "$client" c0 -- pipelines; }
 
-captures="nginx-ipv4 apache-ipv4 nginx-ipv6 apache-ipv6 soft-404 vlan qinq mirrored-twice raw-ip cooked cooked-v1
-    one-sided exposed proxy-test open-proxy benign disguises pipelined"
+captures=(nginx-ipv4 apache-ipv4 nginx-ipv6 apache-ipv6 soft-404 vlan qinq mirrored-twice raw-ip cooked cooked-v1
+    one-sided exposed proxy-test open-proxy benign disguises pipelined)
 
 main() {
     local name lacking wanted=()
@@ -370,7 +371,7 @@ main() {
         case $name in
         --install) install_packages ;;
         -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *) declare -F "record_$name" >/dev/null || die "no capture is called $name; known: ${captures//$'\n'/ }"
+        *) declare -F "record_$name" >/dev/null || die "no capture is called $name; known: ${captures[*]}"
             wanted+=("$name") ;;
         esac
     done
@@ -383,8 +384,7 @@ main() {
     chmod 755 "$work"
     network
     servers
-    # shellcheck disable=SC2086
-    [ ${#wanted[@]} -gt 0 ] || wanted=($captures)
+    [ ${#wanted[@]} -gt 0 ] || wanted=("${captures[@]}")
     for name in "${wanted[@]}"; do "record_$name"; done
     say "recorded with $(nginx -v 2>&1), $(apache2 -v | sed -n 's/^Server version: //p'), $(tcpdump --version 2>&1 | head -2 | paste -sd' ')"
 }

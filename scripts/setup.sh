@@ -21,7 +21,7 @@ has_libpcap() {
 # A system with `cc` but without libpcap, and one without either, are served by the same packages.
 install_packages() {
     if command -v apt-get >/dev/null; then
-        as_root apt-get update
+        as_root apt-get update || say "apt-get update failed; trying with the package lists at hand"
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libpcap-dev gcc libc6-dev
     elif command -v dnf >/dev/null; then as_root dnf install -y libpcap-devel gcc
     elif command -v yum >/dev/null; then as_root yum install -y libpcap-devel gcc
