@@ -18,29 +18,36 @@ has_libpcap() {
         cc ${LIBPCAP_LIBDIR:+-L"$LIBPCAP_LIBDIR"} -x c - -o /dev/null -lpcap >/dev/null 2>&1
 }
 
-# A system with `cc` but without libpcap, and one without either, are served by the same packages.
-install_packages() {
-    if command -v apt-get >/dev/null; then
-        as_root apt-get update || say "apt-get update failed; trying with the package lists at hand"
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libpcap-dev gcc libc6-dev
-    elif command -v dnf >/dev/null; then as_root dnf install -y libpcap-devel gcc
-    elif command -v yum >/dev/null; then as_root yum install -y libpcap-devel gcc
-    elif command -v pacman >/dev/null; then as_root pacman -S --noconfirm --needed libpcap gcc
-    elif command -v apk >/dev/null; then as_root apk add libpcap-dev gcc musl-dev
-    elif command -v zypper >/dev/null; then as_root zypper --non-interactive install libpcap-devel gcc
-    elif command -v brew >/dev/null; then brew install libpcap
-    else die "no package manager known here; install by hand: libpcap with its header and link library" \
-        "(libpcap-dev, libpcap-devel or libpcap, 1.9 or later) and a C compiler named cc"
+# The command that installs libpcap's header and link library, and a C compiler to link with.
+install_command() {
+    if command -v apt-get; then echo install -y --no-install-recommends libpcap-dev gcc libc6-dev
+    elif command -v dnf; then echo install -y libpcap-devel gcc
+    elif command -v yum; then echo install -y libpcap-devel gcc
+    elif command -v pacman; then echo -S --noconfirm --needed libpcap gcc
+    elif command -v apk; then echo add libpcap-dev gcc musl-dev
+    elif command -v zypper; then echo --non-interactive install libpcap-devel gcc
+    elif command -v brew; then echo install libpcap
     fi
 }
 
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"
-    elif command -v sudo >/dev/null; then
-        say "sudo $*"
-        sudo "$@"
-    else die "not root and no sudo; run as root: $*"
-    fi
+install_packages() {
+    # shellcheck disable=SC2046
+    set -- $(install_command)
+    [ $# -gt 0 ] || die "no package manager known here; install by hand: libpcap with its header and link library" \
+        "(libpcap-dev, libpcap-devel or libpcap) and a C compiler named cc"
+    sudo=""
+    case $1 in
+    */brew) ;; # refuses to run as root
+    *) if [ "$(id -u)" != 0 ]; then
+            command -v sudo >/dev/null || die "not root, and no sudo here; run as root: $*"
+            sudo=sudo
+        fi ;;
+    esac
+    case $1 in
+    */apt-get) $sudo "$1" update || say "apt-get update failed; trying with the package lists at hand" ;;
+    esac
+    say "$sudo $*"
+    $sudo env DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 check_rust() {
