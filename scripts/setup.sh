@@ -46,7 +46,7 @@ install_packages() {
     case $1 in
     */apt-get) $sudo "$1" update || say "apt-get update failed; trying with the package lists at hand" ;;
     esac
-    say "$sudo $*"
+    say "${sudo:+sudo }$*"
     $sudo env DEBIAN_FRONTEND=noninteractive "$@"
 }
 
