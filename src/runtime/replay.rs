@@ -47,11 +47,6 @@ impl Replay {
         &self.inputs
     }
 
-    /// Bytes of all files, where all are known.
-    pub(super) fn size(&self) -> u64 {
-        self.inputs.iter().map(|input| input.size).sum::<Option<u64>>().unwrap_or(0)
-    }
-
     /// Bytes read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.done + self.current.as_ref().map_or(0, FileSource::bytes_read)

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 /// The rightmost address of the value that is not in `trusted`. `None` where none is trusted, or nothing is left.
 #[must_use]
-pub fn rightmost_untrusted(value: &[u8], trusted: &[IpNet]) -> Option<IpAddr> {
+pub(super) fn rightmost_untrusted(value: &[u8], trusted: &[IpNet]) -> Option<IpAddr> {
     if trusted.is_empty() {
         return None;
     }
