@@ -186,6 +186,15 @@ pub struct Options {
     pub timeouts: Timeouts,
 }
 
+impl Options {
+    /// The shortest span after which a deadline of this room is set.
+    #[must_use]
+    pub fn shortest_span(&self) -> Duration {
+        let Timeouts { new, established, closing } = self.timeouts;
+        new.min(established).min(closing).min(deadline::Hole::Acknowledged.span())
+    }
+}
+
 crate::counters! {
     /// What this room counts.
     pub struct Counters {
