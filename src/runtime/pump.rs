@@ -14,6 +14,7 @@ use crate::runtime::desk::{Envelope, Flags, Notice, Part, Wish};
 use crate::runtime::lanes::{Job, Lanes, Load, Work};
 use crate::runtime::stats::{self, PumpFigures};
 use crate::runtime::traffic::Traffic;
+use crate::segment::Side;
 use crate::sensor::Ports;
 use crate::signature::Signatures;
 use crate::time::Timestamp;
@@ -169,6 +170,7 @@ impl Pump {
         self.clock.elapse(load.block.elapsed);
         let Load { block, extras, work, .. } = load;
         let mut full = false;
+        let mut entry = Work::default();
         for at in 0..block.packets.len() {
             if self.count.is_some_and(|count| self.number >= count) {
                 full = true;
@@ -177,16 +179,21 @@ impl Pump {
             self.number += 1;
             let packet = block.packet(at, self.number);
             let clock = self.clock.tick(packet.time);
-            let Ok((head, span)) = self.decoder.decode(&packet, clock, block.input, extras) else { continue };
+            let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut entry.head) else {
+                continue;
+            };
+            let head = &mut entry.head;
             let tcp = span.whole.map_or(packet.bytes, |whole| &extras.wholes[whole as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
-            let [low, high] = [head.key.port(crate::segment::Side::Low), head.key.port(crate::segment::Side::High)];
+            let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
             if !self.traffic.glance(&self.ports, low, high, payload) {
                 continue;
             }
-            let shard = (head.key.fold(&self.shard) >> 32) as u8 % SHARDS as u8;
+            head.flow_hash = head.key.fold(&self.shard);
+            let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
             // A block has far fewer than 2^32 packets.
-            work[usize::from(shard) % lanes].push(Work { head, frame: at as u32, span, shard });
+            (entry.frame, entry.span, entry.shard) = (at as u32, span, shard);
+            work[usize::from(shard) % lanes].push(entry);
         }
         if self.first.is_none() && self.clock.is_started() {
             self.first = Some(self.clock.now());
