@@ -14,9 +14,9 @@ use ipnet::IpNet;
 use smsentry::flow::{ChecksumPolicy, OverlapPolicy, SHARDS};
 use smsentry::format::Format;
 use smsentry::runtime::config::{Config, Events, Interface, Origin, SignatureFiles};
-use smsentry::runtime::filter::expression_of_file;
+use smsentry::runtime::filter::read_expression;
 use smsentry::runtime::limits::{self, LIMITS};
-use smsentry::runtime::{live, sys};
+use smsentry::runtime::{live, spare_cores, sys};
 use smsentry::sensor::Ports;
 
 /// What the process shall do.
@@ -298,16 +298,9 @@ fn filter(arguments: &Arguments) -> Result<Option<String>, String> {
         return Err("the filter is given more than once: use trailing words, -f or -F".to_owned());
     }
     if let Some(path) = &arguments.filter_file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: cannot be read: {error} (see -F)", path.display()))?;
-        return Ok(Some(expression_of_file(&text)));
+        return read_expression(path).map(Some);
     }
     Ok(arguments.filter.clone().or_else(|| (!words.is_empty()).then(|| words.join(" "))))
-}
-
-/// One core is left for the thread that reads.
-fn spare_cores() -> usize {
-    std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(SHARDS))
 }
 
 fn parse_ports(text: &str) -> Result<Ports, String> {

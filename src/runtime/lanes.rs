@@ -351,6 +351,12 @@ fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Sender<Envelope>) {
     }
 }
 
+/// Lanes for a live run: one core is left for the thread that reads.
+#[must_use]
+pub fn spare_cores() -> usize {
+    std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(SHARDS))
+}
+
 /// The text of a panic.
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
