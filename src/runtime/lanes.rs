@@ -19,7 +19,7 @@ use crate::signature::Signatures;
 use crate::time::Timestamp;
 
 /// A segment to be handled: where its bytes stand in the load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
     pub(super) head: Head,
     /// Index of the frame in the block.
