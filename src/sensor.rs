@@ -125,6 +125,7 @@ struct Docket {
     /// How that packet was wrapped, unless plainly.
     wrapping: Option<Box<Encapsulation>>,
     /// Requests that are held, oldest first.
+    #[expect(clippy::vec_box, reason = "a request is large, and requests move up when the one before is settled")]
     held: Vec<Box<Held>>,
 }
 
