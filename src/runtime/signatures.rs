@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::runtime::config::SignatureFiles;
+use crate::runtime::sys;
 use crate::signature::{Origin, Signatures, Source, builtin};
 
 /// Loads the built-in signatures and the user's files, or the user's files alone.
@@ -54,7 +55,10 @@ impl Reload {
     /// Begins to load.
     pub(super) fn begin(files: SignatureFiles) -> Self {
         let (sender, receiver) = bounded(1);
-        std::thread::spawn(move || sender.send(load_signatures(&files)));
+        std::thread::spawn(move || {
+            sys::mask_signals();
+            sender.send(load_signatures(&files))
+        });
         Self(receiver)
     }
 
