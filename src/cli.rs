@@ -60,7 +60,7 @@ struct Arguments {
     #[arg(short = 'F', long = "filter-file", value_name = "FILE", help_heading = "Input")]
     filter_file: Option<PathBuf>,
     /// Stop after so many packets that pass the filter
-    #[arg(long, value_name = "N", help_heading = "Input")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Input")]
     count: Option<u64>,
     /// Take all files as one capture, whatever their times
     #[arg(long, help_heading = "Input")]
@@ -150,7 +150,7 @@ struct Arguments {
 
     /// Exit with 3 if there were alerts of this severity or worse (1 to 3)
     #[arg(long, value_name = "SEVERITY", num_args = 0..=1, require_equals = true, default_missing_value = "3",
-          value_parser = clap::value_parser!(u8).range(1..=4), help_heading = "Exit code")]
+          value_parser = clap::value_parser!(u8).range(1..=3), help_heading = "Exit code")]
     fail_on_alert: Option<u8>,
     /// Exit with 4 if more than this share of the packets was lost
     #[arg(long, value_name = "P", value_parser = parse_percent, help_heading = "Exit code")]
@@ -225,10 +225,11 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 fn config(arguments: Arguments) -> Result<Config, String> {
-    let origin = origin(&arguments)?;
-    let mut config = Config::new(origin);
+    // First, since a file without -r looks like a filter without an input.
+    let filter = filter(&arguments)?;
+    let mut config = Config::new(origin(&arguments)?);
     let live = config.is_live();
-    config.filter = filter(&arguments)?;
+    config.filter = filter;
     config.format = match arguments.format {
         FormatName::Eve => Format::Eve,
         FormatName::ZeekJson => Format::ZeekJson,

@@ -35,7 +35,7 @@ pub(super) enum Part {
     },
     /// The pump's part of a load.
     Notice(Notice),
-    /// A lane is broken: the run ends.
+    /// A lane is broken: the run ends. What it settled before is in an envelope of its own.
     Broken(String),
 }
 
@@ -149,11 +149,10 @@ impl Desk {
                 }
             }
             Part::Notice(notice) => gathering.notice = Some(notice),
+            // The lane goes on to say what it had, so nothing is missing from any load.
             Part::Broken(what) => {
                 self.fault.get_or_insert(what);
                 self.flags.broken.store(true, Ordering::Relaxed);
-                self.note(|output| output.flush());
-                return true;
             }
         }
         while let Some(entry) = self.gathering.first_entry() {
@@ -168,6 +167,16 @@ impl Desk {
             }
         }
         false
+    }
+
+    /// The last was not told, since something broke: writes what there is.
+    pub(super) fn abandon(&mut self) {
+        for (_, gathering) in std::mem::take(&mut self.gathering) {
+            self.settle(gathering);
+        }
+        let now = self.figures.pump.clock[1];
+        self.note(|output| output.close(now));
+        self.figures.desk.output = self.output.counters;
     }
 
     /// Writes a complete load and does what the pump wishes. Says whether it was the last.

@@ -99,10 +99,11 @@ impl Pump {
         self.shard = SipHasher13::new_with_keys(one, two);
     }
 
-    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone.
+    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone. [`Pump::finish`] closes
+    /// the run.
     ///
     /// # Errors
-    /// When the source fails as a whole; everything before was handled, and the run was closed in order.
+    /// When the source fails as a whole; everything before was handled.
     pub(super) fn run<S: Source>(
         &mut self,
         source: &mut S,
@@ -129,10 +130,14 @@ impl Pump {
                 break;
             }
         }
+        result
+    }
+
+    /// Settles everything that is open, and says that it was the last.
+    pub(super) fn finish<S>(&mut self, source: &S, around: &mut impl Surroundings<S>) {
         let mut load = self.lanes.empty();
         load.job = Job::Finish;
         self.hand_on(load, Wish { stats: true, last: true, ..Wish::default() }, source, around);
-        result
     }
 
     /// At the first packet of another file: the same capture goes on, or everything is settled and the clock starts
@@ -197,7 +202,10 @@ impl Pump {
         let sequence = load.sequence;
         let (settled, lost) = self.lanes.run(load);
         self.input.dropped += lost;
-        let mut done = settled.is_some_and(|envelope| around.deliver(envelope));
+        let mut done = false;
+        for envelope in settled.into_iter().flatten() {
+            done |= around.deliver(envelope);
+        }
         let wanted = wish.needs_census() || wish.reopen;
         let figures = wanted.then(|| Box::new(self.figures(source, around)));
         done |= around.deliver(Envelope { sequence, part: Part::Notice(Notice { figures, wish }) });

@@ -156,14 +156,9 @@ fn conduct<S: Source + Reports>(
     let opened = live_since.unwrap_or_default();
     let output = match &config.directory {
         None => Output::stdout(config.format),
-        Some(directory) => match Output::directory(config.format, directory, opened) {
-            Ok(output) => output,
-            Err(error) => {
-                voice.complain(&error);
-                return None;
-            }
-        },
+        Some(directory) => Output::directory(config.format, directory, opened),
     };
+    let output = output.inspect_err(|error| voice.complain(error)).ok()?;
     let flags = Arc::new(Flags::default());
     let live = live_since.is_some();
     let options = DeskOptions {
@@ -176,8 +171,7 @@ fn conduct<S: Source + Reports>(
         counters_file: config.counters_file.clone(),
     };
     let desk = Desk::new(options, output, voice.clone(), Arc::clone(&flags));
-    // Panics are told in one line, by whoever catches them.
-    std::panic::set_hook(Box::new(|_| {}));
+    let _hush = Hush::begin();
     let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {
         Ok(placed) => placed,
@@ -200,13 +194,13 @@ fn conduct<S: Source + Reports>(
     }
     control.desk = Some(desk);
     let ran = catch_unwind(AssertUnwindSafe(|| pump.run(source, &mut control)));
-    let mut fault = false;
-    match &ran {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => voice.complain(&error.to_string()),
-        Err(panic) => broke(&voice, panic_message(&**panic)),
+    let closed = catch_unwind(AssertUnwindSafe(|| pump.finish(source, &mut control)));
+    let mut fault = !matches!((&ran, &closed), (Ok(Ok(())), Ok(())));
+    match (&ran, &closed) {
+        (Err(panic), _) | (Ok(_), Err(panic)) => broke(&voice, panic_message(&**panic)),
+        (Ok(Err(error)), Ok(())) => voice.complain(&error.to_string()),
+        (Ok(Ok(())), Ok(())) => {}
     }
-    fault |= !matches!(ran, Ok(Ok(())));
     pump.lanes.stop();
     let desk = match control.desk.take()?.end() {
         Ok(desk) => desk,
@@ -235,12 +229,13 @@ fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) 
         }
     }
     let severities = &result.figures.desk.severities;
+    let lost_lines = !result.output_gone && result.figures.desk.output.dropped > 0;
     let alarming = config
         .fail_on_alert
         .is_some_and(|worst| severities.iter().take(usize::from(worst) + 1).any(|&count| count > 0));
     if alarming {
         Exit::Alerts
-    } else if input_fault {
+    } else if input_fault || lost_lines {
         Exit::Input
     } else if config.max_drop_percent.is_some_and(|limit| result.figures.drop_percent() > limit) {
         Exit::Losses
@@ -249,25 +244,45 @@ fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) 
     }
 }
 
+/// Keeps panics from being told by anybody but who catches them, who tells them in one line.
+struct Hush(Option<PanicHook>);
+
+type PanicHook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
+
+impl Hush {
+    fn begin() -> Self {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        Self(Some(usual))
+    }
+}
+
+impl Drop for Hush {
+    fn drop(&mut self) {
+        if let Some(usual) = self.0.take().filter(|_| !std::thread::panicking()) {
+            std::panic::set_hook(usual);
+        }
+    }
+}
+
 /// Where the desk works.
 enum DeskPlace {
-    Here(Box<Desk>),
+    Here { desk: Box<Desk>, complete: bool },
     Thread { inbox: Sender<Envelope>, thread: JoinHandle<Box<Desk>> },
 }
 
 /// Puts the desk and the lanes where they work: all on the spot, or the desk and every lane on a thread.
 fn place(lanes: usize, live: bool, desk: Desk, sensor: impl FnMut() -> Sensor) -> std::io::Result<(DeskPlace, Lanes)> {
     if lanes == 0 && !live {
-        return Ok((DeskPlace::Here(Box::new(desk)), Lanes::inline(sensor)));
+        return Ok((DeskPlace::Here { desk: Box::new(desk), complete: false }, Lanes::inline(sensor)));
     }
     // Replay waits for a slow output; live never does, and the output's own bound decides what is dropped.
     let (inbox, letters) = if live { unbounded() } else { bounded(64) };
     let mut desk = Box::new(desk);
     let thread = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
-        for envelope in letters {
-            if desk.receive(envelope) {
-                break;
-            }
+        let complete = letters.into_iter().any(|envelope| desk.receive(envelope));
+        if !complete {
+            desk.abandon();
         }
         desk
     })?;
@@ -278,7 +293,10 @@ fn place(lanes: usize, live: bool, desk: Desk, sensor: impl FnMut() -> Sensor) -
 impl DeskPlace {
     fn receive(&mut self, envelope: Envelope) -> bool {
         match self {
-            Self::Here(desk) => desk.receive(envelope),
+            Self::Here { desk, complete } => {
+                *complete |= desk.receive(envelope);
+                *complete
+            }
             // A desk that is gone has what it needs, or says at the end why it is not.
             Self::Thread { inbox, .. } => inbox.send(envelope).is_err(),
         }
@@ -286,7 +304,12 @@ impl DeskPlace {
 
     fn end(self) -> Result<Box<Desk>, String> {
         match self {
-            Self::Here(desk) => Ok(desk),
+            Self::Here { desk, complete: true } => Ok(desk),
+            Self::Here { mut desk, .. } => catch_unwind(AssertUnwindSafe(|| {
+                desk.abandon();
+                desk
+            }))
+            .map_err(|panic| format!("desk: {}", panic_message(&*panic))),
             Self::Thread { inbox, thread } => {
                 drop(inbox);
                 thread.join().map_err(|panic| format!("desk: {}", panic_message(&*panic)))
