@@ -154,6 +154,14 @@ impl Signals {
         Ok(Self { bell: unsafe { BorrowedFd::borrow_raw(BELL.load(Ordering::SeqCst)) } })
     }
 
+    /// The same, where it was installed before.
+    #[must_use]
+    pub fn installed() -> Option<Self> {
+        let bell = BELL.load(Ordering::SeqCst);
+        // SAFETY: the descriptor in BELL is never closed.
+        (bell >= 0).then(|| Self { bell: unsafe { BorrowedFd::borrow_raw(bell) } })
+    }
+
     /// The number of the first SIGINT or SIGTERM, if one came. It stays.
     #[must_use]
     pub fn stop(&self) -> Option<i32> {
