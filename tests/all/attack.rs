@@ -4,16 +4,16 @@
 use std::io::{self, Write};
 
 /// A kind of attack.
-pub struct Shape {
+pub(crate) struct Shape {
     /// Its name on the command line.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What `n` counts, and what it is.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     write: fn(&mut Capture<'_>, u64) -> io::Result<()>,
 }
 
 /// All shapes.
-pub const SHAPES: [Shape; 17] = [
+pub(crate) const SHAPES: [Shape; 17] = [
     Shape { name: "nothing", what: "only the probe at the end", write: |_, _| Ok(()) },
     Shape { name: "half-open", what: "n SYNs of n clients", write: half_open },
     Shape { name: "syn-data", what: "n SYNs with 1,400 bytes of data each", write: syn_data },
@@ -38,7 +38,7 @@ pub const SHAPES: [Shape; 17] = [
 ];
 
 /// Writes a capture. `None` where there is no such shape.
-pub fn write(name: &str, n: u64, out: &mut dyn Write) -> Option<io::Result<()>> {
+pub(crate) fn write(name: &str, n: u64, out: &mut dyn Write) -> Option<io::Result<()>> {
     let shape = SHAPES.iter().find(|shape| shape.name == name)?;
     Some((|| {
         let mut capture = Capture::begin(out)?;
@@ -51,8 +51,6 @@ pub fn write(name: &str, n: u64, out: &mut dyn Write) -> Option<io::Result<()>> 
 const SYN: u8 = 2;
 const ACK: u8 = 0x10;
 const PROBE: &[u8] = b"GET /sms_config.json HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
-/// The client of the ordinary probe at the end.
-pub const HONEST_CLIENT: &str = "198.51.100.200";
 
 struct Capture<'a> {
     out: &'a mut dyn Write,
@@ -162,9 +160,9 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    /// An honest client's probe with its answer, an hour later.
+    /// A probe of 198.51.100.200 with its answer, an hour later.
     fn probe(&mut self) -> io::Result<()> {
-        self.micros += 1000;
+        self.micros += 3_600_000_000;
         let mut flow = Flow { client: [198, 51, 100, 200], port: 50_000, next: 1000 };
         self.open(&mut flow)?;
         self.send(&mut flow, PROBE)?;
