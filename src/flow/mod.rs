@@ -386,7 +386,7 @@ impl<S: Default> Flows<S> {
                 return;
             }
             None => {
-                self.make_room(1, at, listener);
+                self.make_room(None, at, listener);
                 self.tools.counters.flows += 1;
                 self.table.insert(key, Connection::new(segment.head.time), Class::New as usize, now)
             }
@@ -396,7 +396,7 @@ impl<S: Default> Flows<S> {
         let class = connection.segment(segment, &mut stage);
         connection.account(&mut self.tools, L::memory(&connection.state));
         self.table.touch(slot, class as usize, now);
-        self.make_room(0, at, listener);
+        self.make_room(Some(slot), at, listener);
         while let Some(due) = self.tools.deadlines.overdue(2 * self.tools.options.limits.flows) {
             self.hole_due(Due { deadline: now, ..due }, listener);
         }
@@ -422,16 +422,17 @@ impl<S: Default> Flows<S> {
         Some((slot, touched.after(timeout)))
     }
 
-    /// Gives up flows until so many more fit: half-open ones first, established ones last. A flow that is alone stays,
-    /// because what it may hold has limits of its own.
-    fn make_room<L: Listener<State = S>>(&mut self, more: usize, at: Moment, listener: &mut L) {
+    /// Gives up flows until the limits are kept, with one more if none is to stay: half-open ones first, established
+    /// ones last. What a flow that stays alone may hold has limits of its own.
+    fn make_room<L: Listener<State = S>>(&mut self, stays: Option<Slot>, at: Moment, listener: &mut L) {
         let limits = self.tools.options.limits;
-        while self.table.len() + more > limits.flows.max(1)
-            || (self.memory() > limits.flow_memory && self.table.len() > 1)
-        {
-            let Some((class, slot)) =
-                CLASSES.iter().find_map(|&class| Some((class, self.table.oldest(class as usize)?.0)))
-            else {
+        let flows = limits.flows.max(1) - usize::from(stays.is_none());
+        while self.table.len() > flows || self.memory() > limits.flow_memory {
+            // The one that stays was touched last: where it is the oldest of its class it is the only one.
+            let Some((class, slot)) = CLASSES.iter().find_map(|&class| {
+                let (slot, _) = self.table.oldest(class as usize)?;
+                (Some(slot) != stays).then_some((class, slot))
+            }) else {
                 return;
             };
             let counters = &mut self.tools.counters;
