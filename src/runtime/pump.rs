@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use siphasher::sip::SipHasher13;
-
 use crate::decode::Decoder;
 use crate::flow::SHARDS;
 use crate::runtime::block::{Source, SourceError, Status};
@@ -25,6 +23,16 @@ use crate::time::Timestamp;
 const CONTINUES_WITHIN: Duration = Duration::from_secs(60);
 /// And at most this long before it: packets near a rotation are not always in order.
 const CONTINUES_BEFORE: Duration = Duration::from_secs(1);
+
+/// Constants without a pattern: the fractional parts of the cube roots of the first primes.
+const SHARD_FACTORS: [u64; 6] = [
+    0x428a_2f98_d728_ae22,
+    0x7137_4491_23ef_65cd,
+    0xb5c0_fbcf_ec4d_3b2f,
+    0xe9b5_dba5_8189_dbbc,
+    0x3956_c25b_f348_b538,
+    0x59f1_11f1_b605_d019,
+];
 
 /// What the pump is asked to do between two blocks.
 #[derive(Debug, Default)]
@@ -61,7 +69,8 @@ pub(super) struct Pump {
     pub(super) panic_at: Option<u64>,
     pub(super) traffic: Traffic,
     pub(super) input: stats::Input,
-    shard: SipHasher13,
+    /// What shards are chosen by: the same in every replay.
+    shard: [u64; 6],
     number: u64,
     sequence: u64,
     started: Instant,
@@ -84,7 +93,7 @@ impl Pump {
             panic_at: None,
             traffic: Traffic::default(),
             input: stats::Input::default(),
-            shard: SipHasher13::new_with_keys(0x736d_7365_6e74_7279, 0x7368_6172_6473_2121),
+            shard: SHARD_FACTORS,
             number: 0,
             sequence: 0,
             started: Instant::now(),
@@ -95,8 +104,7 @@ impl Pump {
 
     /// Live: nobody may choose his shard.
     pub(super) fn hide_shards(&mut self) {
-        let [one, two] = random_keys();
-        self.shard = SipHasher13::new_with_keys(one, two);
+        self.shard = std::array::from_fn(|_| random_keys()[0]);
     }
 
     /// Runs until the source is at its end, or somebody asks to stop, or the output is gone.
@@ -176,7 +184,7 @@ impl Pump {
             if !self.traffic.glance(&self.ports, low, high, payload) {
                 continue;
             }
-            let shard = (self.shard.hash(&head.key.packed()) % SHARDS as u64) as u8;
+            let shard = (head.key.fold(&self.shard) >> 32) as u8 % SHARDS as u8;
             // A block has far fewer than 2^32 packets.
             work[usize::from(shard) % lanes].push(Work { head, frame: at as u32, span, shard });
         }
