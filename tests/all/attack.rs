@@ -8,12 +8,13 @@ pub(crate) struct Shape {
     /// Its name on the command line.
     pub(crate) name: &'static str,
     /// What `n` counts, and what it is.
+    #[allow(dead_code, reason = "the tool tells of it, the tests do not")]
     pub(crate) what: &'static str,
     write: fn(&mut Capture<'_>, u64) -> io::Result<()>,
 }
 
 /// All shapes.
-pub(crate) const SHAPES: [Shape; 17] = [
+pub(crate) const SHAPES: [Shape; 25] = [
     Shape { name: "nothing", what: "only the probe at the end", write: |_, _| Ok(()) },
     Shape { name: "half-open", what: "n SYNs of n clients", write: half_open },
     Shape { name: "syn-data", what: "n SYNs with 1,400 bytes of data each", write: syn_data },
@@ -34,6 +35,14 @@ pub(crate) const SHAPES: [Shape; 17] = [
     Shape { name: "hole", what: "n one-byte segments above one hole", write: hole },
     Shape { name: "header-bytes", what: "one header line of n bytes, byte by byte", write: header_bytes },
     Shape { name: "header-lines", what: "header lines of n bytes in all, in segments of 3 bytes", write: header_lines },
+    Shape { name: "resets", what: "n connections that are reset at once", write: resets },
+    Shape { name: "syns", what: "n SYNs of one connection, each with another sequence number", write: syns },
+    Shape { name: "far-away", what: "n segments far outside any window", write: far_away },
+    Shape { name: "slow-fragments", what: "n fragments, ten seconds apart, none completed", write: slow_fragments },
+    Shape { name: "long-line", what: "a request line of n bytes", write: long_line },
+    Shape { name: "tunnels", what: "a packet in n IPv4 headers", write: tunnels },
+    Shape { name: "labels", what: "a packet behind n MPLS labels", write: labels },
+    Shape { name: "extensions", what: "a packet behind n IPv6 extension headers", write: extensions },
     Shape { name: "folds", what: "n folded lines of one header field", write: folds },
 ];
 
@@ -49,6 +58,7 @@ pub(crate) fn write(name: &str, n: u64, out: &mut dyn Write) -> Option<io::Resul
 }
 
 const SYN: u8 = 2;
+const RST: u8 = 4;
 const ACK: u8 = 0x10;
 const PROBE: &[u8] = b"GET /sms_config.json HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 
@@ -328,4 +338,82 @@ fn folds(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
     capture.send(&mut flow, b"GET /sms/env HTTP/1.1\r\nHost: www.example.org\r\nX: ")?;
     (0..n).try_for_each(|_| capture.send(&mut flow, b"folded\r\n "))?;
     capture.send(&mut flow, b"\r\n\r\n")
+}
+
+fn resets(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    for index in 0..n {
+        let mut flow = Flow::number(index);
+        capture.open(&mut flow)?;
+        capture.from_client(&flow, flow.next, RST | ACK, b"")?;
+    }
+    Ok(())
+}
+
+fn syns(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let flow = Flow::number(1);
+    (0..n as u32).try_for_each(|at| capture.from_client(&flow, 1000 + 7 * at, SYN, b""))
+}
+
+fn far_away(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let mut flow = Flow::number(1);
+    capture.open(&mut flow)?;
+    (0..n as u32).try_for_each(|at| capture.from_client(&flow, flow.next + (1 << 30) + at, ACK, b"x"))
+}
+
+fn slow_fragments(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    for index in 0..n {
+        fragments(capture, 1)?;
+        capture.id = capture.id.wrapping_add(1);
+        capture.packet([10, 0, 0, 9], SERVER, (index as u16, 0x2000), 6, [&[b'f'; 8], b""])?;
+        capture.micros += 10_000_000;
+    }
+    Ok(())
+}
+
+fn long_line(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let mut flow = Flow::number(1);
+    capture.open(&mut flow)?;
+    capture.send(&mut flow, b"GET /sms/env?")?;
+    (0..n / 1000).try_for_each(|_| capture.send(&mut flow, &[b'q'; 1000]))?;
+    capture.send(&mut flow, b" HTTP/1.1\r\nHost: www.example.org\r\n\r\n")
+}
+
+/// A SYN as an IPv4 packet.
+fn inner() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Capture { out: &mut bytes, micros: 0, id: 0 }.from_client(&Flow::number(1), 1000, SYN, b"")?;
+    Ok(bytes.split_off(16))
+}
+
+fn tunnels(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let mut packet = inner()?;
+    for _ in 0..n {
+        let mut outer = Vec::new();
+        let ends = [[192, 0, 2, 1], [192, 0, 2, 2]];
+        Capture { out: &mut outer, micros: 0, id: 0 }.packet(ends[0], ends[1], (0, 0), 4, [&packet, b""])?;
+        packet = outer.split_off(16);
+    }
+    capture.packet([192, 0, 2, 1], [192, 0, 2, 2], (0, 0), 4, [&packet, b""])
+}
+
+fn labels(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let mut packet = vec![0, 0, 0x88, 0x47];
+    for at in 0..n {
+        packet.extend([0, 1, u8::from(at + 1 == n), 64]);
+    }
+    packet.extend(inner()?);
+    capture.packet([192, 0, 2, 1], [192, 0, 2, 2], (0, 0), 47, [&packet, b""])
+}
+
+fn extensions(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let tcp = inner()?.split_off(20);
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend((8 * n as u16 + tcp.len() as u16).to_be_bytes());
+    packet.extend([60, 64]);
+    packet.extend([0x20, 1, 0x0d, 0xb8].into_iter().chain([0; 12]).chain([0x20, 1, 0x0d, 0xb8]).chain([1; 12]));
+    for at in 0..n {
+        packet.extend([if at + 1 == n { 6 } else { 60 }, 0, 1, 4, 0, 0, 0, 0]);
+    }
+    packet.extend(tcp);
+    capture.packet([192, 0, 2, 1], [192, 0, 2, 2], (0, 0), 41, [&packet, b""])
 }
