@@ -290,8 +290,8 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn closed(&mut self, flow: FlowView<'_>, mut talk: Talk, reason: Reason) {
-        self.hear(flow, &mut talk, |http, scope| {
+    fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
+        self.hear(flow, talk, |http, scope| {
             http.end(Direction::ToServer, scope);
             http.end(Direction::ToClient, scope);
         });
@@ -301,7 +301,7 @@ impl Listener for Ears<'_> {
         }
         let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Reused);
         let outlook = if known { Outlook::Silent } else { Outlook::Unknown };
-        self.hearing(flow, &mut talk, |hearing| hearing.no_more_answers(outlook));
+        self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
     }
 
     fn memory(talk: &Talk) -> usize {

@@ -84,9 +84,8 @@ impl<S: Default> Connection<S> {
                 self.skip_hole(side, stage);
             }
         }
-        let state = std::mem::take(&mut self.state);
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.closed(view, state, reason);
+        stage.listener.closed(view, &mut self.state, reason);
     }
 
     /// Handles a deadline of a hole in one direction.
@@ -314,7 +313,7 @@ impl<S: Default> Connection<S> {
         let half = &mut self.halves[side as usize];
         let end = offset + payload.len() as i64 + i64::from(head.cut);
         if half.ended {
-            stage.tools.counters.after_fin += u64::from(end > half.next.cast_signed());
+            stage.tools.counters.after_fin += u64::from(!payload.is_empty() && end > half.next.cast_signed());
             return;
         }
         if head.flags.has(Flags::URG) && head.urgent > 0 {

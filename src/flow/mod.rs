@@ -107,7 +107,7 @@ pub trait Listener {
     /// One direction ended in order.
     fn end(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
     /// The flow is gone; both directions are at their end.
-    fn closed(&mut self, flow: FlowView<'_>, state: Self::State, reason: Reason);
+    fn closed(&mut self, flow: FlowView<'_>, state: &mut Self::State, reason: Reason);
     /// Heap memory of a state in bytes.
     fn memory(state: &Self::State) -> usize;
 }
@@ -465,10 +465,11 @@ impl<S: Default> Flows<S> {
     }
 
     fn close<L: Listener<State = S>>(&mut self, slot: Slot, at: Moment, reason: Reason, listener: &mut L) {
-        let Some((key, mut connection)) = self.table.remove(slot) else { return };
+        let Some((&key, connection)) = self.table.get_mut(slot) else { return };
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
         connection.close(reason, &mut stage);
         connection.release(&mut self.tools);
+        self.table.discard(slot);
     }
 
     fn hole_due<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {
