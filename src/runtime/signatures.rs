@@ -54,7 +54,10 @@ impl Reload {
     /// Begins to load.
     pub(super) fn begin(files: SignatureFiles) -> Self {
         let (sender, receiver) = bounded(1);
-        std::thread::spawn(move || sender.send(load_signatures(&files)));
+        std::thread::spawn(move || {
+            // Nobody waits for it any more when the run is over.
+            let _ = sender.send(load_signatures(&files));
+        });
         Self(receiver)
     }
 
