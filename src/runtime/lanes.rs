@@ -13,6 +13,8 @@ use crate::http;
 use crate::record::Record;
 use crate::runtime::block::Block;
 use crate::runtime::desk::{Envelope, Part};
+use crate::runtime::inbox::Inbox;
+use crate::runtime::sys;
 use crate::segment::{Head, Segment};
 use crate::sensor::{self, Sensor};
 use crate::signature::Signatures;
@@ -227,7 +229,7 @@ pub(super) struct Threads {
     made: usize,
     /// Whether a full lane loses its share instead of holding everybody up.
     lossy: bool,
-    to_desk: Sender<Envelope>,
+    to_desk: Inbox,
 }
 
 /// Loads that may wait for one lane. Rationale: enough to ride out an uneven block, few enough to stay in the cache.
@@ -243,7 +245,7 @@ impl Lanes {
     pub(super) fn threads(
         count: usize,
         lossy: bool,
-        to_desk: Sender<Envelope>,
+        to_desk: Inbox,
         mut sensor: impl FnMut() -> Sensor,
     ) -> std::io::Result<Self> {
         let mut inboxes = Vec::new();
@@ -277,6 +279,14 @@ impl Lanes {
         };
         load.clear(lanes);
         load
+    }
+
+    /// Takes a load back that shall not be run.
+    pub(super) fn give_back(&mut self, load: Load) {
+        match self {
+            Self::Inline { load: home, .. } => *home = Some(Box::new(load)),
+            Self::Threads(threads) => threads.idle.push(load),
+        }
     }
 
     /// Runs a load. Returns what was settled on the spot, and how many segments were lost to full lanes.
@@ -332,7 +342,7 @@ impl Threads {
             } else if let Err(TrySendError::Full(_)) = inbox.try_send(Arc::clone(&lent)) {
                 lost += share as u64;
                 let part = Part::Settled { records: Vec::new(), census: None };
-                let _ = self.to_desk.send(Envelope { sequence, part });
+                self.to_desk.send(Envelope { sequence, part });
             }
         }
         lost
@@ -340,11 +350,12 @@ impl Threads {
 }
 
 /// What a lane's thread does.
-fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Sender<Envelope>) {
+fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Inbox) {
+    sys::mask_signals();
     for lent in inbox {
         let Some(load) = &lent.load else { continue };
         for envelope in lane.settled(load).into_iter().flatten() {
-            if desk.send(envelope).is_err() {
+            if !desk.send(envelope) {
                 return;
             }
         }

@@ -21,6 +21,7 @@ pub const LIMITS: &[(&str, &str)] = &[
     ("http.head", "bytes of a head"),
     ("http.waiting", "requests of a flow that wait for an answer"),
     ("alert.held", "bytes of held requests"),
+    ("live.silence", "seconds without an HTTP request before a live run warns"),
     ("block.packets", "packets of a block"),
     ("block.bytes", "bytes of a block"),
 ];
@@ -56,6 +57,7 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "http.head" => config.sensor.http.head = number,
         "http.waiting" => config.sensor.http.waiting = number,
         "alert.held" => config.sensor.held_memory = share,
+        "live.silence" => config.silence = seconds,
         "block.packets" => config.block.packets = number,
         "block.bytes" => config.block.bytes = number,
         _ => {

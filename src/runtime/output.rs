@@ -5,9 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::format::{Format, Log};
+use crate::runtime::outlet::Outlet;
 use crate::time::Timestamp;
 
 crate::counters! {
@@ -26,6 +27,8 @@ crate::counters! {
 
 /// Bytes kept for an output that takes nothing at the moment.
 const KEPT: usize = 16 << 20;
+/// How long the end of a run waits for a reader, live.
+const GRACE: Duration = Duration::from_secs(2);
 /// A write begins when this many bytes are there, at the latest.
 const BATCH: usize = 256 << 10;
 
@@ -47,10 +50,14 @@ struct Sink {
     log: Log,
     /// `None` for standard output.
     path: Option<PathBuf>,
-    file: File,
+    outlet: Outlet,
     pending: Vec<u8>,
     failing: bool,
     closed: bool,
+    /// It takes nothing at the moment, and must not be waited for.
+    stalled: bool,
+    /// That it loses lines was told.
+    overflowing: bool,
 }
 
 /// All logs of a run.
@@ -97,6 +104,24 @@ impl Output {
         Ok(output)
     }
 
+    /// From now on nothing waits for a reader: what is not taken at once is kept, up to a bound.
+    pub fn never_wait(&mut self) {
+        self.sinks.iter_mut().for_each(|sink| sink.outlet.waits = false);
+    }
+
+    /// Whether lines are kept for a reader who takes none at the moment.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.stalled)
+    }
+
+    /// Waits until a reader who took none takes lines again, at most for `longest`.
+    pub fn wait_for_room(&self, longest: Duration) {
+        if let Some(sink) = self.sinks.iter().find(|sink| sink.stalled) {
+            sink.outlet.wait_for_room(longest);
+        }
+    }
+
     /// Whether the lines go to files.
     #[must_use]
     pub fn is_directory(&self) -> bool {
@@ -121,7 +146,9 @@ impl Output {
         if sink.pending.len() > KEPT {
             sink.pending.truncate(before);
             counters.dropped += 1;
-            return None;
+            let first = !std::mem::replace(&mut sink.overflowing, true);
+            let text = || format!("{}: takes no more, and 16 MiB are kept: records are lost now", sink.name());
+            return first.then(|| Trouble::Failing(text()));
         }
         counters.lines += 1;
         if sink.pending.len() >= BATCH { sink.write(counters) } else { None }
@@ -145,7 +172,7 @@ impl Output {
             trouble = sink.write(&mut self.counters).or(trouble);
             match open(&path, &mut self.counters) {
                 Ok(file) => {
-                    sink.file = file;
+                    sink.outlet = Outlet::new(file, sink.outlet.waits);
                     sink.begin(self.format, now);
                 }
                 Err(error) => {
@@ -166,7 +193,12 @@ impl Output {
                 sink.end(self.format, now);
             }
         }
-        let trouble = self.flush();
+        let begun = Instant::now();
+        let mut trouble = self.flush();
+        while self.is_stalled() && begun.elapsed() < GRACE {
+            self.wait_for_room(GRACE.saturating_sub(begun.elapsed()));
+            trouble = self.flush().or(trouble);
+        }
         let mut lost = None;
         for sink in &mut self.sinks {
             lost = sink.give_up(&mut self.counters).or(lost);
@@ -177,7 +209,9 @@ impl Output {
 
 impl Sink {
     fn new(log: Log, path: Option<PathBuf>, file: File) -> Self {
-        Self { log, path, file, pending: Vec::new(), failing: false, closed: false }
+        let outlet = Outlet::new(file, true);
+        let (failing, closed, stalled, overflowing) = (false, false, false, false);
+        Self { log, path, outlet, pending: Vec::new(), failing, closed, stalled, overflowing }
     }
 
     fn begin(&mut self, format: Format, opened: Timestamp) {
@@ -192,11 +226,16 @@ impl Sink {
     fn write(&mut self, counters: &mut Counters) -> Option<Trouble> {
         let mut written = 0;
         let mut result = Ok(());
+        self.stalled = false;
         while written < self.pending.len() && !self.closed && result.is_ok() {
-            match self.file.write(&self.pending[written..]) {
+            match self.outlet.write(&self.pending[written..]) {
                 Ok(0) => result = Err(io::Error::from(ErrorKind::WriteZero)),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.outlet.waits => {
+                    self.stalled = true;
+                    break;
+                }
                 // A pipe that somebody made so: its reader is slow, not gone.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(5)),
                 Err(error) => result = Err(error),
@@ -209,6 +248,7 @@ impl Sink {
         let error = match result {
             Ok(()) => {
                 self.failing = false;
+                self.overflowing &= self.stalled;
                 return None;
             }
             Err(error) => error,
@@ -239,7 +279,7 @@ impl Sink {
             file.seek(SeekFrom::End(0))?;
             Ok(true)
         };
-        if half > 0 && matches!(cut(&self.file), Ok(true)) { whole } else { written }
+        if half > 0 && matches!(cut(self.outlet.file()), Ok(true)) { whole } else { written }
     }
 
     /// At the end: what is still pending is lost.

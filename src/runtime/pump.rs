@@ -40,6 +40,8 @@ const SHARD_FACTORS: [u64; 6] = [
 pub(super) struct Asked {
     /// End the run.
     pub(super) stop: bool,
+    /// Live: the desk is so far behind that nothing more shall be begun.
+    pub(super) behind: bool,
     /// What the desk shall do.
     pub(super) wish: Wish,
     /// Use these signatures from now on.
@@ -135,6 +137,11 @@ impl Pump {
             });
             self.join_or_settle(&load, source, around);
             let full = self.decode(&mut load);
+            if asked.behind && asked.wish.is_none() && status == Status::More {
+                self.input.dropped += load.work.iter().map(Vec::len).sum::<usize>() as u64;
+                self.lanes.give_back(load);
+                continue;
+            }
             if self.hand_on(load, asked.wish, source, around) || status == Status::End || full {
                 break;
             }

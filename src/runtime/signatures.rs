@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::runtime::config::SignatureFiles;
+use crate::runtime::sys;
 use crate::signature::{Origin, Signatures, Source, builtin};
 
 /// Loads the built-in signatures and the user's files, or the user's files alone.
@@ -55,6 +56,7 @@ impl Reload {
     pub(super) fn begin(files: SignatureFiles) -> Self {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
+            sys::mask_signals();
             // Nobody waits for it any more when the run is over.
             let _ = sender.send(load_signatures(&files));
         });

@@ -42,6 +42,23 @@ pub fn poll<const N: usize>(descriptors: [BorrowedFd<'_>; N], timeout: Duration)
     }))
 }
 
+/// Waits until `descriptor` takes bytes, or has an error to tell, at most for `timeout` (poll(2)). A signal ends the
+/// wait: false then.
+///
+/// # Errors
+/// What poll(2) says, save `EINTR`.
+pub fn wait_writable(descriptor: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let millis = i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
+    // SAFETY: one initialised pollfd structure that lives across the call.
+    let count = unsafe { libc::poll(&raw mut entry, 1, millis) };
+    if count < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) };
+    }
+    Ok(count > 0)
+}
+
 /// A bell that ends a [`poll`] in another thread (eventfd(2)).
 #[derive(Debug)]
 pub struct Wake(OwnedFd);
@@ -135,6 +152,14 @@ impl Signals {
         }
         // SAFETY: the descriptor in BELL was forgotten above or by an earlier call, and is never closed.
         Ok(Self { bell: unsafe { BorrowedFd::borrow_raw(BELL.load(Ordering::SeqCst)) } })
+    }
+
+    /// The same, where it was installed before.
+    #[must_use]
+    pub fn installed() -> Option<Self> {
+        let bell = BELL.load(Ordering::SeqCst);
+        // SAFETY: the descriptor in BELL is never closed.
+        (bell >= 0).then(|| Self { bell: unsafe { BorrowedFd::borrow_raw(bell) } })
     }
 
     /// The number of the first SIGINT or SIGTERM, if one came. It stays.
