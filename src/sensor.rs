@@ -4,6 +4,7 @@
 mod forwarded;
 mod held;
 mod identity;
+mod repeats;
 mod roles;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::table::Slot;
 use crate::time::Timestamp;
 use crate::uri::Normaliser;
 use held::{Deadline, Hearing, Held, Outlook, Waiting};
+use repeats::Repeats;
 use roles::Role;
 
 /// What can be chosen; the limits are those of one shard.
@@ -40,6 +42,8 @@ pub struct Options {
     pub http_events: bool,
     /// Memory of held requests, in bytes.
     pub held_memory: usize,
+    /// Alerts of one flow after which only new ones are told of: another signature or outcome, or `exposed`.
+    pub alerts_per_flow: usize,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -53,6 +57,7 @@ impl Default for Options {
             outcome_timeout: Duration::from_secs(10),
             http_events: false,
             held_memory: (64 << 20) / flow::SHARDS,
+            alerts_per_flow: 1000,
             trusted_proxies: Vec::new(),
         }
     }
@@ -69,6 +74,8 @@ crate::counters! {
         held: "alert.held",
         /// Held requests released as `unseen` for the limit on memory.
         held_limit: "alert.held_limit",
+        /// Alerts that repeat earlier ones of a flow that had its share.
+        suppressed: "alert.suppressed",
         /// Answers that came after `pending` and proved `exposed`.
         late_answers: "alert.late_answers",
         /// Flows with data that ended.
@@ -127,6 +134,8 @@ struct Docket {
     /// Requests that are held, oldest first.
     #[expect(clippy::vec_box, reason = "a request is large, and requests move up when the one before is settled")]
     held: Vec<Box<Held>>,
+    /// What was told of already; most flows have no alerts.
+    repeats: Option<Box<Repeats>>,
 }
 
 /// A packet, as far as records name it.
@@ -297,7 +306,8 @@ impl Listener for Ears<'_> {
 
     fn memory(talk: &Talk) -> usize {
         let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
-        talk.http.memory() + talk.docket.held.capacity() * size_of::<usize>() + wrapping
+        let repeats = talk.docket.repeats.as_ref().map_or(0, |repeats| repeats.memory());
+        talk.http.memory() + talk.docket.held.capacity() * size_of::<usize>() + wrapping + repeats
     }
 }
 

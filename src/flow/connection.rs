@@ -14,7 +14,7 @@ pub(super) struct Connection<S> {
     pub(super) facts: Facts,
     halves: [Half; 2],
     pub(super) state: S,
-    /// What was added to the shard's totals for this flow: waiting segments, the listener's memory.
+    /// What was added to the shard's totals for this flow: waiting segments, all other memory on the heap.
     accounted: (u32, u32),
     /// Both ends sent a SYN of their own: the handshake does not tell who is the client.
     simultaneous: bool,
@@ -60,14 +60,21 @@ impl<S: Default> Connection<S> {
         self.class()
     }
 
-    /// Updates the shard's totals for what this flow holds now.
+    /// Updates the shard's totals for what this flow holds now; `kept` is the listener's part.
     pub(super) fn account(&mut self, tools: &mut Tools, kept: usize) {
         let queued = self.halves[0].queued_memory() + self.halves[1].queued_memory();
+        let kept = kept + self.halves[0].kept_memory() + self.halves[1].kept_memory();
         let clamp = |memory: usize| u32::try_from(memory).unwrap_or(u32::MAX);
         let now = (clamp(queued), clamp(kept));
         tools.queued = tools.queued - self.accounted.0 as usize + now.0 as usize;
         tools.kept = tools.kept - self.accounted.1 as usize + now.1 as usize;
         self.accounted = now;
+    }
+
+    /// Takes this flow out of the shard's totals: it is no more.
+    pub(super) fn release(&self, tools: &mut Tools) {
+        tools.queued -= self.accounted.0 as usize;
+        tools.kept -= self.accounted.1 as usize;
     }
 
     /// Hands on what waits, with gaps, and ends both directions.
@@ -174,7 +181,8 @@ impl<S: Default> Connection<S> {
             self.simultaneous = self.facts.client == Some(side.other());
             self.facts.client = (!self.simultaneous).then_some(side);
         } else if half.first_seq() != isn.advance(1) {
-            stage.tools.counters.candidates_dropped += u64::from(half.offer(isn));
+            stage.tools.counters.candidates_dropped +=
+                u64::from(half.offer(isn, stage.tools.options.limits.candidates));
         } else if self.facts.client.is_none() && !self.simultaneous {
             self.facts.client = Some(side);
         }
@@ -220,9 +228,10 @@ impl<S: Default> Connection<S> {
                 // The client's next segment tells which answer it took; until then the newer one stands.
                 let before = half.first_seq();
                 half.anchor(first);
-                half.offer(Seq(before.0.wrapping_sub(1)));
+                half.offer(Seq(before.0.wrapping_sub(1)), stage.tools.options.limits.candidates);
             } else {
-                half.offer(segment.head.seq);
+                let dropped = half.offer(segment.head.seq, stage.tools.options.limits.candidates);
+                stage.tools.counters.candidates_dropped += u64::from(dropped);
             }
         }
         half.note_timestamp(segment);
@@ -256,7 +265,7 @@ impl<S: Default> Connection<S> {
             let half = &mut self.halves[side as usize];
             let before = half.first_seq();
             half.anchor(first);
-            half.offer(Seq(before.0.wrapping_sub(1)));
+            half.offer(Seq(before.0.wrapping_sub(1)), stage.tools.options.limits.candidates);
             half.forget_timestamp();
         } else {
             stage.tools.counters.reused += u64::from(!self.facts.closed);
@@ -461,7 +470,7 @@ impl<S: Default> Connection<S> {
         loop {
             let half = &self.halves[side as usize];
             let Some(queue) = half.queue() else { return true };
-            if queue.len() < limits.segments_per_half && queue.memory() + len <= limits.queued_per_half {
+            if queue.len() < limits.segments_per_half && queue.bytes() + len <= limits.queued_per_half {
                 return true;
             }
             let since = half.disorder.as_ref().map_or(Timestamp::ZERO, |disorder| disorder.hole_since);

@@ -11,9 +11,6 @@ use crate::time::Timestamp;
 /// Rationale: the largest window that stacks scale to by default is 6 to 16 MiB (RFC 7323 allows 1 GiB).
 const WINDOW: i64 = 16 << 20;
 
-/// Initial sequence numbers remembered beside the stream's own.
-const CANDIDATES: usize = 4;
-
 /// One direction.
 ///
 /// Stream offset 0 is the byte after the SYN, or the first byte seen. `next` is the offset of the first byte that was
@@ -188,6 +185,14 @@ impl Half {
         self.queue().map_or(0, Queue::memory)
     }
 
+    /// Memory of what else waits on the heap.
+    pub(super) fn kept_memory(&self) -> usize {
+        self.disorder.as_ref().map_or(0, |disorder| {
+            let syn_data = disorder.syn_data.as_ref().map_or(0, |(_, data)| data.capacity());
+            size_of::<Disorder>() + disorder.candidates.capacity() * size_of::<Seq>() + syn_data
+        })
+    }
+
     pub(super) fn set_urgent(&mut self, offset: i64) {
         if offset >= self.next.cast_signed() {
             self.disorder().urgent = u64::try_from(offset).ok();
@@ -203,12 +208,12 @@ impl Half {
     }
 
     /// Offers another initial sequence number. Says whether an older one was dropped for it.
-    pub(super) fn offer(&mut self, isn: Seq) -> bool {
+    pub(super) fn offer(&mut self, isn: Seq, limit: usize) -> bool {
         let candidates = &mut self.disorder().candidates;
         if candidates.contains(&isn) {
             return false;
         }
-        let full = candidates.len() == CANDIDATES;
+        let full = candidates.len() >= limit.max(1);
         if full {
             candidates.remove(0);
         }

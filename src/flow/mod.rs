@@ -129,7 +129,7 @@ pub enum ChecksumPolicy {
 pub struct Limits {
     /// Flows.
     pub flows: usize,
-    /// Memory of flows and what listeners keep for them, in bytes.
+    /// Memory of flows and what is kept for them, in bytes.
     pub flow_memory: usize,
     /// Memory of segments that wait, in bytes.
     pub queued_memory: usize,
@@ -137,6 +137,8 @@ pub struct Limits {
     pub queued_per_half: usize,
     /// Segments that wait in one direction.
     pub segments_per_half: usize,
+    /// Initial sequence numbers that unanswered SYNs of one direction offered, beside the stream's own.
+    pub candidates: usize,
 }
 
 /// How many shards share the limits of the whole.
@@ -150,6 +152,7 @@ impl Default for Limits {
             queued_memory: (128 << 20) / SHARDS,
             queued_per_half: 256 << 10,
             segments_per_half: 512,
+            candidates: 4,
         }
     }
 }
@@ -300,7 +303,7 @@ struct Tools {
     deadlines: Deadlines,
     /// Memory of segments that wait.
     queued: usize,
-    /// Memory that listeners keep.
+    /// Memory that flows and listeners keep on the heap.
     kept: usize,
 }
 
@@ -395,7 +398,7 @@ impl<S: Default> Flows<S> {
                 return;
             }
             None => {
-                self.make_room(at, listener);
+                self.make_room(None, at, listener);
                 self.tools.counters.flows += 1;
                 self.table.insert(key, Connection::new(segment.head.time), Class::New as usize, now)
             }
@@ -406,6 +409,7 @@ impl<S: Default> Flows<S> {
         let class = connection.segment(segment, &mut stage);
         connection.account(&mut self.tools, L::memory(&connection.state));
         self.table.touch(slot, class as usize, now);
+        self.make_room(Some(slot), at, listener);
         while let Some(due) = self.tools.deadlines.overdue(2 * self.tools.options.limits.flows) {
             self.hole_due(Due { deadline: now, ..due }, listener);
         }
@@ -437,14 +441,17 @@ impl<S: Default> Flows<S> {
         Some((slot, touched.after(timeout)))
     }
 
-    /// Gives up flows until one more fits: half-open ones first, established ones last.
-    fn make_room<L: Listener<State = S>>(&mut self, at: Moment, listener: &mut L) {
+    /// Gives up flows until the limits are kept, with one more if none is to stay: half-open ones first, established
+    /// ones last. What a flow that stays alone may hold has limits of its own.
+    fn make_room<L: Listener<State = S>>(&mut self, stays: Option<Slot>, at: Moment, listener: &mut L) {
         let limits = self.tools.options.limits;
-        while self.table.len() >= limits.flows.max(1) || (self.memory() > limits.flow_memory && !self.table.is_empty())
-        {
-            let Some((class, slot)) =
-                CLASSES.iter().find_map(|&class| Some((class, self.table.oldest(class as usize)?.0)))
-            else {
+        let flows = limits.flows.max(1) - usize::from(stays.is_none());
+        while self.table.len() > flows || self.memory() > limits.flow_memory {
+            // The one that stays was touched last: where it is the oldest of its class it is the only one.
+            let Some((class, slot)) = CLASSES.iter().find_map(|&class| {
+                let (slot, _) = self.table.oldest(class as usize)?;
+                (Some(slot) != stays).then_some((class, slot))
+            }) else {
                 return;
             };
             let counters = &mut self.tools.counters;
@@ -461,7 +468,7 @@ impl<S: Default> Flows<S> {
         let Some((key, mut connection)) = self.table.remove(slot) else { return };
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
         connection.close(reason, &mut stage);
-        connection.account(&mut self.tools, 0);
+        connection.release(&mut self.tools);
     }
 
     fn hole_due<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {

@@ -174,7 +174,11 @@ impl Desk {
         let gathering = self.gathering.entry(envelope.sequence).or_default();
         match envelope.part {
             Part::Settled { mut records, census } => {
-                gathering.records.append(&mut records);
+                if gathering.records.is_empty() {
+                    gathering.records = records;
+                } else {
+                    gathering.records.append(&mut records);
+                }
                 gathering.settled += 1;
                 if let Some(census) = census {
                     gathering.census.merge(&census);
@@ -214,8 +218,8 @@ impl Desk {
     /// Writes a complete load and does what the pump wishes. Says whether it was the last.
     fn settle(&mut self, mut gathering: Gathering) -> bool {
         gathering.records.sort_unstable_by_key(|record| record.order);
-        for record in &gathering.records {
-            self.write(record);
+        for record in gathering.records {
+            self.write(&record);
         }
         let Some(Notice { figures, wish }) = gathering.notice else { return false };
         if let Some(figures) = figures {

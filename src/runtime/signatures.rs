@@ -1,6 +1,7 @@
 //! Signature files from disk: read, loaded, and loaded again while the sensor runs. Not what is in them: see
 //! [`crate::signature`].
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,7 +45,11 @@ fn read(path: &Path) -> Result<String, String> {
     if metadata.len() > MOST {
         return Err(describe(&"it is larger than 64 MiB"));
     }
-    std::fs::read_to_string(path).map_err(|error| describe(&error))
+    // A device or a pipe does not say how long it is.
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| describe(&error))?;
+    file.take(MOST + 1).read_to_string(&mut text).map_err(|error| describe(&error))?;
+    if text.len() as u64 > MOST { Err(describe(&"it is larger than 64 MiB")) } else { Ok(text) }
 }
 
 /// A reload on a thread of its own.

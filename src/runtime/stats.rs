@@ -163,7 +163,7 @@ impl Figures {
                 reassembly_memuse: queued,
             },
             alerts: self.desk.alerts(),
-            alerts_suppressed: 0,
+            alerts_suppressed: self.lanes.sensor.suppressed,
             http_flows: self.lanes.sensor.http_flows,
             http_transactions: self.lanes.http.requests,
         }

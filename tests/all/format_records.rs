@@ -10,7 +10,7 @@ use smsentry::record::{
     Transaction,
 };
 use smsentry::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind, Vlans};
-use smsentry::signature::{Confidence, Exposed, Pattern, Signature};
+use smsentry::signature::{Confidence, Exposed, Mitre, Pattern, Signature};
 use smsentry::time::Timestamp;
 use smsentry::uri::{Disguise, Disguises};
 
@@ -137,7 +137,12 @@ fn signature() -> Signature {
         support: false,
         references: Vec::new(),
         cve: Vec::new(),
-        mitre: None,
+        mitre: Some(Mitre {
+            tactic_id: "TA0043".into(),
+            tactic_name: "Reconnaissance".into(),
+            technique_id: "T1595".into(),
+            technique_name: "Active_Scanning".into(),
+        }),
         created_at: "2025_04_29".into(),
         updated_at: "2025_05_01".into(),
         exposed: Exposed::default(),

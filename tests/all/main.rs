@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails by a panic has done its work")]
 
 mod architecture;
+mod attack;
 mod command_line;
 mod decode_captures;
 mod decode_layers;
@@ -17,6 +18,7 @@ mod format_python;
 mod format_records;
 mod format_zeek;
 mod golden;
+mod limits;
 mod live_cable;
 mod live_capture;
 mod live_open;
