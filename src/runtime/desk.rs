@@ -229,7 +229,7 @@ impl Desk {
         if wish.stats && self.options.stats {
             self.write_stats(now);
         }
-        if wish.stats || wish.print || wish.last {
+        if (wish.stats || wish.print) && !wish.last {
             self.write_counters();
         }
         if wish.print {
@@ -245,6 +245,7 @@ impl Desk {
         if wish.last {
             self.note(|output| output.close(now));
             self.count_output();
+            self.write_counters();
         }
         wish.last
     }

@@ -17,6 +17,7 @@ mod live_cable;
 mod live_capture;
 mod live_end_to_end;
 mod live_open;
+mod live_operation;
 mod live_outage;
 mod live_sensor;
 mod live_signals;
