@@ -263,10 +263,11 @@ impl Desk {
             }
         }
         let Some(log) = self.options.format.log(record) else { return };
-        let buffer = self.output.buffer(log);
-        let before = buffer.len();
-        self.options.format.write(record, &self.options.context, buffer);
-        self.note(|output| output.line_added(log, before));
+        if !self.output.has_room(log) {
+            return self.note(|output| output.lose_line(log));
+        }
+        self.options.format.write(record, &self.options.context, self.output.buffer(log));
+        self.note(|output| output.line_added(log));
     }
 
     fn write_stats(&mut self, now: Timestamp) {
