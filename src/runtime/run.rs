@@ -124,7 +124,7 @@ fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voi
     let started = Timestamp::ZERO.after(started);
     let result = conduct(config, &mut source, names, prepared.signatures, control, Some(started));
     let Some(result) = result else { return Exit::Input };
-    if result.output_gone {
+    if result.output_gone && !result.fault {
         voice.complain("standard output: nobody reads it any more, so the run ends");
     }
     close(config, &result, result.fault || result.output_gone, voice)

@@ -216,6 +216,28 @@ fn an_output_that_blocks_is_never_waited_for() {
     });
 }
 
+/// A disk that hangs, as a file that cannot even be opened: the capture goes on, and the run can be ended.
+#[test]
+fn a_disk_that_hangs_does_not_keep_the_run_from_ending() {
+    in_namespace(|| {
+        lay_cable();
+        for lanes in ["0", "1"] {
+            let logs = Logs::new();
+            let fifo = logs.file("counters.json");
+            assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+            let arguments = ["-i", "probe0", "-l", logs.path(), "--lanes", lanes, "--counters", fifo.to_str().unwrap()];
+            let sensor = Sensor::start(&arguments);
+            sensor.signal("-USR1");
+            let load = Load::begin(0);
+            std::thread::sleep(Duration::from_secs(1));
+            let (code, said) = sensor.end("-TERM", 5.0);
+            load.end();
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("the output hangs"), "{said}");
+        }
+    });
+}
+
 #[test]
 fn a_slow_reader_gets_every_line_whole() {
     in_namespace(|| {
