@@ -57,7 +57,8 @@ impl Reload {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
             sys::mask_signals();
-            sender.send(load_signatures(&files))
+            // Nobody waits for it any more when the run is over.
+            let _ = sender.send(load_signatures(&files));
         });
         Self(receiver)
     }

@@ -360,6 +360,16 @@ unsafe fn interface_ioctl(code: libc::c_ulong, request: &mut libc::ifreq) -> io:
     Ok(())
 }
 
+/// The host's name (gethostname(2)); `None` where it has none, or not in UTF-8.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let mut name = [0_u8; 256];
+    // SAFETY: the buffer is writable and its true length is given, less one so that a NUL always remains.
+    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let len = name.iter().position(|&byte| byte == 0)?;
+    (result == 0 && len > 0).then(|| String::from_utf8(name[..len].to_vec()).ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,14 +408,4 @@ mod tests {
         assert!(!signals.wait_readable(quiet.as_fd(), Duration::from_secs(9)).unwrap());
         assert!(!poll([signals.as_fd()], Duration::ZERO).unwrap()[0].readable);
     }
-}
-
-/// The host's name (gethostname(2)); `None` where it has none, or not in UTF-8.
-#[must_use]
-pub fn host_name() -> Option<String> {
-    let mut name = [0_u8; 256];
-    // SAFETY: the buffer is writable and its true length is given, less one so that a NUL always remains.
-    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
-    let len = name.iter().position(|&byte| byte == 0)?;
-    (result == 0 && len > 0).then(|| String::from_utf8(name[..len].to_vec()).ok()).flatten()
 }

@@ -88,6 +88,25 @@ fn a_rotation_under_load_loses_no_line() {
     });
 }
 
+/// Far more than a block, all of it in the ring when the signal comes.
+#[test]
+fn what_is_in_the_ring_at_a_stop_is_still_handled() {
+    in_namespace(|| {
+        lay_cable();
+        for lanes in ["0", "2"] {
+            let logs = Logs::new();
+            let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--lanes", lanes]);
+            sensor.signal("-STOP");
+            let mut sender = Sender::on("probe1");
+            (0..2000).for_each(|number| send(&mut sender, Talk::whole(1025 + number, "/sms_config.json")));
+            sensor.signal("-TERM");
+            sensor.signal("-CONT");
+            let (code, said) = sensor.ended_within(Duration::from_secs(3));
+            assert_eq!((code, logs.records("alert").len()), (Some(0), 2000), "{said}");
+        }
+    });
+}
+
 #[test]
 fn signals_work_on_an_idle_link() {
     in_namespace(|| {
