@@ -85,6 +85,10 @@ crate::counters! {
 pub struct Sensor {
     flows: Flows<Talk>,
     core: Core,
+    /// No deadline is before this.
+    quiet_until: Timestamp,
+    /// The shortest span after which a deadline is set.
+    shortest: Duration,
 }
 
 /// What all flows of the shard share.
@@ -121,6 +125,7 @@ struct Docket {
     /// How that packet was wrapped, unless plainly.
     wrapping: Option<Box<Encapsulation>>,
     /// Requests that are held, oldest first.
+    #[expect(clippy::vec_box, reason = "a request is large, and requests move up when the one before is settled")]
     held: Vec<Box<Held>>,
 }
 
@@ -139,6 +144,8 @@ impl Sensor {
     pub fn new(options: Options, signatures: Arc<Signatures>, keys: [u64; 2]) -> Self {
         Self {
             flows: Flows::new(options.flow, keys),
+            quiet_until: Timestamp::from_nanos(i64::MIN),
+            shortest: options.flow.shortest_span().min(options.outcome_timeout),
             core: Core {
                 parsing: http::Counters::default(),
                 bench: Bench {
@@ -154,7 +161,9 @@ impl Sensor {
 
     /// Takes a segment; what is settled by it or before it is added to `out`. Never fails: hostile input is counted.
     pub fn feed(&mut self, segment: &Segment<'_>, out: &mut Vec<Record>) {
-        self.advance(segment.head.clock, out);
+        if segment.head.clock >= self.quiet_until {
+            self.advance(segment.head.clock, out);
+        }
         let mut ears = Ears { core: &mut self.core, segment: Some(segment), out };
         self.flows.feed(segment, &mut ears);
         self.relieve(Moment { clock: segment.head.clock, number: segment.head.number }, out);
@@ -165,6 +174,8 @@ impl Sensor {
         loop {
             let (flow, answer) = (self.flows.next_deadline(), self.core.bench.waiting.next_deadline());
             if flow.min(answer) > clock {
+                // What is set from now on is set from the clock.
+                self.quiet_until = flow.min(answer).min(clock.after(self.shortest));
                 return;
             }
             if answer <= flow {
@@ -179,6 +190,8 @@ impl Sensor {
     pub fn finish(&mut self, at: Moment, out: &mut Vec<Record>) {
         self.flows.finish(at, Reason::Stop, &mut Ears { core: &mut self.core, segment: None, out });
         self.core.bench.waiting = Waiting::default();
+        // The clock may start anew.
+        self.quiet_until = Timestamp::from_nanos(i64::MIN);
     }
 
     /// Uses other signatures from now on; requests that are held keep theirs.

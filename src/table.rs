@@ -33,10 +33,25 @@ pub struct Slot {
 #[derive(Debug)]
 pub struct Table<K, V, const C: usize> {
     hasher: SipHasher13,
-    index: HashTable<u32>,
+    index: HashTable<Place>,
     chunks: Vec<Vec<Entry<K, V>>>,
     free: Vec<u32>,
     lists: [List; C],
+}
+
+/// An entry's place, with 32 bits of its hash: the index grows without looking at the entries, and an entry is looked
+/// at only if those bits agree.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: u32,
+    hash: u32,
+}
+
+impl Place {
+    /// The hash that the index works with: it takes its bits from both ends.
+    const fn spread(hash: u32) -> u64 {
+        (hash as u64) << 32 | hash as u64
+    }
 }
 
 #[derive(Debug)]
@@ -95,29 +110,27 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// Bytes that one entry takes, without what it owns on the heap.
     #[must_use]
     pub const fn entry_size() -> usize {
-        // The index holds a u32 and a control byte at a load of 7/8 at most, 7/16 just after growth.
-        size_of::<Entry<K, V>>() + 12
+        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth.
+        size_of::<Entry<K, V>>() + 2 * (size_of::<Place>() + 1)
     }
 
     /// The entry of `key`.
     #[must_use]
     pub fn find(&self, key: &K) -> Option<Slot> {
-        let hash = key.hash(&self.hasher);
-        let at = *self.index.find(hash, |&at| self.key_at(at) == Some(key))?;
+        let hash = self.hash(key);
+        let same = |place: &Place| place.hash == hash && self.key_at(place.at) == Some(key);
+        let at = self.index.find(Place::spread(hash), same)?.at;
         Some(Slot { at, generation: self.entry(at).generation })
     }
 
     /// Adds an entry, as the most recently touched of `class`. The key must not be in the table.
     pub fn insert(&mut self, key: K, value: V, class: usize, now: Timestamp) -> Slot {
-        let hash = key.hash(&self.hasher);
+        let hash = self.hash(&key);
         let at = self.free.pop().unwrap_or_else(|| self.grow());
         let entry = self.entry_mut(at);
         entry.content = Some((key, value));
         let generation = entry.generation;
-        let (chunks, hasher) = (&self.chunks, &self.hasher);
-        self.index.insert_unique(hash, at, |&at| {
-            chunks[at as usize / CHUNK][at as usize % CHUNK].content.as_ref().map_or(0, |(key, _)| key.hash(hasher))
-        });
+        self.index.insert_unique(Place::spread(hash), Place { at, hash }, |place| Place::spread(place.hash));
         self.link(at, class, now);
         Slot { at, generation }
     }
@@ -145,8 +158,8 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         let entry = self.entry_mut(slot.at);
         entry.generation = entry.generation.wrapping_add(1);
         let (key, value) = entry.content.take()?;
-        let hash = key.hash(&self.hasher);
-        if let Ok(found) = self.index.find_entry(hash, |&at| at == slot.at) {
+        let hash = self.hash(&key);
+        if let Ok(found) = self.index.find_entry(Place::spread(hash), |place| place.at == slot.at) {
             found.remove();
         }
         self.free.push(slot.at);
@@ -174,6 +187,10 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
             let entry = self.entry(at);
             (Slot { at, generation: entry.generation }, entry.touched)
         })
+    }
+
+    fn hash(&self, key: &K) -> u32 {
+        (key.hash(&self.hasher) >> 32) as u32
     }
 
     fn key_at(&self, at: u32) -> Option<&K> {

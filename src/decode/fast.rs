@@ -129,6 +129,7 @@ mod tests {
 
     use crate::decode::{Decoder, Extras, Options};
     use crate::packet::{Link, Packet};
+    use crate::segment::Head;
     use crate::time::Timestamp;
 
     /// A seeded sequence (Marsaglia's xorshift64).
@@ -207,7 +208,8 @@ mod tests {
                 plain += u32::from(!matches!(super::look(&packet, verify_ip_checksum), super::Look::Slow));
                 let quick = fast.decode(&packet, time, 3, &mut extras[0]);
                 slow.count_frame(&packet);
-                let thorough = slow.walk(&packet, time, 3, &mut extras[1]);
+                let mut head = Head { number, frame: number, time, clock: time, input: 3, wire_len, ..Head::default() };
+                let thorough = slow.walk(&packet, time, &mut extras[1], &mut head).map(|span| (head, span));
                 assert_eq!(format!("{quick:?}"), format!("{thorough:?}"), "{bytes:02x?}");
                 assert_eq!(fast.counters(), slow.counters(), "{bytes:02x?}");
             }

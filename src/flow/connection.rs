@@ -311,11 +311,15 @@ impl<S: Default> Connection<S> {
         if head.flags.has(Flags::URG) && head.urgent > 0 {
             half.set_urgent(offset + i64::from(head.urgent) - 1);
         }
-        if head.flags.has(Flags::FIN) && end >= half.next.cast_signed() {
-            half.disorder().fin = u64::try_from(end).ok();
-        }
         if !payload.is_empty() {
             self.payload(segment, offset, place, stage);
+        }
+        let half = &mut self.halves[side as usize];
+        if head.flags.has(Flags::FIN) && end >= half.next.cast_signed() {
+            if end == half.next.cast_signed() && half.disorder.is_none() {
+                return self.finish(side, stage);
+            }
+            half.disorder().fin = u64::try_from(end).ok();
         }
         self.drain(side, stage);
     }

@@ -1,58 +1,65 @@
 //! Copies that a SPAN port makes of one and the same packet, as opposed to retransmissions: everything that the sender
 //! wrote is equal, and they are at most a few milliseconds apart. MAC addresses, VLAN tags, TTL and tunnels may differ.
 
-use std::time::Duration;
-
-use siphasher::sip::SipHasher13;
-
 use crate::segment::{Segment, Side};
-use crate::time::Timestamp;
 
-/// Rationale: mirrored copies leave a switch within microseconds to a millisecond; the shortest retransmission timers
-/// are far above 5 ms.
-const WINDOW: Duration = Duration::from_millis(5);
+/// In microseconds. Rationale: mirrored copies leave a switch within microseconds to a millisecond; the shortest
+/// retransmission timers are far above 5 ms.
+const WINDOW: u32 = 5000;
 
-/// Places for prints. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth.
-const PLACES: usize = 1024;
+/// Places for prints. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth. More
+/// places would not stay in the cache.
+const PLACES: usize = 256;
 
 /// The prints of the latest segments, one a place.
 ///
-/// The hash has a fixed key: an attacker who steers prints onto one place only keeps copies from being recognised, and
+/// The hash has fixed keys: an attacker who steers prints onto one place only keeps copies from being recognised, and
 /// then they count as retransmissions.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Duplicates {
-    places: Vec<(u64, Timestamp)>,
+    /// Empty until the first segment: most shards of a small capture see none.
+    places: Vec<Place>,
+}
+
+/// A print and when it was made, in microseconds modulo 2^32.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    print: u32,
+    micros: u32,
 }
 
 impl Duplicates {
-    pub(super) fn new() -> Self {
-        Self { places: vec![(0, Timestamp::from_nanos(i64::MIN)); PLACES] }
-    }
-
     /// Whether the same packet was seen just before. Remembers this one if not.
     pub(super) fn is_copy(&mut self, segment: &Segment<'_>) -> bool {
-        let print = print(segment);
-        let place = &mut self.places[print as usize % PLACES];
-        let time = segment.head.time;
-        if place.0 == print && time.since(place.1).max(place.1.since(time)) <= WINDOW {
+        let micros = segment.head.time.micros() as u32;
+        if self.places.is_empty() {
+            // Nothing that was seen just before.
+            self.places = vec![Place { print: 0, micros: micros.wrapping_add(1 << 31) }; PLACES];
+        }
+        let hash = hash(segment);
+        let print = hash as u32;
+        let place = &mut self.places[(hash >> 32) as usize % PLACES];
+        let distance = micros.wrapping_sub(place.micros).cast_signed().unsigned_abs();
+        if place.print == print && distance <= WINDOW {
             return true;
         }
-        *place = (print, time);
+        *place = Place { print, micros };
         false
     }
 }
 
-fn print(segment: &Segment<'_>) -> u64 {
+/// Constants without a pattern: the fractional parts of the square roots of the first primes, made odd.
+const FACTORS: [u64; 3] = [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];
+
+/// All that the sender wrote, in 64 bits; the addresses by the flow's hash and by the checksum, which covers them.
+fn hash(segment: &Segment<'_>) -> u64 {
     let head = segment.head;
-    let mut bytes = [0; 42 + 23];
-    bytes[..42].copy_from_slice(&head.key.packed());
-    bytes[42..46].copy_from_slice(&head.seq.0.to_be_bytes());
-    bytes[46..50].copy_from_slice(&head.ack.0.to_be_bytes());
-    bytes[50..54].copy_from_slice(&head.ip_id.to_be_bytes());
-    bytes[54..58].copy_from_slice(&head.ip_len.to_be_bytes());
-    bytes[58..60].copy_from_slice(&head.window.to_be_bytes());
-    bytes[60..62].copy_from_slice(&head.checksum.to_be_bytes());
-    bytes[62] = head.flags.0;
-    bytes[63] = u8::from(head.side == Side::High);
-    SipHasher13::new_with_keys(0x736d_7365_6e74_7279, 0x6475_706c_6963_6174).hash(&bytes)
+    let [one, two, three] = FACTORS;
+    let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+    let side = u32::from(head.side == Side::High) << 8;
+    let numbers = pair(head.seq.0, head.ack.0).wrapping_mul(one);
+    let packet = pair(head.ip_id, head.ip_len).wrapping_mul(two);
+    let rest = pair(u32::from(head.window) << 16 | u32::from(head.checksum), side | u32::from(head.flags.0));
+    let sum = head.flow_hash ^ numbers.wrapping_add(packet).wrapping_add(rest.wrapping_mul(three));
+    (sum ^ sum >> 32).wrapping_mul(one)
 }

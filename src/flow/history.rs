@@ -25,8 +25,9 @@ struct Entry {
 }
 
 /// The ring of a shard.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct History {
+    /// Both empty until the first bytes: most shards of a small capture see none.
     bytes: Vec<u8>,
     written: u64,
     entries: Vec<Entry>,
@@ -34,12 +35,12 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new() -> Self {
-        Self { bytes: vec![0; BYTES], written: 0, entries: vec![Entry::default(); ENTRIES], count: 0 }
-    }
-
     /// Remembers delivered bytes.
     pub(super) fn remember(&mut self, newest: &mut Newest, start: u64, data: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; BYTES];
+            self.entries = vec![Entry::default(); ENTRIES];
+        }
         let data = &data[..data.len().min(PER_SEGMENT)];
         let at = (self.written % BYTES as u64) as usize;
         let first = data.len().min(BYTES - at);
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn notices_other_bytes_as_long_as_they_are_kept() {
-        let mut history = History::new();
+        let mut history = History::default();
         let (mut one, mut two) = (Newest::default(), Newest::default());
         history.remember(&mut one, 0, b"GET /sms/");
         history.remember(&mut two, 0, b"POST /other");

@@ -186,6 +186,15 @@ pub struct Options {
     pub timeouts: Timeouts,
 }
 
+impl Options {
+    /// The shortest span after which a deadline of this room is set.
+    #[must_use]
+    pub fn shortest_span(&self) -> Duration {
+        let Timeouts { new, established, closing } = self.timeouts;
+        new.min(established).min(closing).min(deadline::Hole::Acknowledged.span())
+    }
+}
+
 crate::counters! {
     /// What this room counts.
     pub struct Counters {
@@ -276,6 +285,8 @@ const CLASSES: [Class; 3] = [Class::New, Class::Closing, Class::Established];
 #[derive(Debug)]
 pub struct Flows<S> {
     table: Table<FlowKey, Connection<S>, 3>,
+    /// The flow of the last segment: segments come in trains.
+    latest: Option<Slot>,
     tools: Tools,
 }
 
@@ -299,11 +310,12 @@ impl<S: Default> Flows<S> {
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self {
             table: Table::new(keys),
+            latest: None,
             tools: Tools {
                 options,
                 counters: Counters::default(),
-                duplicates: Duplicates::new(),
-                history: History::new(),
+                duplicates: Duplicates::default(),
+                history: History::default(),
                 deadlines: Deadlines::default(),
                 queued: 0,
                 kept: 0,
@@ -376,7 +388,7 @@ impl<S: Default> Flows<S> {
         let key = segment.head.key;
         let now = segment.head.clock;
         let at = Moment { clock: now, number: segment.head.number };
-        let slot = match self.table.find(&key) {
+        let slot = match self.find(&key) {
             Some(slot) => slot,
             None if segment.payload().is_empty() && !segment.head.flags.has(Flags::SYN) => {
                 self.tools.counters.stray += 1;
@@ -388,6 +400,7 @@ impl<S: Default> Flows<S> {
                 self.table.insert(key, Connection::new(segment.head.time), Class::New as usize, now)
             }
         };
+        self.latest = Some(slot);
         let Some((_, connection)) = self.table.get_mut(slot) else { return };
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
         let class = connection.segment(segment, &mut stage);
@@ -405,6 +418,12 @@ impl<S: Default> Flows<S> {
                 self.close(slot, at, reason, listener);
             }
         }
+    }
+
+    fn find(&self, key: &FlowKey) -> Option<Slot> {
+        self.latest
+            .filter(|&slot| self.table.get(slot).is_some_and(|(latest, _)| latest == key))
+            .or_else(|| self.table.find(key))
     }
 
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {

@@ -23,6 +23,6 @@ pub mod sys;
 pub mod traffic;
 pub mod voice;
 
-pub use lanes::Census;
+pub use lanes::{Census, spare_cores};
 pub use run::{Exit, run};
 pub use signatures::load_signatures;

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use siphasher::sip::SipHasher13;
-
 use crate::decode::Decoder;
 use crate::flow::SHARDS;
 use crate::runtime::block::{Source, SourceError, Status};
@@ -16,6 +14,7 @@ use crate::runtime::desk::{Envelope, Flags, Notice, Part, Wish};
 use crate::runtime::lanes::{Job, Lanes, Load, Work};
 use crate::runtime::stats::{self, PumpFigures};
 use crate::runtime::traffic::Traffic;
+use crate::segment::Side;
 use crate::sensor::Ports;
 use crate::signature::Signatures;
 use crate::time::Timestamp;
@@ -25,6 +24,16 @@ use crate::time::Timestamp;
 const CONTINUES_WITHIN: Duration = Duration::from_secs(60);
 /// And at most this long before it: packets near a rotation are not always in order.
 const CONTINUES_BEFORE: Duration = Duration::from_secs(1);
+
+/// Constants without a pattern: the fractional parts of the cube roots of the first primes.
+const SHARD_FACTORS: [u64; 6] = [
+    0x428a_2f98_d728_ae22,
+    0x7137_4491_23ef_65cd,
+    0xb5c0_fbcf_ec4d_3b2f,
+    0xe9b5_dba5_8189_dbbc,
+    0x3956_c25b_f348_b538,
+    0x59f1_11f1_b605_d019,
+];
 
 /// What the pump is asked to do between two blocks.
 #[derive(Debug, Default)]
@@ -63,7 +72,8 @@ pub(super) struct Pump {
     pub(super) panic_at: Option<u64>,
     pub(super) traffic: Traffic,
     pub(super) input: stats::Input,
-    shard: SipHasher13,
+    /// What shards are chosen by: the same in every replay.
+    shard: [u64; 6],
     number: u64,
     sequence: u64,
     started: Instant,
@@ -86,7 +96,7 @@ impl Pump {
             panic_at: None,
             traffic: Traffic::default(),
             input: stats::Input::default(),
-            shard: SipHasher13::new_with_keys(0x736d_7365_6e74_7279, 0x7368_6172_6473_2121),
+            shard: SHARD_FACTORS,
             number: 0,
             sequence: 0,
             started: Instant::now(),
@@ -97,8 +107,7 @@ impl Pump {
 
     /// Live: nobody may choose his shard.
     pub(super) fn hide_shards(&mut self) {
-        let [one, two] = random_keys();
-        self.shard = SipHasher13::new_with_keys(one, two);
+        self.shard = std::array::from_fn(|_| random_keys()[0]);
     }
 
     /// Runs until the source is at its end, or somebody asks to stop, or the output is gone. [`Pump::finish`] closes
@@ -174,6 +183,7 @@ impl Pump {
         let passed = self.clock.ahead(load.block.elapsed);
         let Load { block, extras, work, .. } = load;
         let mut full = false;
+        let mut entry = Work::default();
         for at in 0..block.packets.len() {
             if self.count.is_some_and(|count| self.number >= count) {
                 full = true;
@@ -182,16 +192,21 @@ impl Pump {
             self.number += 1;
             let packet = block.packet(at, self.number);
             let clock = self.clock.tick(packet.time);
-            let Ok((head, span)) = self.decoder.decode(&packet, clock, block.input, extras) else { continue };
+            let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut entry.head) else {
+                continue;
+            };
+            let head = &mut entry.head;
             let tcp = span.whole.map_or(packet.bytes, |whole| &extras.wholes[whole as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
-            let [low, high] = [head.key.port(crate::segment::Side::Low), head.key.port(crate::segment::Side::High)];
+            let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
             if !self.traffic.glance(&self.ports, low, high, payload) {
                 continue;
             }
-            let shard = (self.shard.hash(&head.key.packed()) % SHARDS as u64) as u8;
+            head.flow_hash = head.key.fold(&self.shard);
+            let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
             // A block has far fewer than 2^32 packets.
-            work[usize::from(shard) % lanes].push(Work { head, frame: at as u32, span, shard });
+            (entry.frame, entry.span, entry.shard) = (at as u32, span, shard);
+            work[usize::from(shard) % lanes].push(entry);
         }
         self.clock.reach(passed);
         if self.first.is_none() && self.clock.is_started() {

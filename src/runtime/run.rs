@@ -226,7 +226,9 @@ fn conduct<S: Source + Reports>(
 
 /// Says the figures and chooses the exit code.
 fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) -> Exit {
-    if !result.output_gone {
+    // Of a run that read nothing there are no figures, only what was said of its inputs.
+    let nothing_read = !config.is_live() && result.figures.pump.input.files == 0;
+    if !result.output_gone && !nothing_read {
         result.figures.summary().iter().for_each(|line| voice.say(line));
         if config.verbose > 0 {
             result.figures.each(&mut |name, value| {

@@ -278,8 +278,8 @@ fn the_clock_is_right_after_a_busy_time() {
         lay_cable();
         let mut sender = Sender::on("probe1");
         let logs = Logs::new();
-        let arguments = ["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1.5", "--set", "block.packets=1"];
-        let sensor = Sensor::start(&arguments);
+        let arguments = ["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1.5", "--lanes", "0"];
+        let sensor = Sensor::start(&[&arguments[..], &["--set", "block.packets=1"]].concat());
         std::thread::sleep(Duration::from_millis(300));
         sensor.signal("-STOP");
         for port in 41_000..41_100 {

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails by a panic has done its work")]
 
+mod architecture;
+mod command_line;
 mod decode_captures;
 mod decode_layers;
+mod eve_schema;
 mod file_captures;
 mod file_damage;
 mod file_judge;
@@ -13,6 +16,7 @@ mod format_eve;
 mod format_python;
 mod format_records;
 mod format_zeek;
+mod golden;
 mod live_cable;
 mod live_capture;
 mod live_end_to_end;
@@ -21,7 +25,11 @@ mod live_operation;
 mod live_outage;
 mod live_sensor;
 mod live_signals;
+mod planted_panic;
+mod program;
 mod signature_find;
 mod signature_load;
+mod signature_pipeline;
+mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;
