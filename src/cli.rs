@@ -14,9 +14,9 @@ use ipnet::IpNet;
 use smsentry::flow::{ChecksumPolicy, OverlapPolicy, SHARDS};
 use smsentry::format::Format;
 use smsentry::runtime::config::{Config, Events, Interface, Origin, SignatureFiles};
-use smsentry::runtime::filter::expression_of_file;
+use smsentry::runtime::filter::read_expression;
 use smsentry::runtime::limits::{self, LIMITS};
-use smsentry::runtime::{live, sys};
+use smsentry::runtime::{live, spare_cores, sys};
 use smsentry::sensor::Ports;
 
 /// What the process shall do.
@@ -60,7 +60,7 @@ struct Arguments {
     #[arg(short = 'F', long = "filter-file", value_name = "FILE", help_heading = "Input")]
     filter_file: Option<PathBuf>,
     /// Stop after so many packets that pass the filter
-    #[arg(long, value_name = "N", help_heading = "Input")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Input")]
     count: Option<u64>,
     /// Take all files as one capture, whatever their times
     #[arg(long, help_heading = "Input")]
@@ -121,7 +121,8 @@ struct Arguments {
     #[arg(short = 'T', long = "test", help_heading = "Detection")]
     test: bool,
     /// Seconds an alert waits for the server's answer; 0: none
-    #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = parse_seconds, help_heading = "Detection")]
+    #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = parse_seconds,
+          allow_negative_numbers = true, help_heading = "Detection")]
     outcome_timeout: f64,
     /// Networks of proxies whose X-Forwarded-For is believed. May be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network, help_heading = "Detection")]
@@ -150,10 +151,10 @@ struct Arguments {
 
     /// Exit with 3 if there were alerts of this severity or worse (1 to 3)
     #[arg(long, value_name = "SEVERITY", num_args = 0..=1, require_equals = true, default_missing_value = "3",
-          value_parser = clap::value_parser!(u8).range(1..=4), help_heading = "Exit code")]
+          value_parser = clap::value_parser!(u8).range(1..=3), help_heading = "Exit code")]
     fail_on_alert: Option<u8>,
     /// Exit with 4 if more than this share of the packets was lost
-    #[arg(long, value_name = "P", value_parser = parse_percent, help_heading = "Exit code")]
+    #[arg(long, value_name = "P", value_parser = parse_percent, allow_negative_numbers = true, help_heading = "Exit code")]
     max_drop_percent: Option<f64>,
     /// Print a completion script for a shell
     #[arg(long, value_name = "SHELL", value_enum)]
@@ -168,8 +169,12 @@ Examples:
   smsentry -r big.pcapng.zst 'net 192.0.2.0/24' only this network
   smsentry -T -s mine.toml                      check a file of signatures
 
-Exit codes: 0 finished, 1 an input could not be read to its end, 2 usage, signatures or filter, 3 alerts (with
---fail-on-alert), 4 losses (with --max-drop-percent).";
+Exit codes, the first that applies:
+  2  wrong usage, signatures or filter
+  3  alerts, with --fail-on-alert
+  1  an input could not be read to its end, or the output could not be written
+  4  losses, with --max-drop-percent
+  0  finished";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FormatName {
@@ -225,10 +230,11 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 fn config(arguments: Arguments) -> Result<Config, String> {
-    let origin = origin(&arguments)?;
-    let mut config = Config::new(origin);
+    // First, since a file without -r looks like a filter without an input.
+    let filter = filter(&arguments)?;
+    let mut config = Config::new(origin(&arguments)?);
     let live = config.is_live();
-    config.filter = filter(&arguments)?;
+    config.filter = filter;
     config.format = match arguments.format {
         FormatName::Eve => Format::Eve,
         FormatName::ZeekJson => Format::ZeekJson,
@@ -297,16 +303,9 @@ fn filter(arguments: &Arguments) -> Result<Option<String>, String> {
         return Err("the filter is given more than once: use trailing words, -f or -F".to_owned());
     }
     if let Some(path) = &arguments.filter_file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: cannot be read: {error} (see -F)", path.display()))?;
-        return Ok(Some(expression_of_file(&text)));
+        return read_expression(path).map(Some);
     }
     Ok(arguments.filter.clone().or_else(|| (!words.is_empty()).then(|| words.join(" "))))
-}
-
-/// One core is left for the thread that reads.
-fn spare_cores() -> usize {
-    std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(SHARDS))
 }
 
 fn parse_ports(text: &str) -> Result<Ports, String> {

@@ -177,7 +177,7 @@ impl Alert {
         match self.outcome {
             Outcome::Exposed => 1,
             Outcome::NotFound | Outcome::Refused => 3,
-            _ => self.signature.severity,
+            _ => self.signature.severity.clamp(2, 3),
         }
     }
 }

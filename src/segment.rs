@@ -15,10 +15,11 @@ pub struct Endpoint {
 }
 
 /// One of the two ends of a flow, by the canonical order of [`FlowKey`]; says nothing about who is the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Side {
     /// The end that compares lower.
+    #[default]
     Low = 0,
     /// The end that compares higher.
     High = 1,
@@ -39,7 +40,7 @@ impl Side {
 /// those are tracked.
 ///
 /// IPv4 addresses are held IPv4-mapped (RFC 4291 section 2.5.5.2), so the key packs into bytes of a fixed shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     addresses: [[u8; 16]; 2],
     ports: [u16; 2],
@@ -256,7 +257,7 @@ pub struct Encapsulation {
 }
 
 /// What a decoded segment is, without its bytes: plain data that a block's work list holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Head {
     /// Running number of the packet in the whole run, from 1.
     pub number: u64,
@@ -272,6 +273,8 @@ pub struct Head {
     pub wire_len: u32,
     /// The innermost addresses and ports.
     pub key: FlowKey,
+    /// A hash of the key that the run's shards are chosen by ([`FlowKey::fold`]); 0 where nobody chose one.
+    pub flow_hash: u64,
     /// The end that sent it.
     pub side: Side,
     /// Sequence number of the first byte (of the SYN where there is one).
@@ -361,25 +364,32 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// One's complement sum of big-endian 16-bit words, unfolded; an odd last byte counts as the high one (RFC 1071).
+/// One's complement sum of big-endian 16-bit words, folded; an odd last byte counts as the high one.
+///
+/// Summed in the machine's byte order, eight bytes at a time, and swapped once: the sum does not mind (RFC 1071
+/// section 2).
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
-    let mut words = bytes.chunks_exact(4);
+    let mut words = bytes.chunks_exact(8);
     let mut total: u64 = 0;
     for word in &mut words {
-        total += u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+        let word = u64::from_ne_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
+        total += (word >> 32) + (word & 0xffff_ffff);
     }
     let tail = words.remainder();
-    let mut last = [0; 4];
+    let mut last = [0; 8];
     last[..tail.len()].copy_from_slice(tail);
-    total + u64::from(u32::from_be_bytes(last))
+    let last = u64::from_ne_bytes(last);
+    total += (last >> 32) + (last & 0xffff_ffff);
+    u64::from(u16::from_be(fold(total)))
 }
 
 /// Folds a sum of [`sum`] into 16 bits.
 pub(crate) fn fold(mut total: u64) -> u16 {
-    while total > 0xffff {
-        total = (total >> 16) + (total & 0xffff);
-    }
-    // The loop leaves 16 bits.
+    total = (total >> 32) + (total & 0xffff_ffff);
+    total = (total >> 16) + (total & 0xffff);
+    total = (total >> 16) + (total & 0xffff);
+    total = (total >> 16) + (total & 0xffff);
+    // Four steps leave 16 bits of 64.
     total as u16
 }
 
@@ -411,5 +421,6 @@ mod tests {
     fn checksum_of_rfc_1071_example() {
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
         assert_eq!(fold(sum(&[0x01])), 0x0100);
+        assert_eq!(fold(u64::MAX), 0xffff);
     }
 }

@@ -133,6 +133,7 @@ struct Docket {
     /// How that packet was wrapped, unless plainly.
     wrapping: Option<Box<Encapsulation>>,
     /// Requests that are held, oldest first.
+    #[expect(clippy::vec_box, reason = "a request is large, and requests move up when the one before is settled")]
     held: Vec<Box<Held>>,
     /// What was told of already; most flows have no alerts.
     repeats: Option<Box<Repeats>>,

@@ -207,7 +207,16 @@ mod tests {
                 plain += u32::from(!matches!(super::look(&packet, verify_ip_checksum), super::Look::Slow));
                 let quick = fast.decode(&packet, time, 3, &mut extras[0]);
                 slow.count_frame(&packet);
-                let thorough = slow.walk(&packet, time, 3, &mut extras[1]);
+                let mut head = crate::segment::Head {
+                    number,
+                    frame: number,
+                    time,
+                    clock: time,
+                    input: 3,
+                    wire_len,
+                    ..crate::segment::Head::default()
+                };
+                let thorough = slow.walk(&packet, time, &mut extras[1], &mut head).map(|span| (head, span));
                 assert_eq!(format!("{quick:?}"), format!("{thorough:?}"), "{bytes:02x?}");
                 assert_eq!(fast.counters(), slow.counters(), "{bytes:02x?}");
             }

@@ -31,7 +31,7 @@ pub use limits::{Limits, Options};
 pub use skip::Skip;
 
 /// Where a segment's TCP bytes stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// `None`: in the frame itself. `Some(i)`: in [`Extras::wholes`]`[i]`.
     pub whole: Option<u32>,
@@ -103,7 +103,6 @@ impl Decoder {
     ///
     /// # Errors
     /// The reason why there is no segment; counted.
-    #[inline]
     pub fn decode(
         &mut self,
         packet: &Packet<'_>,
@@ -111,16 +110,41 @@ impl Decoder {
         input: u32,
         extras: &mut Extras,
     ) -> Result<(Head, Span), Skip> {
+        let mut head = Head::default();
+        let span = self.decode_into(packet, clock, input, extras, &mut head)?;
+        Ok((head, span))
+    }
+
+    /// As [`Decoder::decode`], with the head written in its place: returned by value it would be copied several times,
+    /// which is a tenth of the work on a plain packet.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`]; `head` means nothing then.
+    #[inline]
+    pub fn decode_into(
+        &mut self,
+        packet: &Packet<'_>,
+        clock: Timestamp,
+        input: u32,
+        extras: &mut Extras,
+        head: &mut Head,
+    ) -> Result<Span, Skip> {
         self.count_frame(packet);
+        head.number = packet.number;
+        head.frame = packet.frame;
+        head.time = packet.time;
+        head.clock = clock;
+        head.input = input;
+        head.wire_len = packet.wire_len;
         match fast::look(packet, self.options.verify_ip_checksum) {
-            fast::Look::Segment(plain) => Ok(self.plain(packet, clock, input, extras, &plain)),
+            fast::Look::Segment(plain) => Ok(self.plain(extras, &plain, head)),
             fast::Look::NotTcp(plain) => {
                 self.count_plain(&plain);
                 self.counters.udp += u64::from(plain.protocol == ip::UDP);
                 self.counters.not_tcp += 1;
                 Err(Skip::NotTcp(plain.protocol))
             }
-            fast::Look::Slow => self.walk(packet, clock, input, extras),
+            fast::Look::Slow => self.walk(packet, clock, extras, head),
         }
     }
 
@@ -161,14 +185,8 @@ impl Decoder {
         self.counters.ipv6 += u64::from(plain.v6);
     }
 
-    fn plain(
-        &mut self,
-        packet: &Packet<'_>,
-        clock: Timestamp,
-        input: u32,
-        extras: &mut Extras,
-        plain: &fast::Plain<'_>,
-    ) -> (Head, Span) {
+    #[inline]
+    fn plain(&mut self, extras: &mut Extras, plain: &fast::Plain<'_>, head: &mut Head) -> Span {
         self.count_plain(plain);
         self.counters.tcp += 1;
         let (mut key, side) = plain.key();
@@ -182,9 +200,9 @@ impl Decoder {
             }
         }
         let at = Address { key, side, ip_id: plain.ip_id, ip_len: plain.ip_len, cut: 0, encapsulation };
+        fill(head, &at, &tcp::Header::of(plain.tcp));
         let start = plain.start;
-        let span = Span { whole: None, start, end: start + plain.tcp.len() as u32 };
-        (head(packet, clock, input, &at, &tcp::Header::of(plain.tcp)), span)
+        Span { whole: None, start, end: start + plain.tcp.len() as u32 }
     }
 
     /// Decodes a frame layer by layer.
@@ -193,9 +211,9 @@ impl Decoder {
         &mut self,
         packet: &Packet<'_>,
         clock: Timestamp,
-        input: u32,
         extras: &mut Extras,
-    ) -> Result<(Head, Span), Skip> {
+        head: &mut Head,
+    ) -> Result<Span, Skip> {
         let mut walk =
             walk::Walk::new(&self.options, &mut self.counters, &mut self.fragments, clock, &mut extras.wholes);
         let found = walk.frame(packet);
@@ -209,7 +227,8 @@ impl Decoder {
         }
         let encapsulation = extras.intern(&encapsulation);
         let at = Address { key, side, ip_id: found.ip_id, ip_len: found.ip_len, cut: found.cut, encapsulation };
-        Ok((head(packet, clock, input, &at, &found.tcp), found.span))
+        fill(head, &at, &found.tcp);
+        Ok(found.span)
     }
 
     fn count(&mut self, skip: Skip) {
@@ -239,31 +258,24 @@ struct Address {
     encapsulation: u32,
 }
 
+/// Writes what the IP layers and the TCP header say.
 #[inline]
-fn head(packet: &Packet<'_>, clock: Timestamp, input: u32, at: &Address, tcp: &tcp::Header) -> Head {
-    Head {
-        number: packet.number,
-        frame: packet.frame,
-        time: packet.time,
-        clock,
-        input,
-        wire_len: packet.wire_len,
-        key: at.key,
-        side: at.side,
-        seq: tcp.seq,
-        ack: tcp.ack,
-        flags: tcp.flags,
-        header_len: tcp.header_len,
-        window: tcp.window,
-        urgent: tcp.urgent,
-        checksum: tcp.checksum,
-        ip_id: at.ip_id,
-        ip_len: at.ip_len,
-        cut: at.cut,
-        timestamp_value: tcp.options.timestamp_value,
-        signed: tcp.options.signed,
-        encapsulation: at.encapsulation,
-    }
+fn fill(head: &mut Head, at: &Address, tcp: &tcp::Header) {
+    head.key = at.key;
+    head.side = at.side;
+    head.seq = tcp.seq;
+    head.ack = tcp.ack;
+    head.flags = tcp.flags;
+    head.header_len = tcp.header_len;
+    head.window = tcp.window;
+    head.urgent = tcp.urgent;
+    head.checksum = tcp.checksum;
+    head.ip_id = at.ip_id;
+    head.ip_len = at.ip_len;
+    head.cut = at.cut;
+    head.timestamp_value = tcp.options.timestamp_value;
+    head.signed = tcp.options.signed;
+    head.encapsulation = at.encapsulation;
 }
 
 /// Big-endian 16 bits at `at`, if they are there.

@@ -15,7 +15,6 @@ use super::stamp::Stamp;
 use super::stats;
 use super::text::Text;
 use super::{Context, InputName, json};
-use crate::outcome::Outcome;
 use crate::record::{Alert, Body, FlowFacts, Record, Transaction};
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 
@@ -155,10 +154,10 @@ impl<'a> AlertMember<'a> {
             rev: alert.signature.rev,
             signature: title,
             category: category(alert),
-            severity: severity(alert),
+            severity: alert.severity(),
             source: End::new(alert.transaction.client),
             target: End::new(alert.transaction.server),
-            metadata: Metadata::new(alert, severity(alert), fit),
+            metadata: Metadata::new(alert, fit),
             xff: alert.forwarded_for,
         }
     }
@@ -173,15 +172,6 @@ fn with_first_word<S: Serializer>(title: &Text<'_>, serializer: S) -> Result<S::
 /// `attempted-recon`.
 fn category(alert: &Alert) -> &'static str {
     if alert.signature.proxy { "Detection of a Network Scan" } else { "Attempted Information Leak" }
-}
-
-/// 1 is reserved for proof; what was not there or not given is 3, whatever was looked for.
-fn severity(alert: &Alert) -> u8 {
-    match alert.outcome {
-        Outcome::Exposed => 1,
-        Outcome::NotFound | Outcome::Refused => 3,
-        _ => alert.signature.severity.clamp(2, 3),
-    }
 }
 
 #[derive(Serialize)]

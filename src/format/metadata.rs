@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::fit::Fit;
 use super::text::Text;
 use crate::record::Alert;
-use crate::signature::Confidence;
+use crate::signature::{Confidence, Mitre};
 
 type One<T> = Option<[T; 1]>;
 
@@ -17,10 +17,14 @@ pub(super) struct Metadata<'a> {
     affected_product: One<Text<'a>>,
     signature_severity: [&'static str; 1],
     confidence: [&'static str; 1],
-    mitre_tactic_id: [&'static str; 1],
-    mitre_tactic_name: [&'static str; 1],
-    mitre_technique_id: [&'static str; 1],
-    mitre_technique_name: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mitre_tactic_id: One<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mitre_tactic_name: One<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mitre_technique_id: One<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mitre_technique_name: One<Text<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cve: Vec<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,21 +52,29 @@ pub(super) struct Metadata<'a> {
     smsentry_vni: One<String>,
 }
 
+/// Of a signature that has no place in MITRE ATT&CK: its keys are left out.
+static NO_MITRE: Mitre = Mitre {
+    tactic_id: String::new(),
+    tactic_name: String::new(),
+    technique_id: String::new(),
+    technique_name: String::new(),
+};
+
 impl<'a> Metadata<'a> {
-    /// The metadata of an alert of this severity. Made last, because it names what `fit` has cut from the record.
-    pub(super) fn new(alert: &'a Alert, severity: u8, fit: &mut Fit) -> Self {
+    /// The metadata of an alert. Made last, because it names what `fit` has cut from the record.
+    pub(super) fn new(alert: &'a Alert, fit: &mut Fit) -> Self {
         let signature = &*alert.signature;
+        let mitre = signature.mitre.as_ref().unwrap_or(&NO_MITRE);
         let mut word = |name, value: &'a str| (!value.is_empty()).then(|| [fit.text(name, Text::Word(value))]);
         Self {
             attack_target: ["Web_Server"],
             affected_product: word("affected_product", &signature.product),
-            signature_severity: [severity_name(severity)],
+            signature_severity: [severity_name(alert.severity())],
             confidence: [confidence_name(signature.confidence)],
-            // MITRE ATT&CK: Active Scanning, a technique of Reconnaissance.
-            mitre_tactic_id: ["TA0043"],
-            mitre_tactic_name: ["Reconnaissance"],
-            mitre_technique_id: ["T1595"],
-            mitre_technique_name: ["Active_Scanning"],
+            mitre_tactic_id: word("mitre_tactic_id", &mitre.tactic_id),
+            mitre_tactic_name: word("mitre_tactic_name", &mitre.tactic_name),
+            mitre_technique_id: word("mitre_technique_id", &mitre.technique_id),
+            mitre_technique_name: word("mitre_technique_name", &mitre.technique_name),
             created_at: word("created_at", &signature.created_at),
             updated_at: word("updated_at", &signature.updated_at),
             smsentry_signature: word("smsentry_signature", &signature.slug),

@@ -53,8 +53,8 @@ fn civil(time: Timestamp) -> DateTime {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::json;
     use super::*;
+    use crate::format::json;
 
     fn eve(nanos: i64) -> String {
         let mut out = Vec::new();

@@ -164,8 +164,8 @@ pub(super) fn cut(units: impl Iterator<Item = (usize, usize)>, cap: usize) -> (u
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::json;
     use super::*;
+    use crate::format::json;
 
     fn serialised(text: Text<'_>) -> String {
         let mut out = Vec::new();

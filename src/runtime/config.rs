@@ -82,6 +82,8 @@ pub struct Config {
     pub fail_on_alert: Option<u8>,
     /// Losses above this make the exit code 4.
     pub max_drop_percent: Option<f64>,
+    /// Live: how long a link may be without an HTTP request before that is told.
+    pub silence: Duration,
     /// The packet at which a lane shall panic: for tests of what happens then.
     #[doc(hidden)]
     pub panic_at: Option<u64>,
@@ -120,6 +122,7 @@ impl Config {
             verbose: 0,
             fail_on_alert: None,
             max_drop_percent: None,
+            silence: Duration::from_secs(300),
             panic_at: None,
         }
     }

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
+
 use crate::format::{self, Context, Format};
 use crate::record::{self, Body, Kind, Record};
+use crate::runtime::inbox::Letters;
 use crate::runtime::lanes::Census;
 use crate::runtime::output::{Output, Trouble};
+use crate::runtime::silence::Silence;
 use crate::runtime::stats::{Figures, PumpFigures};
 use crate::runtime::voice::Voice;
 use crate::time::Timestamp;
@@ -35,7 +39,7 @@ pub(super) enum Part {
     },
     /// The pump's part of a load.
     Notice(Notice),
-    /// A lane is broken: the run ends.
+    /// A lane is broken: the run ends. What it settled before is in an envelope of its own.
     Broken(String),
 }
 
@@ -63,6 +67,11 @@ pub(super) struct Wish {
 }
 
 impl Wish {
+    /// Whether there is nothing to do.
+    pub(super) const fn is_none(self) -> bool {
+        !(self.needs_census() || self.reopen)
+    }
+
     /// Whether the lanes' figures are needed.
     pub(super) const fn needs_census(self) -> bool {
         self.stats || self.print || self.check || self.last
@@ -83,6 +92,8 @@ pub(super) struct Flags {
 pub(super) struct DeskOptions {
     pub(super) lanes: usize,
     pub(super) live: bool,
+    /// Live: how long a link may be without an HTTP request before that is told.
+    pub(super) silence: Duration,
     pub(super) format: Format,
     pub(super) context: Context,
     pub(super) alerts: bool,
@@ -111,16 +122,12 @@ pub(super) struct Desk {
     pub(super) figures: Figures,
     pub(super) fault: Option<String>,
     silence: Silence,
+    /// Live: records that never came here because the desk was too far behind.
+    lost: u64,
 }
 
-/// What was said about seeing nothing; each once.
-#[derive(Debug, Default)]
-struct Silence {
-    requests: u64,
-    since: Option<Timestamp>,
-    told_no_http: bool,
-    told_one_sided: bool,
-}
+/// How long a stalled output is waited for before the desk looks into its inbox again.
+const STALLED: Duration = Duration::from_millis(20);
 
 impl Desk {
     pub(super) fn new(options: DeskOptions, output: Output, voice: Voice, flags: Arc<Flags>) -> Self {
@@ -134,6 +141,31 @@ impl Desk {
             figures: Figures::default(),
             fault: None,
             silence: Silence::default(),
+            lost: 0,
+        }
+    }
+
+    /// Works through the inbox until the last envelope, or until nobody sends any more. Says whether it was the last.
+    pub(super) fn work(&mut self, letters: &Letters) -> bool {
+        loop {
+            let stalled = self.output.is_stalled();
+            match letters.next(stalled.then_some(Duration::ZERO)) {
+                Ok(envelope) => {
+                    let lost = letters.take_lost();
+                    if self.lost == 0 && lost > 0 {
+                        self.voice.complain("records come faster than they can be written: some are lost");
+                    }
+                    self.lost += lost;
+                    if self.receive(envelope) {
+                        return true;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.output.wait_for_room(STALLED);
+                    self.note(|output| output.flush());
+                }
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
         }
     }
 
@@ -153,11 +185,10 @@ impl Desk {
                 }
             }
             Part::Notice(notice) => gathering.notice = Some(notice),
+            // The lane goes on to say what it had, so nothing is missing from any load.
             Part::Broken(what) => {
                 self.fault.get_or_insert(what);
                 self.flags.broken.store(true, Ordering::Relaxed);
-                self.note(|output| output.flush());
-                return true;
             }
         }
         while let Some(entry) = self.gathering.first_entry() {
@@ -174,6 +205,16 @@ impl Desk {
         false
     }
 
+    /// The last was not told, since something broke: writes what there is.
+    pub(super) fn abandon(&mut self) {
+        for (_, gathering) in std::mem::take(&mut self.gathering) {
+            self.settle(gathering);
+        }
+        let now = self.figures.pump.clock[1];
+        self.note(|output| output.close(now));
+        self.count_output();
+    }
+
     /// Writes a complete load and does what the pump wishes. Says whether it was the last.
     fn settle(&mut self, mut gathering: Gathering) -> bool {
         gathering.records.sort_unstable_by_key(|record| record.order);
@@ -187,7 +228,7 @@ impl Desk {
         if wish.needs_census() {
             self.figures.lanes = gathering.census;
         }
-        self.figures.desk.output = self.output.counters;
+        self.count_output();
         let now = self.figures.pump.clock[1];
         if wish.stats && self.options.stats {
             self.write_stats(now);
@@ -207,9 +248,14 @@ impl Desk {
         }
         if wish.last {
             self.note(|output| output.close(now));
-            self.figures.desk.output = self.output.counters;
+            self.count_output();
         }
         wish.last
+    }
+
+    fn count_output(&mut self) {
+        self.figures.desk.output = self.output.counters;
+        self.figures.desk.output.dropped += self.lost;
     }
 
     fn write(&mut self, record: &Record) {
@@ -252,33 +298,9 @@ impl Desk {
 
     /// Live: says once that nothing can be found in what is captured.
     fn check_silence(&mut self, now: Timestamp) {
-        /// Rationale: a link without a single request in five minutes is idle or not the one that was meant.
-        const LONG: Duration = Duration::from_secs(300);
-        /// Rationale: a few flows may be one-sided by chance.
-        const FLOWS: u64 = 20;
-        if !self.options.live {
-            return;
-        }
-        let requests = self.figures.lanes.http.requests;
-        if requests != self.silence.requests || self.silence.since.is_none() {
-            self.silence.requests = requests;
-            self.silence.since = Some(now);
-        }
-        let quiet = self.silence.since.is_some_and(|since| now.since(since) >= LONG);
-        if quiet && !self.silence.told_no_http {
-            self.silence.told_no_http = true;
-            self.voice.say(
-                "warning: no HTTP request for 5 minutes (is this the right interface? does HTTP use other ports? see \
-                 --ports)",
-            );
-        }
-        let sensor = &self.figures.lanes.sensor;
-        if sensor.ended >= FLOWS && sensor.one_sided == sensor.ended && !self.silence.told_one_sided {
-            self.silence.told_one_sided = true;
-            self.voice.say(
-                "warning: every flow shows one direction only, so no outcome can be known (does the SPAN port mirror \
-                 both directions?)",
-            );
+        if self.options.live {
+            let warnings = self.silence.judge(now, self.options.silence, &self.figures);
+            warnings.iter().for_each(|line| self.voice.say(line));
         }
     }
 }

@@ -11,6 +11,7 @@ mod magic;
 mod open;
 mod pcap;
 mod pcapng;
+mod stdin;
 mod step;
 
 use std::io::{ErrorKind, Read};
@@ -21,6 +22,7 @@ use self::magic::Magic;
 pub use self::open::{Input, expand, open};
 use self::step::{Frame, Step};
 use super::block::{Block, BlockSize, Captured, Source, SourceError, Status};
+use super::sys::Signals;
 
 /// A capture filter: is asked with a frame's link type (the number in the file), its length on the wire and its
 /// captured bytes. A frame that it refuses keeps its number and is not put into the block; an error ends the input.
@@ -289,7 +291,7 @@ impl<R: Read> FileSource<R> {
         self.taken += (bytes.len() - before) as u64;
         match result {
             Ok(ended) => self.ended = ended,
-            Err(error) if error.kind() == ErrorKind::Interrupted => return false,
+            Err(error) if error.kind() == ErrorKind::Interrupted || stop_requested() => return false,
             Err(error) => {
                 self.ended = true;
                 self.broken = Some(match (&self.compressed, error.kind()) {
@@ -357,6 +359,11 @@ impl<R: Read> Source for FileSource<R> {
         (self.at, self.skip, self.ended) = (0, 0, true);
         self.fault.take().map_or(Ok(Status::End), Err)
     }
+}
+
+/// Whether a signal asked the process to end: what can't be read then is no fault of the input.
+pub(super) fn stop_requested() -> bool {
+    Signals::installed().is_some_and(|signals| signals.stop().is_some())
 }
 
 /// Which format begins so, and how long its header is; or the cause and the way out.

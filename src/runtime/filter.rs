@@ -1,6 +1,8 @@
 //! Capture filters: a user's BPF expression, made so that it does not lose VLAN-tagged traffic, compiled per link type
 //! and run on frames. Not a filter language of ours: libpcap compiles and runs it (pcap-filter(7)).
 
+use std::path::Path;
+
 use crate::runtime::sys;
 
 /// A user's filter expression with its compiled programs, one per link type met.
@@ -130,6 +132,16 @@ impl std::fmt::Debug for Filter {
 pub fn expression_of_file(text: &str) -> String {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The expression in a file (`-F`).
+///
+/// # Errors
+/// A line with the path, the cause and the way out.
+pub fn read_expression(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{}: cannot be read: {error} (give -F a file with a filter)", path.display()))?;
+    Ok(expression_of_file(&text))
 }
 
 /// The expression widened so that it also finds what it names behind one, two or three VLAN tags; as it is when it

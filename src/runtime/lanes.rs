@@ -13,13 +13,15 @@ use crate::http;
 use crate::record::Record;
 use crate::runtime::block::Block;
 use crate::runtime::desk::{Envelope, Part};
+use crate::runtime::inbox::Inbox;
+use crate::runtime::sys;
 use crate::segment::{Head, Segment};
 use crate::sensor::{self, Sensor};
 use crate::signature::Signatures;
 use crate::time::Timestamp;
 
 /// A segment to be handled: where its bytes stand in the load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
     pub(super) head: Head,
     /// Index of the frame in the block.
@@ -115,29 +117,43 @@ pub(super) struct Lane {
     index: usize,
     lanes: usize,
     sensors: Vec<Sensor>,
+    /// The shard that is at work.
+    current: usize,
+    /// The shard that panicked; it is not asked again.
+    broken: Option<usize>,
 }
 
 impl Lane {
     /// The lane `index` of `lanes`; `sensor` makes a shard.
     pub(super) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
         let sensors = (0..SHARDS).filter(|shard| shard % lanes == index).map(|_| sensor()).collect();
-        Self { index, lanes, sensors }
+        Self { index, lanes, sensors, current: 0, broken: None }
     }
 
     /// Runs this lane's share of a load.
-    pub(super) fn run(&mut self, load: &Load, out: &mut Vec<Record>) {
+    fn run(&mut self, load: &Load, out: &mut Vec<Record>) {
         for sensor in &mut self.sensors {
             sensor.use_signatures(&load.signatures);
         }
         for work in &load.work[self.index] {
+            self.current = usize::from(work.shard) / self.lanes;
             assert!(load.panic_at != Some(work.head.number), "planted at packet {}", work.head.number);
-            self.sensors[usize::from(work.shard) / self.lanes].feed(&load.segment(work), out);
+            self.sensors[self.current].feed(&load.segment(work), out);
         }
-        for sensor in &mut self.sensors {
+        for (at, sensor) in self.sensors.iter_mut().enumerate() {
+            self.current = at;
             match load.job {
                 Job::Segments => sensor.advance(load.clock, out),
                 Job::Finish => sensor.finish(Moment { clock: load.clock, number: 0 }, out),
             }
+        }
+    }
+
+    /// After a panic: the run is over, and the shards that are sound say what they hold.
+    fn wind_up(&mut self, load: &Load, out: &mut Vec<Record>) {
+        if load.job == Job::Finish {
+            let sound = self.sensors.iter_mut().enumerate().filter(|(at, _)| Some(*at) != self.broken);
+            sound.for_each(|(_, sensor)| sensor.finish(Moment { clock: load.clock, number: 0 }, out));
         }
     }
 
@@ -154,10 +170,22 @@ impl Lane {
         census
     }
 
-    fn settled(&mut self, load: &Load, mut records: Vec<Record>) -> Envelope {
-        self.run(load, &mut records);
+    /// Does this lane's share. A panic ends the share, not the lane: what was settled before is told, and the panic
+    /// beside it.
+    fn settled(&mut self, load: &Load) -> [Option<Envelope>; 2] {
+        let mut records = Vec::new();
+        let ran = catch_unwind(AssertUnwindSafe(|| match self.broken {
+            None => self.run(load, &mut records),
+            Some(_) => self.wind_up(load, &mut records),
+        }));
         let census = load.census.then(|| Box::new(self.census()));
-        Envelope { sequence: load.sequence, part: Part::Settled { records, census } }
+        let sequence = load.sequence;
+        let broken = ran.err().map(|panic| {
+            self.broken = Some(self.current);
+            let what = format!("lane {}: {}", self.index, panic_message(&*panic));
+            Envelope { sequence, part: Part::Broken(what) }
+        });
+        [broken, Some(Envelope { sequence, part: Part::Settled { records, census } })]
     }
 }
 
@@ -201,7 +229,7 @@ pub(super) struct Threads {
     made: usize,
     /// Whether a full lane loses its share instead of holding everybody up.
     lossy: bool,
-    to_desk: Sender<Envelope>,
+    to_desk: Inbox,
 }
 
 /// Loads that may wait for one lane. Rationale: enough to ride out an uneven block, few enough to stay in the cache.
@@ -217,7 +245,7 @@ impl Lanes {
     pub(super) fn threads(
         count: usize,
         lossy: bool,
-        to_desk: Sender<Envelope>,
+        to_desk: Inbox,
         mut sensor: impl FnMut() -> Sensor,
     ) -> std::io::Result<Self> {
         let mut inboxes = Vec::new();
@@ -253,16 +281,24 @@ impl Lanes {
         load
     }
 
+    /// Takes a load back that shall not be run.
+    pub(super) fn give_back(&mut self, load: Load) {
+        match self {
+            Self::Inline { load: home, .. } => *home = Some(Box::new(load)),
+            Self::Threads(threads) => threads.idle.push(load),
+        }
+    }
+
     /// Runs a load. Returns what was settled on the spot, and how many segments were lost to full lanes.
-    pub(super) fn run(&mut self, load: Load) -> (Option<Envelope>, u64) {
+    pub(super) fn run(&mut self, load: Load) -> ([Option<Envelope>; 2], u64) {
         match self {
             Self::Inline { lane, load: home } => {
                 let load = Box::new(load);
-                let envelope = lane.settled(&load, Vec::new());
+                let envelopes = lane.settled(&load);
                 *home = Some(load);
-                (Some(envelope), 0)
+                (envelopes, 0)
             }
-            Self::Threads(threads) => (None, threads.run(load)),
+            Self::Threads(threads) => ([None, None], threads.run(load)),
         }
     }
 
@@ -271,7 +307,7 @@ impl Lanes {
         if let Self::Threads(Threads { inboxes, threads, .. }) = self {
             drop(inboxes);
             for thread in threads {
-                // A panic was told by the lane itself.
+                // Panics were told by the lane itself.
                 let _ = thread.join();
             }
         }
@@ -306,7 +342,7 @@ impl Threads {
             } else if let Err(TrySendError::Full(_)) = inbox.try_send(Arc::clone(&lent)) {
                 lost += share as u64;
                 let part = Part::Settled { records: Vec::new(), census: None };
-                let _ = self.to_desk.send(Envelope { sequence, part });
+                self.to_desk.send(Envelope { sequence, part });
             }
         }
         lost
@@ -314,22 +350,22 @@ impl Threads {
 }
 
 /// What a lane's thread does.
-fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Sender<Envelope>) {
+fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Inbox) {
+    sys::mask_signals();
     for lent in inbox {
         let Some(load) = &lent.load else { continue };
-        let sequence = load.sequence;
-        let settled = catch_unwind(AssertUnwindSafe(|| lane.settled(load, Vec::new())));
-        let (envelope, broken) = match settled {
-            Ok(envelope) => (envelope, false),
-            Err(panic) => {
-                let what = panic_message(&*panic);
-                (Envelope { sequence, part: Part::Broken(format!("lane {}: {what}", lane.index)) }, true)
+        for envelope in lane.settled(load).into_iter().flatten() {
+            if !desk.send(envelope) {
+                return;
             }
-        };
-        if desk.send(envelope).is_err() || broken {
-            return;
         }
     }
+}
+
+/// Lanes for a live run: one core is left for the thread that reads.
+#[must_use]
+pub fn spare_cores() -> usize {
+    std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(SHARDS))
 }
 
 /// The text of a panic.

@@ -90,7 +90,7 @@ pub struct LiveSource {
     empty: Sender<Block>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<(), String>>>,
-    /// Up to when time was handed on, by [`Shared::clock`].
+    /// Up to when time was handed on, by [`Shared::clock`]: as passed, or with the frames' own stamps.
     told: Duration,
     frames: u64,
 }
@@ -110,7 +110,7 @@ pub struct StopHandle(Arc<Shared>);
 
 impl StopHandle {
     /// Asks the capture to end. What the kernel holds by now still arrives, then `fill` says [`Status::End`]; all of
-    /// it within half a second, whether the link is busy, idle or down.
+    /// it within a tenth of a second on a link that is idle or down, and a second when the caller is far behind.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::SeqCst);
         self.0.wake.ring();
@@ -207,12 +207,14 @@ enum Next {
 impl Source for LiveSource {
     /// Waits at most 250 ms. The block may be empty; its `elapsed` is then the time that passed without a packet.
     fn fill(&mut self, block: &mut Block) -> Result<Status, SourceError> {
+        let mut newest = Duration::ZERO;
         let (now, status) = match self.next()? {
             Next::Full(mut full) => {
                 std::mem::swap(block, &mut full.block);
                 full.block.clear();
                 // Never full: a block left it for each that comes back. A thread that has ended needs none.
                 let _ = self.empty.try_send(full.block);
+                newest = full.newest;
                 (full.drained, Status::More)
             }
             Next::Nothing(drained) => (drained, Status::More),
@@ -220,7 +222,8 @@ impl Source for LiveSource {
         };
         block.input = self.input;
         block.elapsed = now.saturating_sub(self.told);
-        self.told = self.told.max(now);
+        // The frames themselves tell of the time up to the last of them.
+        self.told = self.told.max(now).max(newest);
         self.frames += block.packets.len() as u64;
         Ok(status)
     }
@@ -231,6 +234,7 @@ impl Drop for LiveSource {
         StopHandle(Arc::clone(&self.shared)).stop();
         // So that the thread does not wait for room.
         self.full = crossbeam_channel::never();
+        self.empty = bounded(0).0;
         if let Some(thread) = self.thread.take() {
             // A panic was printed by its thread; there is nobody left to tell.
             let _ = thread.join();

@@ -3,9 +3,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::format::{Format, Log};
+use crate::runtime::outlet::Outlet;
 use crate::time::Timestamp;
 
 crate::counters! {
@@ -13,7 +16,7 @@ crate::counters! {
     pub struct Counters {
         /// Lines handed to the system.
         lines: "output.lines",
-        /// Lines dropped because the output took nothing for too long.
+        /// Lines lost because the output took nothing for too long, or until the end.
         dropped: "output.dropped",
         /// Writes that failed.
         failures: "output.write_failures",
@@ -24,6 +27,8 @@ crate::counters! {
 
 /// Bytes kept for an output that takes nothing at the moment.
 const KEPT: usize = 16 << 20;
+/// How long the end of a run waits for a reader, live.
+const GRACE: Duration = Duration::from_secs(2);
 /// A write begins when this many bytes are there, at the latest.
 const BATCH: usize = 256 << 10;
 
@@ -36,15 +41,23 @@ pub enum Trouble {
     Failing(String),
 }
 
-/// One log's destination.
+/// A destination: the file of one log, or standard output for all of them.
+///
+/// Invariant: `pending` begins at the beginning of a line, unless the system took half a line and would not give it
+/// back (a pipe).
 #[derive(Debug)]
 struct Sink {
     log: Log,
     /// `None` for standard output.
     path: Option<PathBuf>,
-    file: Option<File>,
+    outlet: Outlet,
     pending: Vec<u8>,
     failing: bool,
+    closed: bool,
+    /// It takes nothing at the moment, and must not be waited for.
+    stalled: bool,
+    /// That it loses lines was told.
+    overflowing: bool,
 }
 
 /// All logs of a run.
@@ -57,11 +70,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard output.
-    #[must_use]
-    pub fn stdout(format: Format) -> Self {
-        let sink = |&log| Sink { log, path: None, file: None, pending: Vec::new(), failing: false };
-        Self { format, sinks: format.logs().iter().map(sink).collect(), counters: Counters::default() }
+    /// Standard output: one stream for all logs, in the order in which their lines are added.
+    ///
+    /// # Errors
+    /// A line with the cause, when the process has no descriptor left.
+    pub fn stdout(format: Format) -> Result<Self, String> {
+        // Its own descriptor: Rust's standard output keeps half lines in a buffer.
+        let file = io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| format!("standard output: cannot be written: {error} (close other files)"))?;
+        let sinks = format.logs().first().map(|&log| Sink::new(log, None, File::from(file)));
+        Ok(Self { format, sinks: sinks.into_iter().collect(), counters: Counters::default() })
     }
 
     /// Files in `directory`, which is made if it is not there; lines are appended.
@@ -73,14 +93,33 @@ impl Output {
             format!("{}: cannot be written: {error} (give -l a directory that this user may write)", path.display())
         };
         std::fs::create_dir_all(directory).map_err(|error| explain(directory, &error))?;
-        let mut output = Self::stdout(format);
-        for sink in &mut output.sinks {
-            let path = directory.join(sink.log.file_name());
-            sink.file = Some(open(&path, &mut output.counters).map_err(|error| explain(&path, &error))?);
-            sink.path = Some(path);
+        let mut output = Self { format, sinks: Vec::new(), counters: Counters::default() };
+        for &log in format.logs() {
+            let path = directory.join(log.file_name());
+            let file = open(&path, &mut output.counters).map_err(|error| explain(&path, &error))?;
+            let mut sink = Sink::new(log, Some(path), file);
             sink.begin(format, opened);
+            output.sinks.push(sink);
         }
         Ok(output)
+    }
+
+    /// From now on nothing waits for a reader: what is not taken at once is kept, up to a bound.
+    pub fn never_wait(&mut self) {
+        self.sinks.iter_mut().for_each(|sink| sink.outlet.waits = false);
+    }
+
+    /// Whether lines are kept for a reader who takes none at the moment.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.stalled)
+    }
+
+    /// Waits until a reader who took none takes lines again, at most for `longest`.
+    pub fn wait_for_room(&self, longest: Duration) {
+        if let Some(sink) = self.sinks.iter().find(|sink| sink.stalled) {
+            sink.outlet.wait_for_room(longest);
+        }
     }
 
     /// Whether the lines go to files.
@@ -91,18 +130,25 @@ impl Output {
 
     /// The buffer that the next line of a log is to be appended to. Call [`Output::line_added`] then.
     pub fn buffer(&mut self, log: Log) -> &mut Vec<u8> {
-        let at = self.sinks.iter().position(|sink| sink.log == log).unwrap_or(0);
+        let at = self.at(log);
         &mut self.sinks[at].pending
+    }
+
+    /// The log's place in `sinks`, which is never empty.
+    fn at(&self, log: Log) -> usize {
+        self.sinks.iter().position(|sink| sink.log == log).unwrap_or(0)
     }
 
     /// A line was appended to the buffer of `log`, which had `before` bytes.
     pub fn line_added(&mut self, log: Log, before: usize) -> Option<Trouble> {
-        let (counters, sinks) = (&mut self.counters, &mut self.sinks);
-        let sink = sinks.iter_mut().find(|sink| sink.log == log)?;
+        let at = self.at(log);
+        let (counters, sink) = (&mut self.counters, &mut self.sinks[at]);
         if sink.pending.len() > KEPT {
             sink.pending.truncate(before);
             counters.dropped += 1;
-            return None;
+            let first = !std::mem::replace(&mut sink.overflowing, true);
+            let text = || format!("{}: takes no more, and 16 MiB are kept: records are lost now", sink.name());
+            return first.then(|| Trouble::Failing(text()));
         }
         counters.lines += 1;
         if sink.pending.len() >= BATCH { sink.write(counters) } else { None }
@@ -126,7 +172,7 @@ impl Output {
             trouble = sink.write(&mut self.counters).or(trouble);
             match open(&path, &mut self.counters) {
                 Ok(file) => {
-                    sink.file = Some(file);
+                    sink.outlet = Outlet::new(file, sink.outlet.waits);
                     sink.begin(self.format, now);
                 }
                 Err(error) => {
@@ -140,18 +186,34 @@ impl Output {
         trouble
     }
 
-    /// Writes the ends of the logs and everything else that is there.
+    /// Writes the ends of the logs and everything else that is there; what can't be written now is lost, and told.
     pub fn close(&mut self, now: Timestamp) -> Option<Trouble> {
         for sink in &mut self.sinks {
             if sink.path.is_some() {
                 sink.end(self.format, now);
             }
         }
-        self.flush()
+        let begun = Instant::now();
+        let mut trouble = self.flush();
+        while self.is_stalled() && begun.elapsed() < GRACE {
+            self.wait_for_room(GRACE.saturating_sub(begun.elapsed()));
+            trouble = self.flush().or(trouble);
+        }
+        let mut lost = None;
+        for sink in &mut self.sinks {
+            lost = sink.give_up(&mut self.counters).or(lost);
+        }
+        lost.or(trouble)
     }
 }
 
 impl Sink {
+    fn new(log: Log, path: Option<PathBuf>, file: File) -> Self {
+        let outlet = Outlet::new(file, true);
+        let (failing, closed, stalled, overflowing) = (false, false, false, false);
+        Self { log, path, outlet, pending: Vec::new(), failing, closed, stalled, overflowing }
+    }
+
     fn begin(&mut self, format: Format, opened: Timestamp) {
         format.header(self.log, opened, &mut self.pending);
     }
@@ -164,37 +226,76 @@ impl Sink {
     fn write(&mut self, counters: &mut Counters) -> Option<Trouble> {
         let mut written = 0;
         let mut result = Ok(());
-        while written < self.pending.len() {
-            let rest = &self.pending[written..];
-            let attempt = match &mut self.file {
-                Some(file) => file.write(rest),
-                None => io::stdout().lock().write(rest),
-            };
-            match attempt {
+        self.stalled = false;
+        while written < self.pending.len() && !self.closed && result.is_ok() {
+            match self.outlet.write(&self.pending[written..]) {
                 Ok(0) => result = Err(io::Error::from(ErrorKind::WriteZero)),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.outlet.waits => {
+                    self.stalled = true;
+                    break;
+                }
+                // A pipe that somebody made so: its reader is slow, not gone.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(5)),
                 Err(error) => result = Err(error),
             }
-            if result.is_err() {
-                break;
-            }
+        }
+        if result.is_err() {
+            written = self.take_half_line_back(written);
         }
         self.pending.drain(..written);
-        let error = match result.and_then(|()| if self.file.is_none() { io::stdout().flush() } else { Ok(()) }) {
+        let error = match result {
             Ok(()) => {
                 self.failing = false;
+                self.overflowing &= self.stalled;
                 return None;
             }
             Err(error) => error,
         };
         counters.failures += 1;
         if self.path.is_none() && error.kind() == ErrorKind::BrokenPipe {
+            self.closed = true;
             return Some(Trouble::Closed);
         }
         let first = !std::mem::replace(&mut self.failing, true);
-        let name = self.path.as_ref().map_or("standard output".into(), |path| path.display().to_string());
-        first.then(|| Trouble::Failing(format!("{name}: {error} (lines are kept, up to 16 MiB, and tried again)")))
+        first.then(|| {
+            Trouble::Failing(format!("{}: {error} (lines are kept, up to 16 MiB, and tried again)", self.name()))
+        })
+    }
+
+    /// After a write that stopped within a line: cuts the half line from the end of a regular file, so that whoever
+    /// reads it finds whole lines. Returns how many bytes of `pending` are in the file then.
+    fn take_half_line_back(&mut self, written: usize) -> usize {
+        let whole = self.pending[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let half = (written - whole) as u64;
+        let cut = |mut file: &File| -> io::Result<bool> {
+            let metadata = file.metadata()?;
+            // Where others wrote behind us, it is not ours to cut.
+            if !metadata.is_file() || file.stream_position()? != metadata.len() {
+                return Ok(false);
+            }
+            file.set_len(metadata.len().saturating_sub(half))?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(true)
+        };
+        if half > 0 && matches!(cut(self.outlet.file()), Ok(true)) { whole } else { written }
+    }
+
+    /// At the end: what is still pending is lost.
+    fn give_up(&mut self, counters: &mut Counters) -> Option<Trouble> {
+        let lost = self.pending.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        self.pending.clear();
+        if lost == 0 || self.closed {
+            return None;
+        }
+        counters.lines = counters.lines.saturating_sub(lost);
+        counters.dropped += lost;
+        Some(Trouble::Failing(format!("{}: {lost} lines could not be written and are lost", self.name())))
+    }
+
+    fn name(&self) -> String {
+        self.path.as_ref().map_or("standard output".into(), |path| path.display().to_string())
     }
 }
 

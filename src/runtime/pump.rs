@@ -14,6 +14,7 @@ use crate::runtime::desk::{Envelope, Flags, Notice, Part, Wish};
 use crate::runtime::lanes::{Job, Lanes, Load, Work};
 use crate::runtime::stats::{self, PumpFigures};
 use crate::runtime::traffic::Traffic;
+use crate::segment::Side;
 use crate::sensor::Ports;
 use crate::signature::Signatures;
 use crate::time::Timestamp;
@@ -39,6 +40,8 @@ const SHARD_FACTORS: [u64; 6] = [
 pub(super) struct Asked {
     /// End the run.
     pub(super) stop: bool,
+    /// Live: the desk is so far behind that nothing more shall be begun.
+    pub(super) behind: bool,
     /// What the desk shall do.
     pub(super) wish: Wish,
     /// Use these signatures from now on.
@@ -107,10 +110,11 @@ impl Pump {
         self.shard = std::array::from_fn(|_| random_keys()[0]);
     }
 
-    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone.
+    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone. [`Pump::finish`] closes
+    /// the run.
     ///
     /// # Errors
-    /// When the source fails as a whole; everything before was handled, and the run was closed in order.
+    /// When the source fails as a whole; everything before was handled.
     pub(super) fn run<S: Source>(
         &mut self,
         source: &mut S,
@@ -133,14 +137,23 @@ impl Pump {
             });
             self.join_or_settle(&load, source, around);
             let full = self.decode(&mut load);
+            if asked.behind && asked.wish.is_none() && status == Status::More {
+                self.input.dropped += load.work.iter().map(Vec::len).sum::<usize>() as u64;
+                self.lanes.give_back(load);
+                continue;
+            }
             if self.hand_on(load, asked.wish, source, around) || status == Status::End || full {
                 break;
             }
         }
+        result
+    }
+
+    /// Settles everything that is open, and says that it was the last.
+    pub(super) fn finish<S>(&mut self, source: &S, around: &mut impl Surroundings<S>) {
         let mut load = self.lanes.empty();
         load.job = Job::Finish;
         self.hand_on(load, Wish { stats: true, last: true, ..Wish::default() }, source, around);
-        result
     }
 
     /// At the first packet of another file: the same capture goes on, or everything is settled and the clock starts
@@ -169,6 +182,7 @@ impl Pump {
         self.clock.elapse(load.block.elapsed);
         let Load { block, extras, work, .. } = load;
         let mut full = false;
+        let mut entry = Work::default();
         for at in 0..block.packets.len() {
             if self.count.is_some_and(|count| self.number >= count) {
                 full = true;
@@ -177,16 +191,21 @@ impl Pump {
             self.number += 1;
             let packet = block.packet(at, self.number);
             let clock = self.clock.tick(packet.time);
-            let Ok((head, span)) = self.decoder.decode(&packet, clock, block.input, extras) else { continue };
+            let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut entry.head) else {
+                continue;
+            };
+            let head = &mut entry.head;
             let tcp = span.whole.map_or(packet.bytes, |whole| &extras.wholes[whole as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
-            let [low, high] = [head.key.port(crate::segment::Side::Low), head.key.port(crate::segment::Side::High)];
+            let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
             if !self.traffic.glance(&self.ports, low, high, payload) {
                 continue;
             }
-            let shard = (head.key.fold(&self.shard) >> 32) as u8 % SHARDS as u8;
+            head.flow_hash = head.key.fold(&self.shard);
+            let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
             // A block has far fewer than 2^32 packets.
-            work[usize::from(shard) % lanes].push(Work { head, frame: at as u32, span, shard });
+            (entry.frame, entry.span, entry.shard) = (at as u32, span, shard);
+            work[usize::from(shard) % lanes].push(entry);
         }
         if self.first.is_none() && self.clock.is_started() {
             self.first = Some(self.clock.now());
@@ -205,7 +224,10 @@ impl Pump {
         let sequence = load.sequence;
         let (settled, lost) = self.lanes.run(load);
         self.input.dropped += lost;
-        let mut done = settled.is_some_and(|envelope| around.deliver(envelope));
+        let mut done = false;
+        for envelope in settled.into_iter().flatten() {
+            done |= around.deliver(envelope);
+        }
         let wanted = wish.needs_census() || wish.reopen;
         let figures = wanted.then(|| Box::new(self.figures(source, around)));
         done |= around.deliver(Envelope { sequence, part: Part::Notice(Notice { figures, wish }) });

@@ -71,6 +71,7 @@ impl Replay {
                 self.figures.files += 1;
                 self.current = Some(source);
             }
+            Err(_) if file::stop_requested() => {}
             Err(error) => {
                 self.figures.unreadable += 1;
                 self.voice.complain(&error.to_string());

@@ -8,8 +8,6 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, unbounded};
-
 use crate::decode::Decoder;
 use crate::flow::ChecksumPolicy;
 use crate::format::{Context, InputName};
@@ -18,6 +16,7 @@ use crate::runtime::config::{Config, Interface, Origin, SignatureFiles};
 use crate::runtime::desk::{Desk, DeskOptions, Envelope, Flags, Wish};
 use crate::runtime::file;
 use crate::runtime::filter::Filter;
+use crate::runtime::inbox::Inbox;
 use crate::runtime::lanes::{Lanes, panic_message};
 use crate::runtime::live::{LiveOptions, LiveSource};
 use crate::runtime::output::Output;
@@ -25,7 +24,7 @@ use crate::runtime::pump::{Asked, Pump, Surroundings, random_keys};
 use crate::runtime::replay::Replay;
 use crate::runtime::signatures::{Reload, load_signatures};
 use crate::runtime::stats::{CaptureFigures, Figures, PumpFigures};
-use crate::runtime::sys::Signals;
+use crate::runtime::sys::{self, Signals};
 use crate::runtime::voice::Voice;
 use crate::sensor::Sensor;
 use crate::signature::Signatures;
@@ -116,7 +115,6 @@ fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voi
             return if error.exit_code() == 2 { Exit::Usage } else { Exit::Input };
         }
     };
-    let stopper = source.stop_handle();
     let description = source.description().to_string();
     description.lines().for_each(|line| voice.say(line));
     voice.say(&format!("{} signatures loaded", prepared.signatures.len()));
@@ -125,8 +123,10 @@ fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voi
     let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let started = Timestamp::ZERO.after(started);
     let result = conduct(config, &mut source, names, prepared.signatures, control, Some(started));
-    stopper.stop();
     let Some(result) = result else { return Exit::Input };
+    if result.output_gone {
+        voice.complain("standard output: nobody reads it any more, so the run ends");
+    }
     close(config, &result, result.fault || result.output_gone, voice)
 }
 
@@ -156,19 +156,18 @@ fn conduct<S: Source + Reports>(
     let opened = live_since.unwrap_or_default();
     let output = match &config.directory {
         None => Output::stdout(config.format),
-        Some(directory) => match Output::directory(config.format, directory, opened) {
-            Ok(output) => output,
-            Err(error) => {
-                voice.complain(&error);
-                return None;
-            }
-        },
+        Some(directory) => Output::directory(config.format, directory, opened),
     };
+    let mut output = output.inspect_err(|error| voice.complain(error)).ok()?;
     let flags = Arc::new(Flags::default());
     let live = live_since.is_some();
+    if live {
+        output.never_wait();
+    }
     let options = DeskOptions {
         lanes: config.lanes.max(1),
         live,
+        silence: config.silence,
         format: config.format,
         context: Context { sensor_name: config.sensor_name.clone(), inputs: names, one_stream: !output.is_directory() },
         alerts: config.events.alert,
@@ -176,8 +175,7 @@ fn conduct<S: Source + Reports>(
         counters_file: config.counters_file.clone(),
     };
     let desk = Desk::new(options, output, voice.clone(), Arc::clone(&flags));
-    // Panics are told in one line, by whoever catches them.
-    std::panic::set_hook(Box::new(|_| {}));
+    let _hush = Hush::begin();
     let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {
         Ok(placed) => placed,
@@ -200,16 +198,20 @@ fn conduct<S: Source + Reports>(
     }
     control.desk = Some(desk);
     let ran = catch_unwind(AssertUnwindSafe(|| pump.run(source, &mut control)));
-    let mut fault = false;
-    match &ran {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => voice.complain(&error.to_string()),
-        Err(panic) => broke(&voice, panic_message(&**panic)),
+    let closed = catch_unwind(AssertUnwindSafe(|| pump.finish(source, &mut control)));
+    let mut fault = !matches!((&ran, &closed), (Ok(Ok(())), Ok(())));
+    match (&ran, &closed) {
+        (Err(panic), _) | (Ok(_), Err(panic)) => broke(&voice, panic_message(&**panic)),
+        (Ok(Err(error)), Ok(())) => voice.complain(&error.to_string()),
+        (Ok(Ok(())), Ok(())) => {}
     }
-    fault |= !matches!(ran, Ok(Ok(())));
     pump.lanes.stop();
     let desk = match control.desk.take()?.end() {
-        Ok(desk) => desk,
+        Ok(Some(desk)) => desk,
+        Ok(None) => {
+            voice.complain("the output hangs: what was not written yet is lost");
+            return Some(Conducted { figures: Figures::default(), fault: true, output_gone: true });
+        }
         Err(what) => {
             broke(&voice, &what);
             return Some(Conducted { figures: Figures::default(), fault: true, output_gone: false });
@@ -224,7 +226,9 @@ fn conduct<S: Source + Reports>(
 
 /// Says the figures and chooses the exit code.
 fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) -> Exit {
-    if !result.output_gone {
+    // Of a run that read nothing there are no figures, only what was said of its inputs.
+    let nothing_read = !config.is_live() && result.figures.pump.input.files == 0;
+    if !result.output_gone && !nothing_read {
         result.figures.summary().iter().for_each(|line| voice.say(line));
         if config.verbose > 0 {
             result.figures.each(&mut |name, value| {
@@ -235,12 +239,13 @@ fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) 
         }
     }
     let severities = &result.figures.desk.severities;
+    let lost_lines = !result.output_gone && result.figures.desk.output.dropped > 0;
     let alarming = config
         .fail_on_alert
         .is_some_and(|worst| severities.iter().take(usize::from(worst) + 1).any(|&count| count > 0));
     if alarming {
         Exit::Alerts
-    } else if input_fault {
+    } else if input_fault || lost_lines {
         Exit::Input
     } else if config.max_drop_percent.is_some_and(|limit| result.figures.drop_percent() > limit) {
         Exit::Losses
@@ -249,47 +254,91 @@ fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) 
     }
 }
 
+/// Keeps panics from being told by anybody but who catches them, who tells them in one line.
+struct Hush(Option<PanicHook>);
+
+type PanicHook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
+
+impl Hush {
+    fn begin() -> Self {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        Self(Some(usual))
+    }
+}
+
+impl Drop for Hush {
+    fn drop(&mut self) {
+        if let Some(usual) = self.0.take().filter(|_| !std::thread::panicking()) {
+            std::panic::set_hook(usual);
+        }
+    }
+}
+
 /// Where the desk works.
 enum DeskPlace {
-    Here(Box<Desk>),
-    Thread { inbox: Sender<Envelope>, thread: JoinHandle<Box<Desk>> },
+    Here { desk: Box<Desk>, complete: bool },
+    Thread { inbox: Inbox, thread: JoinHandle<Box<Desk>>, live: bool },
 }
+
+/// How long the end of a live run waits for its desk. Rationale: longer than the output's own grace; a disk or a
+/// terminal that hangs for longer is not worth a process that cannot be stopped.
+const DESK_GRACE: Duration = Duration::from_secs(4);
 
 /// Puts the desk and the lanes where they work: all on the spot, or the desk and every lane on a thread.
 fn place(lanes: usize, live: bool, desk: Desk, sensor: impl FnMut() -> Sensor) -> std::io::Result<(DeskPlace, Lanes)> {
     if lanes == 0 && !live {
-        return Ok((DeskPlace::Here(Box::new(desk)), Lanes::inline(sensor)));
+        return Ok((DeskPlace::Here { desk: Box::new(desk), complete: false }, Lanes::inline(sensor)));
     }
     // Replay waits for a slow output; live never does, and the output's own bound decides what is dropped.
-    let (inbox, letters) = if live { unbounded() } else { bounded(64) };
+    let (inbox, letters) = if live { Inbox::lossy() } else { Inbox::patient() };
     let mut desk = Box::new(desk);
     let thread = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
-        for envelope in letters {
-            if desk.receive(envelope) {
-                break;
-            }
+        sys::mask_signals();
+        if !desk.work(&letters) {
+            desk.abandon();
         }
         desk
     })?;
     let lanes = if lanes == 0 { Lanes::inline(sensor) } else { Lanes::threads(lanes, live, inbox.clone(), sensor)? };
-    Ok((DeskPlace::Thread { inbox, thread }, lanes))
+    Ok((DeskPlace::Thread { inbox, thread, live }, lanes))
 }
 
 impl DeskPlace {
     fn receive(&mut self, envelope: Envelope) -> bool {
         match self {
-            Self::Here(desk) => desk.receive(envelope),
+            Self::Here { desk, complete } => {
+                *complete |= desk.receive(envelope);
+                *complete
+            }
             // A desk that is gone has what it needs, or says at the end why it is not.
-            Self::Thread { inbox, .. } => inbox.send(envelope).is_err(),
+            Self::Thread { inbox, .. } => !inbox.send(envelope),
         }
     }
 
-    fn end(self) -> Result<Box<Desk>, String> {
+    fn is_behind(&self) -> bool {
+        matches!(self, Self::Thread { inbox, .. } if inbox.is_full())
+    }
+
+    /// The desk, after its work. Live, none when it hangs in a write.
+    fn end(self) -> Result<Option<Box<Desk>>, String> {
         match self {
-            Self::Here(desk) => Ok(desk),
-            Self::Thread { inbox, thread } => {
+            Self::Here { desk, complete: true } => Ok(Some(desk)),
+            Self::Here { mut desk, .. } => catch_unwind(AssertUnwindSafe(|| {
+                desk.abandon();
+                Some(desk)
+            }))
+            .map_err(|panic| format!("desk: {}", panic_message(&*panic))),
+            Self::Thread { inbox, thread, live } => {
                 drop(inbox);
-                thread.join().map_err(|panic| format!("desk: {}", panic_message(&*panic)))
+                let begun = Instant::now();
+                while live && !thread.is_finished() {
+                    if begun.elapsed() > DESK_GRACE {
+                        return Ok(None);
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                thread.join().map(Some).map_err(|panic| format!("desk: {}", panic_message(&*panic)))
             }
         }
     }
@@ -301,6 +350,8 @@ trait Reports {
     fn add_to(&self, figures: &mut PumpFigures);
     /// What happened to it, to be told.
     fn news(&mut self) -> Vec<String>;
+    /// Asks it to end; true when it has something left and says itself when it is at its end.
+    fn stop(&mut self) -> bool;
 }
 
 impl Reports for Replay {
@@ -313,6 +364,10 @@ impl Reports for Replay {
     fn news(&mut self) -> Vec<String> {
         Vec::new()
     }
+
+    fn stop(&mut self) -> bool {
+        false
+    }
 }
 
 impl Reports for LiveSource {
@@ -322,8 +377,15 @@ impl Reports for LiveSource {
             received: read.received,
             kernel_drops: read.kernel_drops,
             interface_drops: read.interface_drops,
+            own_drops: read.own_drops,
             reopens: read.reopens,
+            outages: read.outages,
         });
+    }
+
+    fn stop(&mut self) -> bool {
+        self.stop_handle().stop();
+        true
     }
 
     fn news(&mut self) -> Vec<String> {
@@ -342,6 +404,7 @@ struct Control {
     live: bool,
     stats_interval: Duration,
     next_stats: Instant,
+    check: Duration,
     next_check: Instant,
     reloads: u64,
     refused: u64,
@@ -354,6 +417,7 @@ const CHECK: Duration = Duration::from_secs(30);
 impl Control {
     fn new(config: &Config, signals: Signals, voice: Voice, signatures: usize) -> Self {
         let now = Instant::now();
+        let check = CHECK.min(config.silence / 2);
         Self {
             desk: None,
             voice,
@@ -363,7 +427,8 @@ impl Control {
             live: config.is_live(),
             stats_interval: config.stats_interval,
             next_stats: now + config.stats_interval,
-            next_check: now + CHECK,
+            check,
+            next_check: now + check,
             reloads: 0,
             refused: 0,
             signatures,
@@ -396,7 +461,7 @@ impl Control {
 
 impl<S: Reports> Surroundings<S> for Control {
     fn asked(&mut self, source: &mut S) -> Asked {
-        source.news().iter().for_each(|line| self.voice.say(line));
+        source.news().iter().for_each(|line| self.voice.complain(line));
         let mut wish =
             Wish { reopen: self.signals.take_hangup(), print: self.signals.take_statistics(), ..Wish::default() };
         if self.live {
@@ -407,10 +472,12 @@ impl<S: Reports> Surroundings<S> for Control {
             }
             if now >= self.next_check {
                 wish.check = true;
-                self.next_check = now + CHECK;
+                self.next_check = now + self.check;
             }
         }
-        Asked { stop: self.signals.stop().is_some(), wish, signatures: self.reloaded() }
+        let stop = self.signals.stop().is_some() && !source.stop();
+        let behind = self.desk.as_ref().is_some_and(DeskPlace::is_behind);
+        Asked { stop, behind, wish, signatures: self.reloaded() }
     }
 
     fn source_figures(&self, source: &S, figures: &mut PumpFigures) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::runtime::config::SignatureFiles;
+use crate::runtime::sys;
 use crate::signature::{Origin, Signatures, Source, builtin};
 
 /// Loads the built-in signatures and the user's files, or the user's files alone.
@@ -59,7 +60,11 @@ impl Reload {
     /// Begins to load.
     pub(super) fn begin(files: SignatureFiles) -> Self {
         let (sender, receiver) = bounded(1);
-        std::thread::spawn(move || sender.send(load_signatures(&files)));
+        std::thread::spawn(move || {
+            sys::mask_signals();
+            // Nobody waits for it any more when the run is over.
+            let _ = sender.send(load_signatures(&files));
+        });
         Self(receiver)
     }
 

@@ -38,8 +38,12 @@ pub struct CaptureFigures {
     pub kernel_drops: u64,
     /// Packets the interface or its driver lost.
     pub interface_drops: u64,
+    /// Packets read from the ring that could not be handed on.
+    pub own_drops: u64,
     /// How often the interface was opened again.
     pub reopens: u64,
+    /// How often the interface went down or away.
+    pub outages: u64,
 }
 
 /// What the pump knows.
@@ -188,7 +192,9 @@ impl Figures {
             visit("capture.kernel_packets", capture.received);
             visit("capture.kernel_drops", capture.kernel_drops);
             visit("capture.kernel_ifdrops", capture.interface_drops);
+            visit("capture.own_drops", capture.own_drops);
             visit("capture.reopens", capture.reopens);
+            visit("capture.outages", capture.outages);
         }
     }
 
@@ -196,8 +202,13 @@ impl Figures {
     #[must_use]
     pub fn drop_percent(&self) -> f64 {
         let capture = self.pump.capture.unwrap_or_default();
-        let lost = capture.kernel_drops + capture.interface_drops + self.pump.input.dropped;
+        let lost = capture.kernel_drops + capture.interface_drops + self.own_drops();
         percent(lost, capture.received.max(self.pump.decode.packets) + capture.interface_drops)
+    }
+
+    /// Packets this process lost, after the kernel had handed them over.
+    fn own_drops(&self) -> u64 {
+        self.pump.input.dropped + self.pump.capture.unwrap_or_default().own_drops
     }
 
     /// The lines that close a run, or that SIGUSR1 asks for.
@@ -234,7 +245,10 @@ impl Figures {
         if let Some(capture) = pump.capture {
             lines.push(format!(
                 "{} packets received, {} dropped by the kernel, {} dropped by the interface, {} dropped by smsentry",
-                capture.received, capture.kernel_drops, capture.interface_drops, pump.input.dropped
+                capture.received,
+                capture.kernel_drops,
+                capture.interface_drops,
+                self.own_drops()
             ));
         }
         lines

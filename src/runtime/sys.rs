@@ -42,6 +42,23 @@ pub fn poll<const N: usize>(descriptors: [BorrowedFd<'_>; N], timeout: Duration)
     }))
 }
 
+/// Waits until `descriptor` takes bytes, or has an error to tell, at most for `timeout` (poll(2)). A signal ends the
+/// wait: false then.
+///
+/// # Errors
+/// What poll(2) says, save `EINTR`.
+pub fn wait_writable(descriptor: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let millis = i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
+    // SAFETY: one initialised pollfd structure that lives across the call.
+    let count = unsafe { libc::poll(&raw mut entry, 1, millis) };
+    if count < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) };
+    }
+    Ok(count > 0)
+}
+
 /// A bell that ends a [`poll`] in another thread (eventfd(2)).
 #[derive(Debug)]
 pub struct Wake(OwnedFd);
@@ -135,6 +152,14 @@ impl Signals {
         }
         // SAFETY: the descriptor in BELL was forgotten above or by an earlier call, and is never closed.
         Ok(Self { bell: unsafe { BorrowedFd::borrow_raw(BELL.load(Ordering::SeqCst)) } })
+    }
+
+    /// The same, where it was installed before.
+    #[must_use]
+    pub fn installed() -> Option<Self> {
+        let bell = BELL.load(Ordering::SeqCst);
+        // SAFETY: the descriptor in BELL is never closed.
+        (bell >= 0).then(|| Self { bell: unsafe { BorrowedFd::borrow_raw(bell) } })
     }
 
     /// The number of the first SIGINT or SIGTERM, if one came. It stays.
@@ -335,6 +360,16 @@ unsafe fn interface_ioctl(code: libc::c_ulong, request: &mut libc::ifreq) -> io:
     Ok(())
 }
 
+/// The host's name (gethostname(2)); `None` where it has none, or not in UTF-8.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let mut name = [0_u8; 256];
+    // SAFETY: the buffer is writable and its true length is given, less one so that a NUL always remains.
+    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let len = name.iter().position(|&byte| byte == 0)?;
+    (result == 0 && len > 0).then(|| String::from_utf8(name[..len].to_vec()).ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,14 +408,4 @@ mod tests {
         assert!(!signals.wait_readable(quiet.as_fd(), Duration::from_secs(9)).unwrap());
         assert!(!poll([signals.as_fd()], Duration::ZERO).unwrap()[0].readable);
     }
-}
-
-/// The host's name (gethostname(2)); `None` where it has none, or not in UTF-8.
-#[must_use]
-pub fn host_name() -> Option<String> {
-    let mut name = [0_u8; 256];
-    // SAFETY: the buffer is writable and its true length is given, less one so that a NUL always remains.
-    let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
-    let len = name.iter().position(|&byte| byte == 0)?;
-    (result == 0 && len > 0).then(|| String::from_utf8(name[..len].to_vec()).ok()).flatten()
 }

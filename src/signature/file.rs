@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
+use super::Outcome;
 use super::{Confidence, Example, Exposed, Kind, Mitre, Pattern, QueryCondition, Signature};
-use crate::outcome::Outcome;
 
 /// Ids of the built-in signatures.
 pub(super) const BUILTIN_IDS: RangeInclusive<u32> = 1_000_100..=1_009_999;

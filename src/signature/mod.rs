@@ -1,9 +1,9 @@
 //! Signatures: what probes look like, read from TOML, checked, and found by a perfect hash of the normal form. Not the
-//! normal form itself ([`crate::uri`]), and not what an answer means ([`crate::outcome`]).
+//! normal form itself ([`crate::uri`]), and not what an answer means (`outcome`).
 //!
 //! Where what is done: `file.rs` and `pattern.rs` read one file, `load.rs` checks all of them together, `table.rs` and
 //! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `find.rs` asks
-//! them all and chooses, `examples.rs` runs a signature's own examples.
+//! them all and chooses, `outcome.rs` has the words for what came of it, `examples.rs` runs a signature's own examples.
 //!
 //! A signature file has a `family`, a `mitre` place (both may stand in a signature instead), and signatures:
 //!
@@ -45,6 +45,7 @@ mod examples;
 mod file;
 mod find;
 mod load;
+mod outcome;
 mod pattern;
 mod perfect_hash;
 mod table;
@@ -52,8 +53,7 @@ mod words;
 
 pub use find::Match;
 pub use load::{LoadError, Origin, Signatures, Source, builtin};
-
-use crate::outcome::Outcome;
+pub use outcome::Outcome;
 
 /// How a pattern is compared; the better match first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

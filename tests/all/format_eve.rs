@@ -15,7 +15,7 @@ use crate::format_records::{OUTCOMES, Random, alert, context, greedy, http, plai
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "fields are there to be parsed")]
-struct Event {
+pub(crate) struct Event {
     timestamp: String,
     flow_id: u64,
     in_iface: Option<String>,
@@ -112,7 +112,7 @@ struct Flow {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StatsEvent {
+pub(crate) struct StatsEvent {
     timestamp: String,
     event_type: String,
     #[expect(dead_code, reason = "to be parsed")]
@@ -121,7 +121,7 @@ struct StatsEvent {
 }
 
 /// Metadata keys that may be written: the closed list.
-const METADATA: [&str; 21] = [
+pub(crate) const METADATA: [&str; 21] = [
     "attack_target",
     "affected_product",
     "signature_severity",
@@ -393,4 +393,21 @@ fn stats_have_the_keys_that_every_version_knows() {
     assert_eq!(event.stats.keys().collect::<Vec<_>>(), ["app_layer", "decoder", "detect", "flow", "tcp", "uptime"]);
     assert!(event.stats["decoder"].as_object().unwrap().len() == 16);
     assert!(event.stats["tcp"].as_object().unwrap().values().all(|figure| figure.is_u64()));
+}
+
+/// Reads a line of the program's own with the types above.
+#[track_caller]
+pub(crate) fn check_line(line: &str) {
+    assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "not plain ASCII: {line}");
+    assert!(line.len() < LINE_MAX && line.starts_with("{\"timestamp\":\""), "{line}");
+    let kind = serde_json::from_str::<serde_json::Value>(line).unwrap()["event_type"].as_str().unwrap().to_owned();
+    if kind == "stats" {
+        serde_json::from_str::<StatsEvent>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        return;
+    }
+    let event: Event = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!((event.timestamp.len(), event.alert.is_some()), (31, kind == "alert"), "{line}");
+    assert!(event.flow_id < 1 << 51, "{line}");
+    let metadata = event.alert.map(|alert| alert.metadata).unwrap_or_default();
+    assert!(metadata.iter().all(|(key, values)| METADATA.contains(&&**key) && !values.is_empty()), "{line}");
 }

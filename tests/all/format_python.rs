@@ -12,7 +12,7 @@ use smsentry::time::Timestamp;
 
 use crate::format_records::{Random, alert, context, greedy, http, plain, stats};
 
-fn python(package: &str) -> Option<Command> {
+pub(crate) fn python(package: &str) -> Option<Command> {
     let interpreter = std::env::var("SMSENTRY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let found = Command::new(&interpreter)
         .args(["-c", &format!("import {package}")])
@@ -25,7 +25,7 @@ fn python(package: &str) -> Option<Command> {
     found.then(|| Command::new(interpreter))
 }
 
-fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SMSENTRY_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let file = root.join(path);
@@ -36,7 +36,7 @@ fn shared(path: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

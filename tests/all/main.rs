@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails by a panic has done its work")]
 
+mod architecture;
 mod attack;
+mod command_line;
 mod decode_captures;
 mod decode_layers;
+mod eve_schema;
 mod file_captures;
 mod file_damage;
 mod file_judge;
@@ -14,13 +17,18 @@ mod format_eve;
 mod format_python;
 mod format_records;
 mod format_zeek;
+mod golden;
 mod limits;
 mod live_cable;
 mod live_capture;
 mod live_open;
 mod live_outage;
 mod live_signals;
+mod planted_panic;
+mod program;
 mod signature_find;
 mod signature_load;
+mod signature_pipeline;
+mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;

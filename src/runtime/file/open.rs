@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::compression::decoder;
 use super::magic::{LOOK, Magic};
+use super::stdin::Stdin;
 use super::{CONVERT, FileSource, FrameFilter, Pace};
 use crate::runtime::block::{BlockSize, SourceError};
 
@@ -55,15 +56,17 @@ pub fn open(
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
     let Some(path) = &input.path else {
-        return source(Box::new(std::io::stdin()), Pace::Arriving, input, index, size, filter);
+        let stdin = Stdin::open().map_err(|error| refused(Path::new("-"), &error))?;
+        return stdin_source(stdin, input, index, size, filter);
     };
     let metadata = fs::metadata(path).map_err(|error| refused(path, &error))?;
     if metadata.is_dir() {
         return Err(failure(path, "is a directory".to_owned(), "name it with -r, and its captures are read"));
     }
-    let file = File::open(path).map_err(|error| refused(path, &error))?;
+    let mut file = File::open(path).map_err(|error| refused(path, &error))?;
     let pace = if metadata.is_file() { Pace::Full } else { Pace::Arriving };
-    source(Box::new(file), pace, input, index, size, filter)
+    let head = read_head(&mut file, input)?;
+    source(head, Box::new(file), pace, input, index, size, filter)
 }
 
 impl Input {
@@ -73,19 +76,39 @@ impl Input {
     }
 }
 
+/// Between two reads of a capture that is not compressed, the caller may look at signals; a decoder may not be
+/// interrupted.
+fn stdin_source(
+    mut stdin: Stdin,
+    input: &Input,
+    index: u32,
+    size: BlockSize,
+    filter: Option<FrameFilter>,
+) -> Result<FileSource, SourceError> {
+    let head = read_head(&mut stdin, input)?;
+    stdin.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
+    source(head, Box::new(stdin), Pace::Arriving, input, index, size, filter)
+}
+
+/// Enough bytes to know a compression by.
+fn read_head(reader: &mut impl Read, input: &Input) -> Result<Vec<u8>, SourceError> {
+    let mut head = Vec::new();
+    match reader.take(4).read_to_end(&mut head) {
+        Ok(_) => Ok(head),
+        Err(error) => Err(failure(Path::new(&input.name), format!("can't be read: {error}"), "")),
+    }
+}
+
 /// Looks at the first bytes and puts the decoder between that they ask for.
 fn source(
-    mut reader: Box<dyn Read + Send>,
+    head: Vec<u8>,
+    reader: Box<dyn Read + Send>,
     pace: Pace,
     input: &Input,
     index: u32,
     size: BlockSize,
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
-    let mut head = Vec::new();
-    if let Err(error) = reader.by_ref().take(4).read_to_end(&mut head) {
-        return Err(failure(Path::new(&input.name), format!("can't be read: {error}"), ""));
-    }
     let Magic::Compressed(compression) = Magic::of(&head) else {
         return FileSource::with_head(head, reader, pace, input.name.clone(), index, size, filter);
     };

@@ -1,9 +1,10 @@
-//! The capture thread: empties the kernel's ring into blocks. It never waits for its caller but for an empty block, and never grows: what does not fit stays in the ring.
+//! The capture thread: empties the kernel's ring into blocks. It never waits for its caller but for an empty block, and
+//! never grows: what does not fit stays in the ring.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -21,6 +22,8 @@ pub(super) struct Full {
     pub(super) block: Block,
     /// When the ring was last known to be empty: nothing older comes after this block. By the capture's clock.
     pub(super) drained: Duration,
+    /// When the block's last frame was captured, by the same clock.
+    pub(super) newest: Duration,
 }
 
 /// A block is handed on at the latest this long after its first frame.
@@ -31,10 +34,11 @@ const IDLE: Duration = Duration::from_millis(200);
 const FIGURES: Duration = Duration::from_secs(1);
 /// How long the thread waits for an empty block before it looks around.
 const EMPTY: Duration = Duration::from_millis(100);
-/// How long the ring is emptied after a stop: what was on the wire before it is readable after the ring's timeout.
+/// What was on the wire is readable after the ring's timeout (and the grain of the kernel's timer): until then, an empty
+/// ring says nothing, and after a stop the ring is still emptied.
 const LINGER: Duration = Duration::from_millis(TIMEOUT_MILLIS as u64 + 20);
-/// How long a stop may take, on a link that never falls silent.
-const LAST_CALL: Duration = Duration::from_millis(300);
+/// How long a stop may take, when the ring is far behind.
+const LAST_CALL: Duration = Duration::from_secs(1);
 /// Frames asked for at once. Rationale: libpcap can't be told to stop in the middle, so this bounds how far a block is
 /// overfilled; more gain nothing.
 const BATCH: usize = 64;
@@ -61,6 +65,8 @@ pub(super) struct Capture {
     pub(super) figures_due: Instant,
     /// Failed reads in a row.
     pub(super) failures: u32,
+    /// Nobody takes blocks any more.
+    orphaned: bool,
 }
 
 impl Capture {
@@ -71,7 +77,7 @@ impl Capture {
         full: Sender<Full>,
         empty: Receiver<Block>,
     ) -> Self {
-        let (block, begun, drained, frame, failures) = (None, None, Duration::ZERO, 0, 0);
+        let (block, begun, drained, frame, failures, orphaned) = (None, None, Duration::ZERO, 0, 0, false);
         let (totals, figures_due) = (Totals::default(), Instant::now());
         let is_special = opened.as_ref().is_some_and(|opened| opened.index.is_none());
         Self {
@@ -88,6 +94,7 @@ impl Capture {
             totals,
             figures_due,
             failures,
+            orphaned,
         }
     }
 
@@ -139,8 +146,8 @@ impl Capture {
             match self.empty.recv_timeout(EMPTY) {
                 Ok(block) => self.block = Some(block),
                 Err(RecvTimeoutError::Timeout) => {}
-                // The caller is gone, and has rung the bell before it went.
-                Err(RecvTimeoutError::Disconnected) => self.rest(EMPTY),
+                // The caller is gone, and has asked for the end before it went.
+                Err(RecvTimeoutError::Disconnected) => self.orphaned = true,
             }
         }
         self.block.is_some()
@@ -165,7 +172,7 @@ impl Capture {
         // libpcap counts what its own copy of the filter refused, too: nothing was put into the block then.
         let read = read?.max(more);
         if read == 0 {
-            self.drained = asked;
+            self.drained = self.drained.max(asked.saturating_sub(LINGER));
         }
         Ok(read)
     }
@@ -201,23 +208,37 @@ impl Capture {
     pub(super) fn hand_on(&mut self) {
         self.begun = None;
         let Some(block) = self.block.take_if(|block| !block.packets.is_empty()) else { return };
+        let age = block.packets.last().map_or(Duration::ZERO, |last| wall_clock().since(last.time));
+        // The computer's time may have been set since: never before the ring was empty.
+        let newest = self.shared.clock.now().saturating_sub(age).max(self.drained);
         // The queue has room for every block there is: this fails only when the caller is gone.
-        if let Err(refused) = self.full.try_send(Full { block, drained: self.drained }) {
+        if let Err(refused) = self.full.try_send(Full { block, drained: self.drained, newest }) {
             let lost = refused.into_inner().block.packets.len();
             self.shared.figures.own_drops.fetch_add(lost as u64, Ordering::Relaxed);
         }
     }
 
-    /// At the end: what the ring holds, and what comes out of it within its timeout.
+    /// At the end: what was captured until now, also what comes out of the ring only with its timeout.
     pub(super) fn drain(&mut self) {
-        let begun = Instant::now();
-        while self.opened.is_some() && begun.elapsed() < LAST_CALL && self.has_room() {
+        let (begun, until) = (Instant::now(), wall_clock());
+        while self.opened.is_some() && !self.orphaned && begun.elapsed() < LAST_CALL {
+            if !self.has_room() {
+                continue;
+            }
             match self.read() {
                 Ok(0) if begun.elapsed() >= LINGER => break,
                 // The bell still rings, so it can't be slept upon.
                 Ok(0) => std::thread::sleep(BLOCK_AGE / 2),
-                Ok(_) if self.is_due() => self.hand_on(),
-                Ok(_) => {}
+                Ok(_) => {
+                    let last = self.block.as_ref().and_then(|block| block.packets.last());
+                    let is_over = last.is_some_and(|last| last.time >= until);
+                    if self.is_due() || is_over {
+                        self.hand_on();
+                    }
+                    if is_over {
+                        break;
+                    }
+                }
                 Err(_) => break,
             }
         }
@@ -234,6 +255,11 @@ impl Capture {
         }
         true
     }
+}
+
+/// The computer's time, which the kernel stamps frames with.
+fn wall_clock() -> Timestamp {
+    Timestamp::ZERO.after(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// How many frames to ask for, so that the block is overfilled by little.

@@ -1,0 +1,114 @@
+//! Signs that a live sensor sees nothing it could find something in, each told once. Not the figures themselves.
+
+use std::time::Duration;
+
+use crate::runtime::stats::Figures;
+use crate::time::Timestamp;
+
+/// Rationale: a few flows may be one-sided by chance.
+const FLOWS: u64 = 20;
+
+/// What was said about seeing nothing.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    requests: u64,
+    since: Option<Timestamp>,
+    told_no_http: bool,
+    told_one_sided: bool,
+}
+
+impl Silence {
+    /// Looks at the figures as of `now`: what is to be said. `longest`: how long a link may be without HTTP.
+    pub(super) fn judge(&mut self, now: Timestamp, longest: Duration, figures: &Figures) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let requests = figures.lanes.http.requests;
+        // The run began where its clock did, which may be long before the first look.
+        let since = *self.since.get_or_insert(figures.pump.clock[0]);
+        if requests != self.requests {
+            (self.requests, self.since) = (requests, Some(now));
+        } else if now.since(since) >= longest && !self.told_no_http {
+            self.told_no_http = true;
+            warnings.push(no_http(longest, figures));
+        }
+        if !self.told_one_sided && is_one_sided(figures) {
+            self.told_one_sided = true;
+            warnings.push(
+                "warning: every flow shows one direction only, so no outcome can be known (does the SPAN port mirror \
+                 both directions?)"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+fn no_http(longest: Duration, figures: &Figures) -> String {
+    let seconds = longest.as_secs();
+    let span = if seconds % 60 == 0 { format!("{} minutes", seconds / 60) } else { format!("{seconds} seconds") };
+    let ports: Vec<String> = figures.pump.traffic.elsewhere.iter().map(u16::to_string).collect();
+    let advice = match (figures.pump.decode.packets, ports.is_empty()) {
+        (0, _) => "no packet came at all: is this the right interface, and is the mirror on?".to_owned(),
+        (_, true) => "is this the right interface? does HTTP use other ports? see --ports".to_owned(),
+        (_, false) => format!("HTTP was seen on other ports: --ports 80,{}", ports.join(",")),
+    };
+    format!("warning: no HTTP request for {span} ({advice})")
+}
+
+/// Whether all that was seen has one direction only: flows with data that ended, or handshakes without a counterpart.
+fn is_one_sided(figures: &Figures) -> bool {
+    let (sensor, flow) = (&figures.lanes.sensor, &figures.lanes.flow);
+    if sensor.ended > sensor.one_sided || flow.sessions > 0 {
+        return false;
+    }
+    let asked_only = flow.syn >= FLOWS && flow.syn_ack == 0 && figures.lanes.http.requests > 0;
+    let answered_only = flow.syn_ack >= FLOWS && flow.syn == 0;
+    sensor.ended >= FLOWS || asked_only || answered_only
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(300);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_secs_nanos(1000 + seconds, 0)
+    }
+
+    #[test]
+    fn five_minutes_without_http_are_told_once() {
+        let (mut silence, mut figures) = (Silence::default(), Figures::default());
+        figures.pump.clock[0] = at(0);
+        assert!(silence.judge(at(299), LONG, &figures).is_empty());
+        figures.lanes.http.requests = 1;
+        assert!(silence.judge(at(301), LONG, &figures).is_empty());
+        assert!(silence.judge(at(600), LONG, &figures).is_empty());
+        figures.pump.decode.packets = 9;
+        figures.pump.traffic.elsewhere = vec![8080, 8000];
+        let told = silence.judge(at(602), LONG, &figures);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].contains("5 minutes") && told[0].contains("--ports 80,8080,8000"), "{}", told[0]);
+        assert!(silence.judge(at(9999), LONG, &figures).is_empty());
+    }
+
+    #[test]
+    fn one_sided_traffic_is_told_once_and_two_sided_never() {
+        for (ended, one_sided, syn, syn_ack, expected) in [
+            (20, 20, 0, 0, 1),
+            (20, 19, 20, 0, 0),
+            (19, 19, 0, 0, 0),
+            (0, 0, 20, 0, 1),
+            (0, 0, 0, 20, 1),
+            (0, 0, 20, 1, 0),
+        ] {
+            let (mut silence, mut figures) = (Silence::default(), Figures::default());
+            figures.pump.clock[0] = at(0);
+            (figures.lanes.sensor.ended, figures.lanes.sensor.one_sided) = (ended, one_sided);
+            (figures.lanes.flow.syn, figures.lanes.flow.syn_ack) = (syn, syn_ack);
+            figures.lanes.http.requests = syn;
+            let told = silence.judge(at(1), LONG, &figures);
+            assert_eq!(told.len(), expected, "{ended} {one_sided} {syn} {syn_ack}: {told:?}");
+            assert!(silence.judge(at(2), LONG, &figures).is_empty());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The words for what came of a probe, as signature files and the output write them. Which of them an answer earns is
+//! not said here: see [`crate::signature::Exposed`] for a signature's own rules and `outcome` for the general table.
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The answer proves by the signature's own test that the server gave away what was looked for.
+    Exposed,
+    /// The thing is there: 401, 304, or a 2xx of the expected type.
+    Present,
+    /// Any other 2xx: soft 404s, home pages, a web server's own page for an absolute-form target.
+    Unproven,
+    /// 3xx.
+    Redirected,
+    /// 404 or 410.
+    NotFound,
+    /// 5xx, 429, 408.
+    Error,
+    /// Every other 4xx.
+    Refused,
+    /// The server's side was seen and sent nothing.
+    NoResponse,
+    /// The timeout passed with the flow still open.
+    Pending,
+    /// Could not be known: one-sided capture, gap, limit, stop.
+    Unseen,
+}
+
+impl Outcome {
+    /// The outcome's name in `smsentry_outcome`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exposed => "exposed",
+            Self::Present => "present",
+            Self::Unproven => "unproven",
+            Self::Redirected => "redirected",
+            Self::NotFound => "not_found",
+            Self::Error => "error",
+            Self::Refused => "refused",
+            Self::NoResponse => "no_response",
+            Self::Pending => "pending",
+            Self::Unseen => "unseen",
+        }
+    }
+}
