@@ -6,7 +6,7 @@ CAPTURE ?= pcaps/nginx-ipv4.pcap
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt clippy unit doc fuzz-check bless bench record setup
+.PHONY: attack help run build test fmt clippy unit doc fuzz-check bless bench record setup
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ fuzz-check: setup
 
 bless: setup ## write the golden files anew from what smsentry says now; read the diff
 	SMSENTRY_BLESS=1 $(CARGO) test --locked golden
+
+attack: setup ## memory under attack in full, a few minutes
+	$(CARGO) test --release --locked --test all limits::memory_under_attack_in_full -- --ignored --nocapture
 
 bench: setup ## run the benchmarks
 	$(CARGO) bench --locked

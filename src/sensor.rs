@@ -118,7 +118,8 @@ struct Bench {
 /// What is kept for a flow.
 #[derive(Debug, Default)]
 struct Talk {
-    http: http::Connection,
+    /// Absent until there are bytes: half-open flows are the cheapest to make, and the ones a flood is made of.
+    http: Option<Box<http::Connection>>,
     role: Role,
     docket: Docket,
 }
@@ -137,6 +138,9 @@ struct Docket {
     /// What was told of already; most flows have no alerts.
     repeats: Option<Box<Repeats>>,
 }
+
+/// What an allocation costs beside its bytes: a header, and rounding up.
+const ALLOCATION: usize = 16;
 
 /// A packet, as far as records name it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -290,11 +294,13 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
-        self.hear(flow, talk, |http, scope| {
-            http.end(Direction::ToServer, scope);
-            http.end(Direction::ToClient, scope);
-        });
+fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
+        if talk.http.is_some() {
+            self.hear(flow, talk, |http, scope| {
+                http.end(Direction::ToServer, scope);
+                http.end(Direction::ToClient, scope);
+            });
+        }
         if talk.role.client().is_some() {
             self.core.bench.counters.ended += 1;
             self.core.bench.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
@@ -307,7 +313,8 @@ impl Listener for Ears<'_> {
     fn memory(talk: &Talk) -> usize {
         let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
         let repeats = talk.docket.repeats.as_ref().map_or(0, |repeats| repeats.memory());
-        talk.http.memory() + talk.docket.held.capacity() * size_of::<usize>() + wrapping + repeats
+        let http = talk.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
+        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + repeats
     }
 }
 
@@ -324,7 +331,7 @@ impl Ears<'_> {
         let (client, corrected) = talk.role.learn(&flow, side, bytes, &self.core.bench.options.ports);
         if corrected {
             self.core.bench.counters.role_corrected += 1;
-            talk.http = http::Connection::default();
+            talk.http = None;
         }
         if side == client {
             if let Some(segment) = self.segment.filter(|segment| segment.head.side == side) {
@@ -354,7 +361,10 @@ impl Ears<'_> {
         let limits = bench.options.http;
         let docket = &mut talk.docket;
         let mut hearing = Hearing { bench, docket, flow, client, segment: self.segment, out: self.out };
-        parse(&mut talk.http, &mut http::Scope { limits: &limits, counters: parsing, handler: &mut hearing });
+        parse(
+            talk.http.get_or_insert_default(),
+            &mut http::Scope { limits: &limits, counters: parsing, handler: &mut hearing },
+        );
     }
 }
 

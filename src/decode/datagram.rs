@@ -42,6 +42,8 @@ pub(super) struct Whole {
 /// What a run takes in its map beside its bytes. Rationale: key and vector are 28 bytes, nodes are at least half full
 /// and an allocation costs some 16 bytes more.
 const RUN: usize = 80;
+/// What the first run's node takes on top: it has room for eleven.
+const NODE: usize = 250;
 /// The longest IP packet.
 const LONGEST: u32 = 65_535;
 
@@ -147,7 +149,7 @@ impl Datagram {
             run.extend_from_slice(data);
             self.memory += run.capacity() - before;
         } else {
-            self.memory += RUN + data.len();
+            self.memory += RUN + data.len() + if self.runs.is_empty() { NODE } else { 0 };
             self.runs.insert(offset, data.to_vec());
         }
         Verdict::Held

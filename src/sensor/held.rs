@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::forwarded::rightmost_untrusted;
 use super::identity::flow_id;
-use super::{Bench, Docket, Sighting};
+use super::{ALLOCATION, Bench, Docket, Sighting};
 use crate::flow::FlowView;
 use crate::http;
 use crate::outcome::{Outcome, judge};
@@ -38,9 +38,8 @@ struct Probe {
     told: Option<Outcome>,
 }
 
-/// What a held request takes beside itself and its strings. Rationale: eight allocations that cost some 16 bytes each,
-/// and its two places in [`Waiting`], which may be half empty.
-const OVERHEAD: usize = 8 * 16 + 2 * (size_of::<Deadline>() + size_of::<(Slot, u32)>());
+/// What a held request takes beside itself and its strings. Rationale: eight allocations, and its two places in [`Waiting`], which may be half empty.
+const OVERHEAD: usize = 8 * ALLOCATION + 2 * (size_of::<Deadline>() + size_of::<(Slot, u32)>());
 
 impl Probe {
     fn heap(&self) -> usize {

@@ -14,7 +14,7 @@ pub(crate) struct Shape {
 }
 
 /// All shapes.
-pub(crate) const SHAPES: [Shape; 25] = [
+pub(crate) const SHAPES: [Shape; 27] = [
     Shape { name: "nothing", what: "only the probe at the end", write: |_, _| Ok(()) },
     Shape { name: "half-open", what: "n SYNs of n clients", write: half_open },
     Shape { name: "syn-data", what: "n SYNs with 1,400 bytes of data each", write: syn_data },
@@ -23,6 +23,12 @@ pub(crate) const SHAPES: [Shape; 25] = [
     Shape { name: "held", what: "n flows, each with a probe without an answer, at one time stamp", write: held },
     Shape { name: "held-long", what: "the same with 3,000 bytes of request each", write: held_long },
     Shape { name: "pipelined", what: "n probes in flows of 1,000, unanswered", write: pipelined },
+    Shape {
+        name: "queued-probes",
+        what: "n KiB of pipelined probes behind holes, 64 KiB a flow",
+        write: queued_probes,
+    },
+    Shape { name: "mixed", what: "n probes, some answered, some half, some out of order, in 300 flows", write: mixed },
     Shape { name: "out-of-order", what: "n segments of one byte above holes, 500 a flow", write: out_of_order },
     Shape { name: "fragments", what: "n fragments of 1,400 bytes, none completed", write: fragments },
     Shape {
@@ -416,4 +422,39 @@ fn extensions(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
     }
     packet.extend(tcp);
     capture.packet([192, 0, 2, 1], [192, 0, 2, 2], (0, 0), 41, [&packet, b""])
+}
+
+fn queued_probes(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let several = b"GET /sms/env HTTP/1.1\n\n".repeat(45);
+    for index in 0..n / 64 {
+        let mut flow = Flow::number(index);
+        capture.open(&mut flow)?;
+        for at in 0..64 {
+            capture.from_client(&flow, flow.next + 5 + at * several.len() as u32, ACK, &several)?;
+        }
+        capture.micros = 0;
+    }
+    Ok(())
+}
+
+fn mixed(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
+    let paths = ["sms/env", "sms_config.json", "index.html", "twilio/.secrets", "sms.py"];
+    let mut flows: Vec<Flow> = (0..300).map(Flow::number).collect();
+    let mut random = 1_u64;
+    for _ in 0..n {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let roll = random >> 33;
+        let flow = &mut flows[(roll / 60 % 300) as usize];
+        let request = format!("GET /{} HTTP/1.1\r\nHost: {roll}.example.org\r\n\r\n", paths[(roll % 5) as usize]);
+        match roll % 12 {
+            0 => capture.open(flow)?,
+            1 => capture.send(flow, &request.as_bytes()[..request.len() / 2])?,
+            2 => capture.from_client(flow, flow.next + 1000, ACK, request.as_bytes())?,
+            3 => capture.from_server(flow, ANSWER + 1, ACK, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?,
+            4 => capture.from_client(flow, flow.next, RST | ACK, b"")?,
+            5 => capture.micros += 500_000,
+            _ => capture.send(flow, request.as_bytes())?,
+        }
+    }
+    Ok(())
 }
