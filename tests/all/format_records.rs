@@ -10,7 +10,7 @@ use smsentry::record::{
     Transaction,
 };
 use smsentry::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind, Vlans};
-use smsentry::signature::{Confidence, Exposed, Signature};
+use smsentry::signature::{Confidence, Exposed, Kind as PatternKind, Pattern, Signature};
 use smsentry::time::Timestamp;
 use smsentry::uri::{Disguise, Disguises};
 
@@ -131,9 +131,13 @@ fn signature() -> Signature {
         product: "WordPress SMS Alert".into(),
         severity: 2,
         confidence: Confidence::High,
+        pattern: Pattern::Text(PatternKind::Path, vec!["/x".into()]),
         methods: Vec::new(),
+        query: Vec::new(),
+        support: false,
         references: Vec::new(),
         cve: Vec::new(),
+        mitre: None,
         created_at: "2025_04_29".into(),
         updated_at: "2025_05_01".into(),
         exposed: Exposed::default(),
@@ -258,6 +262,7 @@ impl Random {
                 vlans,
                 tunnel: self.coin().then(|| self.tunnel()),
                 fragmented: self.below(5) == 0,
+                ip_checksum_wrong: false,
             },
             flow: FlowFacts {
                 id: u128::from(self.next()) << 64 | u128::from(self.next()),
