@@ -37,7 +37,12 @@ pub(super) enum Passed {
     /// It ended after so many bytes.
     Ended(usize),
     /// After so many bytes it makes no sense.
-    Broken(usize),
+    Broken {
+        /// The number of bytes.
+        taken: usize,
+        /// Whether a line begins there.
+        line_start: bool,
+    },
 }
 
 impl Chunk {
@@ -140,13 +145,13 @@ fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64) -> Passed {
                     at += 1;
                     *chunk = Chunk::START;
                 }
-                _ => return Passed::Broken(at),
+                _ => return Passed::Broken { taken: at, line_start: false },
             },
             Chunk::Size { size, digits, extension } => {
                 let byte = bytes[at];
                 at += 1;
                 match (byte, char::from(byte).to_digit(16)) {
-                    (b'\n', _) if *digits == 0 => return Passed::Broken(at - 1),
+                    (b'\n', _) if *digits == 0 => return Passed::Broken { taken: at - 1, line_start: true },
                     (b'\n', _) => *chunk = if *size == 0 { Chunk::Trailer { line: 0 } } else { Chunk::Data(*size) },
                     (_, _) if *extension => {
                         at += memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
@@ -159,7 +164,7 @@ fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64) -> Passed {
                     }
                     (b';' | b' ' | b'\t' | b'\r', _) if *digits > 0 => *extension = true,
                     (b' ' | b'\t', _) => {}
-                    _ => return Passed::Broken(at - 1),
+                    _ => return Passed::Broken { taken: at - 1, line_start: *digits == 0 },
                 }
             }
             Chunk::Trailer { line } => {

@@ -58,8 +58,15 @@ impl Gathered {
             let rest = &bytes[taken..];
             let end = memchr(b'\n', rest).map(|end| end + 1);
             let part = &rest[..end.unwrap_or(rest.len())];
+            let room = head.saturating_sub(self.seen);
+            if part.len() > room {
+                // To the byte, so that it does not matter in what pieces the head comes.
+                self.keep(&part[..room], line);
+                self.seen += room;
+                return Added::TooLong(taken + room);
+            }
             taken += part.len();
-            self.seen = self.seen.saturating_add(part.len());
+            self.seen += part.len();
             self.keep(part, line);
             if end.is_some() {
                 let blank = self.bytes[self.line_start..].iter().all(|byte| matches!(byte, b'\r' | b'\n'));
@@ -71,9 +78,6 @@ impl Gathered {
                 if blank {
                     return Added::Complete(taken);
                 }
-            }
-            if self.seen > head {
-                return Added::TooLong(taken);
             }
         }
         Added::All

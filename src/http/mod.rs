@@ -202,7 +202,7 @@ impl Connection {
         self.responses.feed(bytes, acked, &mut tools);
         let unpaired = sink.unpaired;
         counters.unpaired_responses += unpaired;
-        self.follow_switch();
+        self.follow_switch(scope.handler);
     }
 
     /// `len` bytes of a direction were lost.
@@ -269,10 +269,13 @@ impl Connection {
     }
 
     /// After 101 neither side speaks HTTP/1 any more; a tunnel may carry anything, HTTP too.
-    fn follow_switch(&mut self) {
+    fn follow_switch(&mut self, handler: &mut impl Handler) {
         if std::mem::take(&mut self.exchange.switched) {
-            self.requests.give_up();
+            let content = self.requests.give_up();
             self.responses.give_up();
+            if let Some(tx_id) = self.exchange.sending.take() {
+                handler.request_end(tx_id, content);
+            }
         }
         if std::mem::take(&mut self.exchange.tunnel) {
             self.requests.begin_again();

@@ -89,6 +89,7 @@ impl Requests {
                 }
                 self.body_ended(tools);
             }
+            Phase::Rest { .. } => self.body_ended(tools),
             _ => self.cut_short(offset, tools),
         }
         self.phase = Phase::Lost { line_start: true };
@@ -98,16 +99,17 @@ impl Requests {
 
     /// The stream is over.
     pub(super) fn end(&mut self, offset: u64, tools: &mut Tools<'_, impl Sink>) {
-        if let Phase::Body(_) = self.phase {
+        if let Phase::Body(_) | Phase::Rest { .. } = self.phase {
             self.body_ended(tools);
         }
         self.cut_short(offset, tools);
         self.phase = Phase::Dead;
     }
 
-    /// The connection speaks something else from now on.
-    pub(super) fn give_up(&mut self) {
+    /// The connection speaks something else from now on. Returns how much of the present body was seen.
+    pub(super) fn give_up(&mut self) -> u64 {
         self.phase = Phase::Dead;
+        self.content
     }
 
     /// The connection is a tunnel from now on, through which anything may come.
@@ -158,7 +160,9 @@ impl Requests {
             return bytes.len();
         }
         self.phase = Phase::Head;
-        if let Some((len, found)) = fast(bytes) {
+        if let Some((len, found)) = fast(bytes)
+            && is_within(&bytes[..len], tools.limits)
+        {
             if is_preface(&found.line) {
                 return self.speaks_http2(bytes.len(), tools);
             }
@@ -167,7 +171,7 @@ impl Requests {
         }
         // Only what is wholly there and within the limits is read in place.
         if let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
-            && line_end <= tools.limits.line
+            && line_end <= tools.limits.line.min(tools.limits.head)
         {
             if !is_everyday(&bytes[..line_end]) {
                 return self.odd_line(&bytes[..line_end], line_end, offset, false, tools);
@@ -222,9 +226,13 @@ impl Requests {
 
     /// A gathered head is complete, or as long as it may get.
     fn gathered(&mut self, head_end: u64, too_long: bool, tools: &mut Tools<'_, impl Sink>) {
-        let Phase::Lines { gathered, .. } = std::mem::take(&mut self.phase) else { return };
+        let Phase::Lines { gathered, certain } = std::mem::take(&mut self.phase) else { return };
         self.phase = Phase::Lost { line_start: !too_long };
         let Some(line) = split_request(gathered.first_line()) else { return };
+        // A complete line was looked at when it came.
+        if !gathered.has_first_line() && !is_good_piece(&line, &gathered, certain) {
+            return;
+        }
         let fields = Fields::of_lines(gathered.fields());
         let truncated = too_long || gathered.cut;
         let found = Found { line, fields, truncated };
@@ -275,6 +283,7 @@ impl Requests {
         if whole {
             self.enter(body, tools);
         } else {
+            self.content = 0;
             self.phase = Phase::Rest { body, line: 1 };
         }
     }
@@ -304,10 +313,10 @@ impl Requests {
                 self.body_ended(tools);
                 taken
             }
-            Passed::Broken(taken) => {
+            Passed::Broken { taken, line_start } => {
                 tools.counters.framing_errors += 1;
                 self.body_ended(tools);
-                self.phase = Phase::Lost { line_start: taken == 0 };
+                self.phase = Phase::Lost { line_start };
                 taken
             }
         }
@@ -334,8 +343,7 @@ impl Requests {
     fn cut_short(&mut self, offset: u64, tools: &mut Tools<'_, impl Sink>) {
         let Phase::Lines { gathered, certain } = std::mem::take(&mut self.phase) else { return };
         let Some(line) = split_request(gathered.first_line()) else { return };
-        let good = if certain { line.is_certain() } else { line.is_plausible() || gathered.cut };
-        if good {
+        if is_good_piece(&line, &gathered, certain) {
             tools.counters.requests += 1;
             let fields = Fields::of_lines(gathered.fields());
             tools.sink.request(&Found { line, fields, truncated: true }, offset);
@@ -357,6 +365,17 @@ fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
     // httparse takes these two versions only, in upper case.
     let protocol: &[u8] = if request.version == Some(0) { b"HTTP/1.0" } else { b"HTTP/1.1" };
     Some((len, Found { line: RequestLine { method, target, protocol }, fields, truncated: false }))
+}
+
+/// Whether the beginning of a line is taken for a request. `certain`: it must leave no doubt.
+fn is_good_piece(line: &RequestLine<'_>, gathered: &Gathered, certain: bool) -> bool {
+    if certain { line.is_certain() } else { line.is_plausible() || gathered.cut }
+}
+
+/// Whether a head is short enough to be read in place, as it would be kept if it came in pieces.
+fn is_within(head: &[u8], limits: &Limits) -> bool {
+    let line_end = || memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+    head.len() <= limits.head && (head.len() <= limits.line || line_end() <= limits.line)
 }
 
 /// Whether httparse would have refused a head that came in pieces.

@@ -135,10 +135,13 @@ impl Responses {
             return 1;
         }
         self.acked = acked;
-        if let Some(len) = find_end(bytes).filter(|&len| len <= tools.limits.head) {
-            let line_end = memchr::memchr(b'\n', bytes).map_or(len, |end| end + 1);
+        let line_end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+        if line_end <= tools.limits.line
+            && let Some(len) = find_end(bytes).filter(|&len| len <= tools.limits.head)
+        {
             self.head(&bytes[..line_end], &bytes[line_end..len], tools);
-            return len;
+            // A line that is no status line is passed over alone, as it is where it comes in pieces.
+            return if matches!(self.phase, Phase::Lost { .. }) { line_end } else { len };
         }
         self.phase = Phase::Lines(Box::default());
         0
@@ -218,7 +221,7 @@ impl Responses {
                 self.body_ended(tools);
                 taken
             }
-            Passed::Broken(taken) => {
+            Passed::Broken { taken, .. } => {
                 tools.counters.framing_errors += 1;
                 self.body_ended(tools);
                 tools.sink.lost();
