@@ -294,7 +294,7 @@ impl Listener for Ears<'_> {
         }
     }
 
-fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
+    fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
         if talk.http.is_some() {
             self.hear(flow, talk, |http, scope| {
                 http.end(Direction::ToServer, scope);

@@ -5,6 +5,7 @@
 mod architecture;
 mod attack;
 mod command_line;
+mod damage;
 mod decode_captures;
 mod decode_layers;
 mod eve_schema;
@@ -17,6 +18,7 @@ mod format_eve;
 mod format_python;
 mod format_records;
 mod format_zeek;
+mod fuzz_cases;
 mod golden;
 mod limits;
 mod live_cable;
