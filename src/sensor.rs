@@ -260,6 +260,15 @@ impl Listener for Ears<'_> {
         }
     }
 
+    fn waits(&mut self, _flow: FlowView<'_>, talk: &mut Talk, side: Side) {
+        // A deadline or the server may let its bytes go: the packet that carried them is this one.
+        if talk.role.client().is_none_or(|client| client == side)
+            && let Some(segment) = self.segment
+        {
+            talk.docket.sighted(segment);
+        }
+    }
+
     fn end(&mut self, flow: FlowView<'_>, talk: &mut Talk, side: Side) {
         let Some(client) = talk.role.client() else { return };
         self.hear(flow, talk, |http, scope| http.end(direction(side, client), scope));
