@@ -256,6 +256,9 @@ impl Listener for Ears<'_> {
             Chunk::Gap { len } => {
                 let Some(client) = talk.role.client() else { return };
                 self.hear(flow, talk, |http, scope| http.gap(direction(side, client), len, scope));
+                if side != client {
+                    self.hearing(flow, talk, |hearing| hearing.answers_lost());
+                }
             }
         }
     }
@@ -310,6 +313,7 @@ impl Ears<'_> {
         let (client, corrected) = talk.role.learn(&flow, side, bytes, &self.core.bench.options.ports);
         if corrected {
             self.core.bench.counters.role_corrected += 1;
+            self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Unknown));
             talk.http = http::Connection::default();
         }
         if side == client {
