@@ -649,8 +649,9 @@ impl<S: Default> Connection<S> {
         let half = &mut self.halves[side as usize];
         let next = half.next;
         let disorder = half.disorder();
-        if disorder.fin.is_some_and(|fin| fin <= next) {
-            if disorder.fin.take() == Some(next) {
+        if let Some(fin) = disorder.fin.filter(|&fin| fin <= next) {
+            disorder.fin = None;
+            if fin == next {
                 // What waits behind it is no part of the stream.
                 stage.tools.counters.after_fin += u64::from(!disorder.queue.is_empty());
                 disorder.queue = super::queue::Queue::default();
