@@ -121,6 +121,7 @@ struct Docket {
     /// How that packet was wrapped, unless plainly.
     wrapping: Option<Box<Encapsulation>>,
     /// Requests that are held, oldest first.
+    #[expect(clippy::vec_box, reason = "most flows hold one, and the few that hold many lose them at the front")]
     held: Vec<Box<Held>>,
 }
 
