@@ -64,15 +64,6 @@ pub(crate) enum Sender {
 }
 pub(crate) use Sender::{Client, Server};
 
-impl Sender {
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Client => Server,
-            Server => Client,
-        }
-    }
-}
-
 /// What is wrong with a segment's checksums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Damage {
