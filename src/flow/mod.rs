@@ -67,8 +67,10 @@ pub struct Facts {
     pub client: Option<Side>,
     /// Whether copies of the same bytes disagreed.
     pub conflict: bool,
-    /// Whether a reset was seen, or both directions ended.
+    /// Whether a reset was seen where its direction stood, or a FIN in both directions.
     pub closed: bool,
+    /// Whether more was sent than was captured, as far as FINs and acknowledgments tell.
+    pub missing: [bool; 2],
 }
 
 /// A flow as its listener sees it.
@@ -104,6 +106,8 @@ pub trait Listener {
 
     /// The next part of one direction.
     fn chunk(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side, chunk: Chunk<'_>);
+    /// A segment of one direction waits for what is missing before it; called before what it brings about.
+    fn waits(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
     /// One direction ended in order.
     fn end(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
     /// The flow is gone; both directions are at their end.
@@ -410,9 +414,8 @@ impl<S: Default> Flows<S> {
         connection.account(&mut self.tools, L::memory(&connection.state));
         self.table.touch(slot, class as usize, now);
         self.make_room(Some(slot), at, listener);
-        while let Some(due) = self.tools.deadlines.overdue(2 * self.tools.options.limits.flows) {
-            self.hole_due(Due { deadline: now, ..due }, listener);
-        }
+        let table = &self.table;
+        self.tools.deadlines.forget_unless(self.tools.options.limits.flows, |slot| table.get(slot).is_some());
     }
 
     /// Gives up all flows, in the order of their last touch.
@@ -422,6 +425,9 @@ impl<S: Default> Flows<S> {
                 self.close(slot, at, reason, listener);
             }
         }
+        // The clock may start anew, and what follows is another capture.
+        self.tools.deadlines = Deadlines::default();
+        self.tools.duplicates = Duplicates::default();
     }
 
     fn find(&self, key: &FlowKey) -> Option<Slot> {

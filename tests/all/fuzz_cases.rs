@@ -189,6 +189,8 @@ impl Listener for Collector {
 
     fn end(&mut self, _: FlowView<'_>, _: &mut Self::State, _: Side) {}
 
+    fn waits(&mut self, _: FlowView<'_>, _: &mut Self::State, _: Side) {}
+
     fn closed(&mut self, _: FlowView<'_>, state: &mut Self::State, _: Reason) {
         let [one, two] = std::mem::take(state);
         self.0.push(if two.starts_with(b"HTTP/") { [one, two] } else { [two, one] });

@@ -72,6 +72,8 @@ impl Listener for Recorder {
         stream.ended = true;
     }
 
+    fn waits(&mut self, _: FlowView<'_>, _: &mut Heard, _: Side) {}
+
     fn closed(&mut self, _: FlowView<'_>, heard: &mut Heard, _: Reason) {
         self.closed.push(std::mem::take(heard));
     }
@@ -327,7 +329,14 @@ pub fn tcp_script(data: &[u8]) {
 }
 
 fn few() -> Limits {
-    Limits { flows: 2, flow_memory: 4096, queued_memory: 2048, queued_per_half: 1024, segments_per_half: 4, candidates: 2 }
+    Limits {
+        flows: 2,
+        flow_memory: 4096,
+        queued_memory: 2048,
+        queued_per_half: 1024,
+        segments_per_half: 4,
+        candidates: 2,
+    }
 }
 
 /// Every byte handed on stands in the content at its offset; from some place on, where the beginning was not seen or a
