@@ -153,25 +153,25 @@ impl<'a> Capture<'a> {
         self.packet(source, destination, (self.id, 0), 6, [&tcp, payload])
     }
 
-    fn from_client(&mut self, flow: &Flow, seq: u32, flags: u8, payload: &[u8]) -> io::Result<()> {
+    fn client_sends(&mut self, flow: &Flow, seq: u32, flags: u8, payload: &[u8]) -> io::Result<()> {
         let ack = if flags & ACK == 0 { 0 } else { ANSWER + 1 };
         self.segment([(flow.client, flow.port), (SERVER, 80)], seq, ack, flags, payload)
     }
 
-    fn from_server(&mut self, flow: &Flow, seq: u32, flags: u8, payload: &[u8]) -> io::Result<()> {
+    fn server_sends(&mut self, flow: &Flow, seq: u32, flags: u8, payload: &[u8]) -> io::Result<()> {
         self.segment([(SERVER, 80), (flow.client, flow.port)], seq, flow.next, flags, payload)
     }
 
     /// A handshake.
     fn open(&mut self, flow: &mut Flow) -> io::Result<()> {
-        self.from_client(flow, flow.next, SYN, b"")?;
+        self.client_sends(flow, flow.next, SYN, b"")?;
         flow.next += 1;
-        self.from_server(flow, ANSWER, SYN | ACK, b"")
+        self.server_sends(flow, ANSWER, SYN | ACK, b"")
     }
 
     /// The next bytes of the client.
     fn send(&mut self, flow: &mut Flow, payload: &[u8]) -> io::Result<()> {
-        self.from_client(flow, flow.next, ACK, payload)?;
+        self.client_sends(flow, flow.next, ACK, payload)?;
         flow.next += payload.len() as u32;
         Ok(())
     }
@@ -182,7 +182,7 @@ impl<'a> Capture<'a> {
         let mut flow = Flow { client: [198, 51, 100, 200], port: 50_000, next: 1000 };
         self.open(&mut flow)?;
         self.send(&mut flow, PROBE)?;
-        self.from_server(&flow, ANSWER + 1, ACK, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        self.server_sends(&flow, ANSWER + 1, ACK, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
     }
 }
 
@@ -199,11 +199,11 @@ fn folded(mut total: u64) -> u16 {
 }
 
 fn half_open(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
-    (0..n).try_for_each(|index| capture.from_client(&Flow::number(index), 1000, SYN, b""))
+    (0..n).try_for_each(|index| capture.client_sends(&Flow::number(index), 1000, SYN, b""))
 }
 
 fn syn_data(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
-    (0..n).try_for_each(|index| capture.from_client(&Flow::number(index), 1000, SYN, &[b'a'; 1400]))
+    (0..n).try_for_each(|index| capture.client_sends(&Flow::number(index), 1000, SYN, &[b'a'; 1400]))
 }
 
 fn half_request(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
@@ -278,7 +278,7 @@ fn out_of_order(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
         let mut flow = Flow::number(index);
         capture.open(&mut flow)?;
         for at in 0..500 {
-            capture.from_client(&flow, flow.next + 2000 - 2 * at, ACK, b"x")?;
+            capture.client_sends(&flow, flow.next + 2000 - 2 * at, ACK, b"x")?;
         }
     }
     Ok(())
@@ -312,13 +312,13 @@ fn endless_header(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
 fn reversed(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
     let mut flow = Flow::number(1);
     capture.open(&mut flow)?;
-    (0..n as u32).rev().try_for_each(|at| capture.from_client(&flow, flow.next + at, ACK, b"x"))
+    (0..n as u32).rev().try_for_each(|at| capture.client_sends(&flow, flow.next + at, ACK, b"x"))
 }
 
 fn hole(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
     let mut flow = Flow::number(1);
     capture.open(&mut flow)?;
-    (0..n as u32).try_for_each(|at| capture.from_client(&flow, flow.next + 100 + 2 * at, ACK, b"x"))
+    (0..n as u32).try_for_each(|at| capture.client_sends(&flow, flow.next + 100 + 2 * at, ACK, b"x"))
 }
 
 fn header_bytes(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
@@ -350,20 +350,20 @@ fn resets(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
     for index in 0..n {
         let mut flow = Flow::number(index);
         capture.open(&mut flow)?;
-        capture.from_client(&flow, flow.next, RST | ACK, b"")?;
+        capture.client_sends(&flow, flow.next, RST | ACK, b"")?;
     }
     Ok(())
 }
 
 fn syns(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
     let flow = Flow::number(1);
-    (0..n as u32).try_for_each(|at| capture.from_client(&flow, 1000 + 7 * at, SYN, b""))
+    (0..n as u32).try_for_each(|at| capture.client_sends(&flow, 1000 + 7 * at, SYN, b""))
 }
 
 fn far_away(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
     let mut flow = Flow::number(1);
     capture.open(&mut flow)?;
-    (0..n as u32).try_for_each(|at| capture.from_client(&flow, flow.next + (1 << 30) + at, ACK, b"x"))
+    (0..n as u32).try_for_each(|at| capture.client_sends(&flow, flow.next + (1 << 30) + at, ACK, b"x"))
 }
 
 fn slow_fragments(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
@@ -387,7 +387,7 @@ fn long_line(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
 /// A SYN as an IPv4 packet.
 fn inner() -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    Capture { out: &mut bytes, micros: 0, id: 0 }.from_client(&Flow::number(1), 1000, SYN, b"")?;
+    Capture { out: &mut bytes, micros: 0, id: 0 }.client_sends(&Flow::number(1), 1000, SYN, b"")?;
     Ok(bytes.split_off(16))
 }
 
