@@ -209,6 +209,8 @@ impl Sensor {
             } else {
                 self.flows.fire(moment, &mut Ears { core: &mut self.core, segment: None, out });
             }
+            // What waited for missing bytes may be many requests.
+            self.relieve(Moment { clock: moment, number: 0 }, out);
             if self.burst.0 != moment {
                 self.burst = (moment, 0);
             }

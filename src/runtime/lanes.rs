@@ -128,7 +128,7 @@ pub(super) struct Lane {
 
 /// How far shards may be apart in packet time. Rationale: what is settled can be written as soon as no shard has
 /// anything older, and should be before there is much of it; asking all of them costs a microsecond.
-const APART: Duration = Duration::from_millis(5);
+const APART: Duration = Duration::from_millis(2);
 /// Records that are worth writing before a load is through.
 const BATCH: usize = 4096;
 
