@@ -142,7 +142,7 @@ struct Docket {
     /// How that packet was wrapped, unless plainly.
     wrapping: Option<Box<Encapsulation>>,
     /// Requests that are held, oldest first.
-    #[expect(clippy::vec_box, reason = "a request is large, and requests move up when the one before is settled")]
+    #[expect(clippy::vec_box, reason = "most flows hold one, and the few that hold many lose them at the front")]
     held: Vec<Box<Held>>,
     /// What was told of already; most flows have no alerts.
     repeats: Option<Box<Repeats>>,
@@ -325,7 +325,19 @@ impl Listener for Ears<'_> {
             Chunk::Gap { len } => {
                 let Some(client) = talk.role.client() else { return };
                 self.hear(flow, talk, |http, scope| http.gap(direction(side, client), len, scope));
+                if side != client {
+                    self.hearing(flow, talk, |hearing| hearing.answers_lost());
+                }
             }
+        }
+    }
+
+    fn waits(&mut self, _flow: FlowView<'_>, talk: &mut Talk, side: Side) {
+        // A deadline or the server may let its bytes go: the packet that carried them is this one.
+        if talk.role.client().is_none_or(|client| client == side)
+            && let Some(segment) = self.segment
+        {
+            talk.docket.sighted(segment);
         }
     }
 
@@ -337,9 +349,9 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn closed(&mut self, flow: FlowView<'_>, mut talk: Talk, reason: Reason) {
+    fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
         if talk.http.is_some() {
-            self.hear(flow, &mut talk, |http, scope| {
+            self.hear(flow, talk, |http, scope| {
                 http.end(Direction::ToServer, scope);
                 http.end(Direction::ToClient, scope);
             });
@@ -350,7 +362,7 @@ impl Listener for Ears<'_> {
         }
         let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Reused);
         let outlook = if known { Outlook::Silent } else { Outlook::Unknown };
-        self.hearing(flow, &mut talk, |hearing| hearing.no_more_answers(outlook));
+        self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
     }
 
     fn memory(talk: &Talk) -> usize {
@@ -374,6 +386,7 @@ impl Ears<'_> {
         let (client, corrected) = talk.role.learn(&flow, side, bytes, &self.core.bench.options.ports);
         if corrected {
             self.core.bench.counters.role_corrected += 1;
+            self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Unknown));
             talk.http = None;
         }
         if side == client {

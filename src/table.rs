@@ -151,19 +151,30 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         (entry.generation == slot.generation).then_some((&*key, value))
     }
 
-    /// Removes an entry.
+    /// Removes an entry and hands it out.
     pub fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
-        self.get(slot)?;
+        self.detach(slot)?.take()
+    }
+
+    /// Removes an entry and drops it where it stands: large entries are not moved for nothing.
+    pub fn discard(&mut self, slot: Slot) {
+        if let Some(content) = self.detach(slot) {
+            *content = None;
+        }
+    }
+
+    /// Takes an entry out of list and index; its content still stands in its place, for the caller to take away.
+    fn detach(&mut self, slot: Slot) -> Option<&mut Option<(K, V)>> {
+        let (key, _) = self.get(slot)?;
+        let hash = self.hash(key);
         self.unlink(slot.at);
-        let entry = self.entry_mut(slot.at);
-        entry.generation = entry.generation.wrapping_add(1);
-        let (key, value) = entry.content.take()?;
-        let hash = self.hash(&key);
         if let Ok(found) = self.index.find_entry(Place::spread(hash), |place| place.at == slot.at) {
             found.remove();
         }
         self.free.push(slot.at);
-        Some((key, value))
+        let entry = self.entry_mut(slot.at);
+        entry.generation = entry.generation.wrapping_add(1);
+        Some(&mut entry.content)
     }
 
     /// Makes an entry the most recently touched of `class`.

@@ -11,9 +11,10 @@ use crate::time::Timestamp;
 /// Why a hole is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hole {
-    /// Nobody acknowledged the missing bytes: they may still be sent again.
+    /// Nobody acknowledged the missing bytes, and they may still be sent again; or a doubtful segment waits for somebody
+    /// to acknowledge it.
     Open,
-    /// The receiver has them, or a doubtful segment waits for confirmation: they can only come late.
+    /// The receiver has them: they can only come late.
     Acknowledged,
 }
 
@@ -37,8 +38,11 @@ pub(super) struct Due {
     pub(super) hole: Hole,
 }
 
+/// Entries of flows that are gone that are not worth a pass over the queue.
+const LEFTOVERS: usize = 256;
+
 /// The queues. A direction has at most one entry in each (`Disorder::armed`); entries of flows that are gone stay for
-/// the span, so the owner takes the first one early when there are too many.
+/// the span, or until they are the majority.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     queues: [VecDeque<(Timestamp, Slot, Side)>; 2],
@@ -56,12 +60,14 @@ impl Deadlines {
         first(Hole::Open).min(first(Hole::Acknowledged))
     }
 
-    /// Takes the first entry of a queue that is longer than `limit`.
-    pub(super) fn overdue(&mut self, limit: usize) -> Option<Due> {
-        let hole =
-            [Hole::Open, Hole::Acknowledged].into_iter().find(|&hole| self.queues[hole as usize].len() > limit)?;
-        let (deadline, slot, side) = self.queues[hole as usize].pop_front()?;
-        Some(Due { deadline, slot, side, hole })
+    /// Forgets entries of flows that are gone once they are the majority: at most `flows` live, each with two directions.
+    pub(super) fn forget_unless(&mut self, flows: usize, mut alive: impl FnMut(Slot) -> bool) {
+        for queue in &mut self.queues {
+            // A pass over the queue is paid for by the entries that it removes: at least half of them.
+            if queue.len() > flows.max(LEFTOVERS).saturating_mul(4) {
+                queue.retain(|&(_, slot, _)| alive(slot));
+            }
+        }
     }
 
     /// Takes the earliest deadline.

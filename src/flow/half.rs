@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 /// Rationale: the largest window that stacks scale to by default is 6 to 16 MiB (RFC 7323 allows 1 GiB).
 const WINDOW: i64 = 16 << 20;
 
+/// SYNs of which the data is kept. Rationale: as many initial sequence numbers as are remembered by default.
+const SYN_DATA: usize = 4;
+
 /// One direction.
 ///
 /// Stream offset 0 is the byte after the SYN, or the first byte seen. `next` is the offset of the first byte that was
@@ -30,10 +33,22 @@ pub(super) struct Half {
     pub(super) known: bool,
     /// A segment of this direction was seen.
     pub(super) seen: bool,
-    /// Some segment had a right checksum.
+    /// Some segment had right checksums.
     pub(super) proven: bool,
+    /// Some segment had right checksums in the IPv4 headers around it.
+    pub(super) header_proven: bool,
+    /// Some segment was taken in spite of a wrong checksum.
+    pub(super) doubted: bool,
+    /// The other direction acknowledged its initial sequence number.
+    pub(super) answered: bool,
+    /// Whether the segment that began the direction had a timestamp option.
+    pub(super) stamped: Option<bool>,
+    /// Highest offset that the other direction claimed to have, unseen bytes and the FIN's number included.
+    claimed: u64,
     /// Some accepted segment came without a signature option.
     unsigned: bool,
+    /// A FIN was seen, wherever it stood.
+    pub(super) fin_seen: bool,
     /// A FIN was reached in order: nothing follows.
     pub(super) ended: bool,
 }
@@ -48,8 +63,10 @@ pub(super) struct Disorder {
     urgent: Option<u64>,
     /// Other initial sequence numbers that SYNs offered.
     pub(super) candidates: Vec<Seq>,
-    /// Data of a SYN, until the answer says whether it was taken (RFC 7413), and its initial sequence number.
-    pub(super) syn_data: Option<(Seq, Vec<u8>)>,
+    /// The latest other SYN: its initial sequence number, time and length on the wire.
+    pub(super) latest_offer: Option<(Seq, Timestamp, u32)>,
+    /// Initial sequence numbers and data of SYNs, until the answer says whose was taken (RFC 7413).
+    pub(super) syn_data: Vec<(Seq, Vec<u8>)>,
     /// Since when the first byte is missing.
     pub(super) hole_since: Timestamp,
     /// Which deadlines are in their queues: unacknowledged hole, acknowledged hole.
@@ -62,7 +79,7 @@ impl Disorder {
             && self.fin.is_none()
             && self.urgent.is_none()
             && self.candidates.is_empty()
-            && self.syn_data.is_none()
+            && self.syn_data.is_empty()
             && self.armed == [false; 2]
     }
 }
@@ -90,6 +107,15 @@ impl Half {
         self.next_seq = first;
         self.highest = 0;
         self.acked = 0;
+        self.claimed = 0;
+    }
+
+    /// Puts offset 0 elsewhere before anything was carried; the former place stays possible.
+    pub(super) fn anchor_elsewhere(&mut self, first: Seq, limit: usize) {
+        let before = self.first_seq();
+        self.anchor(first);
+        self.offer(Seq(before.0.wrapping_sub(1)), limit);
+        self.forget_timestamp();
     }
 
     /// The sequence number of offset 0.
@@ -135,26 +161,80 @@ impl Half {
         self.highest = self.highest.max(self.next);
     }
 
-    /// Whether the timestamp option is older than the last one accepted in order (PAWS, RFC 7323 section 5.3).
+    /// Whether the timestamp option is older than the last one accepted in order.
     pub(super) fn is_stale(&self, segment: &Segment<'_>) -> bool {
         match (self.timestamp, segment.head.timestamp_value) {
-            (Some(last), Some(value)) => value.wrapping_sub(last).cast_signed() < 0,
+            // Some stacks open with zero and count from elsewhere; Linux does not look at such a value.
+            (Some(last), Some(value)) if last != 0 => {
+                self.stamped != Some(false) && value.wrapping_sub(last).cast_signed() < 0
+            }
             _ => false,
         }
     }
 
-    /// Remembers the timestamp option of a segment that is not ahead of the stream.
+    /// Remembers the timestamp option of a segment that a receiver accepts and that is not ahead of the stream. One
+    /// that is refused must not count: it could make all that follow look old.
     pub(super) fn note_timestamp(&mut self, segment: &Segment<'_>) {
         if let Some(value) = segment.head.timestamp_value
-            && (!self.known || self.offset(segment.head.seq) <= self.next.cast_signed())
+            && self.offset(segment.head.seq) <= self.next.cast_signed()
         {
             self.timestamp = Some(value);
         }
     }
 
+    /// Remembers the timestamp option of the segment that begins the direction, or that there is none.
+    pub(super) fn note_opening(&mut self, segment: &Segment<'_>) {
+        self.stamped = Some(segment.head.timestamp_value.is_some());
+        self.timestamp = segment.head.timestamp_value;
+    }
+
     /// Forgets the timestamp: a new connection has a new clock.
     pub(super) fn forget_timestamp(&mut self) {
         self.timestamp = None;
+        self.stamped = None;
+    }
+
+    /// The other direction says that it has everything up to this offset.
+    pub(super) fn note_claim(&mut self, offset: u64) {
+        if offset <= self.next.saturating_add(WINDOW as u64) {
+            self.claimed = self.claimed.max(offset);
+        }
+    }
+
+    /// Bytes behind the stream's position that were sent and not captured, as far as a FIN or the other direction's
+    /// acknowledgments tell.
+    pub(super) fn missing(&self) -> u64 {
+        let fin = self.disorder.as_ref().and_then(|disorder| disorder.fin);
+        // The last number may be the FIN's own.
+        let claimed = if self.ended { 0 } else { self.claimed.saturating_sub(1) };
+        fin.unwrap_or(claimed).saturating_sub(self.next)
+    }
+
+    /// Frees what waits; deadlines that are in their queues stay known.
+    pub(super) fn forget_waiting(&mut self) {
+        let armed = self.armed();
+        self.disorder = None;
+        self.arm_as(armed);
+    }
+
+    /// Which deadlines are in their queues.
+    pub(super) fn armed(&self) -> [bool; 2] {
+        self.disorder.as_ref().map_or([false; 2], |disorder| disorder.armed)
+    }
+
+    /// Takes over which deadlines are in their queues.
+    pub(super) fn arm_as(&mut self, armed: [bool; 2]) {
+        if armed != [false; 2] {
+            self.disorder().armed = armed;
+        }
+    }
+
+    /// Keeps the data of a SYN; of several with the same initial sequence number the first.
+    pub(super) fn keep_syn_data(&mut self, isn: Seq, data: &[u8]) {
+        let kept = &mut self.disorder().syn_data;
+        if kept.len() < SYN_DATA && !kept.iter().any(|(other, _)| *other == isn) {
+            kept.push((isn, data.to_vec()));
+        }
     }
 
     /// Whether the segment carries a signature (RFC 2385, RFC 5925) that the connection never agreed on.
@@ -180,6 +260,12 @@ impl Half {
         self.disorder.as_ref().map(|disorder| &disorder.queue).filter(|queue| !queue.is_empty())
     }
 
+    /// Whether bytes are missing that the receiver has acknowledged: they can only come late. A segment that waits for
+    /// confirmation misses nothing.
+    pub(super) fn lacks_acknowledged(&self) -> bool {
+        self.queue().and_then(Queue::first).is_some_and(|first| first > self.next && first <= self.acked)
+    }
+
     /// Memory of waiting bytes.
     pub(super) fn queued_memory(&self) -> usize {
         self.queue().map_or(0, Queue::memory)
@@ -188,23 +274,30 @@ impl Half {
     /// Memory of what else waits on the heap.
     pub(super) fn kept_memory(&self) -> usize {
         self.disorder.as_ref().map_or(0, |disorder| {
-            let syn_data = disorder.syn_data.as_ref().map_or(0, |(_, data)| data.capacity());
+            let syn_data: usize = disorder.syn_data.iter().map(|(_, data)| data.capacity()).sum();
             size_of::<Disorder>() + disorder.candidates.capacity() * size_of::<Seq>() + syn_data
         })
     }
 
     pub(super) fn set_urgent(&mut self, offset: i64) {
-        if offset >= self.next.cast_signed() {
-            self.disorder().urgent = u64::try_from(offset).ok();
+        if let Ok(offset) = u64::try_from(offset)
+            && offset >= self.next
+        {
+            // A pointer moves forward only (as in Linux).
+            let urgent = &mut self.disorder().urgent;
+            *urgent = Some(urgent.map_or(offset, |known| known.max(offset)));
         }
     }
 
     /// Where in the next `len` bytes the urgent byte stands, if it does; forgets it once it was passed.
     pub(super) fn take_urgent(&mut self, len: usize) -> Option<usize> {
         let disorder = self.disorder.as_mut()?;
-        let at = usize::try_from(disorder.urgent?.checked_sub(self.next)?).ok().filter(|&at| at < len)?;
+        let urgent = disorder.urgent?;
+        if urgent >= self.next.saturating_add(len as u64) {
+            return None;
+        }
         disorder.urgent = None;
-        Some(at)
+        usize::try_from(urgent.checked_sub(self.next)?).ok()
     }
 
     /// Offers another initial sequence number. Says whether an older one was dropped for it.

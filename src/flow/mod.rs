@@ -67,8 +67,10 @@ pub struct Facts {
     pub client: Option<Side>,
     /// Whether copies of the same bytes disagreed.
     pub conflict: bool,
-    /// Whether a reset was seen, or both directions ended.
+    /// Whether a reset was seen where its direction stood, or a FIN in both directions.
     pub closed: bool,
+    /// Whether more was sent than was captured, as far as FINs and acknowledgments tell.
+    pub missing: [bool; 2],
 }
 
 /// A flow as its listener sees it.
@@ -104,10 +106,12 @@ pub trait Listener {
 
     /// The next part of one direction.
     fn chunk(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side, chunk: Chunk<'_>);
+    /// A segment of one direction waits for what is missing before it; called before what it brings about.
+    fn waits(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
     /// One direction ended in order.
     fn end(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
     /// The flow is gone; both directions are at their end.
-    fn closed(&mut self, flow: FlowView<'_>, state: Self::State, reason: Reason);
+    fn closed(&mut self, flow: FlowView<'_>, state: &mut Self::State, reason: Reason);
     /// Heap memory of a state in bytes.
     fn memory(state: &Self::State) -> usize;
 }
@@ -417,9 +421,8 @@ impl<S: Default> Flows<S> {
         connection.account(&mut self.tools, L::memory(&connection.state));
         self.table.touch(slot, class as usize, now);
         self.make_room(Some(slot), at, listener);
-        while let Some(due) = self.tools.deadlines.overdue(2 * self.tools.options.limits.flows) {
-            self.hole_due(Due { deadline: now, ..due }, listener);
-        }
+        let table = &self.table;
+        self.tools.deadlines.forget_unless(self.tools.options.limits.flows, |slot| table.get(slot).is_some());
     }
 
     /// Gives up all flows, in the order of their last touch.
@@ -429,6 +432,9 @@ impl<S: Default> Flows<S> {
                 self.close(slot, at, reason, listener);
             }
         }
+        // The clock may start anew, and what follows is another capture.
+        self.tools.deadlines = Deadlines::default();
+        self.tools.duplicates = Duplicates::default();
     }
 
     fn find(&self, key: &FlowKey) -> Option<Slot> {
@@ -472,10 +478,11 @@ impl<S: Default> Flows<S> {
     }
 
     fn close<L: Listener<State = S>>(&mut self, slot: Slot, at: Moment, reason: Reason, listener: &mut L) {
-        let Some((key, mut connection)) = self.table.remove(slot) else { return };
+        let Some((&key, connection)) = self.table.get_mut(slot) else { return };
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
         connection.close(reason, &mut stage);
         connection.release(&mut self.tools);
+        self.table.discard(slot);
     }
 
     fn hole_due<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {

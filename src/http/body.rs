@@ -20,7 +20,7 @@ pub(super) enum Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
     /// In the line with the size.
-    Size { size: u64, digits: u8, extension: bool },
+    Size { size: u64, digits: u8, blank: bool, extension: bool },
     /// So many more bytes of data.
     Data(u64),
     /// At the line end behind the data.
@@ -36,18 +36,26 @@ pub(super) enum Passed {
     All,
     /// It ended after so many bytes.
     Ended(usize),
-    /// After so many bytes it makes no sense.
-    Broken(usize),
+    /// After so many bytes it makes no sense; whether a line begins there.
+    Broken(usize, bool),
 }
 
 impl Chunk {
-    const START: Self = Self::Size { size: 0, digits: 0, extension: false };
+    const START: Self = Self::Size { size: 0, digits: 0, blank: false, extension: false };
 }
 
 impl Body {
     /// The body of a request with these fields (RFC 9112 section 6.3).
     pub(super) fn of_request(fields: &Fields<'_>, counters: &mut Counters) -> Self {
         Self::by_fields(fields, counters).unwrap_or(Self::Length(0))
+    }
+
+    /// Whether servers disagree about where the body of a request with these fields ends.
+    pub(super) fn is_disputed(fields: &Fields<'_>) -> bool {
+        match (fields.coding, fields.length) {
+            (None, Length::Absent | Length::Valid(_)) | (Some(Coding::Chunked), Length::Absent) => false,
+            (None, Length::Invalid | Length::Conflicting(_)) | (Some(_), _) => true,
+        }
     }
 
     /// The body of a response that may have one.
@@ -140,13 +148,13 @@ fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64) -> Passed {
                     at += 1;
                     *chunk = Chunk::START;
                 }
-                _ => return Passed::Broken(at),
+                _ => return Passed::Broken(at, true),
             },
-            Chunk::Size { size, digits, extension } => {
+            Chunk::Size { size, digits, blank, extension } => {
                 let byte = bytes[at];
                 at += 1;
                 match (byte, char::from(byte).to_digit(16)) {
-                    (b'\n', _) if *digits == 0 => return Passed::Broken(at - 1),
+                    (b'\n', _) if *digits == 0 => return Passed::Broken(at, true),
                     (b'\n', _) => *chunk = if *size == 0 { Chunk::Trailer { line: 0 } } else { Chunk::Data(*size) },
                     (_, _) if *extension => {
                         at += memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
@@ -158,8 +166,9 @@ fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64) -> Passed {
                         *digits = digits.saturating_add(1);
                     }
                     (b';' | b' ' | b'\t' | b'\r', _) if *digits > 0 => *extension = true,
-                    (b' ' | b'\t', _) => {}
-                    _ => return Passed::Broken(at - 1),
+                    (b' ' | b'\t', _) => *blank = true,
+                    // A request may stand where the size of a chunk should: the line begins before its first digit.
+                    _ => return Passed::Broken(at - 1, *digits == 0 && !*blank),
                 }
             }
             Chunk::Trailer { line } => {

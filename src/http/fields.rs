@@ -1,5 +1,5 @@
 //! The header fields that matter: found line by line, bad lines passed over. Not what they mean for the body: see
-//! [`super::framing`].
+//! [`super::body`].
 
 use memchr::{memchr, memchr_iter};
 
@@ -17,6 +17,8 @@ pub(super) struct Fields<'a> {
     pub(super) length: Length,
     /// The last transfer coding of all fields, if there is a field.
     pub(super) coding: Option<Coding>,
+    /// Whether the client waits for a go-ahead before it sends the body (RFC 9110 section 10.1.1).
+    pub(super) expects: bool,
     pub(super) bad_lines: u64,
 }
 
@@ -46,14 +48,14 @@ impl<'a> Fields<'a> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
             4 if is(b"host") => keep(&mut self.host, value),
-            6 if is(b"expect") => {}
+            6 if is(b"expect") => self.expects = true,
             7 if is(b"referer") => keep(&mut self.referrer, value),
             8 if is(b"location") => keep(&mut self.location, value),
             10 if is(b"user-agent") => keep(&mut self.user_agent, value),
             12 if is(b"content-type") => keep(&mut self.content_type, value),
             14 if is(b"content-length") => self.length = self.length.and(value),
             15 if is(b"x-forwarded-for") => keep(&mut self.forwarded_for, value),
-            17 if is(b"transfer-encoding") => self.coding = Some(last_coding(value)),
+            17 if is(b"transfer-encoding") => self.coding = last_coding(value).or(self.coding),
             _ => {}
         }
     }
@@ -88,10 +90,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Keeps the first value; of a folded one its first line.
+/// Keeps the first value; of a folded one its first line that is not blank.
 fn keep<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
     if slot.is_none() {
-        *slot = Some(trim(value.split(|&byte| byte == b'\n').next().unwrap_or_default()));
+        *slot = value.split(|&byte| byte == b'\n').map(trim).find(|line| !line.is_empty()).or(Some(b""));
     }
 }
 
@@ -115,9 +117,14 @@ fn parse(digits: &[u8]) -> Option<u64> {
     })
 }
 
-fn last_coding(value: &[u8]) -> Coding {
-    let last = value.split(|&byte| byte == b',').map(trim).rfind(|coding| !coding.is_empty()).unwrap_or_default();
+/// The last coding of a list; none where it is `identity`, which old software sends and everybody passes over.
+fn last_coding(value: &[u8]) -> Option<Coding> {
+    let last = value.split(|&byte| byte == b',').map(trim).rfind(|coding| !coding.is_empty())?;
     // Parameters of a coding (RFC 9112 section 7): chunked has none, but a lenient server looks at the name only.
     let name = trim(last.split(|&byte| byte == b';').next().unwrap_or_default());
-    if name.eq_ignore_ascii_case(b"chunked") { Coding::Chunked } else { Coding::Other }
+    match name {
+        name if name.eq_ignore_ascii_case(b"chunked") => Some(Coding::Chunked),
+        name if name.eq_ignore_ascii_case(b"identity") => None,
+        _ => Some(Coding::Other),
+    }
 }

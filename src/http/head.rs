@@ -51,11 +51,21 @@ impl Gathered {
         self.bytes.capacity() + size_of::<Self>()
     }
 
-    /// Adds bytes up to the next event. `line`: bytes kept of the first line; `head`: bytes of the whole head.
+    /// Whether the last byte was in the middle of a line that is not blank.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.first_line_end.is_none() || self.bytes[self.line_start..].iter().any(|&byte| byte != b'\r')
+    }
+
+    /// Adds bytes up to the next event. `line`: bytes kept of the first line; `head`: bytes of the whole head. Where
+    /// the bytes are cut into pieces makes no difference.
     pub(super) fn add(&mut self, bytes: &[u8], line: usize, head: usize) -> Added {
         let mut taken = 0;
         while taken < bytes.len() {
-            let rest = &bytes[taken..];
+            let room = head.saturating_sub(self.seen);
+            if room == 0 {
+                return Added::TooLong(taken);
+            }
+            let rest = &bytes[taken..bytes.len().min(taken.saturating_add(room))];
             let end = memchr(b'\n', rest).map(|end| end + 1);
             let part = &rest[..end.unwrap_or(rest.len())];
             taken += part.len();
@@ -71,9 +81,6 @@ impl Gathered {
                 if blank {
                     return Added::Complete(taken);
                 }
-            }
-            if self.seen > head {
-                return Added::TooLong(taken);
             }
         }
         Added::All

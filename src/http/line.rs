@@ -107,11 +107,35 @@ impl RequestLine<'_> {
         !self.protocol.is_empty() || (is_known(self.method) && has_target_form(self.target))
     }
 
-    /// Whether it is one even where it was not expected: in the middle of something unknown.
+    /// Whether it is one even where it was not expected: in the middle of something unknown, where prose may stand too.
     pub(super) fn is_certain(&self) -> bool {
-        !self.protocol.is_empty()
+        self.protocol.get(5).is_some_and(u8::is_ascii_digit)
+            && (has_target_form(self.target) || self.target == b"*" || self.method == b"CONNECT")
             && self.method.len() <= METHOD
             && self.method.iter().all(|&byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+    }
+}
+
+impl<'a> RequestLine<'a> {
+    /// The line without what a cut may have left of its end. `None` if the target itself may be cut: half a path may be
+    /// another path.
+    pub(super) fn without_cut_end(self) -> Option<Self> {
+        if !self.protocol.is_empty() {
+            return Some(self);
+        }
+        let Some(blank) = self.target.iter().rposition(|&byte| is_delimiter(byte)) else {
+            return self.target.iter().any(|byte| matches!(byte, b'?' | b'#')).then_some(self);
+        };
+        let word = &self.target[blank + 1..];
+        let version = word.len() <= 5 && b"HTTP/"[..word.len()].eq_ignore_ascii_case(word);
+        Some(if version { Self { target: trim(&self.target[..blank]), ..self } } else { self })
+    }
+
+    /// Length of the first line of `bytes`, its end included, if httparse read this from there: single blanks and a
+    /// version of eight bytes.
+    pub(super) fn len_of_everyday(&self, bytes: &[u8]) -> usize {
+        let len = self.method.len() + self.target.len() + 10;
+        len + if bytes.get(len) == Some(&b'\r') { 2 } else { 1 }
     }
 }
 

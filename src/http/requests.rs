@@ -16,6 +16,18 @@ pub(super) struct Requests {
     phase: Phase,
     /// Bytes of the present body.
     content: u64,
+    /// Where the present request began.
+    began: Began,
+    /// Whether the client waits for a go-ahead before it sends the present body.
+    expects: bool,
+}
+
+/// The first byte of a request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Began {
+    offset: u64,
+    /// How much of the server's stream its segment acknowledged.
+    acked: Option<u64>,
 }
 
 /// Where in the client's stream.
@@ -26,16 +38,28 @@ enum Phase {
     Start,
     /// A request is expected.
     Head,
-    /// In the lines of a head. `certain`: it began somewhere unknown, so its first line must leave no doubt.
-    Lines { gathered: Box<Gathered>, certain: bool },
+    /// In the lines of a head.
+    Lines(Box<Lines>),
     /// In a head of which enough is known: up to its blank line; then the body.
     Rest { body: Body, line: u32 },
     /// In a body.
     Body(Body),
+    /// At the beginning of a body that may never be sent: the request was answered before it.
+    Refused(Body),
     /// Somewhere unknown: up to a line that is a request.
     Lost { line_start: bool },
     /// Not HTTP, or not any more.
     Dead,
+}
+
+/// A head that comes in pieces.
+#[derive(Debug, Default)]
+struct Lines {
+    gathered: Gathered,
+    /// It began somewhere unknown, so its first line must leave no doubt.
+    certain: bool,
+    /// What it is if it is no head.
+    instead: Option<Body>,
 }
 
 /// A head that was found.
@@ -46,12 +70,25 @@ pub(super) struct Found<'a> {
     pub(super) truncated: bool,
 }
 
+/// Where a request stands in the client's stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Offset of its first byte.
+    pub(super) begin: u64,
+    /// Offset behind its head.
+    pub(super) head_end: u64,
+    /// How much of the server's stream the segment with its first byte acknowledged.
+    pub(super) acked: Option<u64>,
+}
+
 /// Who is told.
 pub(super) trait Sink {
-    /// A request whose head ended at this stream offset.
-    fn request(&mut self, found: &Found<'_>, head_end: u64);
+    /// A request.
+    fn request(&mut self, found: &Found<'_>, place: Place);
     /// Its body ended, or can't be followed.
     fn body_end(&mut self, content: u64);
+    /// What passed may have been requests.
+    fn lost(&mut self);
 }
 
 /// What a stretch of the stream is parsed with.
@@ -61,23 +98,41 @@ pub(super) struct Tools<'t, S> {
     pub(super) sink: &'t mut S,
 }
 
+/// What a first line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// A request line; fields follow.
+    Request,
+    /// A request line without a version (HTTP/0.9): nothing follows.
+    Simple,
+    /// The beginning of HTTP/2.
+    Preface,
+    Nothing,
+}
+
 /// Slots for fields on the fast path; a request with more takes the other one.
 const SLOTS: usize = 64;
 
 impl Requests {
-    /// Takes bytes in order; `offset` is that of the first one.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], mut offset: u64, tools: &mut Tools<'_, impl Sink>) {
+    /// Takes bytes in order; `offset` is that of the first one, `acked` what their segment acknowledged.
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut offset: u64,
+        acked: Option<u64>,
+        tools: &mut Tools<'_, impl Sink>,
+    ) {
         while !bytes.is_empty() {
-            let taken = self.step(bytes, offset, tools);
+            let taken = self.step(bytes, Began { offset, acked }, tools);
             bytes = &bytes[taken..];
             offset += taken as u64;
         }
     }
 
-    /// So many bytes were lost. Says whether requests may have been among them.
-    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut Tools<'_, impl Sink>) -> bool {
+    /// So many bytes were lost.
+    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut Tools<'_, impl Sink>) {
         match &mut self.phase {
-            Phase::Dead => return false,
+            Phase::Dead => return,
             Phase::Body(body) => {
                 let before = self.content;
                 if body.pass_gap(len, &mut self.content) {
@@ -85,22 +140,19 @@ impl Requests {
                     if body.is_empty() {
                         self.body_ended(tools);
                     }
-                    return false;
+                    return;
                 }
-                self.body_ended(tools);
             }
-            _ => self.cut_short(offset, tools),
+            _ => {}
         }
+        self.cut_short(offset, tools);
         self.phase = Phase::Lost { line_start: true };
         tools.counters.resync += 1;
-        true
+        tools.sink.lost();
     }
 
     /// The stream is over.
     pub(super) fn end(&mut self, offset: u64, tools: &mut Tools<'_, impl Sink>) {
-        if let Phase::Body(_) = self.phase {
-            self.body_ended(tools);
-        }
         self.cut_short(offset, tools);
         self.phase = Phase::Dead;
     }
@@ -117,18 +169,34 @@ impl Requests {
         }
     }
 
+    /// The present request was answered: a client that waits for a go-ahead may now not send the body (RFC 9110
+    /// section 10.1.1).
+    pub(super) fn refused(&mut self) {
+        if let Phase::Body(body) = self.phase
+            && self.expects
+            && self.content == 0
+        {
+            self.phase = Phase::Refused(body);
+        }
+    }
+
+    /// Bytes of the present body.
+    pub(super) const fn content(&self) -> u64 {
+        self.content
+    }
+
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
-            Phase::Lines { gathered, .. } => gathered.memory(),
+            Phase::Lines(lines) => lines.gathered.memory() + size_of::<Lines>(),
             _ => 0,
         }
     }
 
-    fn step(&mut self, bytes: &[u8], offset: u64, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn step(&mut self, bytes: &[u8], here: Began, tools: &mut Tools<'_, impl Sink>) -> usize {
         match &mut self.phase {
             Phase::Dead => bytes.len(),
-            Phase::Start | Phase::Head => self.begin(bytes, offset, tools),
-            Phase::Lines { .. } => self.gather(bytes, offset, tools),
+            Phase::Start | Phase::Head => self.begin(bytes, here, tools),
+            Phase::Lines(_) => self.gather(bytes, here, tools),
             Phase::Rest { body, line } => {
                 let (taken, done) = pass_lines(line, bytes);
                 let body = *body;
@@ -138,15 +206,25 @@ impl Requests {
                 taken
             }
             Phase::Body(_) => self.pass_body(bytes, tools),
+            Phase::Refused(body) => {
+                let body = *body;
+                self.phase = if may_be_request(bytes) {
+                    self.began = here;
+                    Phase::Lines(Box::new(Lines { certain: true, instead: Some(body), ..Lines::default() }))
+                } else {
+                    Phase::Body(body)
+                };
+                0
+            }
             Phase::Lost { line_start } => {
                 let line_start = *line_start;
-                self.search(line_start, bytes)
+                self.search(line_start, bytes, here, tools.limits.line)
             }
         }
     }
 
     /// At the beginning of a request, or of what is none.
-    fn begin(&mut self, bytes: &[u8], offset: u64, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn begin(&mut self, bytes: &[u8], here: Began, tools: &mut Tools<'_, impl Sink>) -> usize {
         // Servers pass over empty lines before a request (RFC 9112 section 2.2), and lenient ones over blanks.
         let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).count();
         if blanks > 0 {
@@ -154,67 +232,84 @@ impl Requests {
         }
         if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
             tools.counters.not_http += 1;
-            self.phase = Phase::Dead;
-            return bytes.len();
+            tools.sink.lost();
+            // A capture may begin in the middle of a body; but TLS stays TLS.
+            self.phase = if is_tls(bytes[0]) { Phase::Dead } else { Phase::Lost { line_start: false } };
+            return bytes.len().min(1);
         }
         self.phase = Phase::Head;
-        if let Some((len, found)) = fast(bytes) {
+        self.began = here;
+        let limits = tools.limits;
+        if let Some((len, found)) = fast(bytes)
+            && len <= limits.head
+            && found.line.len_of_everyday(bytes) <= limits.line
+        {
             if is_preface(&found.line) {
                 return self.speaks_http2(bytes.len(), tools);
             }
-            self.found(&found, offset + len as u64, true, tools);
+            self.found(&found, here.offset + len as u64, tools);
+            self.enter(Body::of_request(&found.fields, tools.counters), tools);
             return len;
         }
         // Only what is wholly there and within the limits is read in place.
         if let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
-            && line_end <= tools.limits.line
+            && line_end <= limits.line.min(limits.head)
         {
-            if !is_everyday(&bytes[..line_end]) {
-                return self.odd_line(&bytes[..line_end], line_end, offset, false, tools);
+            let line = &bytes[..line_end];
+            let verdict = judge(line, false);
+            if verdict != Verdict::Request {
+                self.odd_line(verdict, line, here.offset + line_end as u64, tools);
+                return line_end;
             }
             if let Some(len) = find_end(bytes)
-                && len <= tools.limits.head
+                && len <= limits.head
                 && let Some(found) = tolerant(&bytes[..len], line_end)
             {
                 tools.counters.tolerant += 1;
-                self.found(&found, offset + len as u64, true, tools);
+                self.found(&found, here.offset + len as u64, tools);
+                self.enter(Body::of_request(&found.fields, tools.counters), tools);
                 return len;
             }
         }
-        self.phase = Phase::Lines { gathered: Box::default(), certain: false };
+        self.phase = Phase::Lines(Box::default());
         0
     }
 
-    fn gather(&mut self, bytes: &[u8], offset: u64, tools: &mut Tools<'_, impl Sink>) -> usize {
-        let Phase::Lines { gathered, certain } = &mut self.phase else { return bytes.len() };
+    fn gather(&mut self, bytes: &[u8], here: Began, tools: &mut Tools<'_, impl Sink>) -> usize {
+        let Phase::Lines(lines) = &mut self.phase else { return bytes.len() };
+        let Lines { gathered, certain, .. } = &mut **lines;
         match gathered.add(bytes, tools.limits.line, tools.limits.head) {
             Added::All => {
                 if *certain && !gathered.has_first_line() && !may_be_request(gathered.bytes()) {
-                    self.phase = Phase::Lost { line_start: false };
+                    self.no_head(false, tools);
                 }
                 bytes.len()
             }
             Added::FirstLine(taken) => {
-                let line = gathered.first_line();
                 tools.counters.line_truncated += u64::from(gathered.cut);
-                let good = if *certain {
-                    split_request(line).is_some_and(|line| line.is_certain())
-                } else {
-                    gathered.cut || is_everyday(line)
-                };
-                if !good {
-                    let (certain, line) = (*certain, line.to_vec());
-                    self.odd_line(&line, taken, offset, certain, tools);
+                let line = gathered.first_line();
+                if *certain {
+                    if !split_request(line).is_some_and(|line| line.is_certain()) {
+                        self.no_head(true, tools);
+                    }
+                    return taken;
+                }
+                let verdict = judge(line, gathered.cut);
+                if verdict != Verdict::Request
+                    && let Phase::Lines(lines) = std::mem::take(&mut self.phase)
+                {
+                    let end = here.offset + taken as u64;
+                    self.odd_line(verdict, lines.gathered.first_line(), end, tools);
                 }
                 taken
             }
             Added::Complete(taken) => {
-                self.gathered(offset + taken as u64, false, tools);
+                self.gathered(here.offset + taken as u64, false, tools);
                 taken
             }
             Added::TooLong(taken) => {
                 tools.counters.head_limit += 1;
-                self.gathered(offset + taken as u64, true, tools);
+                self.gathered(here.offset + taken as u64, true, tools);
                 taken
             }
         }
@@ -222,42 +317,74 @@ impl Requests {
 
     /// A gathered head is complete, or as long as it may get.
     fn gathered(&mut self, head_end: u64, too_long: bool, tools: &mut Tools<'_, impl Sink>) {
-        let Phase::Lines { gathered, .. } = std::mem::take(&mut self.phase) else { return };
-        self.phase = Phase::Lost { line_start: !too_long };
-        let Some(line) = split_request(gathered.first_line()) else { return };
+        let Phase::Lines(lines) = &self.phase else { return };
+        let gathered = &lines.gathered;
+        let line = split_request(gathered.first_line())
+            .filter(|line| if lines.certain { line.is_certain() } else { line.is_plausible() });
+        if line.is_none() {
+            return self.no_head(false, tools);
+        }
+        let Phase::Lines(lines) = std::mem::take(&mut self.phase) else { return };
+        let gathered = &lines.gathered;
+        let Some(line) = line_of(gathered) else { return };
+        if lines.instead.is_some() {
+            tools.sink.body_end(0);
+        }
         let fields = Fields::of_lines(gathered.fields());
         let truncated = too_long || gathered.cut;
-        let found = Found { line, fields, truncated };
-        if httparse_refuses(gathered.bytes()) {
+        if truncated || fast(gathered.bytes()).is_none() {
             tools.counters.tolerant += 1;
         }
-        self.found(&found, head_end, !too_long, tools);
+        self.found(&Found { line, fields, truncated }, head_end, tools);
+        let body = Body::of_request(&fields, tools.counters);
+        if too_long {
+            self.phase = Phase::Rest { body, line: u32::from(gathered.is_within_line()) };
+        } else {
+            self.enter(body, tools);
+        }
     }
 
-    /// A first line that is no request with a version: HTTP/0.9, HTTP/2, or nothing.
-    fn odd_line(
-        &mut self,
-        line: &[u8],
-        taken: usize,
-        offset: u64,
-        certain: bool,
-        tools: &mut Tools<'_, impl Sink>,
-    ) -> usize {
-        self.phase = Phase::Lost { line_start: true };
-        match split_request(line) {
-            Some(line) if is_preface(&line) => {
-                self.speaks_http2(taken, tools);
+    /// What was gathered is no head: it was a body, or nothing. `line_start`: it ended with a line.
+    fn no_head(&mut self, line_start: bool, tools: &mut Tools<'_, impl Sink>) {
+        let Phase::Lines(lines) = std::mem::take(&mut self.phase) else { return };
+        match lines.instead {
+            Some(body) if !lines.gathered.cut => {
+                self.phase = Phase::Body(body);
+                self.feed(lines.gathered.bytes(), self.began.offset, self.began.acked, tools);
             }
-            Some(line) if line.is_plausible() && !certain => {
-                tools.counters.requests += 1;
-                tools.counters.tolerant += 1;
-                let found = Found { line, fields: Fields::default(), truncated: false };
-                tools.sink.request(&found, offset + taken as u64);
+            Some(_) => {
+                self.phase = Phase::Lost { line_start };
                 tools.sink.body_end(0);
+                tools.sink.lost();
             }
-            _ => tools.counters.resync += u64::from(!certain),
+            None => {
+                self.phase = Phase::Lost { line_start };
+                if !lines.certain {
+                    tools.counters.resync += 1;
+                    tools.sink.lost();
+                }
+            }
         }
-        taken
+    }
+
+    /// A first line that is no request with a version: HTTP/0.9, HTTP/2, or nothing. It ends at `end`.
+    fn odd_line(&mut self, verdict: Verdict, line: &[u8], end: u64, tools: &mut Tools<'_, impl Sink>) {
+        self.phase = Phase::Lost { line_start: true };
+        match (verdict, split_request(line)) {
+            (Verdict::Preface, _) => {
+                self.speaks_http2(line.len(), tools);
+            }
+            (Verdict::Simple, Some(line)) => {
+                tools.counters.tolerant += 1;
+                self.found(&Found { line, fields: Fields::default(), truncated: false }, end, tools);
+                tools.sink.body_end(0);
+                tools.sink.lost();
+            }
+            _ => {
+                tools.counters.resync += 1;
+                tools.sink.lost();
+            }
+        }
     }
 
     fn speaks_http2(&mut self, taken: usize, tools: &mut Tools<'_, impl Sink>) -> usize {
@@ -266,22 +393,20 @@ impl Requests {
         taken
     }
 
-    /// A request with its fields. `whole`: the blank line was seen.
-    fn found(&mut self, found: &Found<'_>, head_end: u64, whole: bool, tools: &mut Tools<'_, impl Sink>) {
+    /// A request with its fields.
+    fn found(&mut self, found: &Found<'_>, head_end: u64, tools: &mut Tools<'_, impl Sink>) {
         tools.counters.requests += 1;
         tools.counters.bad_header_lines += found.fields.bad_lines;
-        let body = Body::of_request(&found.fields, tools.counters);
-        tools.sink.request(found, head_end);
-        if whole {
-            self.enter(body, tools);
-        } else {
-            self.phase = Phase::Rest { body, line: 1 };
+        self.expects = found.fields.expects;
+        self.content = 0;
+        tools.sink.request(found, Place { begin: self.began.offset, head_end, acked: self.began.acked });
+        if Body::is_disputed(&found.fields) {
+            tools.sink.lost();
         }
     }
 
     /// The phase behind a head.
     fn enter(&mut self, body: Body, tools: &mut Tools<'_, impl Sink>) {
-        self.content = 0;
         self.phase = Phase::Body(body);
         if body.is_empty() {
             self.body_ended(tools);
@@ -304,43 +429,78 @@ impl Requests {
                 self.body_ended(tools);
                 taken
             }
-            Passed::Broken(taken) => {
+            Passed::Broken(taken, line_start) => {
                 tools.counters.framing_errors += 1;
                 self.body_ended(tools);
-                self.phase = Phase::Lost { line_start: taken == 0 };
+                tools.sink.lost();
+                self.phase = Phase::Lost { line_start };
                 taken
             }
         }
     }
 
-    /// Looks for the beginning of a line that may be a request.
-    fn search(&mut self, mut line_start: bool, bytes: &[u8]) -> usize {
+    /// Looks for a line that is a request. Nothing is kept but the last line of the bytes, and only if it may be one.
+    fn search(&mut self, mut line_start: bool, bytes: &[u8], here: Began, most: usize) -> usize {
         let mut at = 0;
-        loop {
-            if line_start && at < bytes.len() && may_be_request(&bytes[at..]) {
-                self.phase = Phase::Lines { gathered: Box::default(), certain: true };
-                return at;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let end = memchr::memchr(b'\n', rest).map(|end| end + 1);
+            if line_start && may_be_request(rest) {
+                match end {
+                    Some(end) => {
+                        if end <= most && split_request(&rest[..end]).is_some_and(|line| line.is_certain()) {
+                            self.phase = Phase::Head;
+                            return at;
+                        }
+                    }
+                    None => {
+                        self.began = Began { offset: here.offset + at as u64, acked: here.acked };
+                        self.phase = Phase::Lines(Box::new(Lines { certain: true, ..Lines::default() }));
+                        return at;
+                    }
+                }
             }
-            let Some(end) = memchr::memchr(b'\n', &bytes[at..]) else {
-                self.phase = Phase::Lost { line_start: line_start && at == bytes.len() };
-                return bytes.len();
-            };
-            at += end + 1;
-            line_start = true;
+            line_start = end.is_some();
+            at += end.unwrap_or(rest.len());
         }
+        self.phase = Phase::Lost { line_start };
+        bytes.len()
     }
 
-    /// A head that ends in the middle is judged as it stands: the server may have read it.
+    /// What ends in the middle: a body, or a head that is judged as it stands, for the server may have read it.
     fn cut_short(&mut self, offset: u64, tools: &mut Tools<'_, impl Sink>) {
-        let Phase::Lines { gathered, certain } = std::mem::take(&mut self.phase) else { return };
-        let Some(line) = split_request(gathered.first_line()) else { return };
-        let good = if certain { line.is_certain() } else { line.is_plausible() || gathered.cut };
-        if good {
-            tools.counters.requests += 1;
-            let fields = Fields::of_lines(gathered.fields());
-            tools.sink.request(&Found { line, fields, truncated: true }, offset);
-            tools.sink.body_end(0);
+        let lines = match std::mem::take(&mut self.phase) {
+            Phase::Lines(lines) => lines,
+            Phase::Rest { .. } | Phase::Body(_) | Phase::Refused(_) => return tools.sink.body_end(self.content),
+            Phase::Start | Phase::Head | Phase::Lost { .. } | Phase::Dead => return,
+        };
+        if lines.instead.is_some() {
+            tools.sink.body_end(self.content);
         }
+        let gathered = &lines.gathered;
+        let whole = gathered.has_first_line() || gathered.cut;
+        let line = if whole { line_of(gathered) } else { line_of(gathered).and_then(RequestLine::without_cut_end) };
+        let Some(line) = line.filter(|line| if lines.certain { line.is_certain() } else { line.is_plausible() }) else {
+            return;
+        };
+        let fields = Fields::of_lines(gathered.fields());
+        self.found(&Found { line, fields, truncated: true }, offset, tools);
+        tools.sink.body_end(0);
+    }
+}
+
+fn line_of(gathered: &Gathered) -> Option<RequestLine<'_>> {
+    split_request(gathered.first_line())
+}
+
+/// What a first line is. `cut`: its end was not kept.
+fn judge(line: &[u8], cut: bool) -> Verdict {
+    match split_request(line) {
+        Some(line) if is_preface(&line) => Verdict::Preface,
+        Some(line) if !line.is_plausible() => Verdict::Nothing,
+        Some(line) if line.protocol.is_empty() && !cut => Verdict::Simple,
+        Some(_) => Verdict::Request,
+        None => Verdict::Nothing,
     }
 }
 
@@ -359,20 +519,10 @@ fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
     Some((len, Found { line: RequestLine { method, target, protocol }, fields, truncated: false }))
 }
 
-/// Whether httparse would have refused a head that came in pieces.
-fn httparse_refuses(head: &[u8]) -> bool {
-    fast(head).is_none()
-}
-
 /// Reads a head that is wholly there; the first line ends at `line_end`.
 fn tolerant(head: &[u8], line_end: usize) -> Option<Found<'_>> {
     let (line, lines) = head.split_at(line_end);
     Some(Found { line: split_request(line)?, fields: Fields::of_lines(lines), truncated: false })
-}
-
-/// Whether a line is a request with a version below 2.
-fn is_everyday(line: &[u8]) -> bool {
-    split_request(line).is_some_and(|line| line.is_plausible() && !line.protocol.is_empty() && !is_preface(&line))
 }
 
 /// The connection preface of HTTP/2 (RFC 9113 section 3.4).
@@ -383,4 +533,9 @@ fn is_preface(line: &RequestLine<'_>) -> bool {
 /// Whether a stream that begins so is no text protocol.
 const fn is_binary(first: u8) -> bool {
     first < 0x20 || first >= 0x7f
+}
+
+/// Whether a stream that begins so is TLS (RFC 8446 section 5.1: content types 20 to 23).
+const fn is_tls(first: u8) -> bool {
+    matches!(first, 0x14..=0x17)
 }

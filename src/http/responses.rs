@@ -3,19 +3,19 @@
 
 use super::body::{Body, Passed};
 use super::fields::{Fields, Length};
-use super::head::{Added, Gathered, find_end};
+use super::head::{Added, Gathered, find_end, pass_lines};
 use super::line::{StatusLine, may_be_response, split_response};
-use super::waiting::Kind;
-use super::{Counters, Limits};
+use super::waiting::{Beginning, Kind};
+use super::{Counters, Limits, Response};
 
 /// The server's side of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Responses {
     phase: Phase,
     /// Bytes of the present body.
     content: u64,
-    /// What the segment acknowledged in which the present response begins.
-    acked: Option<u64>,
+    /// Where the present response began.
+    began: Beginning,
 }
 
 /// Where in the server's stream.
@@ -28,8 +28,10 @@ enum Phase {
     Lines(Box<Gathered>),
     /// In a body.
     Body(Body),
-    /// Somewhere unknown: up to a line that is a status line.
-    Lost { line_start: bool },
+    /// In a head of which enough is known: up to its blank line; then the body, or the next head.
+    Rest { body: Option<Body>, line: u32 },
+    /// Somewhere unknown, until a response begins where one is expected.
+    Lost,
     /// Not HTTP, or not any more.
     Dead,
 }
@@ -45,13 +47,16 @@ pub(super) struct Found<'a> {
 
 /// Who is told.
 pub(super) trait Sink {
-    /// A response whose first segment acknowledged the client's stream up to `acked`. Says what the method of the
-    /// request it answers means for it.
-    fn response(&mut self, found: &Found<'_>, acked: Option<u64>) -> Kind;
-    /// Its body ended, or can't be followed.
-    fn body_end(&mut self, content: u64);
-    /// Bytes were lost whose meaning is not known.
-    fn lost(&mut self);
+    /// Where a response must begin, and what its segment must acknowledge, if the way is lost.
+    fn expected(&self) -> Option<Beginning>;
+    /// None begins there.
+    fn disappointed(&mut self);
+    /// A final response or 101. Says what the method of the request it answers means for it, if it answers one.
+    fn response(&mut self, found: &Found<'_>, beginning: Beginning) -> Option<Kind>;
+    /// Its body ended at this offset, or can't be followed.
+    fn body_end(&mut self, content: u64, at: u64);
+    /// Bytes passed, up to this offset, whose meaning is not known.
+    fn lost(&mut self, end: u64);
 }
 
 /// What a stretch of the stream is parsed with.
@@ -61,54 +66,121 @@ pub(super) struct Tools<'t, S> {
     pub(super) sink: &'t mut S,
 }
 
+impl Default for Responses {
+    fn default() -> Self {
+        Self { phase: Phase::Head, content: 0, began: Beginning { at: 0, acked: None } }
+    }
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn response(&self) -> Response<'a> {
+        Response {
+            status: self.line.status,
+            reason: self.line.reason,
+            content_type: self.fields.content_type,
+            location: self.fields.location,
+            content_length: self.content_length,
+        }
+    }
+}
+
 impl Responses {
-    /// Takes bytes in order, of a segment that acknowledged the client's stream up to `acked`.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], acked: Option<u64>, tools: &mut Tools<'_, impl Sink>) {
+    /// Takes bytes in order, of a segment that acknowledged the client's stream up to `acked`; `offset` is that of the
+    /// first one.
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut offset: u64,
+        acked: Option<u64>,
+        tools: &mut Tools<'_, impl Sink>,
+    ) {
         while !bytes.is_empty() {
-            let taken = match &self.phase {
-                Phase::Dead => bytes.len(),
-                Phase::Head => self.begin(bytes, acked, tools),
-                Phase::Lines(_) => self.gather(bytes, tools),
-                Phase::Body(_) => self.pass_body(bytes, tools),
-                Phase::Lost { line_start } => self.search(*line_start, bytes, acked),
-            };
+            let here = Beginning { at: offset, acked };
+            let most = self.meet_expected(bytes, here, tools);
+            let taken = self.step(&bytes[..most], here, tools);
             bytes = &bytes[taken..];
+            offset += taken as u64;
         }
     }
 
-    /// So many bytes were lost.
-    pub(super) fn gap(&mut self, len: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn step(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
         match &mut self.phase {
-            Phase::Dead => return,
-            Phase::Body(body) => {
-                if body.pass_gap(len, &mut self.content) {
-                    if body.is_empty() {
-                        self.body_ended(tools);
-                    }
-                    return;
+            Phase::Dead | Phase::Lost => bytes.len(),
+            Phase::Head => self.begin(bytes, here, tools),
+            Phase::Lines(_) => self.gather(bytes, here, tools),
+            Phase::Rest { body, line } => {
+                let (taken, done) = pass_lines(line, bytes);
+                let body = *body;
+                if done {
+                    self.enter(body, here.at + taken as u64, tools);
                 }
-                self.body_ended(tools);
+                taken
             }
-            _ => {}
+            Phase::Body(_) => self.pass_body(bytes, here, tools),
         }
-        self.phase = Phase::Lost { line_start: true };
+    }
+
+    /// Begins a response where one is expected after a loss. Says how many bytes come before the next such place.
+    fn meet_expected(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
+        let Some(expected) = tools.sink.expected() else { return bytes.len() };
+        let Some(before) = expected.at.checked_sub(here.at) else {
+            tools.sink.disappointed();
+            return bytes.len();
+        };
+        if before > 0 {
+            return usize::try_from(before).map_or(bytes.len(), |before| before.min(bytes.len()));
+        }
+        match self.phase {
+            Phase::Head | Phase::Dead => {}
+            _ if may_be_response(bytes) && here.acked >= expected.acked => self.abandon(here.at, tools),
+            _ => tools.sink.disappointed(),
+        }
+        bytes.len()
+    }
+
+    /// What is in progress was misunderstood: a response begins here.
+    fn abandon(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) {
+        if matches!(self.phase, Phase::Body(_) | Phase::Rest { body: Some(_), .. }) {
+            tools.sink.body_end(self.content, at);
+        }
+        self.phase = Phase::Head;
+    }
+
+    /// So many bytes were lost, from `offset` on.
+    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut Tools<'_, impl Sink>) {
+        let end = offset.saturating_add(len);
+        if let Phase::Dead = self.phase {
+            return;
+        }
+        if let Phase::Body(body) = &mut self.phase
+            && body.pass_gap(len, &mut self.content)
+        {
+            if body.is_empty() {
+                self.body_ended(end, tools);
+            }
+            // Whoever did not wait for the end of this body is not known again.
+            if tools.sink.expected().is_some_and(|expected| expected.at < end) {
+                tools.sink.lost(end);
+            }
+            return;
+        }
         tools.counters.resync += 1;
-        tools.sink.lost();
+        self.lose(end, tools);
+    }
+
+    /// The way is lost; up to `end` nothing is known.
+    pub(super) fn lose(&mut self, end: u64, tools: &mut Tools<'_, impl Sink>) {
+        self.abandon(end, tools);
+        self.phase = Phase::Lost;
+        tools.sink.lost(end);
     }
 
     /// The stream is over. Says whether it ended within the head of a response.
-    pub(super) fn end(&mut self, tools: &mut Tools<'_, impl Sink>) -> bool {
-        if let Phase::Body(_) = self.phase {
-            self.body_ended(tools);
-        }
+    pub(super) fn end(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) -> bool {
         let within_head = matches!(self.phase, Phase::Lines(_));
+        self.abandon(at, tools);
         self.phase = Phase::Dead;
         within_head
-    }
-
-    /// Whether no message is in progress.
-    pub(super) fn is_between(&self) -> bool {
-        matches!(self.phase, Phase::Head | Phase::Lost { .. } | Phase::Dead)
     }
 
     /// The connection speaks something else from now on.
@@ -123,57 +195,63 @@ impl Responses {
         }
     }
 
-    fn begin(&mut self, bytes: &[u8], acked: Option<u64>, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn begin(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
         let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if blanks > 0 {
             return blanks;
         }
         if !may_be_response(bytes) {
             tools.counters.resync += 1;
-            tools.sink.lost();
-            self.phase = Phase::Lost { line_start: false };
+            self.lose(here.at + 1, tools);
             return 1;
         }
-        self.acked = acked;
-        if let Some(len) = find_end(bytes).filter(|&len| len <= tools.limits.head) {
-            let line_end = memchr::memchr(b'\n', bytes).map_or(len, |end| end + 1);
-            self.head(&bytes[..line_end], &bytes[line_end..len], tools);
+        self.began = here;
+        let limits = tools.limits;
+        if let Some(len) = find_end(bytes).filter(|&len| len <= limits.head)
+            && let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
+            && line_end <= limits.line
+        {
+            self.head(&bytes[..line_end], &bytes[line_end..len], None, here.at + len as u64, tools);
             return len;
         }
         self.phase = Phase::Lines(Box::default());
         0
     }
 
-    fn gather(&mut self, bytes: &[u8], tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn gather(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
         let Phase::Lines(gathered) = &mut self.phase else { return bytes.len() };
-        let (taken, complete) = match gathered.add(bytes, tools.limits.line, tools.limits.head) {
-            Added::All => {
-                if !may_be_response(gathered.bytes()) {
-                    tools.sink.lost();
-                    self.phase = Phase::Lost { line_start: false };
-                }
-                return bytes.len();
+        let (taken, known, rest) = match gathered.add(bytes, tools.limits.line, tools.limits.head) {
+            Added::All => (bytes.len(), gathered.has_first_line() || may_be_response(gathered.bytes()), None),
+            Added::FirstLine(taken) => (taken, split_response(gathered.first_line()).is_some(), None),
+            Added::Complete(taken) => {
+                self.gathered(None, here.at + taken as u64, tools);
+                return taken;
             }
-            Added::FirstLine(taken) => (taken, split_response(gathered.first_line()).is_none()),
-            Added::Complete(taken) => (taken, true),
-            Added::TooLong(taken) => {
-                tools.counters.head_limit += 1;
-                (taken, true)
-            }
+            Added::TooLong(taken) => (taken, true, Some(u32::from(gathered.is_within_line()))),
         };
-        if complete && let Phase::Lines(gathered) = std::mem::take(&mut self.phase) {
-            self.head(gathered.first_line(), gathered.fields(), tools);
+        let at = here.at + taken as u64;
+        if rest.is_some() {
+            tools.counters.head_limit += 1;
+            self.gathered(rest, at, tools);
+        } else if !known {
+            tools.counters.resync += 1;
+            self.lose(at, tools);
         }
         taken
     }
 
-    /// A head is complete, or as long as it may get.
-    fn head(&mut self, line: &[u8], lines: &[u8], tools: &mut Tools<'_, impl Sink>) {
+    /// A gathered head is complete, or as long as it may get: then `rest` says whether its end is within a line.
+    fn gathered(&mut self, rest: Option<u32>, at: u64, tools: &mut Tools<'_, impl Sink>) {
+        if let Phase::Lines(gathered) = std::mem::take(&mut self.phase) {
+            self.head(gathered.first_line(), gathered.fields(), rest, at, tools);
+        }
+    }
+
+    /// A head is known, up to offset `at`.
+    fn head(&mut self, line: &[u8], lines: &[u8], rest: Option<u32>, at: u64, tools: &mut Tools<'_, impl Sink>) {
         let Some(line) = split_response(line) else {
             tools.counters.resync += 1;
-            tools.sink.lost();
-            self.phase = Phase::Lost { line_start: true };
-            return;
+            return self.lose(at, tools);
         };
         let fields = Fields::of_lines(lines);
         let content_length = match fields.length {
@@ -185,64 +263,57 @@ impl Responses {
         self.content = 0;
         let found = Found { line, fields, content_length };
         self.phase = Phase::Head;
-        if (100..200).contains(&line.status) && line.status != 101 {
-            return;
-        }
-        let kind = tools.sink.response(&found, self.acked);
-        if line.status == 101 {
-            tools.sink.body_end(0);
-            self.phase = Phase::Dead;
-            return;
-        }
-        // Without a body whatever the fields say (RFC 9112 section 6.3).
-        let bodiless = kind == Kind::Head
-            || matches!(line.status, 204 | 304)
-            || (kind == Kind::Connect && (200..300).contains(&line.status));
-        let body = if bodiless { Body::Length(0) } else { Body::of_response(&fields, tools.counters) };
-        self.phase = Phase::Body(body);
-        if body.is_empty() {
-            self.body_ended(tools);
+        let body = if (100..200).contains(&line.status) && line.status != 101 {
+            None
+        } else {
+            let kind = tools.sink.response(&found, self.began);
+            if line.status == 101 {
+                // What follows is another protocol, if this was what the client asked for.
+                if kind.is_some() {
+                    tools.sink.body_end(0, at);
+                    self.phase = Phase::Dead;
+                    return;
+                }
+                return self.lose(at, tools);
+            }
+            // Without a body whatever the fields say (RFC 9112 section 6.3).
+            let bodiless = kind == Some(Kind::Head)
+                || matches!(line.status, 204 | 304)
+                || (kind == Some(Kind::Connect) && (200..300).contains(&line.status));
+            Some(if bodiless { Body::Length(0) } else { Body::of_response(&fields, tools.counters) })
+        };
+        match rest {
+            Some(line) => self.phase = Phase::Rest { body, line },
+            None => self.enter(body, at, tools),
         }
     }
 
-    fn body_ended(&mut self, tools: &mut Tools<'_, impl Sink>) {
+    /// The phase behind a head that ended at `at`.
+    fn enter(&mut self, body: Option<Body>, at: u64, tools: &mut Tools<'_, impl Sink>) {
+        self.phase = body.map_or(Phase::Head, Phase::Body);
+        if body.is_some_and(|body| body.is_empty()) {
+            self.body_ended(at, tools);
+        }
+    }
+
+    fn body_ended(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) {
         self.phase = Phase::Head;
-        tools.sink.body_end(self.content);
+        tools.sink.body_end(self.content, at);
     }
 
-    fn pass_body(&mut self, bytes: &[u8], tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn pass_body(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
         match body.pass(bytes, &mut self.content) {
             Passed::All => bytes.len(),
             Passed::Ended(taken) => {
-                self.body_ended(tools);
+                self.body_ended(here.at + taken as u64, tools);
                 taken
             }
-            Passed::Broken(taken) => {
+            Passed::Broken(taken, _) => {
                 tools.counters.framing_errors += 1;
-                self.body_ended(tools);
-                tools.sink.lost();
-                self.phase = Phase::Lost { line_start: false };
+                self.lose(here.at + taken as u64, tools);
                 taken
             }
-        }
-    }
-
-    /// Looks for the beginning of a line that may be a status line.
-    fn search(&mut self, mut line_start: bool, bytes: &[u8], acked: Option<u64>) -> usize {
-        let mut at = 0;
-        loop {
-            if line_start && at < bytes.len() && may_be_response(&bytes[at..]) {
-                self.acked = acked;
-                self.phase = Phase::Lines(Box::default());
-                return at;
-            }
-            let Some(end) = memchr::memchr(b'\n', &bytes[at..]) else {
-                self.phase = Phase::Lost { line_start: line_start && at == bytes.len() };
-                return bytes.len();
-            };
-            at += end + 1;
-            line_start = true;
         }
     }
 }

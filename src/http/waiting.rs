@@ -1,25 +1,39 @@
-//! Which response answers which request: only what the acknowledgment numbers prove, never a guess.
+//! Which response answers which request: only what the acknowledgment numbers prove, never a guess. Not the framing of
+//! either stream.
 //!
-//! Responses come in the order of the requests (RFC 9112 section 9.3.2), so while nothing was lost the first final
-//! response that acknowledges the head of the oldest waiting request answers it. A response that does not acknowledge
-//! it was sent before the server had read it, and answers nobody.
+//! **While nothing was lost** responses come in the order of the requests (RFC 9112 section 9.3.2): a final response
+//! answers the oldest request that waits, if the segment it begins in acknowledges all of that request's head. One that
+//! acknowledges nothing of the head was sent unasked (408 on an idle connection) and answers nobody; one that
+//! acknowledges a part of it (431, 408) may be an answer or not.
 //!
-//! After a loss a response answers a request only if it is the only one it can answer: it acknowledges exactly one
-//! request that still waits. Where several are possible all of them are given up, and whatever is later in the stream
-//! may be the answer to one of those. That ends when the client shows that it had everything: a new request whose own
-//! segment acknowledges all that the server is known to have sent, with no message of the server in progress. A client
-//! sends such a request after it has read the answers before, so the next response is the new one's.
+//! **Requests that nobody saw** (a gap, garbage that a server may answer with 400, a body whose end servers see
+//! differently, too many requests to remember) stand in the row as one entry without a number. What waits before it is
+//! proven as above, what waits behind it is in doubt.
+//!
+//! **Responses that nobody saw** put everything in doubt that waits. From then on a response is known only by where it
+//! begins: a request that was *fresh* was sent when the client had read the server's stream up to some offset, and more
+//! of it than when it had sent the request before. If a response begins at exactly that offset, in a segment that
+//! acknowledges the request's head, it is the answer, and the doubt is over.
+//!
+//! That last step stands on one assumption: a client that waits for answers goes on waiting for them. A client that was
+//! once seen to send a request before it had the answer to the one before (pipelining) is never believed again after a
+//! loss: its requests stay unproven.
 
 use std::collections::VecDeque;
 
 /// A request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Its number; `None` for requests that may have been in a gap.
+    /// Its number; `None` for an unknown number of requests, even none.
     pub(super) tx_id: Option<u32>,
+    /// Stream offset of its first byte.
+    pub(super) begin: u64,
     /// Stream offset behind its head.
     pub(super) head_end: u64,
+    /// How much of the server's stream the client had read when it sent the first byte.
+    pub(super) read: Option<u64>,
     pub(super) kind: Kind,
+    fresh: bool,
 }
 
 /// What the method says about the answer.
@@ -40,14 +54,35 @@ impl Kind {
     }
 }
 
-/// The requests of a flow that wait, oldest first.
+impl Entry {
+    pub(super) fn new(tx_id: u32, begin: u64, head_end: u64, read: Option<u64>, kind: Kind) -> Self {
+        Self { tx_id: Some(tx_id), begin, head_end, read, kind, fresh: false }
+    }
+
+    const fn unknown() -> Self {
+        Self { tx_id: None, begin: 0, head_end: 0, read: None, kind: Kind::Plain, fresh: false }
+    }
+}
+
+/// Where a final response begins in the server's stream, and how much of the client's stream its segment acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Beginning {
+    pub(super) at: u64,
+    pub(super) acked: Option<u64>,
+}
+
+/// The requests of a flow that wait, oldest first. The first one has a number.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     entries: VecDeque<Entry>,
-    /// Something was lost: only exclusion proves.
-    uncertain: bool,
-    /// Answers that may still come to requests that were given up.
-    ghosts: u32,
+    /// Whether it is unknown which request the next response answers.
+    doubt: bool,
+    /// Whether the client was seen to send a request before it had the answer to the one before.
+    pipelines: bool,
+    /// How much of the server's stream the client had read when it sent the request before.
+    read: u64,
+    /// Where the last response ended.
+    ended: u64,
 }
 
 /// Whom a response answers.
@@ -55,66 +90,154 @@ pub(super) struct Waiting {
 pub(super) enum Answers {
     /// This request.
     One(Entry),
-    /// One of several: these were given up and are in the list that was handed in.
+    /// Perhaps one of those that were given up.
     Several,
     /// No request that was seen.
     Nobody,
 }
 
 impl Waiting {
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    /// Whether the next response answers the next request, whichever that is.
+    pub(super) fn is_even(&self) -> bool {
+        self.entries.is_empty() && !self.doubt
     }
 
     pub(super) fn memory(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// Adds a request. `had_all`: its segment shows that the client had read everything. Requests that are given up
-    /// are told to `unseen`.
-    pub(super) fn add(&mut self, entry: Entry, had_all: bool, mut unseen: impl FnMut(u32)) {
-        if had_all && (self.uncertain || self.ghosts > 0) {
-            self.entries.drain(..).filter_map(|entry| entry.tx_id).for_each(&mut unseen);
-            self.uncertain = false;
-            self.ghosts = 0;
+    /// Adds a request. `seen`: how much of the server's stream was seen so far; `most`: requests that may wait. Says
+    /// whether it was taken; otherwise its answer will not be known.
+    pub(super) fn add(&mut self, mut entry: Entry, seen: u64, most: usize) -> bool {
+        if let (Some(read), Some(before)) = (entry.read, self.entries.back()) {
+            self.pipelines |= before.read == Some(read);
+        }
+        entry.fresh = !self.pipelines && entry.read.is_some_and(|read| read > self.read && read >= seen);
+        self.read = self.read.max(entry.read.unwrap_or(seen));
+        if self.entries.len() >= most {
+            self.unknown_request();
+            return false;
         }
         self.entries.push_back(entry);
+        true
     }
 
-    /// Bytes of the server were lost whose meaning is not known.
-    pub(super) fn lost_answers(&mut self) {
-        self.uncertain = true;
+    /// Notes a request whose answer came before it.
+    pub(super) fn answered(&mut self, read: Option<u64>, ended: u64) {
+        self.pipelines |= read.is_some_and(|read| read < ended);
+        self.read = self.read.max(read.unwrap_or(0));
     }
 
-    /// Bytes of the client were lost that may have been requests; they end at `end`.
-    pub(super) fn lost_requests(&mut self, end: u64) {
-        self.uncertain = true;
-        match self.entries.back_mut() {
-            Some(Entry { tx_id: None, head_end, .. }) => *head_end = end,
-            _ => self.entries.push_back(Entry { tx_id: None, head_end: end, kind: Kind::Plain }),
+    /// Bytes of the client passed that may have been requests. The client had read `read` bytes of the server before
+    /// it sent the last of them.
+    pub(super) fn lost_requests(&mut self, read: u64) {
+        self.read = self.read.max(read);
+        self.unknown_request();
+    }
+
+    fn unknown_request(&mut self) {
+        match self.entries.back() {
+            // Without a place in the row where there is no row: most connections that end here never spoke HTTP.
+            None => self.doubt = true,
+            Some(Entry { tx_id: None, .. }) => {}
+            Some(_) => self.entries.push_back(Entry::unknown()),
         }
     }
 
-    /// Whom a response answers whose first segment acknowledged the client's stream up to `acked`.
-    pub(super) fn answer(&mut self, acked: Option<u64>, mut unseen: impl FnMut(u32)) -> Answers {
-        // Without an acknowledgment everything that waits may be meant.
-        let acked = acked.unwrap_or(u64::MAX);
-        let exact = acked != u64::MAX && !self.uncertain && self.ghosts == 0;
-        let possible = self.entries.iter().take_while(|entry| entry.head_end <= acked).count();
-        match possible {
-            0 => Answers::Nobody,
-            _ if exact => self.entries.pop_front().map_or(Answers::Nobody, Answers::One),
-            1 if self.ghosts == 0 && self.entries[0].tx_id.is_some() => {
-                self.entries.pop_front().map_or(Answers::Nobody, Answers::One)
+    /// Bytes of the server passed, up to `end`, that may have been responses. Requests that are given up are told to
+    /// `unseen`; those that were sent after the client had read all of it are not.
+    pub(super) fn lost_answers(&mut self, end: u64, unseen: impl FnMut(u32)) {
+        self.doubt = true;
+        self.give_up(|entry| !(entry.fresh && entry.read >= Some(end)), unseen);
+    }
+
+    /// The server's stream ended at `end`, within a response if `within`.
+    pub(super) fn end(&mut self, end: u64, within: bool, mut unseen: impl FnMut(u32)) {
+        if self.doubt {
+            self.lost_answers(end, unseen);
+        } else if within && let Some(tx_id) = self.pop().and_then(|entry| entry.tx_id) {
+            unseen(tx_id);
+        }
+    }
+
+    /// A response ended at this offset.
+    pub(super) fn response_ended(&mut self, at: u64) {
+        self.ended = at;
+    }
+
+    /// Where the last response ended.
+    pub(super) const fn last_end(&self) -> u64 {
+        self.ended
+    }
+
+    /// Where a response must begin to end the doubt, and what its segment must acknowledge.
+    pub(super) fn expected(&self) -> Option<Beginning> {
+        let fresh = self.entries.front().filter(|entry| self.doubt && entry.fresh)?;
+        fresh.read.map(|at| Beginning { at, acked: Some(fresh.head_end) })
+    }
+
+    /// No response begins where one was expected: the client did not wait.
+    pub(super) fn disappointed(&mut self, mut unseen: impl FnMut(u32)) {
+        self.pipelines = true;
+        self.give_up(|_| true, &mut unseen);
+    }
+
+    /// Whom a final response answers.
+    pub(super) fn answer(&mut self, response: Beginning, mut unseen: impl FnMut(u32)) -> Answers {
+        let acked = response.acked.unwrap_or(0);
+        if self.doubt {
+            return self.answer_in_doubt(response.at, acked, unseen);
+        }
+        let Some(&front) = self.entries.front() else { return Answers::Nobody };
+        if acked >= front.head_end {
+            self.pop();
+            self.pipelines |= front.read.is_some_and(|read| read < self.ended);
+            return Answers::One(front);
+        }
+        if acked <= front.begin && response.acked.is_some() {
+            return Answers::Nobody;
+        }
+        self.doubt = true;
+        self.give_up(|_| true, &mut unseen);
+        Answers::Several
+    }
+
+    fn answer_in_doubt(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> Answers {
+        let proven = |entry: &Entry| entry.fresh && entry.read == Some(at) && acked >= entry.head_end;
+        if !self.pipelines
+            && let Some(place) = self.entries.iter().position(proven)
+        {
+            self.entries.drain(..place).filter_map(|entry| entry.tx_id).for_each(&mut unseen);
+            self.doubt = false;
+            return self.pop().map_or(Answers::Nobody, Answers::One);
+        }
+        let before = self.entries.len();
+        self.give_up(|entry| entry.head_end <= acked, unseen);
+        if self.entries.len() < before { Answers::Several } else { Answers::Nobody }
+    }
+
+    /// Takes the oldest; what follows it and has no number puts the rest in doubt.
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front();
+        self.settle();
+        entry
+    }
+
+    fn give_up(&mut self, which: impl Fn(&Entry) -> bool, mut unseen: impl FnMut(u32)) {
+        self.entries.retain(|entry| {
+            let stays = !which(entry);
+            if let (false, Some(tx_id)) = (stays, entry.tx_id) {
+                unseen(tx_id);
             }
-            _ => {
-                // What was lost may have held requests without number; they count as one that stays possible.
-                let lost = self.entries.iter().take(possible).any(|entry| entry.tx_id.is_none());
-                let given_up = self.entries.drain(..possible).filter_map(|entry| entry.tx_id);
-                let count = given_up.map(&mut unseen).count() as u32;
-                self.ghosts = (self.ghosts + count + u32::from(lost)).saturating_sub(1).max(u32::from(lost));
-                Answers::Several
-            }
+            stays
+        });
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.tx_id.is_none()) {
+            self.entries.pop_front();
+            self.doubt = true;
         }
     }
 }

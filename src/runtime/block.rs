@@ -48,7 +48,8 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// The frames, in the order of capture.
     pub packets: Vec<Captured>,
-    /// Live: at least how much time passed since the block before, by the monotonic clock. Zero in replay.
+    /// Live: at least how much time passed from the end of the block before to the end of this one, by the monotonic
+    /// clock. Zero in replay.
     pub elapsed: std::time::Duration,
 }
 

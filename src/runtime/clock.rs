@@ -50,9 +50,15 @@ impl Clock {
         time
     }
 
-    /// So much time passed for certain.
-    pub fn elapse(&mut self, span: Duration) {
-        self.now = self.now.map(|now| now.after(span));
+    /// The time in so long, if it shows any yet.
+    #[must_use]
+    pub fn ahead(&self, span: Duration) -> Option<Timestamp> {
+        self.now.map(|now| now.after(span))
+    }
+
+    /// It is at least this time, for certain.
+    pub fn reach(&mut self, time: Option<Timestamp>) {
+        self.now = self.now.max(time);
     }
 }
 
@@ -73,7 +79,11 @@ mod tests {
         assert_eq!(clock.tick(at(1001)), at(1001));
         assert_eq!(clock.tick(at(9000)), at(1001));
         assert_eq!(clock.tick(at(9001)), at(9001), "two agree");
-        clock.elapse(Duration::from_secs(2));
+        let later = clock.ahead(Duration::from_secs(2));
+        assert_eq!(clock.tick(at(9002)), at(9002));
+        clock.reach(later);
+        assert_eq!(clock.now(), at(9003));
+        clock.reach(Clock::default().ahead(Duration::from_secs(9)));
         assert_eq!(clock.now(), at(9003));
     }
 }

@@ -241,7 +241,7 @@ impl Desk {
         if wish.stats && self.options.stats {
             self.write_stats(now);
         }
-        if wish.stats || wish.print || wish.last {
+        if (wish.stats || wish.print) && !wish.last {
             self.write_counters();
         }
         if wish.print {
@@ -257,6 +257,7 @@ impl Desk {
         if wish.last {
             self.note(|output| output.close(now));
             self.count_output();
+            self.write_counters();
         }
         wish.last
     }
@@ -274,10 +275,11 @@ impl Desk {
             }
         }
         let Some(log) = self.options.format.log(record) else { return };
-        let buffer = self.output.buffer(log);
-        let before = buffer.len();
-        self.options.format.write(record, &self.options.context, buffer);
-        self.note(|output| output.line_added(log, before));
+        if !self.output.has_room(log) {
+            return self.note(|output| output.lose_line(log));
+        }
+        self.options.format.write(record, &self.options.context, self.output.buffer(log));
+        self.note(|output| output.line_added(log));
     }
 
     fn write_stats(&mut self, now: Timestamp) {

@@ -356,7 +356,7 @@ impl<R: Read> Source for FileSource<R> {
         block.clear();
         // Asked once more, the input is at its end.
         self.rest.clear();
-        (self.at, self.skip, self.ended) = (0, 0, true);
+        (self.at, self.skip, self.ended, self.broken) = (0, 0, true, None);
         self.fault.take().map_or(Ok(Status::End), Err)
     }
 }

@@ -72,6 +72,12 @@ impl Inbox {
         self.sender.send(envelope).is_ok()
     }
 
+    /// Tells how many envelopes wait, live; also when nobody sends any more.
+    pub(super) fn gauge(&self) -> impl Fn() -> usize + use<> {
+        let backlog = self.backlog.clone();
+        move || backlog.as_ref().map_or(0, |backlog| backlog.envelopes.load(Ordering::Relaxed))
+    }
+
     /// Whether the desk is so far behind that nothing more should be begun.
     pub(super) fn is_full(&self) -> bool {
         self.backlog.as_ref().is_some_and(|backlog| backlog.envelopes.load(Ordering::Relaxed) > ENVELOPES)

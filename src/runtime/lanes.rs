@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
 
 use crate::decode::{Extras, Span};
 use crate::flow::{self, Moment, SHARDS};
@@ -288,6 +288,9 @@ pub(super) struct Threads {
 
 /// Loads that may wait for one lane. Rationale: enough to ride out an uneven block, few enough to stay in the cache.
 const QUEUED: usize = 3;
+/// Live: how long a full lane is waited for before its share is lost. Rationale: a lane needs about a millisecond for a
+/// block, so that bursts pass, and the ring holds far more than this; a lane that stays full slows the others by little.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 impl Lanes {
     /// One lane on the spot.
@@ -397,7 +400,7 @@ impl Threads {
             if !self.lossy || essential {
                 // A lane that is gone said why to the desk.
                 let _ = inbox.send(Arc::clone(&lent));
-            } else if let Err(TrySendError::Full(_)) = inbox.try_send(Arc::clone(&lent)) {
+            } else if let Err(SendTimeoutError::Timeout(_)) = inbox.send_timeout(Arc::clone(&lent), PATIENCE) {
                 lost += share as u64;
                 let part = Part::Settled { records: Vec::new(), census: None };
                 self.to_desk.send(Envelope { sequence, part });

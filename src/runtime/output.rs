@@ -128,6 +128,22 @@ impl Output {
         self.sinks.iter().any(|sink| sink.path.is_some())
     }
 
+    /// Whether there is room for another line of `log`. Without, call [`Output::lose_line`].
+    #[must_use]
+    pub fn has_room(&self, log: Log) -> bool {
+        self.sinks[self.at(log)].pending.len() <= KEPT
+    }
+
+    /// A line of `log` is lost, since there is no room for it.
+    pub fn lose_line(&mut self, log: Log) -> Option<Trouble> {
+        self.counters.dropped += 1;
+        let at = self.at(log);
+        let sink = &mut self.sinks[at];
+        let first = !std::mem::replace(&mut sink.overflowing, true);
+        let text = || format!("{}: takes no more, and 16 MiB are kept: records are lost now", sink.name());
+        first.then(|| Trouble::Failing(text()))
+    }
+
     /// The buffer that the next line of a log is to be appended to. Call [`Output::line_added`] then.
     pub fn buffer(&mut self, log: Log) -> &mut Vec<u8> {
         let at = self.at(log);
@@ -139,19 +155,12 @@ impl Output {
         self.sinks.iter().position(|sink| sink.log == log).unwrap_or(0)
     }
 
-    /// A line was appended to the buffer of `log`, which had `before` bytes.
-    pub fn line_added(&mut self, log: Log, before: usize) -> Option<Trouble> {
+    /// A line was appended to the buffer of `log`.
+    pub fn line_added(&mut self, log: Log) -> Option<Trouble> {
         let at = self.at(log);
         let (counters, sink) = (&mut self.counters, &mut self.sinks[at]);
-        if sink.pending.len() > KEPT {
-            sink.pending.truncate(before);
-            counters.dropped += 1;
-            let first = !std::mem::replace(&mut sink.overflowing, true);
-            let text = || format!("{}: takes no more, and 16 MiB are kept: records are lost now", sink.name());
-            return first.then(|| Trouble::Failing(text()));
-        }
         counters.lines += 1;
-        if sink.pending.len() >= BATCH { sink.write(counters) } else { None }
+        if sink.pending.len() >= BATCH && !sink.stalled { sink.write(counters) } else { None }
     }
 
     /// Writes what is there.

@@ -179,7 +179,8 @@ impl Pump {
     /// Numbers and decodes the block's packets and lists the segments. Says whether enough packets were seen.
     fn decode(&mut self, load: &mut Load) -> bool {
         let lanes = self.lanes.count();
-        self.clock.elapse(load.block.elapsed);
+        // What passed is known for the block's end: its packets may be older, and are not late.
+        let passed = self.clock.ahead(load.block.elapsed);
         let Load { block, extras, work, .. } = load;
         let mut full = false;
         let mut entry = Work::default();
@@ -207,6 +208,7 @@ impl Pump {
             (entry.frame, entry.span, entry.shard) = (at as u32, span, shard);
             work[usize::from(shard) % lanes].push(entry);
         }
+        self.clock.reach(passed);
         if self.first.is_none() && self.clock.is_started() {
             self.first = Some(self.clock.now());
         }

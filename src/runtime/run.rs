@@ -124,7 +124,7 @@ fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voi
     let started = Timestamp::ZERO.after(started);
     let result = conduct(config, &mut source, names, prepared.signatures, control, Some(started));
     let Some(result) = result else { return Exit::Input };
-    if result.output_gone {
+    if result.output_gone && !result.fault {
         voice.complain("standard output: nobody reads it any more, so the run ends");
     }
     close(config, &result, result.fault || result.output_gone, voice)
@@ -281,9 +281,9 @@ enum DeskPlace {
     Thread { inbox: Inbox, thread: JoinHandle<Box<Desk>>, live: bool },
 }
 
-/// How long the end of a live run waits for its desk. Rationale: longer than the output's own grace; a disk or a
-/// terminal that hangs for longer is not worth a process that cannot be stopped.
-const DESK_GRACE: Duration = Duration::from_secs(4);
+/// How long the end of a live run waits for a desk that does nothing. Rationale: longer than the output's own grace; a
+/// disk or a terminal that hangs for longer is not worth a process that cannot be stopped.
+const DESK_GRACE: Duration = Duration::from_secs(3);
 
 /// Puts the desk and the lanes where they work: all on the spot, or the desk and every lane on a thread.
 fn place(lanes: usize, live: bool, desk: Desk, sensor: impl FnMut() -> Sensor) -> std::io::Result<(DeskPlace, Lanes)> {
@@ -330,10 +330,14 @@ impl DeskPlace {
             }))
             .map_err(|panic| format!("desk: {}", panic_message(&*panic))),
             Self::Thread { inbox, thread, live } => {
+                let gauge = inbox.gauge();
                 drop(inbox);
-                let begun = Instant::now();
+                let (mut since, mut waiting) = (Instant::now(), gauge());
                 while live && !thread.is_finished() {
-                    if begun.elapsed() > DESK_GRACE {
+                    if std::mem::replace(&mut waiting, gauge()) != waiting {
+                        since = Instant::now();
+                    }
+                    if since.elapsed() > DESK_GRACE {
                         return Ok(None);
                     }
                     std::thread::sleep(Duration::from_millis(5));
@@ -374,7 +378,8 @@ impl Reports for LiveSource {
     fn add_to(&self, figures: &mut PumpFigures) {
         let read = self.statistics().read();
         figures.capture = Some(CaptureFigures {
-            received: read.received,
+            // The kernel's own figure is up to a second old.
+            received: read.received.max(read.delivered + read.kernel_drops),
             kernel_drops: read.kernel_drops,
             interface_drops: read.interface_drops,
             own_drops: read.own_drops,

@@ -44,7 +44,8 @@ impl Silence {
 
 fn no_http(longest: Duration, figures: &Figures) -> String {
     let seconds = longest.as_secs();
-    let span = if seconds % 60 == 0 { format!("{} minutes", seconds / 60) } else { format!("{seconds} seconds") };
+    let span =
+        if seconds.is_multiple_of(60) { format!("{} minutes", seconds / 60) } else { format!("{seconds} seconds") };
     let ports: Vec<String> = figures.pump.traffic.elsewhere.iter().map(u16::to_string).collect();
     let advice = match (figures.pump.decode.packets, ports.is_empty()) {
         (0, _) => "no packet came at all: is this the right interface, and is the mirror on?".to_owned(),

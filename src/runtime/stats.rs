@@ -251,6 +251,9 @@ impl Figures {
                 self.own_drops()
             ));
         }
+        if self.desk.output.dropped > 0 {
+            lines.push(format!("{} records lost, because the output did not take them", self.desk.output.dropped));
+        }
         lines
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Held {
     probe: Option<Probe>,
     /// What was counted for it.
     memory: usize,
+    /// Bytes of the server were lost while it waited: its answer may have been among them.
+    lost: bool,
 }
 
 /// What a signature found in it.
@@ -204,7 +206,10 @@ impl Hearing<'_> {
         if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
             return;
         }
-        let outcome = match (self.server_was_seen(), self.flow.facts.closed) {
+        let facts = self.flow.facts;
+        let lost = self.find(tx_id).is_some_and(|held| held.lost)
+            || (facts.closed && facts.missing[self.client.other() as usize]);
+        let outcome = match (self.server_was_seen() && !lost, facts.closed) {
             (false, _) => Outcome::Unseen,
             (true, true) => Outcome::NoResponse,
             (true, false) => Outcome::Pending,
@@ -229,10 +234,18 @@ impl Hearing<'_> {
         };
         while let Some(held) = self.docket.held.first() {
             let tx_id = held.tx_id();
+            let outcome = if held.lost { Outcome::Unseen } else { outcome };
             if held.transaction.response.is_none() {
                 self.tell(tx_id, outcome);
             }
             self.conclude(tx_id);
+        }
+    }
+
+    /// Bytes of the server were lost: whatever waits may have been answered by them.
+    pub(super) fn answers_lost(&mut self) {
+        for held in &mut self.docket.held {
+            held.lost |= held.transaction.response.is_none();
         }
     }
 
@@ -258,7 +271,7 @@ impl Hearing<'_> {
         let memory = size_of::<Held>() + OVERHEAD + heap(&transaction.request) + probe.as_ref().map_or(0, Probe::heap);
         self.bench.counters.held += 1;
         self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
-        self.docket.held.push(Box::new(Held { transaction, number, probe, memory }));
+        self.docket.held.push(Box::new(Held { transaction, number, probe, memory, lost: false }));
         if is_probe {
             self.bench.counters.probes += 1;
             let timeout = self.bench.options.outcome_timeout;
@@ -327,7 +340,7 @@ impl Hearing<'_> {
         let Some(probe) = &mut held.probe else { return };
         let late = match probe.told {
             None => false,
-            Some(Outcome::Pending) if outcome == Outcome::Exposed => true,
+            Some(Outcome::Pending | Outcome::Unseen) if outcome == Outcome::Exposed => true,
             Some(_) => return,
         };
         probe.told = Some(outcome);

@@ -1,11 +1,14 @@
 //! Signals reach the flags of a process, and the second one to stop ends it.
 
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use smsentry::runtime::sys::{Signals, Wake};
+
+use crate::live_sensor::BINARY;
 
 const INSIDE: &str = "SMSENTRY_TEST_SIGNALS";
 
@@ -55,4 +58,51 @@ fn signals_are_noted_and_the_second_stop_ends_the_process() {
     raise("-INT");
     std::thread::sleep(Duration::from_secs(5));
     panic!("lives on after the second");
+}
+
+/// A recorder that says nothing at the moment must not keep the run from ending, nor from saying its figures.
+#[test]
+fn signals_are_heard_while_standard_input_says_nothing() {
+    let capture = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/nginx-ipv4.pcap")).unwrap();
+    let mut compressed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    compressed.write_all(&capture).unwrap();
+    let compressed = compressed.finish().unwrap();
+    // Nothing; a part that ends within a record; everything, with the end still to come.
+    for (what, begun, alerts) in [
+        ("nothing", &[][..], false),
+        ("two bytes", &capture[..2], false),
+        ("half", &capture[..capture.len() / 2], true),
+        ("all", &capture, true),
+        ("gzip", &compressed, true),
+    ] {
+        for lanes in ["0", "2"] {
+            let mut command = Command::new(BINARY);
+            command.args(["-r", "-", "--lanes", lanes]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            stdin.write_all(begun).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+            let signal = |name: &str| {
+                assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+            };
+            signal("-USR1");
+            std::thread::sleep(Duration::from_millis(200));
+            signal("-INT");
+            let asked = Instant::now();
+            while child.try_wait().unwrap().is_none() {
+                if asked.elapsed() > Duration::from_secs(3) {
+                    child.kill().unwrap();
+                    panic!("{what}: it does not end");
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{what}: {said}");
+            assert_eq!(!output.stdout.is_empty(), alerts, "{what}: {said}");
+            let figures = if begun.starts_with(b"\xd4\xc3") && begun.len() > 24 { 2 } else { 1 };
+            assert_eq!(said.matches(" HTTP requests").count(), figures, "{what}: {said}");
+            drop(stdin);
+        }
+    }
 }

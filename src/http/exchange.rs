@@ -1,0 +1,276 @@
+//! What the two directions of a connection know of each other: requests that wait, answers that came too early, and
+//! who is told. Not the rules of the pairing: see [`super::waiting`].
+
+use std::collections::VecDeque;
+
+use super::requests::{self, Place};
+use super::responses;
+use super::waiting::{Answers, Beginning, Entry, Kind, Waiting};
+use super::{Handler, Limits, Request, Response};
+
+/// What the two directions know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    pub(super) waiting: Waiting,
+    next_tx: u32,
+    /// The request whose body passes.
+    sending: Option<u32>,
+    /// The request whose answer passes.
+    answering: Option<u32>,
+    /// Responses that were captured before the requests they answer: a mirror port may hand on the two directions out
+    /// of order. In their order, and only while nothing is in doubt.
+    early: VecDeque<Early>,
+    /// Stream offset behind what was seen of the server, and of the client.
+    pub(super) server_end: u64,
+    pub(super) client_end: u64,
+    /// Where the server's stream began to answer bytes of the client that were not seen yet.
+    ahead: Option<u64>,
+    /// What the connection has to do when the present bytes were taken.
+    pub(super) turn: Option<Turn>,
+}
+
+/// What one direction means for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The client asked to speak something else (101), and the server agreed.
+    Switched,
+    /// The client asked a proxy to be a tunnel (CONNECT), and it agreed.
+    Tunnel,
+    /// The answer came before the client sent the body.
+    Refused,
+    /// A response was read as the answer to another method.
+    Misread,
+}
+
+/// Responses that may be remembered for requests that were not captured yet.
+///
+/// Rationale: reordering reaches over a few packets; without pipelining one is enough.
+const EARLY: usize = 4;
+
+/// A response to a request that was not captured yet.
+#[derive(Debug)]
+struct Early {
+    acked: u64,
+    /// Where the response before it ended.
+    after: u64,
+    status: u16,
+    reason: Box<[u8]>,
+    content_type: Option<Box<[u8]>>,
+    location: Option<Box<[u8]>>,
+    content_length: Option<u64>,
+    /// Bytes of its body, once that ended.
+    content: Option<u64>,
+}
+
+/// The handler as the client's side sees it.
+pub(super) struct ClientSide<'a, H> {
+    pub(super) exchange: &'a mut Exchange,
+    pub(super) handler: &'a mut H,
+    pub(super) limits: &'a Limits,
+    /// Requests that could not wait.
+    pub(super) dropped: u64,
+}
+
+/// The handler as the server's side sees it.
+pub(super) struct ServerSide<'a, H> {
+    pub(super) exchange: &'a mut Exchange,
+    pub(super) handler: &'a mut H,
+    /// Responses that answer nobody.
+    pub(super) unpaired: u64,
+}
+
+impl Exchange {
+    pub(super) fn memory(&self) -> usize {
+        self.waiting.memory()
+            + self.early.capacity() * size_of::<Early>()
+            + self.early.iter().map(Early::memory).sum::<usize>()
+    }
+
+    /// Notes that bytes of the client up to `end` were taken.
+    pub(super) fn client_reached(&mut self, end: u64) {
+        self.client_end = end;
+        self.ahead = None;
+    }
+
+    /// Notes that a segment of the server from `offset` to `end` acknowledged the client's stream up to `acked`.
+    pub(super) fn server_reached(&mut self, offset: u64, end: u64, acked: Option<u64>) {
+        self.server_end = end;
+        if acked.is_some_and(|acked| acked > self.client_end) {
+            self.ahead.get_or_insert(offset);
+        }
+    }
+
+    /// The bytes of the client that were not captured may have been requests.
+    pub(super) fn lost_requests(&mut self) {
+        // Whatever the server said since it had a part of them, it said after they were sent.
+        self.waiting.lost_requests(self.ahead.unwrap_or(self.server_end));
+        self.early = VecDeque::new();
+    }
+
+    /// Ends the request whose body passes.
+    pub(super) fn sent(&mut self, content: u64, handler: &mut impl Handler) {
+        if let Some(tx_id) = self.sending.take() {
+            handler.request_end(tx_id, content);
+        }
+    }
+
+    /// Tells the answer to a request that was captured after it, if it was. `None`: it is not known whether.
+    fn answered_early(&mut self, entry: &Entry, handler: &mut impl Handler) -> Option<bool> {
+        while let Some(early) = self.early.pop_front() {
+            if early.acked <= entry.begin {
+                continue;
+            }
+            let Some(tx_id) = entry.tx_id.filter(|_| early.acked >= entry.head_end) else {
+                self.early = VecDeque::new();
+                return None;
+            };
+            self.waiting.answered(entry.read, early.after);
+            handler.response(tx_id, &early.response());
+            match early.content {
+                Some(content) => handler.response_end(tx_id, content),
+                None => self.answering = Some(tx_id),
+            }
+            self.turn = match (entry.kind, early.status) {
+                (_, 101) => Some(Turn::Switched),
+                (Kind::Connect, 200..300) => Some(Turn::Tunnel),
+                (Kind::Head | Kind::Connect, _) => Some(Turn::Misread),
+                (Kind::Plain, _) => self.turn,
+            };
+            return Some(true);
+        }
+        Some(false)
+    }
+}
+
+impl<H: Handler> requests::Sink for ClientSide<'_, H> {
+    fn request(&mut self, found: &requests::Found<'_>, place: Place) {
+        let exchange = &mut *self.exchange;
+        let tx_id = exchange.next_tx;
+        exchange.next_tx = tx_id.wrapping_add(1);
+        exchange.sending = Some(tx_id);
+        let (line, fields) = (&found.line, &found.fields);
+        self.handler.request(&Request {
+            tx_id,
+            method: line.method,
+            target: line.target,
+            protocol: line.protocol,
+            host: fields.host,
+            user_agent: fields.user_agent,
+            referrer: fields.referrer,
+            forwarded_for: fields.forwarded_for,
+            truncated: found.truncated,
+        });
+        let entry = Entry::new(tx_id, place.begin, place.head_end, place.acked, Kind::of(line.method));
+        match exchange.answered_early(&entry, self.handler) {
+            Some(true) => {}
+            Some(false) => {
+                if !exchange.waiting.add(entry, exchange.server_end, self.limits.waiting) {
+                    self.dropped += 1;
+                    self.handler.unseen(tx_id);
+                }
+            }
+            None => {
+                exchange.waiting.lost_requests(exchange.server_end);
+                self.handler.unseen(tx_id);
+            }
+        }
+    }
+
+    fn body_end(&mut self, content: u64) {
+        self.exchange.sent(content, self.handler);
+    }
+
+    fn lost(&mut self) {
+        self.exchange.lost_requests();
+    }
+}
+
+impl<H: Handler> responses::Sink for ServerSide<'_, H> {
+    fn expected(&self) -> Option<Beginning> {
+        self.exchange.waiting.expected()
+    }
+
+    fn disappointed(&mut self) {
+        self.exchange.waiting.disappointed(|tx_id| self.handler.unseen(tx_id));
+    }
+
+    fn response(&mut self, found: &responses::Found<'_>, beginning: Beginning) -> Option<Kind> {
+        let exchange = &mut *self.exchange;
+        let handler = &mut *self.handler;
+        let status = found.line.status;
+        match exchange.waiting.answer(beginning, |tx_id| handler.unseen(tx_id)) {
+            Answers::One(Entry { tx_id: Some(tx_id), kind, .. }) => {
+                exchange.answering = Some(tx_id);
+                if status == 101 {
+                    exchange.turn = Some(Turn::Switched);
+                } else if kind == Kind::Connect && (200..300).contains(&status) {
+                    exchange.turn = Some(Turn::Tunnel);
+                } else if exchange.sending == Some(tx_id) {
+                    exchange.turn = Some(Turn::Refused);
+                }
+                self.handler.response(tx_id, &found.response());
+                return Some(kind);
+            }
+            Answers::One(_) | Answers::Several => self.unpaired += 1,
+            Answers::Nobody => {
+                self.unpaired += 1;
+                let acked = beginning.acked.filter(|&acked| acked > exchange.client_end);
+                if let (Some(acked), true) = (acked, exchange.waiting.is_even()) {
+                    if exchange.early.len() < EARLY {
+                        exchange.early.push_back(Early::new(found, acked, exchange.waiting.last_end()));
+                    } else {
+                        exchange.lost_requests();
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn body_end(&mut self, content: u64, at: u64) {
+        self.exchange.waiting.response_ended(at);
+        if let Some(tx_id) = self.exchange.answering.take() {
+            self.handler.response_end(tx_id, content);
+        } else if let Some(early) = self.exchange.early.back_mut() {
+            early.content.get_or_insert(content);
+        }
+    }
+
+    fn lost(&mut self, end: u64) {
+        self.exchange.early = VecDeque::new();
+        self.exchange.waiting.lost_answers(end, |tx_id| self.handler.unseen(tx_id));
+    }
+}
+
+impl Early {
+    fn new(found: &responses::Found<'_>, acked: u64, after: u64) -> Self {
+        /// Rationale: everyday values are far shorter, and a few are kept for each flow at most.
+        const KEPT: usize = 256;
+        let keep = |value: &[u8]| -> Box<[u8]> { value[..value.len().min(KEPT)].into() };
+        Self {
+            acked,
+            after,
+            status: found.line.status,
+            reason: keep(found.line.reason),
+            content_type: found.fields.content_type.map(keep),
+            location: found.fields.location.map(keep),
+            content_length: found.content_length,
+            content: None,
+        }
+    }
+
+    fn response(&self) -> Response<'_> {
+        Response {
+            status: self.status,
+            reason: &self.reason,
+            content_type: self.content_type.as_deref(),
+            location: self.location.as_deref(),
+            content_length: self.content_length,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        let optional = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
+        self.reason.len() + optional(&self.content_type) + optional(&self.location)
+    }
+}

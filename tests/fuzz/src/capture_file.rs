@@ -1,0 +1,119 @@
+//! A capture file through the file reader.
+
+use std::io::Read;
+
+use smsentry::packet::Link;
+use smsentry::runtime::block::{Block, BlockSize, Source, Status};
+use smsentry::runtime::file::{self, FileSource};
+use smsentry::time::Timestamp;
+
+/// What a reader gave.
+#[derive(Debug, PartialEq)]
+struct Told {
+    frames: Vec<Frame>,
+    /// Frames before the fault, its offset and cause; [`None`] at a clean end.
+    fault: Option<(u64, Option<u64>, String)>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Frame {
+    number: u64,
+    link: Link,
+    time: Timestamp,
+    wire_len: u32,
+    bytes: Vec<u8>,
+}
+
+/// Compressed data can hold far more than they are; this much is looked at.
+const MOST: usize = 16 << 20;
+
+/// A style, and the file. Holds: the same frames and the same fault for blocks of any size, for readers that give a few
+/// bytes at a time, and for a file on disk; it ends.
+pub fn capture_file(data: &[u8]) {
+    let [style, file @ ..] = data else { return };
+    let packed = file.starts_with(&[0x1f, 0x8b]) || file.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    if packed {
+        let _ = on_disk(file, BlockSize::default());
+        return;
+    }
+    let whole = read(file, BlockSize::default());
+    let size = BlockSize { bytes: 1 << (style & 15), packets: 1 + usize::from(style >> 4) };
+    assert_eq!(whole, read(file, size), "blocks of {size:?}");
+    let trickle = Trickle { rest: file, step: 1 + usize::from(*style) };
+    assert_eq!(whole, read(trickle, size), "a reader that gives few bytes");
+    if style & 1 != 0 {
+        assert_eq!(whole, on_disk(file, size), "on disk");
+    }
+}
+
+fn read<R: Read>(reader: R, size: BlockSize) -> Told {
+    match FileSource::new(reader, String::new(), 0, size, None) {
+        Ok(source) => drain(source),
+        Err(error) => Told { frames: Vec::new(), fault: Some((error.frames, error.offset, error.cause)) },
+    }
+}
+
+fn on_disk(file: &[u8], size: BlockSize) -> Told {
+    let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
+    let path = std::env::temp_dir().join(format!("smsentry-fuzz-{}-{thread}", std::process::id()));
+    std::fs::write(&path, file).expect("the directory for temporary files can be written");
+    let inputs = file::expand(std::slice::from_ref(&path));
+    let input = inputs[0].as_ref().expect("the file is there");
+    let told = match file::open(input, 0, size, None) {
+        Ok(source) => drain(source),
+        Err(error) => Told { frames: Vec::new(), fault: Some((error.frames, error.offset, error.cause)) },
+    };
+    std::fs::remove_file(&path).expect("the file is there");
+    told
+}
+
+fn drain<R: Read>(mut source: FileSource<R>) -> Told {
+    let mut told = Told { frames: Vec::new(), fault: None };
+    let (mut block, mut seen, mut idle) = (Block::default(), 0, 0);
+    loop {
+        block.clear();
+        let status = source.fill(&mut block);
+        for captured in &block.packets {
+            assert!(captured.wire_len >= captured.len);
+            assert!(told.frames.last().is_none_or(|last| last.number < captured.frame), "frames are numbered in order");
+            let (start, len) = (captured.start as usize, captured.len as usize);
+            told.frames.push(Frame {
+                number: captured.frame,
+                link: captured.link,
+                time: captured.time,
+                wire_len: captured.wire_len,
+                bytes: block.bytes[start..start + len].to_vec(),
+            });
+            seen += len;
+        }
+        idle = if block.packets.is_empty() { idle + 1 } else { 0 };
+        assert!(idle < 1 << 16, "a reader that gives nothing and does not end");
+        match status {
+            Ok(Status::More) if seen < MOST => {}
+            Ok(Status::More) => return told,
+            Ok(Status::End) => break,
+            Err(error) => {
+                assert!(block.packets.is_empty(), "what was read comes before the fault");
+                told.fault = Some((error.frames, error.offset, error.cause));
+                break;
+            }
+        }
+    }
+    block.clear();
+    let after = source.fill(&mut block);
+    assert!(matches!(after, Ok(Status::End)) && block.packets.is_empty(), "the end stays the end: {after:?}");
+    told
+}
+
+/// A reader that gives a few bytes at a time, as a slow pipe does.
+struct Trickle<'a> {
+    rest: &'a [u8],
+    step: usize,
+}
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let count = bytes.len().min(self.step);
+        self.rest.read(&mut bytes[..count])
+    }
+}

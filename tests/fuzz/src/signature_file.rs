@@ -1,0 +1,56 @@
+//! A signature file through the loader.
+
+use smsentry::signature::{Origin, Signatures, Source, builtin};
+use smsentry::uri::Normaliser;
+
+/// A signature file, and behind a NUL the file that any `path_file` reads. Holds: it is refused with lines that are in
+/// the file and reasons of one line, or loaded and usable; the same every time; memory in proportion.
+pub fn signature_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (text, paths) = text.split_once('\0').unwrap_or((text, ""));
+    let mut asked = 0;
+    let mut load = |sources: &[Source<'_>]| {
+        Signatures::load(sources, &mut |_| {
+            asked += 1;
+            if paths.is_empty() { Err("not there".to_owned()) } else { Ok(paths.to_owned()) }
+        })
+    };
+    let source = Source { name: "dir/fuzz.toml", text, origin: Origin::User };
+    let alone = load(&[source]);
+    let mut beside = builtin().to_vec();
+    beside.push(source);
+    let beside = load(&beside);
+    match (&alone, &beside) {
+        (Err(errors), _) => {
+            assert!(!errors.is_empty() && beside.is_err(), "what is wrong alone is wrong beside others");
+            let again = load(&[source]).expect_err("the same every time");
+            assert_eq!(errors, &again);
+            for error in errors {
+                assert!(error.line >= 1 && error.line <= text.split('\n').count(), "line {}", error.line);
+                assert!(!error.reason.is_empty() && !error.reason.contains('\n'), "{}", error.reason);
+            }
+        }
+        (Ok(set), _) => {
+            assert!(set.memory() < 1 << 20 | 64 * (data.len() + paths.len() * set.len()), "{} bytes", set.memory());
+            usable(set);
+        }
+    }
+    if let Ok(set) = &beside {
+        usable(set);
+    }
+}
+
+fn usable(set: &Signatures) {
+    let _ = set.failing_examples();
+    let mut normaliser = Normaliser::new();
+    for signature in set.iter() {
+        for example in signature.hits.iter().chain(&signature.misses) {
+            let (method, target) = (example.method.as_bytes(), example.target.as_bytes());
+            let found = set.find(method, target, &normaliser.candidates(method, target));
+            if let Some(found) = found {
+                assert!(set.iter().any(|known| known.id == found.signature.id));
+                assert!(!found.signature.support, "a signature in support of others never alerts");
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! See [`smsentry_fuzz::tcp_script`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz::tcp_script(data));
