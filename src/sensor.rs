@@ -96,7 +96,16 @@ pub struct Sensor {
     quiet_until: Timestamp,
     /// The shortest span after which a deadline is set.
     shortest: Duration,
+    /// No deadline is handled as if it were before this.
+    not_before: Timestamp,
+    /// Records that deadlines led to at one moment.
+    burst: (Timestamp, usize),
 }
+
+/// Records that the deadlines of one moment may lead to; what else falls due then is handled a little later.
+/// Rationale: a million deadlines can fall due at once, and a moment's records are in memory before they are written.
+const BURST: usize = 1024;
+const A_LITTLE: Duration = Duration::from_millis(1);
 
 /// What all flows of the shard share.
 #[derive(Debug)]
@@ -159,6 +168,8 @@ impl Sensor {
             flows: Flows::new(options.flow, keys),
             quiet_until: Timestamp::from_nanos(i64::MIN),
             shortest: options.flow.shortest_span().min(options.outcome_timeout),
+            not_before: Timestamp::from_nanos(i64::MIN),
+            burst: (Timestamp::ZERO, 0),
             core: Core {
                 parsing: http::Counters::default(),
                 bench: Bench {
@@ -186,25 +197,57 @@ impl Sensor {
     pub fn advance(&mut self, clock: Timestamp, out: &mut Vec<Record>) {
         loop {
             let (flow, answer) = (self.flows.next_deadline(), self.core.bench.waiting.next_deadline());
-            if flow.min(answer) > clock {
+            let moment = flow.min(answer).max(self.not_before);
+            if moment > clock || flow.min(answer) == Timestamp::MAX {
                 // What is set from now on is set from the clock.
-                self.quiet_until = flow.min(answer).min(clock.after(self.shortest));
+                self.quiet_until = moment.min(clock.after(self.shortest));
                 return;
             }
+            let before = out.len();
             if answer <= flow {
-                self.timeout(out);
+                self.timeout(moment, out);
             } else {
-                self.flows.fire(&mut Ears { core: &mut self.core, segment: None, out });
+                self.flows.fire(moment, &mut Ears { core: &mut self.core, segment: None, out });
+            }
+            // What waited for missing bytes may be many requests.
+            self.relieve(Moment { clock: moment, number: 0 }, out);
+            if self.burst.0 != moment {
+                self.burst = (moment, 0);
+            }
+            self.burst.1 += out.len() - before;
+            if self.burst.1 >= BURST {
+                self.not_before = moment.after(A_LITTLE);
             }
         }
     }
 
-    /// Settles everything that is open: the input ended, or the sensor stops.
-    pub fn finish(&mut self, at: Moment, out: &mut Vec<Record>) {
+    /// The earliest moment at which something falls due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Timestamp {
+        self.flows.next_deadline().min(self.core.bench.waiting.next_deadline()).max(self.not_before)
+    }
+
+    /// A moment before which nothing falls due; cheaper than [`Sensor::next_deadline`], and not after it.
+    #[must_use]
+    pub fn quiet_until(&self) -> Timestamp {
+        self.quiet_until
+    }
+
+    /// Settles what is open, because the input ended or the sensor stops: a part at a time. Says whether that was all.
+    pub fn finish(&mut self, at: Moment, out: &mut Vec<Record>) -> bool {
+        let before = out.len();
+        while self.flows.finish_one(at, Reason::Stop, &mut Ears { core: &mut self.core, segment: None, out }) {
+            if out.len() - before >= BURST {
+                return false;
+            }
+        }
         self.flows.finish(at, Reason::Stop, &mut Ears { core: &mut self.core, segment: None, out });
         self.core.bench.waiting = Waiting::default();
         // The clock may start anew.
         self.quiet_until = Timestamp::from_nanos(i64::MIN);
+        self.not_before = Timestamp::from_nanos(i64::MIN);
+        self.burst = (Timestamp::ZERO, 0);
+        true
     }
 
     /// Uses other signatures from now on; requests that are held keep theirs.
@@ -239,9 +282,9 @@ impl Sensor {
     }
 
     /// An alert's time is up.
-    fn timeout(&mut self, out: &mut Vec<Record>) {
-        let Some(Deadline { at, slot, tx_id }) = self.core.bench.waiting.pop() else { return };
-        self.hearing(slot, Moment { clock: at, number: 0 }, out, |hearing| hearing.time_is_up(tx_id));
+    fn timeout(&mut self, moment: Timestamp, out: &mut Vec<Record>) {
+        let Some(Deadline { slot, tx_id, .. }) = self.core.bench.waiting.pop() else { return };
+        self.hearing(slot, Moment { clock: moment, number: 0 }, out, |hearing| hearing.time_is_up(tx_id));
     }
 
     /// Releases the oldest held requests while they take too much memory.

@@ -373,21 +373,28 @@ impl<S: Default> Flows<S> {
         expiry.unwrap_or(Timestamp::MAX).min(self.tools.deadlines.next())
     }
 
-    /// Handles the earliest deadline, which has passed.
-    pub fn fire<L: Listener<State = S>>(&mut self, listener: &mut L) {
+    /// Handles the earliest deadline, which has passed; not before a moment at which its time may be taken to be.
+    pub fn fire<L: Listener<State = S>>(&mut self, not_before: Timestamp, listener: &mut L) {
         let expiry = CLASSES.iter().filter_map(|&class| self.oldest(class)).min_by_key(|&(_, deadline)| deadline);
         let hole = self.tools.deadlines.next();
         match expiry {
             Some((slot, deadline)) if deadline <= hole => {
                 self.tools.counters.timeouts += 1;
-                self.close(slot, Moment { clock: deadline, number: 0 }, Reason::Timeout, listener);
+                let at = Moment { clock: deadline.max(not_before), number: 0 };
+                self.close(slot, at, Reason::Timeout, listener);
             }
             _ => {
                 if let Some(due) = self.tools.deadlines.pop() {
-                    self.hole_due(due, listener);
+                    self.hole_due(Due { deadline: due.deadline.max(not_before), ..due }, listener);
                 }
             }
         }
+    }
+
+    /// Gives up the flow that [`Flows::finish`] would give up first. Says whether there was one.
+    pub fn finish_one<L: Listener<State = S>>(&mut self, at: Moment, reason: Reason, listener: &mut L) -> bool {
+        let oldest = CLASSES.iter().find_map(|&class| self.table.oldest(class as usize));
+        oldest.map(|(slot, _)| self.close(slot, at, reason, listener)).is_some()
     }
 
     /// Takes a segment. Deadlines up to its clock must have been fired.

@@ -37,6 +37,8 @@ pub(super) enum Part {
         /// Its figures, where the load asked for them.
         census: Option<Box<Census>>,
     },
+    /// The only lane did a part of its share: nothing that comes later stands before these.
+    Partly(Vec<Record>),
     /// The pump's part of a load.
     Notice(Notice),
     /// A lane is broken: the run ends. What it settled before is in an envelope of its own.
@@ -171,8 +173,14 @@ impl Desk {
 
     /// Takes an envelope; what is complete is written. Says whether it was the last.
     pub(super) fn receive(&mut self, envelope: Envelope) -> bool {
+        if let Part::Partly(mut records) = envelope.part {
+            records.sort_unstable_by_key(|record| record.order);
+            records.into_iter().for_each(|record| self.write(&record));
+            return false;
+        }
         let gathering = self.gathering.entry(envelope.sequence).or_default();
         match envelope.part {
+            Part::Partly(_) => {}
             Part::Settled { mut records, census } => {
                 if gathering.records.is_empty() {
                     gathering.records = records;

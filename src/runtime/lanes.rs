@@ -122,39 +122,92 @@ pub(super) struct Lane {
     current: usize,
     /// The shard that panicked; it is not asked again.
     broken: Option<usize>,
+    /// All shards have handled what fell due up to here.
+    reached: Timestamp,
 }
+
+/// How far shards may be apart in packet time. Rationale: what is settled can be written as soon as no shard has
+/// anything older, and should be before there is much of it; asking all of them costs a microsecond.
+const APART: Duration = Duration::from_millis(2);
+/// Records that are worth writing before a load is through.
+const BATCH: usize = 4096;
+
+/// Before any packet.
+const LONG_AGO: Timestamp = Timestamp::from_nanos(i64::MIN);
+
+/// Who takes records before a load is through.
+type Partly<'a> = &'a mut dyn FnMut(&mut Vec<Record>);
 
 impl Lane {
     /// The lane `index` of `lanes`; `sensor` makes a shard.
     pub(super) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
         let sensors = (0..SHARDS).filter(|shard| shard % lanes == index).map(|_| sensor()).collect();
-        Self { index, lanes, sensors, current: 0, broken: None }
+        Self { index, lanes, sensors, current: 0, broken: None, reached: LONG_AGO }
     }
 
     /// Runs this lane's share of a load.
-    fn run(&mut self, load: &Load, out: &mut Vec<Record>) {
+    fn run(&mut self, load: &Load, out: &mut Vec<Record>, partly: Partly<'_>) {
         for sensor in &mut self.sensors {
             sensor.use_signatures(&load.signatures);
         }
         for work in &load.work[self.index] {
+            if work.head.clock > self.reached.after(APART) {
+                self.catch_up(work.head.clock, out, partly);
+            }
             self.current = usize::from(work.shard) / self.lanes;
             assert!(load.panic_at != Some(work.head.number), "planted at packet {}", work.head.number);
             self.sensors[self.current].feed(&load.segment(work), out);
         }
-        for (at, sensor) in self.sensors.iter_mut().enumerate() {
-            self.current = at;
-            match load.job {
-                Job::Segments => sensor.advance(load.clock, out),
-                Job::Finish => sensor.finish(Moment { clock: load.clock, number: 0 }, out),
-            }
+        match load.job {
+            Job::Segments => self.catch_up(load.clock, out, partly),
+            Job::Finish => self.finish(load.clock, out, partly),
         }
     }
 
+    /// Lets all shards handle what falls due up to `clock`, a slice of time after the other.
+    fn catch_up(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partly<'_>) {
+        while self.sensors.iter().any(|sensor| sensor.quiet_until() <= clock) {
+            let due = self.sensors.iter().map(Sensor::next_deadline).min().unwrap_or(clock);
+            let until = due.after(APART).min(clock);
+            for (at, sensor) in self.sensors.iter_mut().enumerate() {
+                self.current = at;
+                sensor.advance(until, out);
+            }
+            if out.len() >= BATCH {
+                partly(out);
+            }
+            if until == clock {
+                break;
+            }
+        }
+        self.reached = clock;
+    }
+
+    /// Lets all sound shards settle what is open, round by round.
+    fn finish(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partly<'_>) {
+        let mut done = vec![false; self.sensors.len()];
+        for round in 0.. {
+            for (at, sensor) in self.sensors.iter_mut().enumerate() {
+                if !done[at] && Some(at) != self.broken {
+                    self.current = at;
+                    done[at] = sensor.finish(Moment { clock, number: round }, out);
+                }
+            }
+            if out.len() >= BATCH {
+                partly(out);
+            }
+            if done.iter().enumerate().all(|(at, &done)| done || Some(at) == self.broken) {
+                break;
+            }
+        }
+        // The clock may start anew.
+        self.reached = LONG_AGO;
+    }
+
     /// After a panic: the run is over, and the shards that are sound say what they hold.
-    fn wind_up(&mut self, load: &Load, out: &mut Vec<Record>) {
+    fn wind_up(&mut self, load: &Load, out: &mut Vec<Record>, partly: Partly<'_>) {
         if load.job == Job::Finish {
-            let sound = self.sensors.iter_mut().enumerate().filter(|(at, _)| Some(*at) != self.broken);
-            sound.for_each(|(_, sensor)| sensor.finish(Moment { clock: load.clock, number: 0 }, out));
+            self.finish(load.clock, out, partly);
         }
     }
 
@@ -173,11 +226,11 @@ impl Lane {
 
     /// Does this lane's share. A panic ends the share, not the lane: what was settled before is told, and the panic
     /// beside it.
-    fn settled(&mut self, load: &Load) -> [Option<Envelope>; 2] {
+    fn settled(&mut self, load: &Load, partly: Partly<'_>) -> [Option<Envelope>; 2] {
         let mut records = Vec::new();
         let ran = catch_unwind(AssertUnwindSafe(|| match self.broken {
-            None => self.run(load, &mut records),
-            Some(_) => self.wind_up(load, &mut records),
+            None => self.run(load, &mut records, partly),
+            Some(_) => self.wind_up(load, &mut records, partly),
         }));
         let census = load.census.then(|| Box::new(self.census()));
         let sequence = load.sequence;
@@ -293,12 +346,16 @@ impl Lanes {
         }
     }
 
-    /// Runs a load. Returns what was settled on the spot, and how many segments were lost to full lanes.
-    pub(super) fn run(&mut self, load: Load) -> ([Option<Envelope>; 2], u64) {
+    /// Runs a load. On the spot, `deliver` gets what is settled before the load is through. Returns what was settled on
+    /// the spot, and how many segments were lost to full lanes.
+    pub(super) fn run(&mut self, load: Load, deliver: &mut dyn FnMut(Envelope)) -> ([Option<Envelope>; 2], u64) {
         match self {
             Self::Inline { lane, load: home } => {
                 let load = Box::new(load);
-                let envelopes = lane.settled(&load);
+                let sequence = load.sequence;
+                let envelopes = lane.settled(&load, &mut |records| {
+                    deliver(Envelope { sequence, part: Part::Partly(std::mem::take(records)) });
+                });
                 *home = Some(load);
                 (envelopes, 0)
             }
@@ -358,7 +415,7 @@ fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Inbox) {
     sys::mask_signals();
     for lent in inbox {
         let Some(load) = &lent.load else { continue };
-        for envelope in lane.settled(load).into_iter().flatten() {
+        for envelope in lane.settled(load, &mut |_| ()).into_iter().flatten() {
             if !desk.send(envelope) {
                 return;
             }

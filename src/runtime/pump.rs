@@ -224,9 +224,9 @@ impl Pump {
         load.panic_at = self.panic_at;
         self.sequence += 1;
         let sequence = load.sequence;
-        let (settled, lost) = self.lanes.run(load);
-        self.input.dropped += lost;
         let mut done = false;
+        let (settled, lost) = self.lanes.run(load, &mut |envelope| done |= around.deliver(envelope));
+        self.input.dropped += lost;
         for envelope in settled.into_iter().flatten() {
             done |= around.deliver(envelope);
         }

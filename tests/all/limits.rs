@@ -239,6 +239,7 @@ fn memory_under_attack_in_full() {
         ("held", 1_000_000),
         ("held-long", 300_000),
         ("pipelined", 2_000_000),
+        ("queued-probes", 300_000),
         ("out-of-order", 20_000_000),
         ("fragments", 2_000_000),
         ("fragment-bits", 10_000_000),
