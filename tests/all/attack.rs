@@ -430,7 +430,7 @@ fn queued_probes(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
         let mut flow = Flow::number(index);
         capture.open(&mut flow)?;
         for at in 0..64 {
-            capture.from_client(&flow, flow.next + 5 + at * several.len() as u32, ACK, &several)?;
+            capture.client_sends(&flow, flow.next + 5 + at * several.len() as u32, ACK, &several)?;
         }
         capture.micros = 0;
     }
@@ -449,9 +449,9 @@ fn mixed(capture: &mut Capture<'_>, n: u64) -> io::Result<()> {
         match roll % 12 {
             0 => capture.open(flow)?,
             1 => capture.send(flow, &request.as_bytes()[..request.len() / 2])?,
-            2 => capture.from_client(flow, flow.next + 1000, ACK, request.as_bytes())?,
-            3 => capture.from_server(flow, ANSWER + 1, ACK, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?,
-            4 => capture.from_client(flow, flow.next, RST | ACK, b"")?,
+            2 => capture.client_sends(flow, flow.next + 1000, ACK, request.as_bytes())?,
+            3 => capture.server_sends(flow, ANSWER + 1, ACK, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?,
+            4 => capture.client_sends(flow, flow.next, RST | ACK, b"")?,
             5 => capture.micros += 500_000,
             _ => capture.send(flow, request.as_bytes())?,
         }
