@@ -133,7 +133,8 @@ fn choose(choices: &mut Choices<'_>, honest: bool, clock: &mut Timestamp) -> Opt
     }
     let len = usize::from(choices.byte()) * if kind & 0x40 != 0 { 8 } else { 1 };
     let fill = choices.byte();
-    let offset = usize::from(place & 0x1fff) * 8 / if kind & 0x20 != 0 { 256 } else { 1 } & !7;
+    let scale = if kind & 0x20 != 0 { 256 } else { 1 };
+    let offset = (usize::from(place & 0x1fff) * 8 / scale) & !7;
     let mut data = vec![fill; len];
     let given = choices.bytes(len.min(4));
     data[..given.len()].copy_from_slice(given);

@@ -31,7 +31,7 @@ pub fn signature_file(data: &[u8]) {
             }
         }
         (Ok(set), _) => {
-            assert!(set.memory() < 1 << 20 | 64 * (data.len() + paths.len() * set.len()), "{} bytes", set.memory());
+            assert!(set.memory() < (1 << 20) | (64 * (data.len() + paths.len() * set.len())), "{} bytes", set.memory());
             usable(set);
         }
     }
