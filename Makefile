@@ -39,8 +39,9 @@ fuzz-check: setup
 bless: setup ## write the golden files anew from what smsentry says now; read the diff
 	SMSENTRY_BLESS=1 $(CARGO) test --locked golden
 
-bench: setup ## run the benchmarks
-	$(CARGO) bench --locked
+bench: setup ## run the benchmarks of the stages (the whole program: benches/whole.sh)
+	$(CARGO) bench --locked --bench stages
+	@echo "The whole program beside tcpdump: benches/whole.sh [CAPTURE...]; see benches/README.md."
 
 record: ## record pcaps/ again from nothing (root; see pcaps/README.md)
 	pcaps/record.sh

@@ -105,9 +105,9 @@ compare() {
             -v packets="$packets" -v bytes="$(stat -Lc %s "$capture")" 'BEGIN {
             printf "| %s | %.3f | %.3f | %s | %s | %s | %s |\n", program, cpu, wall,
                 peak == "-" ? "-" : sprintf("%.1f", peak / 1024),
-                packets > 0 ? sprintf("%.0f", cpu * 1e9 / packets) : "-",
-                cpu > 0 ? sprintf("%.0f", bytes / 1e6 / cpu) : "-",
-                base > 0 ? sprintf("%.2f", cpu / base) : "-" }'
+                (packets > 0) ? sprintf("%.0f", cpu * 1e9 / packets) : "-",
+                (cpu > 0) ? sprintf("%.0f", bytes / 1e6 / cpu) : "-",
+                (base > 0) ? sprintf("%.2f", cpu / base) : "-" }'
     done
 }
 
@@ -128,7 +128,7 @@ else
 fi
 if [ $# = 0 ]; then
     command -v python3 >/dev/null || die "python3 is missing, which makes a capture; name one instead"
-    # Visitors of a site, and a scanner who is told of with every second request.
+    # Ordinary visits, and a scanner.
     for name in benign nginx-ipv4; do
         repeat "$name" "$room/$name-repeated.pcap"
         set -- "$@" "$room/$name-repeated.pcap"

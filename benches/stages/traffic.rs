@@ -86,7 +86,7 @@ pub(crate) fn scan(probes: bool) -> Capture {
         "/twillio_creds.php",
         "/sms/actuator/env",
         "/wp-content/plugins/wp-sms/assets/css/admin-bar.css",
-        "/blog/%73ms.py",
+        "/%73ms.py",
     ];
     const OTHERS: [&str; 6] = [
         "/xmlrpc.php",
