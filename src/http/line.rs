@@ -116,7 +116,11 @@ impl RequestLine<'_> {
     }
 }
 
-impl<'a> RequestLine<'a> {
+impl RequestLine<'_> {
+    pub(super) fn has_known_method(&self) -> bool {
+        is_known(self.method)
+    }
+
     /// The line without what a cut may have left of its end. `None` if the target itself may be cut: half a path may be
     /// another path.
     pub(super) fn without_cut_end(self) -> Option<Self> {
