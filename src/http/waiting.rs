@@ -22,6 +22,11 @@
 
 use std::collections::VecDeque;
 
+/// Requests sent just behind a response that show that a client waits.
+///
+/// Rationale: one may be chance; where the capture cuts every request (snaplen) no better evidence comes.
+const POLITE: u8 = 2;
+
 /// A request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -84,6 +89,8 @@ pub(super) struct Waiting {
     pipelines: bool,
     /// Whether the client was seen to wait for an answer before it sent the next request.
     waits: bool,
+    /// How many requests were sent just when the client had read all of a response, whomever that answered.
+    polite: u8,
     /// Whether the request before was perhaps not seen.
     blind: bool,
     /// How much of the server's stream the client had read when it sent the last request that was seen.
@@ -123,6 +130,10 @@ impl Waiting {
         let blind = std::mem::take(&mut self.blind);
         // If there was a request in what was lost, this one did not wait for its answer.
         self.pipelines |= blind && !self.waits && !entry.fragment && entry.read.is_some_and(|read| read <= self.read);
+        if self.ended > 0 && entry.read == Some(self.ended) && self.ended > self.read {
+            self.polite = self.polite.saturating_add(1);
+            self.waits |= self.polite >= POLITE;
+        }
         let known = self.waits || !blind;
         entry.fresh = known && !self.pipelines && entry.read.is_some_and(|read| read > self.read && read >= seen);
         self.read = self.read.max(entry.read.unwrap_or(seen));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails by a panic has done its work")]
 
+mod corpus;
 mod decode_captures;
 mod decode_layers;
 mod file_captures;
@@ -13,6 +14,10 @@ mod format_eve;
 mod format_python;
 mod format_records;
 mod format_zeek;
+mod http_linear;
+mod http_pairing;
+mod http_recorder;
+mod http_split;
 mod live_cable;
 mod live_capture;
 mod live_open;
