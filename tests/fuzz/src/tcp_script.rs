@@ -415,7 +415,7 @@ impl Rig {
 
     fn take(&mut self, segment: &Segment<'_>) {
         while self.flows.next_deadline() <= segment.head.clock {
-            self.flows.fire(&mut self.recorder);
+            self.flows.fire(smsentry::time::Timestamp::from_nanos(i64::MIN), &mut self.recorder);
         }
         self.flows.feed(segment, &mut self.recorder);
         assert!(self.flows.len() <= self.limits.flows);
