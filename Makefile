@@ -58,8 +58,9 @@ bless: setup ## write the golden files anew from what smsentry says now; read th
 attack: setup ## memory under attack in full, a few minutes
 	$(CARGO) test --release --locked --test all limits::memory_under_attack_in_full -- --ignored --nocapture
 
-bench: setup ## run the benchmarks
-	$(CARGO) bench --locked
+bench: setup ## run the benchmarks of the stages (the whole program: benches/whole.sh)
+	$(CARGO) bench --locked --bench stages
+	@echo "The whole program beside tcpdump: benches/whole.sh [CAPTURE...]; see benches/README.md."
 
 record: ## record pcaps/ again from nothing (root; see pcaps/README.md)
 	pcaps/record.sh

@@ -124,9 +124,9 @@ fn two_thousand_damaged_captures() {
     }
 }
 
-/// The counters of which one shows that a limit was reached; none for the size of blocks, which changes nothing that is
-/// seen.
-const SHOWN_BY: [(&str, &[&str]); 18] = [
+/// The counters of which one shows that a limit was reached; none where these captures can't show it (the size of blocks,
+/// spans of time).
+const SHOWN_BY: [(&str, &[&str]); 26] = [
     ("flow.count", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
     ("flow.memory", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
     ("flow.timeout.new", &["flow.timeout"]),
@@ -135,14 +135,22 @@ const SHOWN_BY: [(&str, &[&str]); 18] = [
     ("tcp.queued", &["tcp.memcap_drops"]),
     ("tcp.queued_per_direction", &["tcp.segments_dropped", "tcp.gaps"]),
     ("tcp.segments_per_direction", &["tcp.segments_dropped", "tcp.gaps"]),
+    ("tcp.syn_candidates", &["tcp.syn_candidates_dropped"]),
     ("defrag.memory", &["defrag.memcap_drops"]),
     ("defrag.datagrams", &["defrag.memcap_drops"]),
+    ("defrag.fragments", &["defrag.too_many_fragments"]),
+    ("defrag.timeout.ipv4", &[]),
+    ("defrag.timeout.ipv6", &[]),
     ("decode.layers", &["decode.too_many_layers"]),
     ("decode.tunnels", &["decode.too_many_layers"]),
+    ("decode.labels", &["decode.too_many_layers"]),
+    ("decode.extensions", &["decode.too_many_layers"]),
     ("http.line", &["http.line_truncated"]),
     ("http.head", &["http.head_limit"]),
     ("http.waiting", &["http.waiting_limit"]),
     ("alert.held", &["alert.held_limit"]),
+    ("live.silence", &[]),
+    ("alert.per_flow", &["alert.suppressed"]),
     ("block.packets", &[]),
     ("block.bytes", &[]),
 ];
