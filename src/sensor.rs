@@ -131,8 +131,6 @@ struct Talk {
     http: Option<Box<http::Connection>>,
     role: Role,
     docket: Docket,
-    /// The directions that ended in order.
-    ended: [bool; 2],
 }
 
 /// What is known and open of a flow's requests.
@@ -352,11 +350,6 @@ impl Listener for Ears<'_> {
         if side != client {
             self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Silent));
         }
-        talk.ended[side as usize] = true;
-        if talk.ended == [true; 2] {
-            // Nothing follows: the parser goes now, and not when the flow is forgotten and its memory is far away.
-            talk.http = None;
-        }
     }
 
     fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
@@ -370,7 +363,7 @@ impl Listener for Ears<'_> {
             self.core.bench.counters.ended += 1;
             self.core.bench.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
         }
-        let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Reused);
+        let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
         let outlook = if known { Outlook::Silent } else { Outlook::Unknown };
         self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
     }

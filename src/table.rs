@@ -190,6 +190,13 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         self.link(slot.at, class, now);
     }
 
+    /// When an entry was touched last.
+    #[must_use]
+    pub fn touched(&self, slot: Slot) -> Option<Timestamp> {
+        self.get(slot)?;
+        Some(self.entry(slot.at).touched)
+    }
+
     /// The least recently touched entry of a class, and when it was touched.
     #[must_use]
     pub fn oldest(&self, class: usize) -> Option<(Slot, Timestamp)> {

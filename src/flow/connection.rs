@@ -1,6 +1,7 @@
 //! One flow: what a segment does to its two halves, and the handshake between them. Not the table of flows.
 
 use super::deadline::{Due, Hole};
+use super::ended::Beginnings;
 use super::half::{Half, Place};
 use super::overlap::OverlapPolicy;
 use super::{ChecksumPolicy, Chunk, Class, Facts, FlowView, Listener, Moment, Reason, Tools};
@@ -78,6 +79,12 @@ impl<S: Default> Connection<S> {
             self.facts.closed = true;
             self.over = true;
         }
+    }
+
+    /// Where the streams began, once both ended in order: nothing can follow that would be handed on.
+    pub(super) fn epitaph(&self) -> Option<Beginnings> {
+        let [low, high] = &self.halves;
+        (low.ended && high.ended).then(|| Beginnings([low.first_seq(), high.first_seq()]))
     }
 
     /// Updates the shard's totals for what this flow holds now; `kept` is the listener's part.

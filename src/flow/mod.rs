@@ -8,6 +8,7 @@
 mod connection;
 mod deadline;
 mod duplicates;
+mod ended;
 mod half;
 mod history;
 mod overlap;
@@ -20,6 +21,7 @@ pub use overlap::OverlapPolicy;
 use connection::{Connection, Stage};
 use deadline::{Deadlines, Due};
 use duplicates::Duplicates;
+use ended::{Ended, Late};
 use history::History;
 
 use crate::segment::{Flags, FlowKey, Segment, Side};
@@ -89,8 +91,10 @@ pub struct FlowView<'a> {
 /// Why a flow is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It was idle, or lingered long enough after its end.
+    /// It was idle, or lingered long enough after a reset.
     Timeout,
+    /// Both directions ended in order.
+    Ended,
     /// A new connection took its addresses.
     Reused,
     /// A limit was reached.
@@ -219,6 +223,10 @@ crate::counters! {
         reused: "flow.reused",
         /// Segments of no flow that start none (no SYN, no data).
         stray: "flow.stray_segments",
+        /// Segments of flows that had ended: late copies, and data behind both FINs.
+        belated: "flow.belated_segments",
+        /// Ended flows forgotten before their time, for room.
+        ended_forgotten: "flow.ended_forgotten",
         /// SYN segments.
         syn: "tcp.syn",
         /// SYN-ACK segments.
@@ -294,6 +302,7 @@ pub struct Flows<S> {
     table: Table<FlowKey, Connection<S>, 3>,
     /// The flow of the last segment: segments come in trains.
     latest: Option<Slot>,
+    ended: Ended,
     tools: Tools,
 }
 
@@ -318,6 +327,7 @@ impl<S: Default> Flows<S> {
         Self {
             table: Table::new(keys),
             latest: None,
+            ended: Ended::new(keys),
             tools: Tools {
                 options,
                 counters: Counters::default(),
@@ -351,7 +361,8 @@ impl<S: Default> Flows<S> {
     /// Memory of flows and of what listeners keep for them, in bytes, counted from entries.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size() + self.tools.kept
+        let live = self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size();
+        live + self.tools.kept + self.ended.memory()
     }
 
     /// Memory of segments that wait, in bytes.
@@ -408,6 +419,10 @@ impl<S: Default> Flows<S> {
                 self.tools.counters.stray += 1;
                 return;
             }
+            None if self.ended.judge(segment, self.tools.options.timeouts.closing) == Late::Belated => {
+                self.tools.counters.belated += 1;
+                return;
+            }
             None => {
                 self.make_room(None, at, listener);
                 self.tools.counters.flows += 1;
@@ -419,7 +434,14 @@ impl<S: Default> Flows<S> {
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
         let class = connection.segment(segment, &mut stage);
         connection.account(&mut self.tools, L::memory(&connection.state));
+        let epitaph = connection.epitaph();
         self.table.touch(slot, class as usize, now);
+        if let Some(beginnings) = epitaph {
+            self.close(slot, at, Reason::Ended, listener);
+            let Options { timeouts, limits, .. } = self.tools.options;
+            let early = self.ended.remember(key, beginnings, now, timeouts.closing, limits.flows);
+            self.tools.counters.ended_forgotten += u64::from(early);
+        }
         if self.is_over() {
             self.make_room(Some(slot), at, listener);
         }
@@ -435,6 +457,7 @@ impl<S: Default> Flows<S> {
             }
         }
         // The clock may start anew, and what follows is another capture.
+        self.ended.clear();
         self.tools.deadlines = Deadlines::default();
         self.tools.duplicates = Duplicates::default();
     }
