@@ -131,6 +131,8 @@ struct Talk {
     http: Option<Box<http::Connection>>,
     role: Role,
     docket: Docket,
+    /// The directions that ended in order.
+    ended: [bool; 2],
 }
 
 /// What is known and open of a flow's requests.
@@ -289,6 +291,9 @@ impl Sensor {
 
     /// Releases the oldest held requests while they take too much memory.
     fn relieve(&mut self, at: Moment, out: &mut Vec<Record>) {
+        if self.core.bench.waiting.is_idle() {
+            return;
+        }
         while self.core.bench.waiting.memory() > self.core.bench.options.held_memory {
             let Some((slot, tx_id)) = self.core.bench.waiting.oldest() else { return };
             self.hearing(slot, at, out, |hearing| hearing.release(tx_id));
@@ -346,6 +351,11 @@ impl Listener for Ears<'_> {
         self.hear(flow, talk, |http, scope| http.end(direction(side, client), scope));
         if side != client {
             self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Silent));
+        }
+        talk.ended[side as usize] = true;
+        if talk.ended == [true; 2] {
+            // Nothing follows: the parser goes now, and not when the flow is forgotten and its memory is far away.
+            talk.http = None;
         }
     }
 

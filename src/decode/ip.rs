@@ -158,7 +158,7 @@ impl Walk<'_> {
             return Ok(Layer::Payload(next, data));
         }
         // All headers must be in the first fragment (RFC 8200 section 4.5; Linux refuses it since 5.10).
-        if offset == 0 && self.missing == 0 && lacks_headers(next, data) {
+        if offset == 0 && !self.is_cut() && lacks_headers(next, data) {
             self.counters.fragments += 1;
             self.counters.fragment_invalid += 1;
             return Err(Skip::Fragment);
@@ -174,7 +174,7 @@ impl Walk<'_> {
         more: bool,
         data: &[u8],
     ) -> Result<Layer<'a>, Skip> {
-        if self.missing > 0 {
+        if self.is_cut() {
             self.counters.fragments += 1;
             self.counters.fragment_truncated += 1;
             self.counters.truncated += 1;

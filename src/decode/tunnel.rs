@@ -178,7 +178,7 @@ impl Walk<'_> {
         self.enter(TunnelKind::Erspan, ip::GRE, (0, 0), fields.map(|fields| u32::from(fields & 0x03ff)))?;
         if fields.is_some_and(|fields| fields & TRUNCATED != 0) {
             // The switch cut the frame and says so; how much of it, only the inner packet knows.
-            self.missing = self.missing.max(u32::from(u16::MAX));
+            self.cut_by_switch = true;
         }
         if let [.., kind, last] = header
             && len == 12
@@ -195,6 +195,6 @@ impl Walk<'_> {
 
     /// The reason when a tunnel's header is not all there.
     fn unopened(&self, protocol: u8) -> Skip {
-        if self.missing > 0 { Skip::Truncated } else { Skip::NotTcp(protocol) }
+        if self.is_cut() { Skip::Truncated } else { Skip::NotTcp(protocol) }
     }
 }

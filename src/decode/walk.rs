@@ -60,6 +60,8 @@ pub(super) struct Walk<'w> {
     pub(super) ip: Ip,
     /// Bytes that the capture cut off at the end of the layer at hand.
     pub(super) missing: u32,
+    /// A switch cut the layer at hand before it was sent on, and only the next length tells by how much.
+    pub(super) cut_by_switch: bool,
     layers: u8,
     labels: u8,
     extensions: u8,
@@ -84,6 +86,7 @@ impl<'w> Walk<'w> {
             encapsulation: Encapsulation::default(),
             ip: Ip { source: nobody, destination: nobody, id: 0, len: 0 },
             missing: 0,
+            cut_by_switch: false,
             layers: 0,
             labels: 0,
             extensions: 0,
@@ -128,7 +131,7 @@ impl<'w> Walk<'w> {
 
     fn segment(&mut self, buffer: &[u8], bytes: &[u8]) -> Result<Found, Skip> {
         let slice = etherparse::TcpSlice::from_slice(bytes).map_err(|error| match error {
-            etherparse::err::tcp::HeaderSliceError::Len(_) if self.missing > 0 => Skip::Truncated,
+            etherparse::err::tcp::HeaderSliceError::Len(_) if self.is_cut() => Skip::Truncated,
             _ => Skip::BadTcpHeader,
         })?;
         let tcp = tcp::Header::read(&slice);
@@ -148,14 +151,14 @@ impl<'w> Walk<'w> {
     /// the carrier is shorter, the layer is malformed.
     pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], Skip> {
         if let Some(bounded) = bytes.get(..len) {
-            self.missing = 0;
+            (self.missing, self.cut_by_switch) = (0, false);
             return Ok(bounded);
         }
         let lacking = u32::try_from(len - bytes.len()).unwrap_or(u32::MAX);
-        if lacking > self.missing {
+        if lacking > self.missing && !self.cut_by_switch {
             return Err(Skip::Malformed);
         }
-        self.missing = lacking;
+        (self.missing, self.cut_by_switch) = (lacking, false);
         Ok(bytes)
     }
 
@@ -166,7 +169,12 @@ impl<'w> Walk<'w> {
 
     /// The reason when a header is not all there.
     pub(super) fn short(&self) -> Skip {
-        if self.missing > 0 { Skip::Truncated } else { Skip::Malformed }
+        if self.is_cut() { Skip::Truncated } else { Skip::Malformed }
+    }
+
+    /// Whether the end of the layer at hand is not there.
+    pub(super) fn is_cut(&self) -> bool {
+        self.missing > 0 || self.cut_by_switch
     }
 
     /// Counts a header against the limit.

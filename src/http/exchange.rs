@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     /// Stream offset behind what was seen of the server, and of the client.
     pub(super) server_end: u64,
     pub(super) client_end: u64,
+    /// Stream offset behind the last bytes of the client that were lost.
+    client_lost: u64,
     /// Where the server's stream began to answer bytes of the client that were not seen yet.
     ahead: Option<u64>,
     /// What the connection has to do when the present bytes were taken.
@@ -107,6 +109,12 @@ impl Exchange {
         self.early = VecDeque::new();
     }
 
+    /// Notes that bytes of the client up to `end` were not captured.
+    pub(super) fn client_skipped(&mut self, end: u64) {
+        self.client_reached(end);
+        self.client_lost = end;
+    }
+
     /// Ends the request whose body passes.
     pub(super) fn sent(&mut self, content: u64, handler: &mut impl Handler) {
         if let Some(tx_id) = self.sending.take() {
@@ -133,8 +141,8 @@ impl Exchange {
             self.turn = match (entry.kind, early.status) {
                 (_, 101) => Some(Turn::Switched),
                 (Kind::Connect, 200..300) => Some(Turn::Tunnel),
-                (Kind::Head | Kind::Connect, _) => Some(Turn::Misread),
-                (Kind::Plain, _) => self.turn,
+                (Kind::Head | Kind::Connect, _) if early.content != Some(0) => Some(Turn::Misread),
+                _ => self.turn,
             };
             return Some(true);
         }
@@ -160,7 +168,8 @@ impl<H: Handler> requests::Sink for ClientSide<'_, H> {
             forwarded_for: fields.forwarded_for,
             truncated: found.truncated,
         });
-        let entry = Entry::new(tx_id, place.begin, place.head_end, place.acked, Kind::of(line.method));
+        let mut entry = Entry::new(tx_id, place.begin, place.head_end, place.acked, Kind::of(line.method));
+        entry.fragment = place.begin == exchange.client_lost && !line.has_known_method();
         match exchange.answered_early(&entry, self.handler) {
             Some(true) => {}
             Some(false) => {
@@ -192,6 +201,10 @@ impl<H: Handler> responses::Sink for ServerSide<'_, H> {
 
     fn disappointed(&mut self) {
         self.exchange.waiting.disappointed(|tx_id| self.handler.unseen(tx_id));
+    }
+
+    fn interim(&mut self, beginning: Beginning, end: u64) {
+        self.exchange.waiting.interim(beginning, end);
     }
 
     fn response(&mut self, found: &responses::Found<'_>, beginning: Beginning) -> Option<Kind> {

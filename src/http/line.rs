@@ -116,7 +116,11 @@ impl RequestLine<'_> {
     }
 }
 
-impl<'a> RequestLine<'a> {
+impl RequestLine<'_> {
+    pub(super) fn has_known_method(&self) -> bool {
+        is_known(self.method)
+    }
+
     /// The line without what a cut may have left of its end. `None` if the target itself may be cut: half a path may be
     /// another path.
     pub(super) fn without_cut_end(self) -> Option<Self> {
@@ -186,8 +190,10 @@ pub(super) fn split_response(line: &[u8]) -> Option<StatusLine<'_>> {
 pub fn guess(bytes: &[u8]) -> Option<Direction> {
     let start = bytes.iter().position(|&byte| !is_blank(byte))?;
     let bytes = &bytes[start..];
-    if bytes.len() >= 5 && may_be_response(bytes) {
-        return Some(Direction::ToClient);
+    if may_be_response(bytes) {
+        // A request's version may begin a segment too; only a status line has a number behind it.
+        let line = bytes[..bytes.len().min(64)].split(|&byte| byte == b'\n').next().unwrap_or_default();
+        return split_response(line).map(|_| Direction::ToClient);
     }
     let end = bytes.iter().take(METHOD + 1).position(|&byte| is_delimiter(byte))?;
     let known = is_known(&bytes[..end]);

@@ -168,7 +168,7 @@ impl Connection {
             Direction::ToServer => {
                 let before = self.exchange.client_end;
                 self.client(scope, |requests, tools| requests.gap(len, before, tools));
-                self.exchange.client_reached(before.saturating_add(len));
+                self.exchange.client_skipped(before.saturating_add(len));
             }
             Direction::ToClient => {
                 let before = self.exchange.server_end;
@@ -176,6 +176,7 @@ impl Connection {
                 self.server(scope, |responses, tools| responses.gap(len, before, tools));
             }
         }
+        self.turn(scope);
     }
 
     /// A direction ended: its FIN was reached, or the flow is over.

@@ -218,7 +218,7 @@ impl Requests {
             }
             Phase::Lost { line_start } => {
                 let line_start = *line_start;
-                self.search(line_start, bytes, here, tools.limits.line)
+                self.search(line_start, bytes, here, tools.limits.line.min(tools.limits.head))
             }
         }
     }
@@ -289,7 +289,7 @@ impl Requests {
                 tools.counters.line_truncated += u64::from(gathered.cut);
                 let line = gathered.first_line();
                 if *certain {
-                    if !split_request(line).is_some_and(|line| line.is_certain()) {
+                    if gathered.cut || !split_request(line).is_some_and(|line| is_certain(&line)) {
                         self.no_head(true, tools);
                     }
                     return taken;
@@ -320,7 +320,7 @@ impl Requests {
         let Phase::Lines(lines) = &self.phase else { return };
         let gathered = &lines.gathered;
         let line = split_request(gathered.first_line())
-            .filter(|line| if lines.certain { line.is_certain() } else { line.is_plausible() });
+            .filter(|line| if lines.certain { gathered.has_first_line() } else { line.is_plausible() });
         if line.is_none() {
             return self.no_head(false, tools);
         }
@@ -448,7 +448,7 @@ impl Requests {
             if line_start && may_be_request(rest) {
                 match end {
                     Some(end) => {
-                        if end <= most && split_request(&rest[..end]).is_some_and(|line| line.is_certain()) {
+                        if end <= most && split_request(&rest[..end]).is_some_and(|line| is_certain(&line)) {
                             self.phase = Phase::Head;
                             return at;
                         }
@@ -480,7 +480,9 @@ impl Requests {
         let gathered = &lines.gathered;
         let whole = gathered.has_first_line() || gathered.cut;
         let line = if whole { line_of(gathered) } else { line_of(gathered).and_then(RequestLine::without_cut_end) };
-        let Some(line) = line.filter(|line| if lines.certain { line.is_certain() } else { line.is_plausible() }) else {
+        let Some(line) =
+            line.filter(|line| if lines.certain { !gathered.cut && is_certain(line) } else { line.is_plausible() })
+        else {
             return;
         };
         let fields = Fields::of_lines(gathered.fields());
@@ -528,6 +530,11 @@ fn tolerant(head: &[u8], line_end: usize) -> Option<Found<'_>> {
 /// The connection preface of HTTP/2 (RFC 9113 section 3.4).
 fn is_preface(line: &RequestLine<'_>) -> bool {
     line.method == b"PRI" && line.target == b"*" && line.protocol.starts_with(b"HTTP/2")
+}
+
+/// Whether a line is a request even where none was expected. Nobody begins to speak HTTP/2 there.
+fn is_certain(line: &RequestLine<'_>) -> bool {
+    line.is_certain() && !is_preface(line)
 }
 
 /// Whether a stream that begins so is no text protocol.

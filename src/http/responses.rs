@@ -51,6 +51,8 @@ pub(super) trait Sink {
     fn expected(&self) -> Option<Beginning>;
     /// None begins there.
     fn disappointed(&mut self);
+    /// An interim response ended at this offset.
+    fn interim(&mut self, beginning: Beginning, end: u64);
     /// A final response or 101. Says what the method of the request it answers means for it, if it answers one.
     fn response(&mut self, found: &Found<'_>, beginning: Beginning) -> Option<Kind>;
     /// Its body ended at this offset, or can't be followed.
@@ -120,9 +122,12 @@ impl Responses {
         }
     }
 
-    /// Begins a response where one is expected after a loss. Says how many bytes come before the next such place.
+    /// Begins a response where one is expected after a loss, unless it is in progress. Says how many bytes come before the next such place.
     fn meet_expected(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
         let Some(expected) = tools.sink.expected() else { return bytes.len() };
+        if matches!(self.phase, Phase::Lines(_)) && self.began.at == expected.at {
+            return bytes.len();
+        }
         let Some(before) = expected.at.checked_sub(here.at) else {
             tools.sink.disappointed();
             return bytes.len();
@@ -264,6 +269,7 @@ impl Responses {
         let found = Found { line, fields, content_length };
         self.phase = Phase::Head;
         let body = if (100..200).contains(&line.status) && line.status != 101 {
+            tools.sink.interim(self.began, at);
             None
         } else {
             let kind = tools.sink.response(&found, self.began);

@@ -17,9 +17,15 @@
 //!
 //! That last step stands on one assumption: a client that waits for answers goes on waiting for them. A client that was
 //! once seen to send a request before it had the answer to the one before (pipelining) is never believed again after a
-//! loss: its requests stay unproven.
+//! loss: its requests stay unproven. Right behind a loss in its own stream only one is believed that was seen to wait
+//! before.
 
 use std::collections::VecDeque;
+
+/// Requests sent just behind a response that show that a client waits.
+///
+/// Rationale: one may be chance; where the capture cuts every request (snaplen) no better evidence comes.
+const POLITE: u8 = 2;
 
 /// A request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,8 @@ pub(super) struct Entry {
     /// How much of the server's stream the client had read when it sent the first byte.
     pub(super) read: Option<u64>,
     pub(super) kind: Kind,
+    /// Whether it may be the rest of a request whose beginning was lost.
+    pub(super) fragment: bool,
     fresh: bool,
 }
 
@@ -56,11 +64,11 @@ impl Kind {
 
 impl Entry {
     pub(super) fn new(tx_id: u32, begin: u64, head_end: u64, read: Option<u64>, kind: Kind) -> Self {
-        Self { tx_id: Some(tx_id), begin, head_end, read, kind, fresh: false }
+        Self { tx_id: Some(tx_id), begin, head_end, read, kind, fragment: false, fresh: false }
     }
 
     const fn unknown() -> Self {
-        Self { tx_id: None, begin: 0, head_end: 0, read: None, kind: Kind::Plain, fresh: false }
+        Self { tx_id: None, begin: 0, head_end: 0, read: None, kind: Kind::Plain, fragment: false, fresh: false }
     }
 }
 
@@ -79,7 +87,15 @@ pub(super) struct Waiting {
     doubt: bool,
     /// Whether the client was seen to send a request before it had the answer to the one before.
     pipelines: bool,
-    /// How much of the server's stream the client had read when it sent the request before.
+    /// Whether the client was seen to wait for an answer before it sent the next request.
+    waits: bool,
+    /// How many requests were sent just when the client had read all of a response, whomever that answered.
+    polite: u8,
+    /// Whether the request before was perhaps not seen.
+    blind: bool,
+    /// How much of the server's stream the client had read when it sent the last request that was seen.
+    last: Option<u64>,
+    /// The same of the last request that was seen or may have been.
     read: u64,
     /// Where the last response ended.
     ended: u64,
@@ -109,10 +125,17 @@ impl Waiting {
     /// Adds a request. `seen`: how much of the server's stream was seen so far; `most`: requests that may wait. Says
     /// whether it was taken; otherwise its answer will not be known.
     pub(super) fn add(&mut self, mut entry: Entry, seen: u64, most: usize) -> bool {
-        if let (Some(read), Some(before)) = (entry.read, self.entries.back()) {
-            self.pipelines |= before.read == Some(read);
+        self.pipelines |= entry.read.is_some() && entry.read == self.last;
+        self.last = entry.read;
+        let blind = std::mem::take(&mut self.blind);
+        // If there was a request in what was lost, this one did not wait for its answer.
+        self.pipelines |= blind && !self.waits && !entry.fragment && entry.read.is_some_and(|read| read <= self.read);
+        if self.ended > 0 && entry.read == Some(self.ended) && self.ended > self.read {
+            self.polite = self.polite.saturating_add(1);
+            self.waits |= self.polite >= POLITE;
         }
-        entry.fresh = !self.pipelines && entry.read.is_some_and(|read| read > self.read && read >= seen);
+        let known = self.waits || !blind;
+        entry.fresh = known && !self.pipelines && entry.read.is_some_and(|read| read > self.read && read >= seen);
         self.read = self.read.max(entry.read.unwrap_or(seen));
         if self.entries.len() >= most {
             self.unknown_request();
@@ -124,7 +147,9 @@ impl Waiting {
 
     /// Notes a request whose answer came before it.
     pub(super) fn answered(&mut self, read: Option<u64>, ended: u64) {
-        self.pipelines |= read.is_some_and(|read| read < ended);
+        self.pipelines |= read.is_some_and(|read| read < ended || self.last == Some(read));
+        self.waits |= ended > 0 && read == Some(ended);
+        self.last = read;
         self.read = self.read.max(read.unwrap_or(0));
     }
 
@@ -132,6 +157,7 @@ impl Waiting {
     /// it sent the last of them.
     pub(super) fn lost_requests(&mut self, read: u64) {
         self.read = self.read.max(read);
+        self.blind = true;
         self.unknown_request();
     }
 
@@ -172,8 +198,17 @@ impl Waiting {
 
     /// Where a response must begin to end the doubt, and what its segment must acknowledge.
     pub(super) fn expected(&self) -> Option<Beginning> {
-        let fresh = self.entries.front().filter(|entry| self.doubt && entry.fresh)?;
+        let fresh = self.entries.iter().filter(|_| self.doubt).find(|entry| entry.fresh)?;
         fresh.read.map(|at| Beginning { at, acked: Some(fresh.head_end) })
+    }
+
+    /// An interim response stands where a final one is expected: that one begins behind it.
+    pub(super) fn interim(&mut self, response: Beginning, end: u64) {
+        let doubt = self.doubt;
+        let Some(entry) = self.entries.iter_mut().filter(|_| doubt).find(|entry| entry.fresh) else { return };
+        if entry.read == Some(response.at) && response.acked >= Some(entry.head_end) {
+            entry.read = Some(end);
+        }
     }
 
     /// No response begins where one was expected: the client did not wait.
@@ -192,6 +227,7 @@ impl Waiting {
         if acked >= front.head_end {
             self.pop();
             self.pipelines |= front.read.is_some_and(|read| read < self.ended);
+            self.waits |= self.ended > 0 && front.read == Some(self.ended);
             return Answers::One(front);
         }
         if acked <= front.begin && response.acked.is_some() {

@@ -82,6 +82,11 @@ impl Waiting {
         self.memory
     }
 
+    /// Whether nothing is held and no entry is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.memory == 0 && self.ages.is_empty() && self.deadlines.is_empty()
+    }
+
     pub(super) fn next_deadline(&self) -> Timestamp {
         self.deadlines.front().map_or(Timestamp::MAX, |deadline| deadline.at)
     }

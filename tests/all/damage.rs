@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use smsentry::runtime::limits::LIMITS;
 
 use crate::file_captures::Seeded;
+use crate::talk::{self, From};
 
 /// The bundled captures, and those of the shared evasion set where it is at hand.
 fn captures() -> Vec<PathBuf> {
@@ -167,11 +168,25 @@ fn counters(more: &[&str], limits: &[String], files: &[PathBuf], directory: &Pat
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// A client that asks for the same thing again and again, which none of the captures shows.
+fn asked_again() -> Vec<u8> {
+    let mut capture = talk::Capture::at(1_760_000_000);
+    let mut open = capture.open(40_000);
+    for _ in 0..20 {
+        capture.send(&mut open, From::Client, &talk::request("GET", "/sms_config.json"));
+        capture.send(&mut open, From::Server, &talk::response("404 Not Found"));
+    }
+    capture.close(&mut open);
+    capture.pcap()
+}
+
 #[test]
 fn every_limit_tiny() {
-    let files = captures();
+    let mut files = captures();
     let shared = files.iter().any(|file| file.ends_with("t001_baseline.pcap"));
     let directory = tempfile::tempdir().unwrap();
+    files.push(directory.path().join("again.pcap"));
+    fs::write(files.last().unwrap(), asked_again()).unwrap();
     let names: Vec<&str> = LIMITS.iter().map(|&(name, _)| name).collect();
     assert_eq!(names, SHOWN_BY.map(|(name, _)| name), "a limit that this test does not know");
     let usual = counters(&[], &[], &files, directory.path());

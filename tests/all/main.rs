@@ -5,6 +5,7 @@
 mod architecture;
 mod attack;
 mod command_line;
+mod corpus;
 mod damage;
 mod decode_captures;
 mod decode_layers;
@@ -24,6 +25,10 @@ mod format_records;
 mod format_zeek;
 mod fuzz_cases;
 mod golden;
+mod http_linear;
+mod http_pairing;
+mod http_recorder;
+mod http_split;
 mod limits;
 mod live_cable;
 mod live_capture;

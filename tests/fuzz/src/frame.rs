@@ -48,7 +48,7 @@ pub fn frame(data: &[u8]) {
             assert!(whole.tcp.starts_with(&part.tcp), "a cut frame has other bytes");
             assert_eq!(whole.head.key, part.head.key);
             let len = |found: &Found| found.tcp.len() as u64 + u64::from(found.head.cut);
-            assert_eq!(len(whole), len(part), "a cut frame has another length");
+            assert_eq!(len(whole), len(part), "a cut frame has another length: {whole:?} {part:?}");
         }
         assert!(found.is_ok() || part.is_err(), "a frame that was cut says more: {found:?}, {part:?}");
     }

@@ -99,6 +99,8 @@ struct Script {
     content: [Vec<u8>; 2],
     /// Which bytes of each were sent.
     have: [Vec<bool>; 2],
+    /// Who said that he has sent everything.
+    fin: [bool; 2],
     cursor: [usize; 2],
     clock: Timestamp,
     number: u64,
@@ -124,6 +126,7 @@ impl Script {
             isn,
             have: [vec![false; content[0].len()], vec![false; content[1].len()]],
             content,
+            fin: [false; 2],
             cursor: [0; 2],
             clock: Timestamp::from_secs_nanos(1_000_000, 0),
             number: 0,
@@ -192,7 +195,10 @@ impl Script {
             }
             6 => self.syn(CLIENT, Flags::SYN),
             7 => self.syn(SERVER, Flags::SYN | Flags::ACK),
-            8 => self.plain(from, everything, 0, Flags::FIN | Flags::ACK),
+            8 => {
+                self.fin[from] = true;
+                self.plain(from, everything, 0, Flags::FIN | Flags::ACK)
+            }
             9 => self.plain(from, self.cursor[from], 0, Flags::ACK),
             10 => {
                 self.clock = self.clock.after(Duration::from_millis(u64::from(choices.half()) >> (kind >> 4 & 7)));
@@ -355,7 +361,8 @@ fn was_sent(stream: &Stream, content: &[u8], from_the_beginning: bool) {
 /// Everything that was sent was handed on, and what was not sent is a gap.
 fn all_told(stream: &Stream, script: &Script, from: usize) {
     let have = &script.have[from];
-    let end = have.iter().rposition(|&have| have).map_or(0, |last| last + 1);
+    let last = have.iter().rposition(|&have| have).map_or(0, |last| last + 1);
+    let end = if script.fin[from] { have.len() } else { last };
     let mut told = vec![false; have.len()];
     for (offset, bytes) in &stream.data {
         told[*offset as usize..*offset as usize + bytes.len()].fill(true);
