@@ -187,7 +187,7 @@ impl<S: Default> Connection<S> {
         }
         let counters = &mut stage.tools.counters;
         let half = &mut self.halves[side as usize];
-        if !stage.tools.options.keep_duplicates && stage.tools.duplicates.is_copy(segment) {
+        if !stage.tools.options.keep_duplicates && stage.tools.duplicates.is_copy(stage.slot, segment) {
             counters.duplicates += 1;
             return false;
         }

@@ -70,6 +70,12 @@ impl Deadlines {
         }
     }
 
+    /// Number of entries in the longer queue.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.queues.iter().map(VecDeque::len).max().unwrap_or(0)
+    }
+
     /// Takes the earliest deadline.
     pub(super) fn pop(&mut self) -> Option<Due> {
         let next = self.next();

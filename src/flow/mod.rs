@@ -525,3 +525,83 @@ impl<S: Default> Flows<S> {
         connection.account(&mut self.tools, L::memory(&connection.state));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{Encapsulation, Endpoint, Head, Seq};
+
+    /// Hears nothing.
+    struct Deaf;
+
+    impl Listener for Deaf {
+        type State = ();
+        fn chunk(&mut self, _: FlowView<'_>, (): &mut (), _: Side, _: Chunk<'_>) {}
+        fn waits(&mut self, _: FlowView<'_>, (): &mut (), _: Side) {}
+        fn end(&mut self, _: FlowView<'_>, (): &mut (), _: Side) {}
+        fn closed(&mut self, _: FlowView<'_>, (): &mut (), _: Reason) {}
+        fn memory((): &()) -> usize {
+            0
+        }
+    }
+
+    fn head(port: u16, number: u64) -> Head {
+        let end = |last, port| Endpoint { ip: std::net::IpAddr::from([192, 0, 2, last]), port };
+        let (key, side) = FlowKey::new(end(1, port), end(2, 80));
+        Head {
+            number,
+            frame: number,
+            time: Timestamp::from_nanos(number as i64 * 1000),
+            clock: Timestamp::from_nanos(number as i64 * 1000),
+            input: 0,
+            wire_len: 60,
+            key,
+            flow_hash: 0,
+            side,
+            seq: Seq(0),
+            ack: Seq(0),
+            flags: Flags(Flags::ACK),
+            header_len: 20,
+            window: 1000,
+            urgent: 0,
+            checksum: 0,
+            ip_id: number as u32,
+            ip_len: 41,
+            cut: 0,
+            timestamp_value: None,
+            signed: false,
+            encapsulation: 0,
+        }
+    }
+
+    /// However often addresses are used again, with bytes missing each time, and however many flows come and go.
+    #[test]
+    fn deadlines_do_not_pile_up() {
+        for ports in [1, u16::MAX] {
+            let limits = Limits { flows: 16, ..Limits::default() };
+            let options = Options { checksums: ChecksumPolicy::None, limits, ..Options::default() };
+            let mut flows: Flows<()> = Flows::new(options, [1, 2]);
+            let mut number = 0;
+            for round in 0..5000_u32 {
+                number += 3;
+                let syn =
+                    Head { flags: Flags(Flags::SYN), seq: Seq(round << 20), ..head(round as u16 % ports, number) };
+                let answer = Head {
+                    side: syn.side.other(),
+                    flags: Flags(Flags::SYN | Flags::ACK),
+                    seq: Seq(round),
+                    ack: syn.seq.advance(1),
+                    ..head(round as u16 % ports, number + 1)
+                };
+                let ahead =
+                    Head { seq: syn.seq.advance(9), ack: Seq(round + 1), ..head(round as u16 % ports, number + 2) };
+                for (head, tcp) in [(syn, &[0; 20][..]), (answer, &[0; 20]), (ahead, &[0; 21])] {
+                    let encapsulation = &Encapsulation::default();
+                    flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut Deaf);
+                }
+            }
+            assert!(flows.tools.deadlines.len() <= 1024, "{}", flows.tools.deadlines.len());
+            assert_eq!(flows.len(), usize::from(ports.min(16)));
+        }
+    }
+}

@@ -428,8 +428,8 @@ pub(crate) fn run(segs: &[Seg]) -> Run {
 
 /// Puts a capture through decoding and a sensor; the clock is the running maximum of the times.
 pub(crate) fn run_with(segs: &[Seg], options: Options) -> Run {
-    let mut decoding = decode::Options::default();
-    decoding.verify_ip_checksum = options.flow.checksums != flow::ChecksumPolicy::None;
+    let verify_ip_checksum = options.flow.checksums != flow::ChecksumPolicy::None;
+    let decoding = decode::Options { verify_ip_checksum, ..decode::Options::default() };
     let mut decoder = Decoder::new(decoding, [3, 4]);
     let mut sensor = Sensor::new(options, Arc::clone(&SIGNATURES), [1, 2]);
     let (mut records, mut extras) = (Vec::new(), Extras::default());
