@@ -209,7 +209,7 @@ impl Connection {
     ) {
         let Scope { limits, counters, handler } = scope;
         let mut sink = ClientSide { exchange: &mut self.exchange, handler: *handler, limits, dropped: 0 };
-        act(&mut self.requests, &mut requests::Tools { limits, counters: *counters, sink: &mut sink });
+        act(&mut self.requests, &mut requests::Tools { limits, counters, sink: &mut sink });
         counters.waiting_limit += sink.dropped;
     }
 
@@ -219,8 +219,9 @@ impl Connection {
         act: impl FnOnce(&mut Responses, &mut responses::Tools<'_, ServerSide<'_, H>>),
     ) {
         let Scope { limits, counters, handler } = scope;
-        let mut sink = ServerSide { exchange: &mut self.exchange, handler: *handler, unpaired: 0 };
-        act(&mut self.responses, &mut responses::Tools { limits, counters: *counters, sink: &mut sink });
+        let known = self.requests.unfinished().unwrap_or(self.exchange.client_end);
+        let mut sink = ServerSide { exchange: &mut self.exchange, handler: *handler, known, unpaired: 0 };
+        act(&mut self.responses, &mut responses::Tools { limits, counters, sink: &mut sink });
         counters.unpaired_responses += sink.unpaired;
     }
 
