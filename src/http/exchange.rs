@@ -19,7 +19,7 @@ pub(super) struct Exchange {
     answering: Option<u32>,
     /// Responses that were captured before the requests they answer: a mirror port may hand on the two directions out
     /// of order. In their order, and only while nothing is in doubt.
-    early: VecDeque<Early>,
+    early: Option<Box<Row>>,
     /// Stream offset behind what was seen of the server, and of the client.
     pub(super) server_end: u64,
     pub(super) client_end: u64,
@@ -49,6 +49,10 @@ pub(super) enum Turn {
 /// Rationale: reordering reaches over a few packets; without pipelining one is enough.
 const EARLY: usize = 4;
 
+/// Responses that came early, in their order. Rare, and so it takes a pointer's room where there are none.
+#[derive(Debug, Default)]
+struct Row(VecDeque<Early>);
+
 /// A response to a request that was not captured yet.
 #[derive(Debug)]
 struct Early {
@@ -77,6 +81,8 @@ pub(super) struct ClientSide<'a, H> {
 pub(super) struct ServerSide<'a, H> {
     pub(super) exchange: &'a mut Exchange,
     pub(super) handler: &'a mut H,
+    /// Stream offset up to which the client's requests are known.
+    pub(super) known: u64,
     /// Responses that answer nobody.
     pub(super) unpaired: u64,
 }
@@ -84,8 +90,11 @@ pub(super) struct ServerSide<'a, H> {
 impl Exchange {
     pub(super) fn memory(&self) -> usize {
         self.waiting.memory()
-            + self.early.capacity() * size_of::<Early>()
-            + self.early.iter().map(Early::memory).sum::<usize>()
+            + self.early.as_ref().map_or(0, |early| {
+                size_of::<Row>()
+                    + early.0.capacity() * size_of::<Early>()
+                    + early.0.iter().map(Early::memory).sum::<usize>()
+            })
     }
 
     /// Notes that bytes of the client up to `end` were taken.
@@ -106,7 +115,7 @@ impl Exchange {
     pub(super) fn lost_requests(&mut self) {
         // Whatever the server said since it had a part of them, it said after they were sent.
         self.waiting.lost_requests(self.ahead.unwrap_or(self.server_end));
-        self.early = VecDeque::new();
+        self.early = None;
     }
 
     /// Notes that bytes of the client up to `end` were not captured.
@@ -124,12 +133,12 @@ impl Exchange {
 
     /// Tells the answer to a request that was captured after it, if it was. `None`: it is not known whether.
     fn answered_early(&mut self, entry: &Entry, handler: &mut impl Handler) -> Option<bool> {
-        while let Some(early) = self.early.pop_front() {
+        while let Some(early) = self.early.as_mut().and_then(|early| early.0.pop_front()) {
             if early.acked <= entry.begin {
                 continue;
             }
             let Some(tx_id) = entry.tx_id.filter(|_| early.acked >= entry.head_end) else {
-                self.early = VecDeque::new();
+                self.early = None;
                 return None;
             };
             self.waiting.answered(entry.read, early.after);
@@ -146,6 +155,7 @@ impl Exchange {
             };
             return Some(true);
         }
+        self.early = None;
         Some(false)
     }
 }
@@ -227,10 +237,11 @@ impl<H: Handler> responses::Sink for ServerSide<'_, H> {
             Answers::One(_) | Answers::Several => self.unpaired += 1,
             Answers::Nobody => {
                 self.unpaired += 1;
-                let acked = beginning.acked.filter(|&acked| acked > exchange.client_end);
+                let acked = beginning.acked.filter(|&acked| acked > self.known);
                 if let (Some(acked), true) = (acked, exchange.waiting.is_even()) {
-                    if exchange.early.len() < EARLY {
-                        exchange.early.push_back(Early::new(found, acked, exchange.waiting.last_end()));
+                    let early = exchange.early.get_or_insert_default();
+                    if early.0.len() < EARLY {
+                        early.0.push_back(Early::new(found, acked, exchange.waiting.last_end()));
                     } else {
                         exchange.lost_requests();
                     }
@@ -244,13 +255,13 @@ impl<H: Handler> responses::Sink for ServerSide<'_, H> {
         self.exchange.waiting.response_ended(at);
         if let Some(tx_id) = self.exchange.answering.take() {
             self.handler.response_end(tx_id, content);
-        } else if let Some(early) = self.exchange.early.back_mut() {
+        } else if let Some(early) = self.exchange.early.as_mut().and_then(|early| early.0.back_mut()) {
             early.content.get_or_insert(content);
         }
     }
 
     fn lost(&mut self, end: u64) {
-        self.exchange.early = VecDeque::new();
+        self.exchange.early = None;
         self.exchange.waiting.lost_answers(end, |tx_id| self.handler.unseen(tx_id));
     }
 }

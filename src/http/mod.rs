@@ -219,7 +219,8 @@ impl Connection {
         act: impl FnOnce(&mut Responses, &mut responses::Tools<'_, ServerSide<'_, H>>),
     ) {
         let Scope { limits, counters, handler } = scope;
-        let mut sink = ServerSide { exchange: &mut self.exchange, handler: *handler, unpaired: 0 };
+        let known = self.requests.unfinished().unwrap_or(self.exchange.client_end);
+        let mut sink = ServerSide { exchange: &mut self.exchange, handler: *handler, known, unpaired: 0 };
         act(&mut self.responses, &mut responses::Tools { limits, counters, sink: &mut sink });
         counters.unpaired_responses += sink.unpaired;
     }

@@ -16,8 +16,6 @@ pub(super) struct Requests {
     phase: Phase,
     /// Bytes of the present body.
     content: u64,
-    /// Where the present request began.
-    began: Began,
     /// Whether the client waits for a go-ahead before it sends the present body.
     expects: bool,
 }
@@ -56,6 +54,7 @@ enum Phase {
 #[derive(Debug, Default)]
 struct Lines {
     gathered: Gathered,
+    began: Began,
     /// It began somewhere unknown, so its first line must leave no doubt.
     certain: bool,
     /// What it is if it is no head.
@@ -185,6 +184,14 @@ impl Requests {
         self.content
     }
 
+    /// Where the head begins that is in progress.
+    pub(super) fn unfinished(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Lines(lines) => Some(lines.began.offset),
+            _ => None,
+        }
+    }
+
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
             Phase::Lines(lines) => lines.gathered.memory() + size_of::<Lines>(),
@@ -209,8 +216,12 @@ impl Requests {
             Phase::Refused(body) => {
                 let body = *body;
                 self.phase = if may_be_request(bytes) {
-                    self.began = here;
-                    Phase::Lines(Box::new(Lines { certain: true, instead: Some(body), ..Lines::default() }))
+                    Phase::Lines(Box::new(Lines {
+                        began: here,
+                        certain: true,
+                        instead: Some(body),
+                        ..Lines::default()
+                    }))
                 } else {
                     Phase::Body(body)
                 };
@@ -238,7 +249,6 @@ impl Requests {
             return bytes.len().min(1);
         }
         self.phase = Phase::Head;
-        self.began = here;
         let limits = tools.limits;
         if let Some((len, found)) = fast(bytes)
             && len <= limits.head
@@ -247,7 +257,7 @@ impl Requests {
             if is_preface(&found.line) {
                 return self.speaks_http2(bytes.len(), tools);
             }
-            self.found(&found, here.offset + len as u64, tools);
+            self.found(&found, here, here.offset + len as u64, tools);
             self.enter(Body::of_request(&found.fields, tools.counters), tools);
             return len;
         }
@@ -258,7 +268,7 @@ impl Requests {
             let line = &bytes[..line_end];
             let verdict = judge(line, false);
             if verdict != Verdict::Request {
-                self.odd_line(verdict, line, here.offset + line_end as u64, tools);
+                self.odd_line(verdict, line, here, here.offset + line_end as u64, tools);
                 return line_end;
             }
             if let Some(len) = find_end(bytes)
@@ -266,12 +276,12 @@ impl Requests {
                 && let Some(found) = tolerant(&bytes[..len], line_end)
             {
                 tools.counters.tolerant += 1;
-                self.found(&found, here.offset + len as u64, tools);
+                self.found(&found, here, here.offset + len as u64, tools);
                 self.enter(Body::of_request(&found.fields, tools.counters), tools);
                 return len;
             }
         }
-        self.phase = Phase::Lines(Box::default());
+        self.phase = Phase::Lines(Box::new(Lines { began: here, ..Lines::default() }));
         0
     }
 
@@ -299,7 +309,7 @@ impl Requests {
                     && let Phase::Lines(lines) = std::mem::take(&mut self.phase)
                 {
                     let end = here.offset + taken as u64;
-                    self.odd_line(verdict, lines.gathered.first_line(), end, tools);
+                    self.odd_line(verdict, lines.gathered.first_line(), lines.began, end, tools);
                 }
                 taken
             }
@@ -335,7 +345,7 @@ impl Requests {
         if truncated || fast(gathered.bytes()).is_none() {
             tools.counters.tolerant += 1;
         }
-        self.found(&Found { line, fields, truncated }, head_end, tools);
+        self.found(&Found { line, fields, truncated }, lines.began, head_end, tools);
         let body = Body::of_request(&fields, tools.counters);
         if too_long {
             self.phase = Phase::Rest { body, line: u32::from(gathered.is_within_line()) };
@@ -350,7 +360,7 @@ impl Requests {
         match lines.instead {
             Some(body) if !lines.gathered.cut => {
                 self.phase = Phase::Body(body);
-                self.feed(lines.gathered.bytes(), self.began.offset, self.began.acked, tools);
+                self.feed(lines.gathered.bytes(), lines.began.offset, lines.began.acked, tools);
             }
             Some(_) => {
                 self.phase = Phase::Lost { line_start };
@@ -368,7 +378,7 @@ impl Requests {
     }
 
     /// A first line that is no request with a version: HTTP/0.9, HTTP/2, or nothing. It ends at `end`.
-    fn odd_line(&mut self, verdict: Verdict, line: &[u8], end: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn odd_line(&mut self, verdict: Verdict, line: &[u8], began: Began, end: u64, tools: &mut Tools<'_, impl Sink>) {
         self.phase = Phase::Lost { line_start: true };
         match (verdict, split_request(line)) {
             (Verdict::Preface, _) => {
@@ -376,7 +386,7 @@ impl Requests {
             }
             (Verdict::Simple, Some(line)) => {
                 tools.counters.tolerant += 1;
-                self.found(&Found { line, fields: Fields::default(), truncated: false }, end, tools);
+                self.found(&Found { line, fields: Fields::default(), truncated: false }, began, end, tools);
                 tools.sink.body_end(0);
                 tools.sink.lost();
             }
@@ -394,12 +404,12 @@ impl Requests {
     }
 
     /// A request with its fields.
-    fn found(&mut self, found: &Found<'_>, head_end: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn found(&mut self, found: &Found<'_>, began: Began, head_end: u64, tools: &mut Tools<'_, impl Sink>) {
         tools.counters.requests += 1;
         tools.counters.bad_header_lines += found.fields.bad_lines;
         self.expects = found.fields.expects;
         self.content = 0;
-        tools.sink.request(found, Place { begin: self.began.offset, head_end, acked: self.began.acked });
+        tools.sink.request(found, Place { begin: began.offset, head_end, acked: began.acked });
         if Body::is_disputed(&found.fields) {
             tools.sink.lost();
         }
@@ -454,8 +464,8 @@ impl Requests {
                         }
                     }
                     None => {
-                        self.began = Began { offset: here.offset + at as u64, acked: here.acked };
-                        self.phase = Phase::Lines(Box::new(Lines { certain: true, ..Lines::default() }));
+                        let began = Began { offset: here.offset + at as u64, acked: here.acked };
+                        self.phase = Phase::Lines(Box::new(Lines { began, certain: true, ..Lines::default() }));
                         return at;
                     }
                 }
@@ -486,7 +496,7 @@ impl Requests {
             return;
         };
         let fields = Fields::of_lines(gathered.fields());
-        self.found(&Found { line, fields, truncated: true }, offset, tools);
+        self.found(&Found { line, fields, truncated: true }, lines.began, offset, tools);
         tools.sink.body_end(0);
     }
 }

@@ -9,13 +9,11 @@ use super::waiting::{Beginning, Kind};
 use super::{Counters, Limits, Response};
 
 /// The server's side of a connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Responses {
     phase: Phase,
     /// Bytes of the present body.
     content: u64,
-    /// Where the present response began.
-    began: Beginning,
 }
 
 /// Where in the server's stream.
@@ -25,7 +23,7 @@ enum Phase {
     #[default]
     Head,
     /// In the lines of a head.
-    Lines(Box<Gathered>),
+    Lines(Box<Lines>),
     /// In a body.
     Body(Body),
     /// In a head of which enough is known: up to its blank line; then the body, or the next head.
@@ -34,6 +32,13 @@ enum Phase {
     Lost,
     /// Not HTTP, or not any more.
     Dead,
+}
+
+/// A head that comes in pieces.
+#[derive(Debug)]
+struct Lines {
+    gathered: Gathered,
+    began: Beginning,
 }
 
 /// A response's head.
@@ -66,12 +71,6 @@ pub(super) struct Tools<'t, S> {
     pub(super) limits: &'t Limits,
     pub(super) counters: &'t mut Counters,
     pub(super) sink: &'t mut S,
-}
-
-impl Default for Responses {
-    fn default() -> Self {
-        Self { phase: Phase::Head, content: 0, began: Beginning { at: 0, acked: None } }
-    }
 }
 
 impl<'a> Found<'a> {
@@ -125,7 +124,9 @@ impl Responses {
     /// Begins a response where one is expected after a loss, unless it is in progress. Says how many bytes come before the next such place.
     fn meet_expected(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
         let Some(expected) = tools.sink.expected() else { return bytes.len() };
-        if matches!(self.phase, Phase::Lines(_)) && self.began.at == expected.at {
+        if let Phase::Lines(lines) = &self.phase
+            && lines.began.at == expected.at
+        {
             return bytes.len();
         }
         let Some(before) = expected.at.checked_sub(here.at) else {
@@ -195,7 +196,7 @@ impl Responses {
 
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
-            Phase::Lines(gathered) => gathered.memory(),
+            Phase::Lines(lines) => lines.gathered.memory() + size_of::<Lines>(),
             _ => 0,
         }
     }
@@ -210,21 +211,21 @@ impl Responses {
             self.lose(here.at + 1, tools);
             return 1;
         }
-        self.began = here;
         let limits = tools.limits;
         if let Some(len) = find_end(bytes).filter(|&len| len <= limits.head)
             && let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
             && line_end <= limits.line
         {
-            self.head(&bytes[..line_end], &bytes[line_end..len], None, here.at + len as u64, tools);
+            self.head([&bytes[..line_end], &bytes[line_end..len]], here, None, here.at + len as u64, tools);
             return len;
         }
-        self.phase = Phase::Lines(Box::default());
+        self.phase = Phase::Lines(Box::new(Lines { gathered: Gathered::default(), began: here }));
         0
     }
 
     fn gather(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
-        let Phase::Lines(gathered) = &mut self.phase else { return bytes.len() };
+        let Phase::Lines(lines) = &mut self.phase else { return bytes.len() };
+        let gathered = &mut lines.gathered;
         let (taken, known, rest) = match gathered.add(bytes, tools.limits.line, tools.limits.head) {
             Added::All => (bytes.len(), gathered.has_first_line() || may_be_response(gathered.bytes()), None),
             Added::FirstLine(taken) => (taken, split_response(gathered.first_line()).is_some(), None),
@@ -247,13 +248,20 @@ impl Responses {
 
     /// A gathered head is complete, or as long as it may get: then `rest` says whether its end is within a line.
     fn gathered(&mut self, rest: Option<u32>, at: u64, tools: &mut Tools<'_, impl Sink>) {
-        if let Phase::Lines(gathered) = std::mem::take(&mut self.phase) {
-            self.head(gathered.first_line(), gathered.fields(), rest, at, tools);
+        if let Phase::Lines(lines) = std::mem::take(&mut self.phase) {
+            self.head([lines.gathered.first_line(), lines.gathered.fields()], lines.began, rest, at, tools);
         }
     }
 
-    /// A head is known, up to offset `at`.
-    fn head(&mut self, line: &[u8], lines: &[u8], rest: Option<u32>, at: u64, tools: &mut Tools<'_, impl Sink>) {
+    /// A head is known, its first line and the others, up to offset `at`.
+    fn head(
+        &mut self,
+        [line, lines]: [&[u8]; 2],
+        began: Beginning,
+        rest: Option<u32>,
+        at: u64,
+        tools: &mut Tools<'_, impl Sink>,
+    ) {
         let Some(line) = split_response(line) else {
             tools.counters.resync += 1;
             return self.lose(at, tools);
@@ -269,10 +277,10 @@ impl Responses {
         let found = Found { line, fields, content_length };
         self.phase = Phase::Head;
         let body = if (100..200).contains(&line.status) && line.status != 101 {
-            tools.sink.interim(self.began, at);
+            tools.sink.interim(began, at);
             None
         } else {
-            let kind = tools.sink.response(&found, self.began);
+            let kind = tools.sink.response(&found, began);
             if line.status == 101 {
                 // What follows is another protocol, if this was what the client asked for.
                 if kind.is_some() {

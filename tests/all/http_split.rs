@@ -15,7 +15,7 @@ fn heard(bytes: &[u8]) -> Recorder {
 
 /// What real servers answer otherwise than by refusing (nginx, Apache httpd, lighttpd, Python's and Node's), and what
 /// becomes of it: method, target and host of each request, `-` where there is no host.
-const TOLERATED: [(&[u8], &[&str]); 84] = [
+const TOLERATED: [(&[u8], &[&str]); 85] = [
     // Line ends, and what stands before a request.
     (b"GET /a HTTP/1.1\nHost: h\n\n", &["GET /a h"]),
     (b"GET /a HTTP/1.1\r\nHost: h\n\r\n", &["GET /a h"]),
@@ -106,6 +106,7 @@ const TOLERATED: [(&[u8], &[&str]); 84] = [
     (b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\nGET /b HTTP/1.1\r\n\r\n", &["POST /a -"]),
     (b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nGET /b HTTP/1.1\r\n\r\n", &["POST /a -", "GET /b -"]),
     (b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\nGET /b HTTP/1.1\r\n\r\n", &["POST /a -", "GET /b -"]),
+    (b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nGET /b HTTP/1.1\r\n\r\n", &["POST /a -", "GET /b -"]),
     (b"@@@@ @@@\r\n\r\nGET /b HTTP/1.1\r\n\r\n", &["GET /b -"]),
 ];
 
@@ -344,11 +345,14 @@ fn limits_cut_what_is_kept_and_not_the_way() {
         "POST /a HTTP/1.1\r\nContent-Length: 9\r\n{}\r\n123456789GET /b HTTP/1.1\r\n\r\n",
         "X: y\r\n".repeat(500)
     );
-    let recorder =
-        in_pieces(&[(true, head.into_bytes())], Limits { head: 1000, ..Limits::default() }, 9, &mut Dice::new(1));
-    let told = recorder.requests();
-    assert_eq!((told.len(), told[0].body, told[0].truncated), (2, Some(9), true));
-    assert_eq!(recorder.counters.head_limit, 1);
+    // The limit at every place of a line.
+    for most in 1000..1006 {
+        let limits = Limits { head: most, ..Limits::default() };
+        let recorder = in_pieces(&[(true, head.clone().into_bytes())], limits, 9, &mut Dice::new(1));
+        let told = recorder.requests();
+        assert_eq!((told.len(), told[0].body, told[0].truncated), (2, Some(9), true), "{most}");
+        assert_eq!((recorder.counters.head_limit, recorder.counters.resync), (1, 0), "{most}");
+    }
 
     let head =
         format!("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n{}\r\nHTTPHTTP/1.1 404 X\r\n\r\n", "X: y\r\n".repeat(500));
