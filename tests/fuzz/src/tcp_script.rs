@@ -202,6 +202,8 @@ impl Script {
             9 => self.plain(from, self.cursor[from], 0, Flags::ACK),
             10 => {
                 self.clock = self.clock.after(Duration::from_millis(u64::from(choices.half()) >> (kind >> 4 & 7)));
+                // What was far from a known flow may begin an unknown one.
+                self.last = self.last.take().filter(|_| self.clock < self.known_until);
                 return None;
             }
             11 => self.last.clone()?,
