@@ -420,7 +420,9 @@ impl<S: Default> Flows<S> {
         let class = connection.segment(segment, &mut stage);
         connection.account(&mut self.tools, L::memory(&connection.state));
         self.table.touch(slot, class as usize, now);
-        self.make_room(Some(slot), at, listener);
+        if self.is_over() {
+            self.make_room(Some(slot), at, listener);
+        }
         let table = &self.table;
         self.tools.deadlines.forget_unless(self.tools.options.limits.flows, |slot| table.get(slot).is_some());
     }
@@ -435,6 +437,13 @@ impl<S: Default> Flows<S> {
         // The clock may start anew, and what follows is another capture.
         self.tools.deadlines = Deadlines::default();
         self.tools.duplicates = Duplicates::default();
+    }
+
+    /// Whether the flows are more, or take more memory, than they may.
+    #[inline]
+    fn is_over(&self) -> bool {
+        let limits = &self.tools.options.limits;
+        self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
     fn find(&self, key: &FlowKey) -> Option<Slot> {

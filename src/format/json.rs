@@ -28,6 +28,10 @@ struct Ascii;
 
 impl Formatter for Ascii {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly every fragment is plain, and to ask all bytes at once is far cheaper than to look for the first odd one.
+        if fragment.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(|c: char| !matches!(c, ' '..='~')) {
             let (plain, special) = rest.split_at(at);

@@ -81,7 +81,15 @@ impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Plain(text) => f.write_str(text),
-            Self::Word(text) => text.chars().try_for_each(|c| f.write_char(word(c))),
+            Self::Word(text) => {
+                // Whole runs: every call from here to the serialiser costs more than a character.
+                let mut runs = text.split(|c| word(c) != c);
+                f.write_str(runs.next().unwrap_or_default())?;
+                runs.try_for_each(|run| {
+                    f.write_char('_')?;
+                    f.write_str(run)
+                })
+            }
             Self::Bytes(bytes) => write_bytes(f, bytes),
             Self::Zeek(bytes) => {
                 for chunk in bytes.utf8_chunks() {

@@ -47,6 +47,9 @@ impl Fragment {
     }
 }
 
+/// What was sent of a datagram: offsets and bytes.
+type Pieces = Vec<(usize, Vec<u8>)>;
+
 /// A byte of a datagram in the honest scripts.
 fn content(id: u8, at: usize) -> u8 {
     match at {
@@ -67,7 +70,7 @@ pub fn defrag(data: &[u8]) {
     let limits = if bits & 2 != 0 { tiny } else { Limits::default() };
     let options = Options { limits, ..Options::default() };
     let mut decoder = Decoder::new(options, [3, 4]);
-    let mut sent: HashMap<(bool, u8), Vec<(usize, Vec<u8>)>> = HashMap::new();
+    let mut sent: HashMap<(bool, u8), Pieces> = HashMap::new();
     let mut honestly: HashMap<(bool, u8), Honest> = HashMap::new();
     let mut clock = Timestamp::ZERO;
     let mut number = 0;

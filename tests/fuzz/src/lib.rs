@@ -19,8 +19,11 @@ pub use signature_file::signature_file;
 pub use tcp_script::tcp_script;
 pub use uri::uri;
 
+/// The body of a target: it panics where it finds something.
+pub type Body = fn(&[u8]);
+
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, Body); 7] = [
     ("frame", frame),
     ("capture_file", capture_file),
     ("tcp_script", tcp_script),
