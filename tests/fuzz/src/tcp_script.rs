@@ -202,6 +202,8 @@ impl Script {
             9 => self.plain(from, self.cursor[from], 0, Flags::ACK),
             10 => {
                 self.clock = self.clock.after(Duration::from_millis(u64::from(choices.half()) >> (kind >> 4 & 7)));
+                // What was far from a known flow may begin an unknown one.
+                self.last = self.last.take().filter(|_| self.clock < self.known_until);
                 return None;
             }
             11 => self.last.clone()?,
@@ -294,7 +296,7 @@ pub fn tcp_script(data: &[u8]) {
         timeouts: Timeouts::default(),
     };
     let mut script = Script::new(&mut choices, honest, http);
-    let mut rig = Rig::new(options, !honest);
+    let mut rig = Rig::new(options, !honest, http);
     let began = script.clock;
     if honest && opened && !tiny {
         script.known_until = began.after(AT_ONCE);
@@ -387,17 +389,17 @@ fn requests_told(records: &[Record]) {
     assert_eq!(alerts, 3, "the probes among them");
 }
 
-/// The flow room and the sensor, side by side.
+/// The flow room, and the sensor beside it where the script is HTTP.
 struct Rig {
     flows: Flows<Heard>,
     recorder: Recorder,
-    sensor: Sensor,
+    sensor: Option<Sensor>,
     records: Vec<Record>,
     limits: Limits,
 }
 
 impl Rig {
-    fn new(options: Options, hostile: bool) -> Self {
+    fn new(options: Options, hostile: bool, http: bool) -> Self {
         let mut sensor = sensor::Options { flow: options, http_events: true, ..sensor::Options::default() };
         if options.limits.flows == few().flows {
             sensor.held_memory = 1024;
@@ -406,7 +408,7 @@ impl Rig {
         Self {
             flows: Flows::new(options, [5, 6]),
             recorder: Recorder { urgent: hostile, restarts: hostile, ..Recorder::default() },
-            sensor: Sensor::new(sensor, signatures(), [7, 8]),
+            sensor: http.then(|| Sensor::new(sensor, signatures(), [7, 8])),
             records: Vec::new(),
             limits: options.limits,
         }
@@ -428,7 +430,9 @@ impl Rig {
         assert!(self.flows.len() <= self.limits.flows);
         // One segment more than the limit allows may have been on its way.
         assert!(self.flows.queued_memory() <= self.limits.queued_memory + (4 << 10));
-        self.sensor.feed(segment, &mut self.records);
+        if let Some(sensor) = &mut self.sensor {
+            sensor.feed(segment, &mut self.records);
+        }
     }
 
     fn finish(mut self, clock: Timestamp) -> (Vec<Heard>, Vec<Record>) {
@@ -436,8 +440,10 @@ impl Rig {
         self.flows.finish(at, Reason::Stop, &mut self.recorder);
         assert_eq!((self.flows.len(), self.flows.memory(), self.flows.queued_memory()), (0, 0, 0));
         assert_eq!(self.recorder.closed.len() as u64, self.flows.counters().flows, "every flow is closed once");
-        self.sensor.finish(at, &mut self.records);
-        assert_eq!(self.sensor.usage(), [0; 4]);
+        if let Some(sensor) = &mut self.sensor {
+            sensor.finish(at, &mut self.records);
+            assert_eq!(sensor.usage(), [0; 4]);
+        }
         self.records.iter().for_each(told);
         (self.recorder.closed, self.records)
     }
