@@ -136,7 +136,7 @@ const SHOWN_BY: [(&str, &[&str]); 26] = [
     ("tcp.queued", &["tcp.memcap_drops"]),
     ("tcp.queued_per_direction", &["tcp.segments_dropped", "tcp.gaps"]),
     ("tcp.segments_per_direction", &["tcp.segments_dropped", "tcp.gaps"]),
-    ("tcp.syn_candidates", &["tcp.syn_candidates_dropped"]),
+    ("tcp.syn_candidates", &[]),
     ("defrag.memory", &["defrag.memcap_drops"]),
     ("defrag.datagrams", &["defrag.memcap_drops"]),
     ("defrag.fragments", &["defrag.too_many_fragments"]),

@@ -527,7 +527,8 @@ fn midstream() {
         let (a, b) = (a + first.len() as i64, b + NOT_FOUND.len() as i64);
         segs.extend([conn.up(a, b, probe()), conn.down(b, a + probe().len() as i64, NOT_FOUND)]);
         let run = run_of(segs);
-        assert_eq!(run.alerts(), [(PROBE.to_owned(), "not_found")], "{conn:?}");
+        // Which request the first answer belongs to nobody saw, so the next pair is not proven either.
+        assert_eq!(run.alerts(), [(PROBE.to_owned(), "unseen")], "{conn:?}");
         assert_eq!(
             run.told()[0].client,
             format!("{:?}", smsentry::segment::Endpoint { ip: conn.hosts[0].into(), port: conn.ports[0] })
@@ -762,7 +763,8 @@ fn copies_by_a_mirror_port() {
             segs.extend([original, copy]);
         }
         let run = once(&segs);
-        assert_eq!(run.counter("tcp.span_duplicates"), segs.len() as u64 / 2, "{vary}");
+        // Copies of what ended the flow come when it is over: they belong to none.
+        assert_eq!(run.counter("tcp.span_duplicates"), segs.len() as u64 / 2 - 2, "{vary}");
         assert_eq!(run.counter("tcp.retransmissions"), 0);
     }
     // One that differs anywhere in what its sender wrote is no copy.
