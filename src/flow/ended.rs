@@ -69,6 +69,8 @@ impl Ended {
         });
         let fresh = self.table.touched(slot).is_some_and(|ended| head.clock < ended.after(linger));
         if again && fresh {
+            // Where one came late, others may come later still.
+            self.table.touch(slot, Class::New as usize, head.clock);
             return Late::Belated;
         }
         self.table.discard(slot);
