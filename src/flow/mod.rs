@@ -6,16 +6,18 @@
 //! Decisions follow a Linux receiver (RFC 9293, RFC 5961, RFC 7323) where the standards leave room.
 
 mod connection;
+mod counters;
 mod deadline;
 mod duplicates;
 mod ended;
 mod half;
 mod history;
+mod options;
 mod overlap;
 mod queue;
 
-use std::time::Duration;
-
+pub use counters::Counters;
+pub use options::{ChecksumPolicy, Limits, Options, SHARDS, Timeouts};
 pub use overlap::OverlapPolicy;
 
 use connection::{Connection, Stage};
@@ -118,172 +120,6 @@ pub trait Listener {
     fn closed(&mut self, flow: FlowView<'_>, state: &mut Self::State, reason: Reason);
     /// Heap memory of a state in bytes.
     fn memory(state: &Self::State) -> usize;
-}
-
-/// Whether TCP checksums are believed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChecksumPolicy {
-    /// Verified towards the server, except in a half-flow none of whose segments had a right one yet.
-    #[default]
-    Auto,
-    /// Not looked at.
-    None,
-    /// Verified towards the server without exception.
-    All,
-}
-
-/// The limits of one shard.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Flows.
-    pub flows: usize,
-    /// Memory of flows and what is kept for them, in bytes.
-    pub flow_memory: usize,
-    /// Memory of segments that wait, in bytes.
-    pub queued_memory: usize,
-    /// Bytes that wait in one direction.
-    pub queued_per_half: usize,
-    /// Segments that wait in one direction.
-    pub segments_per_half: usize,
-    /// Initial sequence numbers that unanswered SYNs of one direction offered, beside the stream's own.
-    pub candidates: usize,
-}
-
-/// How many shards share the limits of the whole.
-pub const SHARDS: usize = 16;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            flows: 262_144 / SHARDS,
-            flow_memory: (128 << 20) / SHARDS,
-            queued_memory: (128 << 20) / SHARDS,
-            queued_per_half: 256 << 10,
-            segments_per_half: 512,
-            candidates: 4,
-        }
-    }
-}
-
-/// How long flows are kept without a packet.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// Nothing but a handshake so far.
-    pub new: Duration,
-    /// Data was seen.
-    pub established: Duration,
-    /// After a reset or the end of both directions.
-    pub closing: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { new: Duration::from_secs(30), established: Duration::from_secs(300), closing: Duration::from_secs(10) }
-    }
-}
-
-/// What can be chosen.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Checksums.
-    pub checksums: ChecksumPolicy,
-    /// Overlapping segments.
-    pub overlap: OverlapPolicy,
-    /// Whether copies made by a SPAN port are kept (`--no-dedup`).
-    pub keep_duplicates: bool,
-    /// Limits of this shard.
-    pub limits: Limits,
-    /// Timeouts.
-    pub timeouts: Timeouts,
-}
-
-impl Options {
-    /// The shortest span after which a deadline of this room is set.
-    #[must_use]
-    pub fn shortest_span(&self) -> Duration {
-        let Timeouts { new, established, closing } = self.timeouts;
-        new.min(established).min(closing).min(deadline::Hole::Acknowledged.span())
-    }
-}
-
-crate::counters! {
-    /// What this room counts.
-    pub struct Counters {
-        /// Flows created.
-        flows: "flow.total",
-        /// Flows that expired.
-        timeouts: "flow.timeout",
-        /// Half-open flows given up for room.
-        evicted_half_open: "flow.evicted_halfopen",
-        /// Closing flows given up for room.
-        evicted_closing: "flow.evicted_closing",
-        /// Established flows given up for room.
-        evicted_established: "flow.evicted_established",
-        /// Connections that took the addresses of one that was not over.
-        reused: "flow.reused",
-        /// Segments of no flow that start none (no SYN, no data).
-        stray: "flow.stray_segments",
-        /// Segments of flows that had ended: late copies, and data behind both FINs.
-        belated: "flow.belated_segments",
-        /// Ended flows forgotten before their time, for room.
-        ended_forgotten: "flow.ended_forgotten",
-        /// SYN segments.
-        syn: "tcp.syn",
-        /// SYN-ACK segments.
-        syn_ack: "tcp.synack",
-        /// RST segments.
-        rst: "tcp.rst",
-        /// Handshakes completed.
-        sessions: "tcp.sessions",
-        /// Flows picked up without their beginning.
-        midstream: "tcp.midstream_pickups",
-        /// Segments dropped for a wrong TCP checksum.
-        bad_checksum: "decode.tcp_bad_checksum",
-        /// Wrong checksums in half-flows that never had a right one (offloaded capture).
-        unproven_checksum: "tcp.checksum_unproven",
-        /// Checksums left to the network card.
-        offloaded_checksum: "tcp.checksum_offloaded",
-        /// Copies made by a SPAN port.
-        duplicates: "tcp.span_duplicates",
-        /// Segments with flags that no receiver accepts.
-        invalid_flags: "tcp.invalid_flags",
-        /// Segments with data behind the FIN.
-        after_fin: "tcp.data_after_fin",
-        /// Segments with an old timestamp (PAWS).
-        stale: "tcp.paws_drops",
-        /// Segments with a signature that was never agreed on.
-        wrongly_signed: "tcp.signature_drops",
-        /// Segments too far from the stream.
-        out_of_window: "tcp.out_of_window",
-        /// Segments that acknowledge what nobody was seen to send.
-        doubtful: "tcp.doubtful_acks",
-        /// Initial sequence numbers forgotten for newer ones.
-        candidates_dropped: "tcp.syn_candidates_dropped",
-        /// SYN-ACKs that answer no SYN.
-        unmatched_syn_ack: "tcp.unmatched_synack",
-        /// Data of a SYN that the server took (TCP Fast Open).
-        fast_open: "tcp.fast_open",
-        /// Segments with bytes sent before.
-        retransmissions: "tcp.retransmissions",
-        /// Keep-alive probes.
-        keep_alives: "tcp.keep_alives",
-        /// Segments that share bytes with waiting ones.
-        overlap: "tcp.overlap",
-        /// Copies of the same bytes that disagreed.
-        overlap_conflict: "tcp.overlap_conflict",
-        /// Urgent bytes taken out of the stream.
-        urgent: "tcp.urgent",
-        /// Segments that came before their turn.
-        out_of_order: "tcp.out_of_order",
-        /// Waiting segments dropped for a limit of their direction.
-        segments_dropped: "tcp.segments_dropped",
-        /// Waiting segments dropped for the limit of all.
-        memcap_drops: "tcp.memcap_drops",
-        /// Gaps.
-        gaps: "tcp.gaps",
-        /// Bytes in gaps.
-        gap_bytes: "tcp.gap_bytes",
-    }
 }
 
 /// The classes of the table; each has its own timeout and is given up in this order.
