@@ -77,6 +77,25 @@ pub trait Handler {
     fn unseen(&mut self, tx_id: u32);
 }
 
+/// Watches that a stream is got through: a step that takes no byte changes the phase instead, so that a few in a row are
+/// the most there can be. Should that ever not hold, a byte is passed over, because a sensor must not hang.
+#[derive(Default)]
+struct Still(u8);
+
+impl Still {
+    fn taken(&mut self, taken: usize, counters: &mut Counters) -> usize {
+        /// Rationale: begin, gather and the body behind are three.
+        const MOST: u8 = 8;
+        self.0 = if taken == 0 { self.0 + 1 } else { 0 };
+        if self.0 < MOST {
+            return taken;
+        }
+        counters.stuck += 1;
+        self.0 = 0;
+        1
+    }
+}
+
 crate::counters! {
     /// What this room counts.
     pub struct Counters {
@@ -102,6 +121,8 @@ crate::counters! {
         body_bytes: "http.body_bytes_skipped",
         /// How often the way had to be found back into a stream.
         resync: "http.resync",
+        /// Bytes passed over because nothing else got the parser on: never, unless it is wrong.
+        stuck: "http.stuck",
         /// Requests whose answer is not looked for because too many waited.
         waiting_limit: "http.waiting_limit",
         /// Responses that answer no request that was seen.

@@ -8,7 +8,7 @@ use super::body::{Body, Passed};
 use super::fields::Fields;
 use super::head::{Added, Gathered, find_end, pass_lines};
 use super::line::{RequestLine, may_be_request, split_request};
-use super::{Counters, Limits};
+use super::{Counters, Limits, Still};
 
 /// The client's side of a connection.
 #[derive(Debug, Default)]
@@ -121,8 +121,9 @@ impl Requests {
         acked: Option<u64>,
         tools: &mut Tools<'_, impl Sink>,
     ) {
+        let mut still = Still::default();
         while !bytes.is_empty() {
-            let taken = self.step(bytes, Began { offset, acked }, tools);
+            let taken = still.taken(self.step(bytes, Began { offset, acked }, tools), tools.counters);
             bytes = &bytes[taken..];
             offset += taken as u64;
         }

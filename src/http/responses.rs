@@ -6,7 +6,7 @@ use super::fields::{Fields, Length};
 use super::head::{Added, Gathered, find_end, pass_lines};
 use super::line::{StatusLine, may_be_response, split_response};
 use super::waiting::{Beginning, Kind};
-use super::{Counters, Limits, Response};
+use super::{Counters, Limits, Response, Still};
 
 /// The server's side of a connection.
 #[derive(Debug, Default)]
@@ -95,10 +95,11 @@ impl Responses {
         acked: Option<u64>,
         tools: &mut Tools<'_, impl Sink>,
     ) {
+        let mut still = Still::default();
         while !bytes.is_empty() {
             let here = Beginning { at: offset, acked };
             let most = self.meet_expected(bytes, here, tools);
-            let taken = self.step(&bytes[..most], here, tools);
+            let taken = still.taken(self.step(&bytes[..most], here, tools), tools.counters);
             bytes = &bytes[taken..];
             offset += taken as u64;
         }
