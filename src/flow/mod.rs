@@ -287,11 +287,7 @@ impl<S: Default> Flows<S> {
 
     /// Gives up all flows, in the order of their last touch.
     pub fn finish<L: Listener<State = S>>(&mut self, at: Moment, reason: Reason, listener: &mut L) {
-        for class in CLASSES {
-            while let Some((slot, _)) = self.table.oldest(class as usize) {
-                self.close(slot, at, reason, listener);
-            }
-        }
+        while self.finish_one(at, reason, listener) {}
         // The clock may start anew, and what follows is another capture.
         self.ended.clear();
         self.tools.deadlines = Deadlines::default();

@@ -77,6 +77,13 @@ pub trait Handler {
     fn unseen(&mut self, tx_id: u32);
 }
 
+/// What a stretch of a stream is parsed with.
+struct Tools<'t, S> {
+    limits: &'t Limits,
+    counters: &'t mut Counters,
+    sink: &'t mut S,
+}
+
 /// Watches that a stream is got through: a step that takes no byte changes the phase instead, so that a few in a row are
 /// the most there can be. Should that ever not hold, a byte is passed over, because a sensor must not hang.
 #[derive(Default)]
@@ -226,23 +233,23 @@ impl Connection {
     fn client<H: Handler>(
         &mut self,
         scope: &mut Scope<'_, H>,
-        act: impl FnOnce(&mut Requests, &mut requests::Tools<'_, ClientSide<'_, H>>),
+        act: impl FnOnce(&mut Requests, &mut Tools<'_, ClientSide<'_, H>>),
     ) {
         let Scope { limits, counters, handler } = scope;
         let mut sink = ClientSide { exchange: &mut self.exchange, handler: *handler, limits, dropped: 0 };
-        act(&mut self.requests, &mut requests::Tools { limits, counters, sink: &mut sink });
+        act(&mut self.requests, &mut Tools { limits, counters, sink: &mut sink });
         counters.waiting_limit += sink.dropped;
     }
 
     fn server<H: Handler>(
         &mut self,
         scope: &mut Scope<'_, H>,
-        act: impl FnOnce(&mut Responses, &mut responses::Tools<'_, ServerSide<'_, H>>),
+        act: impl FnOnce(&mut Responses, &mut Tools<'_, ServerSide<'_, H>>),
     ) {
         let Scope { limits, counters, handler } = scope;
         let known = self.requests.unfinished().unwrap_or(self.exchange.client_end);
         let mut sink = ServerSide { exchange: &mut self.exchange, handler: *handler, known, unpaired: 0 };
-        act(&mut self.responses, &mut responses::Tools { limits, counters, sink: &mut sink });
+        act(&mut self.responses, &mut Tools { limits, counters, sink: &mut sink });
         counters.unpaired_responses += sink.unpaired;
     }
 

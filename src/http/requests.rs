@@ -8,7 +8,7 @@ use super::body::{Body, Passed};
 use super::fields::Fields;
 use super::head::{Added, Gathered, find_end, pass_lines};
 use super::line::{RequestLine, may_be_request, split_request};
-use super::{Counters, Limits, Still};
+use super::{Still, Tools};
 
 /// The client's side of a connection.
 #[derive(Debug, Default)]
@@ -88,13 +88,6 @@ pub(super) trait Sink {
     fn body_end(&mut self, content: u64);
     /// What passed may have been requests.
     fn lost(&mut self);
-}
-
-/// What a stretch of the stream is parsed with.
-pub(super) struct Tools<'t, S> {
-    pub(super) limits: &'t Limits,
-    pub(super) counters: &'t mut Counters,
-    pub(super) sink: &'t mut S,
 }
 
 /// What a first line is.

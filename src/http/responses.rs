@@ -6,7 +6,7 @@ use super::fields::{Fields, Length};
 use super::head::{Added, Gathered, find_end, pass_lines};
 use super::line::{StatusLine, may_be_response, split_response};
 use super::waiting::{Beginning, Kind};
-use super::{Counters, Limits, Response, Still};
+use super::{Response, Still, Tools};
 
 /// The server's side of a connection.
 #[derive(Debug, Default)]
@@ -64,13 +64,6 @@ pub(super) trait Sink {
     fn body_end(&mut self, content: u64, at: u64);
     /// Bytes passed, up to this offset, whose meaning is not known.
     fn lost(&mut self, end: u64);
-}
-
-/// What a stretch of the stream is parsed with.
-pub(super) struct Tools<'t, S> {
-    pub(super) limits: &'t Limits,
-    pub(super) counters: &'t mut Counters,
-    pub(super) sink: &'t mut S,
 }
 
 impl<'a> Found<'a> {
