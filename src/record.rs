@@ -24,6 +24,8 @@ pub enum Body {
     Alert(Box<Alert>),
     /// A request, matching or not, and its answer.
     Http(Box<Transaction>),
+    /// A page was shown to a client: not told, but weighed with what the client asks for next.
+    Page(Page),
     /// The counters that dashboards draw.
     Stats(Box<Stats>),
 }
@@ -45,9 +47,20 @@ pub struct Order {
     pub sid: u32,
 }
 
+/// A web page as an answer, the first of its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Who got it.
+    pub client: std::net::IpAddr,
+    /// Who gave it.
+    pub server: std::net::IpAddr,
+}
+
 /// The kind of a record, in the order of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// [`Body::Page`].
+    Page,
     /// [`Body::Alert`].
     Alert,
     /// [`Body::Http`].
@@ -168,6 +181,23 @@ pub struct Alert {
     pub late: bool,
     /// The rightmost untrusted address of `X-Forwarded-For`, where trusted proxies are configured.
     pub forwarded_for: Option<std::net::IpAddr>,
+    /// What the request's head says of who sent it.
+    pub trace: Trace,
+    /// What raised or lowered the confidence (`smsentry_context`).
+    pub context: Vec<String>,
+    /// How many like it this one stands for, itself included: more than one only where repeats are told together.
+    pub repeats: u64,
+}
+
+/// What the head of a request says of its sender beside its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// A published hash of the field names in their order, lower case: the same on every sensor.
+    pub field_order: u64,
+    /// Whether there is a `Cookie` field.
+    pub cookie: bool,
+    /// Whether it is a call as the signature says the provider's own webhook calls look.
+    pub webhook: bool,
 }
 
 impl Alert {

@@ -31,6 +31,7 @@ pub fn write_eve(record: &Record, context: &Context, out: &mut Vec<u8>) {
             json::append(&Line::new(transaction, context, http, fit), out);
         }),
         Body::Stats(figures) => append_line(out, |fit, out| stats::append(figures, context, fit, out)),
+        Body::Page(_) => {}
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Metadata<'a> {
     smsentry_match: One<Text<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     smsentry_also: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    smsentry_context: Vec<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     smsentry_update: One<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -86,6 +88,7 @@ impl<'a> Metadata<'a> {
             smsentry_match: (!alert.matched.is_empty())
                 .then(|| [fit.text("smsentry_match", Text::from_wire(&alert.matched))]),
             smsentry_also: fit.list("smsentry_also", &alert.also),
+            smsentry_context: fit.list("smsentry_context", &alert.context),
             smsentry_update: alert.late.then_some(["late-answer"]),
             smsentry_truncated: truncated(alert, fit),
             smsentry_vni: alert

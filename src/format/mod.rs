@@ -98,6 +98,7 @@ impl Format {
     #[must_use]
     pub const fn log(self, record: &Record) -> Option<Log> {
         match (self, &record.body) {
+            (_, Body::Page(_)) => None,
             (Self::Eve, _) => Some(Log::Eve),
             (_, Body::Alert(_)) => Some(Log::Notice),
             (_, Body::Http(_)) => Some(Log::Http),

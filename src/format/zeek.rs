@@ -22,7 +22,7 @@ pub fn write_zeek_json(record: &Record, context: &Context, out: &mut Vec<u8>) {
                 append_json(path("http"), HTTP.iter().map(|column| column.0).zip(*values), fit, out);
             });
         }),
-        Body::Stats(_) => {}
+        Body::Stats(_) | Body::Page(_) => {}
     }
 }
 
@@ -35,7 +35,7 @@ pub fn write_zeek_tsv(record: &Record, context: &Context, out: &mut Vec<u8>) {
         Body::Http(transaction) => append_line(out, |fit, out| {
             zeek_rows::http(transaction, |values| append_tsv(values.iter().copied(), fit, out));
         }),
-        Body::Stats(_) => {}
+        Body::Stats(_) | Body::Page(_) => {}
     }
 }
 

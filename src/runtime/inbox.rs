@@ -115,6 +115,7 @@ fn weight(records: &[Record]) -> usize {
         }
         Body::Http(transaction) => size_of_val(&**transaction) + heap(transaction),
         Body::Stats(stats) => size_of_val(&**stats),
+        Body::Page(_) => 0,
     };
     records.iter().map(|record| size_of_val(record) + body(record)).sum()
 }

@@ -10,7 +10,7 @@ use super::{ALLOCATION, Bench, Docket, Sighting};
 use crate::flow::FlowView;
 use crate::http;
 use crate::outcome::{Outcome, judge};
-use crate::record::{Alert, Body, FlowFacts, Kind, Order, Record, Request, Response, Transaction};
+use crate::record::{Alert, Body, FlowFacts, Kind, Order, Record, Request, Response, Trace, Transaction};
 use crate::segment::{Segment, Side};
 use crate::signature::Signature;
 use crate::table::Slot;
@@ -371,6 +371,9 @@ impl Hearing<'_> {
             conflict,
             also: probe.also.clone(),
             late,
+            trace: Trace::default(),
+            context: Vec::new(),
+            repeats: 1,
         };
         let order = self.order(tx_id, Kind::Alert);
         self.out.push(Record { order, body: Body::Alert(Box::new(alert)) });

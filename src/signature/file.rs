@@ -8,7 +8,9 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::Outcome;
-use super::{Confidence, Example, Exposed, Kind, Mitre, Pattern, QueryCondition, Signature};
+use super::{
+    BodyTest, Confidence, Example, Exposed, Kind, Legitimate, Mitre, Pattern, QueryCondition, Signature, Webhook,
+};
 
 /// Ids of the built-in signatures.
 pub(super) const BUILTIN_IDS: RangeInclusive<u32> = 1_000_100..=1_009_999;
@@ -66,6 +68,8 @@ struct Entry {
     #[serde(default)]
     exposed: ExposedEntry,
     #[serde(default)]
+    legitimate: LegitimateEntry,
+    #[serde(default)]
     references: Vec<Spanned<String>>,
     #[serde(default)]
     cve: Vec<Spanned<String>>,
@@ -101,6 +105,24 @@ struct ExposedEntry {
     present: Vec<Spanned<String>>,
     #[serde(default)]
     status: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    body: Vec<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LegitimateEntry {
+    #[serde(default)]
+    after_page: bool,
+    webhook: Option<WebhookEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebhookEntry {
+    agents: Vec<Spanned<String>>,
+    #[serde(default)]
+    fields: Vec<Spanned<String>>,
 }
 
 /// Reads a file. Every fault that can be told at once is told at once.
@@ -203,6 +225,7 @@ impl Checker {
             updated_at: if updated_at.is_empty() { created_at.clone() } else { updated_at },
             created_at,
             exposed: self.exposed(&entry.exposed),
+            legitimate: self.legitimate(&entry.legitimate),
             hits: self.examples(&entry.hits),
             misses: self.examples(&entry.misses),
             proxy,
@@ -313,10 +336,40 @@ impl Checker {
             });
             status.extend(number.zip(outcome));
         }
+        let body = self.body_tests(&entry.body);
         if proof.is_empty() {
-            return Exposed { content_types: present, status, ..Exposed::default() };
+            return Exposed { content_types: present, status, body, ..Exposed::default() };
         }
-        Exposed { content_types: proof, status, proven_by_type: true, present_types: present }
+        Exposed { content_types: proof, status, proven_by_type: true, present_types: present, body }
+    }
+
+    fn body_tests(&mut self, patterns: &[Spanned<String>]) -> Vec<BodyTest> {
+        let mut tests = Vec::new();
+        for pattern in patterns {
+            match BodyTest::new(pattern.get_ref()) {
+                Ok(test) if test.matches(b"") => {
+                    self.fault(pattern, format!("body {:?}: an empty body would be proof", pattern.get_ref()));
+                }
+                Ok(test) => tests.push(test),
+                Err(reason) => self.fault(pattern, format!("body {:?}: {reason}", pattern.get_ref())),
+            }
+        }
+        tests
+    }
+
+    fn legitimate(&mut self, entry: &LegitimateEntry) -> Legitimate {
+        let webhook = entry.webhook.as_ref().map(|webhook| {
+            for text in webhook.agents.iter().chain(&webhook.fields) {
+                self.require(!text.get_ref().trim().is_empty(), text, || {
+                    "an empty text: every call would have it".to_owned()
+                });
+            }
+            Webhook {
+                agents: webhook.agents.iter().map(|agent| agent.get_ref().clone()).collect(),
+                fields: webhook.fields.iter().map(|field| field.get_ref().to_ascii_lowercase()).collect(),
+            }
+        });
+        Legitimate { after_page: entry.after_page, webhook }
     }
 
     fn media_types(&mut self, types: &[Spanned<String>]) -> Vec<String> {

@@ -29,6 +29,9 @@
 //! exposed.proof = ["application/json"]  # a 2xx of this type is exposed; "none" is no Content-Type, "text/*" any text
 //! exposed.present = ["text/plain"]      # a 2xx of this type is present
 //! exposed.status = { 405 = "present" }
+//! exposed.body = ['"api_?key"\s*:']    # regular expressions over the first 1024 bytes: proof needs one of them too
+//! legitimate.after_page = true          # visitors fetch it too: with a Referer of the same site, after a page
+//! legitimate.webhook = { agents = ["AcmeProxy/"], fields = ["X-Acme-Signature"] } # so does the provider, by POST
 //! references = ["https://www.example.org/advisory"]
 //! cve = ["CVE-2025-0001"]
 //! created_at = "2025_05_01"
@@ -190,6 +193,8 @@ pub struct Signature {
     pub updated_at: String,
     /// What an answer means where it differs from the general table.
     pub exposed: Exposed,
+    /// Who else asks for it.
+    pub legitimate: Legitimate,
     /// Requests it must match.
     pub hits: Vec<Example>,
     /// Requests it must not match.
@@ -197,6 +202,65 @@ pub struct Signature {
     /// Whether it is a `host` signature: CONNECT answered 2xx proves an open proxy.
     pub proxy: bool,
 }
+
+/// Requests that look the same and are no probes. What is weighed is the context of a request, so this is no proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Legitimate {
+    /// Visitors of a site that has the product fetch it: with a Referer of the same site, after a page.
+    pub after_page: bool,
+    /// The provider calls it.
+    pub webhook: Option<Webhook>,
+}
+
+/// What a provider's own call looks like: a POST by one of these agents with all of these fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Webhook {
+    /// Beginnings of `User-Agent` values; any of them.
+    pub agents: Vec<String>,
+    /// Names of fields, lower case; all of them.
+    pub fields: Vec<String>,
+}
+
+/// A regular expression over the first bytes of a body.
+#[derive(Clone, Debug)]
+pub struct BodyTest(regex::bytes::Regex);
+
+impl BodyTest {
+    /// Compiles a regular expression; `.` and classes are bytes, not characters.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        /// Rationale: a hundred alternatives fit; a counted repetition of thousands does not.
+        const MOST: usize = 256 << 10;
+        regex::bytes::RegexBuilder::new(pattern)
+            .unicode(false)
+            .size_limit(MOST)
+            .build()
+            .map(Self)
+            .map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())
+    }
+
+    /// Whether it is found in `body`.
+    #[must_use]
+    pub fn matches(&self, body: &[u8]) -> bool {
+        self.0.is_match(body)
+    }
+
+    /// The expression as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for BodyTest {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for BodyTest {}
 
 /// The signature's own test of an answer. A media type is written in lower case and without parameters; `text/*`
 /// stands for every subtype, `none` for an answer without Content-Type (Apache sends none for an unknown extension).
@@ -210,6 +274,8 @@ pub struct Exposed {
     pub proven_by_type: bool,
     /// Further media types that a real answer may have, never proof: a 2xx of one of them is `present`.
     pub present_types: Vec<String>,
+    /// What the beginning of a body that proves it has in it; any of them. Empty: the type is enough.
+    pub body: Vec<BodyTest>,
 }
 
 impl Exposed {
@@ -255,6 +321,7 @@ mod tests {
             status: vec![(405, Outcome::Present)],
             proven_by_type: true,
             present_types: vec!["application/*".into()],
+            body: Vec::new(),
         };
         for (status, content_type, expected) in [
             (200, Some("text/plain"), Some(Outcome::Exposed)),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use smsentry::format::{Context, InputName};
 use smsentry::outcome::Outcome;
 use smsentry::record::{
-    Alert, Body, DecoderStats, FlowFacts, FlowStats, Kind, Order, Record, Request, Response, Stats, TcpStats,
+    Alert, Body, DecoderStats, FlowFacts, FlowStats, Kind, Order, Record, Request, Response, Stats, TcpStats, Trace,
     Transaction,
 };
 use smsentry::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind, Vlans};
-use smsentry::signature::{Confidence, Exposed, Mitre, Pattern, Signature};
+use smsentry::signature::{Confidence, Exposed, Legitimate, Mitre, Pattern, Signature};
 use smsentry::time::Timestamp;
 use smsentry::uri::{Disguise, Disguises};
 
@@ -94,6 +94,9 @@ pub(crate) fn plain() -> Alert {
         also: Vec::new(),
         late: false,
         forwarded_for: None,
+        trace: Trace::default(),
+        context: Vec::new(),
+        repeats: 1,
     }
 }
 
@@ -135,6 +138,7 @@ fn signature() -> Signature {
         methods: Vec::new(),
         query: Vec::new(),
         support: false,
+        legitimate: Legitimate::default(),
         references: Vec::new(),
         cve: Vec::new(),
         mitre: Some(Mitre {
@@ -328,6 +332,9 @@ impl Random {
             also: list(self),
             late: self.coin(),
             forwarded_for: self.coin().then(|| self.ends().0.ip),
+            trace: Trace::default(),
+            context: list(self),
+            repeats: 1,
         }
     }
 
