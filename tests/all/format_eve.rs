@@ -121,7 +121,8 @@ pub(crate) struct StatsEvent {
 }
 
 /// Metadata keys that may be written: the closed list.
-pub(crate) const METADATA: [&str; 21] = [
+pub(crate) const METADATA: [&str; 22] = [
+    "smsentry_context",
     "attack_target",
     "affected_product",
     "signature_severity",
