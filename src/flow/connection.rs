@@ -157,7 +157,7 @@ impl<S: Default> Connection<S> {
         let (side, flags) = (segment.head.side, segment.head.flags);
         let opening = flags.has(Flags::SYN);
         let half = &mut self.halves[side as usize];
-        if opening && flags.has(Flags::FIN | Flags::RST) || !flags.has(Flags::SYN | Flags::ACK | Flags::RST) {
+        if is_nonsense(flags) {
             counters.invalid_flags += 1;
             return false;
         }
@@ -358,6 +358,12 @@ enum Verdict {
     Bad,
     /// That of an IPv4 header around it is wrong.
     BadHeader,
+}
+
+/// Whether no end would look at a segment with these flags: a SYN that ends at once, or nothing that a segment of a
+/// connection must have (RFC 9293 section 3.10.7; Linux drops both).
+pub(super) const fn is_nonsense(flags: Flags) -> bool {
+    flags.has(Flags::SYN) && flags.has(Flags::FIN | Flags::RST) || !flags.has(Flags::SYN | Flags::ACK | Flags::RST)
 }
 
 /// IPv4 headers are verified in both directions, TCP's checksum towards the server: a server drops what is wrong, and

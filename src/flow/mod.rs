@@ -255,6 +255,11 @@ impl<S: Default> Flows<S> {
                 self.tools.counters.stray += 1;
                 return;
             }
+            // No server opens anything for it, so it neither begins a flow nor makes one that ended forgotten.
+            None if connection::is_nonsense(segment.head.flags) => {
+                self.tools.counters.invalid_flags += 1;
+                return;
+            }
             None if self.ended.judge(segment, self.tools.options.timeouts.closing) == Late::Belated => {
                 self.tools.counters.belated += 1;
                 return;

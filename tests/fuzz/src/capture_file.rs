@@ -31,7 +31,9 @@ const MOST: usize = 16 << 20;
 /// bytes at a time, and for a file on disk; it ends.
 pub fn capture_file(data: &[u8]) {
     let [style, file @ ..] = data else { return };
-    let packed = file.starts_with(&[0x1f, 0x8b]) || file.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    // Zstandard's frames may be such as are passed over (RFC 8878 section 3.1.2).
+    let skippable = file.get(1..4) == Some(&[0x2a, 0x4d, 0x18]) && file[0] >> 4 == 5;
+    let packed = skippable || file.starts_with(&[0x1f, 0x8b]) || file.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
     if packed {
         let _ = on_disk(file, BlockSize::default());
         return;

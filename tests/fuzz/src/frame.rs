@@ -40,7 +40,7 @@ pub fn frame(data: &[u8]) {
     let wire_len = frame.len() as u32 + if bits & 8 != 0 { 1000 } else { 0 };
     let found = decode(options, link, frame, wire_len);
     if link == Link::Ethernet {
-        without_ethernet(options, frame, wire_len, found.as_ref().ok());
+        without_ethernet(options, frame, wire_len, &found);
     }
     if let Some(shorter) = frame.len().checked_sub(usize::from(*cut)).filter(|_| *cut > 0) {
         let part = decode(options, link, &frame[..shorter], wire_len);
@@ -99,7 +99,7 @@ fn says_the_same(head: &Head, tcp: &[u8]) {
 }
 
 /// The same IP packet without its Ethernet header goes the slow way, and is the same segment.
-fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: Option<&Found>) {
+fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: &Result<Found, Skip>) {
     let version = match frame.get(12..15) {
         Some([0x08, 0x00, first]) if first >> 4 == 4 => 4,
         Some([0x86, 0xdd, first]) if first >> 4 == 6 => 6,
@@ -107,11 +107,11 @@ fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: Option
     };
     let bare = decode(options, Link::RawIp, &frame[14..], wire_len - 14).ok();
     // One header fewer may be what a limit allows.
-    if options.limits.layers < Limits::default().layers && found.is_none() {
+    if matches!(found, Err(Skip::TooManyLayers)) {
         return;
     }
-    let (Some(found), Some(bare)) = (found, &bare) else {
-        assert_eq!(found.is_some(), bare.is_some(), "IPv{version} with and without Ethernet");
+    let (Ok(found), Some(bare)) = (found, &bare) else {
+        assert_eq!(found.is_ok(), bare.is_some(), "IPv{version} with and without Ethernet");
         return;
     };
     let same = |found: &Found| Head { wire_len: 0, encapsulation: 0, ..found.head };
