@@ -24,6 +24,7 @@
 //! | [`outcome`] | what an answer means | no pairing |
 //! | [`record`] | what is told | no format |
 //! | [`sensor`] | all of the above wired: segments in, records out | no clock, no thread |
+//! | [`context`], [`suppress`] | whether a hit is somebody's legitimate use, and what the user does not want to be told | no output |
 //! | [`format`](mod@format) | records to lines | no files |
 //! | [`runtime`] | files, interfaces, threads, signals, output | no knowledge of HTTP |
 //!
@@ -65,6 +66,9 @@ pub mod outcome;
 pub mod record;
 
 pub mod sensor;
+
+pub mod context;
+pub mod suppress;
 
 pub mod format;
 

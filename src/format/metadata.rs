@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::fit::Fit;
 use super::text::Text;
+use crate::context;
 use crate::record::Alert;
 use crate::signature::{Confidence, Mitre};
 
@@ -72,7 +73,7 @@ impl<'a> Metadata<'a> {
             attack_target: ["Web_Server"],
             affected_product: word("affected_product", &signature.product),
             signature_severity: [severity_name(alert.severity())],
-            confidence: [confidence_name(signature.confidence)],
+            confidence: [confidence_name(context::confidence(alert))],
             mitre_tactic_id: word("mitre_tactic_id", &mitre.tactic_id),
             mitre_tactic_name: word("mitre_tactic_name", &mitre.tactic_name),
             mitre_technique_id: word("mitre_technique_id", &mitre.technique_id),

@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Every room and its layer: a room may name rooms of lower layers, and itself.
-const ROOMS: [(&str, u8); 17] = [
+const ROOMS: [(&str, u8); 19] = [
     ("time", 0),
     ("counters", 1),
     ("packet", 2),
@@ -23,10 +23,12 @@ const ROOMS: [(&str, u8); 17] = [
     ("outcome", 9),
     ("record", 10),
     ("sensor", 11),
-    ("format", 12),
-    ("runtime", 13),
-    ("cli", 14),
-    ("main", 15),
+    ("context", 12),
+    ("suppress", 12),
+    ("format", 13),
+    ("runtime", 14),
+    ("cli", 15),
+    ("main", 16),
 ];
 
 /// Every crate of others, and where it may be named: rooms, or files.
@@ -41,7 +43,8 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("hashbrown", &["table"]),
     ("httparse", &["http"]),
     ("indicatif", &["runtime"]),
-    ("ipnet", &["sensor", "cli"]),
+    // Networks, where users write them.
+    ("ipnet", &["sensor", "suppress", "cli"]),
     ("jiff", &["format"]),
     ("libc", &["runtime/sys.rs"]),
     // A search within bytes, wherever bytes are searched.
@@ -52,13 +55,14 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("regex", &["signature"]),
     ("ruzstd", &["runtime"]),
     // Derived on plain types, by those who read or write a format.
-    ("serde", &["signature", "format"]),
+    ("serde", &["signature", "suppress", "format"]),
     ("serde_json", &["format"]),
     ("sha1", &["format"]),
     // A keyed hash of whatever is keyed there.
-    ("siphasher", &["table", "decode", "flow", "sensor", "runtime"]),
+    ("siphasher", &["table", "decode", "flow", "sensor", "context", "runtime"]),
 ];
-const TOML: (&str, &[&str]) = ("toml", &["signature"]);
+/// What users write: signatures, and what they do not want to be told.
+const TOML: (&str, &[&str]) = ("toml", &["signature", "suppress"]);
 
 /// What touches the world, or differs from run to run. Not here: `Duration`, addresses, `Read` and `Write` themselves.
 const WORLDLY: [&str; 14] = [
