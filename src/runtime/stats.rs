@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::record::{Alert, DecoderStats, FlowStats, Stats, TcpStats};
 use crate::runtime::lanes::Census;
 use crate::runtime::output;
+use crate::runtime::row;
 use crate::runtime::traffic::Traffic;
 use crate::time::Timestamp;
 
@@ -76,6 +77,8 @@ pub struct DeskFigures {
     pub outcomes: [u64; OUTCOMES.len()],
     /// Alerts by severity; the index is the severity.
     pub severities: [u64; 5],
+    /// The row's counters.
+    pub row: row::Counters,
     /// The output's counters.
     pub output: output::Counters,
 }
@@ -163,7 +166,7 @@ impl Figures {
                 reassembly_memuse: queued,
             },
             alerts: self.desk.alerts(),
-            alerts_suppressed: self.lanes.sensor.suppressed,
+            alerts_suppressed: self.lanes.sensor.suppressed + self.desk.row.silenced(),
             http_flows: self.lanes.sensor.http_flows,
             http_transactions: self.lanes.http.requests,
         }
@@ -186,6 +189,7 @@ impl Figures {
         for (outcome, count) in OUTCOMES.into_iter().zip(self.desk.outcomes) {
             visit(outcome_counter(outcome), count);
         }
+        self.desk.row.each(visit);
         self.desk.output.each(visit);
         visit("signature.loaded", self.pump.signatures as u64);
         if let Some(capture) = self.pump.capture {
