@@ -117,7 +117,13 @@ struct Arguments {
     /// Load signatures instead of the built-in ones. May be repeated
     #[arg(short = 'S', long = "only-signatures", value_name = "FILE", help_heading = "Detection")]
     only_signatures: Vec<PathBuf>,
-    /// Check signatures and filter, say the counts and finish
+    /// What not to tell: a file of [[suppress]] and [[allow]] entries. May be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Detection")]
+    suppress: Vec<PathBuf>,
+    /// Hide nothing, but say in each alert and at the end what --suppress would have hidden
+    #[arg(long, requires = "suppress", help_heading = "Detection")]
+    dry_run: bool,
+    /// Check signatures, suppress files and filter, say the counts and finish
     #[arg(short = 'T', long = "test", help_heading = "Detection")]
     test: bool,
     /// Seconds an alert waits for the server's answer; 0: none
@@ -251,6 +257,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     config.sensor_name = arguments.sensor_name.or_else(|| if live { sys::host_name() } else { None });
     (config.quiet, config.verbose) = (arguments.quiet, arguments.verbose);
     config.signatures = SignatureFiles { add: arguments.add_signatures, only: arguments.only_signatures };
+    (config.suppress, config.dry_run) = (arguments.suppress, arguments.dry_run);
     config.lanes = arguments.lanes.map_or_else(|| if live { spare_cores() } else { 0 }, usize::from);
     config.continuous = arguments.continuous;
     config.count = arguments.count;

@@ -173,10 +173,6 @@ const MANY_WITHIN: Duration = Duration::from_secs(10 * 60);
 const MANY_PROBES: usize = 3;
 /// So many different signatures with a discount are many.
 const MANY_DISCOUNTS: usize = 5;
-/// A clock that goes back by more is another capture's. Rationale: what continues a capture begins at most this long
-/// before its end.
-const ANOTHER_CAPTURE: Duration = Duration::from_secs(1);
-
 /// Remembers who saw pages and who asked for what.
 ///
 /// Invariant: both tables hold at most as many entries as the limits say.
@@ -303,6 +299,17 @@ impl Context {
         self.pages.insert(visit, (), 0, self.now);
     }
 
+    /// Forgets everything: the clock starts anew, with other visitors and other sources.
+    pub fn forget(&mut self) {
+        while let Some((slot, _)) = self.pages.oldest(0) {
+            self.pages.discard(slot);
+        }
+        while let Some((slot, _)) = self.sources.oldest(0) {
+            self.sources.discard(slot);
+        }
+        self.now = Timestamp::ZERO;
+    }
+
     /// Weighs a hit and adds the circumstances to its alert; `settled` is its place in the order.
     pub fn weigh(&mut self, alert: &mut Alert, settled: Timestamp) -> Weighed {
         self.tick(settled);
@@ -374,17 +381,7 @@ impl Context {
         self.sources.get_mut(slot).map(|(_, asked)| asked).expect("it was found or inserted just now")
     }
 
-    /// Time goes on; where it goes back, another capture begins, which has visitors and sources of its own.
     fn tick(&mut self, settled: Timestamp) {
-        if self.now.since(settled) > ANOTHER_CAPTURE {
-            while let Some((slot, _)) = self.pages.oldest(0) {
-                self.pages.discard(slot);
-            }
-            while let Some((slot, _)) = self.sources.oldest(0) {
-                self.sources.discard(slot);
-            }
-            self.now = settled;
-        }
         self.now = self.now.max(settled);
     }
 }

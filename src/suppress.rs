@@ -23,6 +23,7 @@
 //! holds is the one that hides. Where what is done: `file.rs` reads a file, `index.rs` finds the entries that may hold,
 //! `review.rs` tells which never will.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -151,7 +152,7 @@ pub fn fold_product(name: &str) -> String {
 }
 
 crate::counters! {
-    /// What was hidden; in a dry run, what would have been.
+    /// What was hidden.
     pub struct Counters {
         /// Alerts that a `suppress` entry hid.
         suppressed: "suppress.suppressed",
@@ -167,7 +168,6 @@ pub struct Suppressions {
     /// How often each entry held.
     counts: Vec<u64>,
     index: Index,
-    counters: Counters,
 }
 
 /// What an entry may depend on, of one alert.
@@ -255,34 +255,51 @@ impl Suppressions {
             return Err(errors);
         }
         let index = Index::of(&entries);
-        Ok(Self { counts: vec![0; entries.len()], index, entries, counters: Counters::default() })
+        Ok(Self { counts: vec![0; entries.len()], index, entries })
     }
 
-    /// The entry that holds for an alert, if there is one; it is counted.
-    pub fn judge(&mut self, alert: &Alert) -> Option<&Entry> {
+    /// The entry that holds for an alert, if there is one, and what it says; [`Suppressions::count`] counts it.
+    #[must_use]
+    pub fn find(&self, alert: &Alert) -> Option<(usize, Treatment)> {
         if self.entries.is_empty() {
             return None;
         }
         let facts = Facts::of(alert);
         let when = alert.transaction.timestamp;
-        let entries = &self.entries;
-        let mut found: Option<(bool, u32)> = None;
+        let mut found: Option<(bool, usize, Treatment)> = None;
         self.index.candidates(&facts, &mut |at| {
-            let Some(entry) = entries.get(at as usize) else { return };
-            let rank = (entry.treatment == Treatment::Suppress, at);
-            let better = found.is_none_or(|found| rank < found);
+            let Some(entry) = self.entries.get(at) else { return };
+            let later = entry.treatment == Treatment::Suppress;
+            let better = found.is_none_or(|(found_later, found_at, _)| (later, at) < (found_later, found_at));
             if better && !entry.is_over(when) && entry.conditions.hold(&facts) {
-                found = Some(rank);
+                found = Some((later, at, entry.treatment));
             }
         });
-        let at = found?.1 as usize;
+        found.map(|(_, at, treatment)| (at, treatment))
+    }
+
+    /// Counts that an entry held, and hands it out.
+    pub fn count(&mut self, at: usize) -> Option<&Entry> {
         *self.counts.get_mut(at)? += 1;
-        let entry = self.entries.get(at)?;
-        match entry.treatment {
-            Treatment::Suppress => self.counters.suppressed += 1,
-            Treatment::Allow => self.counters.allowed += 1,
+        self.entries.get(at)
+    }
+
+    /// Entries that were in an earlier set as they are go on counting.
+    pub fn carry_on(&mut self, earlier: &Self) {
+        let known: HashMap<(&str, usize), usize> =
+            (0..).zip(&earlier.entries).map(|(at, entry)| ((&*entry.file, entry.line), at)).collect();
+        for (entry, count) in self.entries.iter().zip(&mut self.counts) {
+            let Some(&at) = known.get(&(&*entry.file, entry.line)) else { continue };
+            if earlier.entries.get(at) == Some(entry) {
+                *count = earlier.counts.get(at).copied().unwrap_or(0);
+            }
         }
-        Some(entry)
+    }
+
+    /// How many entries there are of one treatment.
+    #[must_use]
+    pub fn len_of(&self, treatment: Treatment) -> usize {
+        self.entries.iter().filter(|entry| entry.treatment == treatment).count()
     }
 
     /// The entries in the order of their files, and how often each held.
@@ -290,9 +307,4 @@ impl Suppressions {
         self.entries.iter().zip(self.counts.iter().copied())
     }
 
-    /// What was counted.
-    #[must_use]
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
-    }
 }

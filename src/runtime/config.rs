@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::context;
 use crate::decode;
 use crate::format::Format;
 use crate::runtime::block::BlockSize;
@@ -60,6 +61,12 @@ pub struct Config {
     pub counters_file: Option<PathBuf>,
     /// Files of signatures.
     pub signatures: SignatureFiles,
+    /// Suppress files.
+    pub suppress: Vec<PathBuf>,
+    /// Whether suppress files hide nothing and it is only said what they would hide.
+    pub dry_run: bool,
+    /// What the context remembers.
+    pub context: context::Limits,
     /// Threads that handle flows; 0: none but the one that reads.
     pub lanes: usize,
     /// The decoder's options.
@@ -111,6 +118,9 @@ impl Config {
             stats_interval: Duration::from_secs(60),
             counters_file: None,
             signatures: SignatureFiles::default(),
+            suppress: Vec::new(),
+            dry_run: false,
+            context: context::Limits::default(),
             lanes: 0,
             decode: decode::Options::default(),
             sensor: sensor::Options::default(),

@@ -116,7 +116,7 @@ struct Gathering {
 #[derive(Debug)]
 pub(super) struct Desk {
     options: DeskOptions,
-    row: Row,
+    pub(super) row: Row,
     pen: Pen,
     gathering: BTreeMap<u64, Gathering>,
     next: u64,

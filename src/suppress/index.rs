@@ -105,8 +105,8 @@ impl Index {
     }
 
     /// Visits the entries that may hold, in no order, one more than once.
-    pub(super) fn candidates(&self, facts: &Facts<'_>, visit: &mut dyn FnMut(u32)) {
-        let mut ask = |key: &[u8]| self.entries.get(key).into_iter().flatten().for_each(|&at| visit(at));
+    pub(super) fn candidates(&self, facts: &Facts<'_>, visit: &mut dyn FnMut(usize)) {
+        let mut ask = |key: &[u8]| self.entries.get(key).into_iter().flatten().for_each(|&at| visit(at as usize));
         for &(about, len) in &self.prefixes {
             let address = if about == about::SOURCE { facts.source } else { facts.destination };
             // A prefix that is longer than the address is one of the other version.
