@@ -351,7 +351,7 @@ impl Run {
             .records
             .iter()
             .filter_map(|record| match &record.body {
-                Body::Alert(alert) => Some(Told {
+                Body::Alert(alert) if !alert.signature.support => Some(Told {
                     client: format!("{:?}", alert.transaction.client),
                     tx_id: alert.transaction.tx_id,
                     late: alert.late,
@@ -378,7 +378,7 @@ impl Run {
         self.records
             .iter()
             .filter_map(|record| match &record.body {
-                Body::Alert(alert) => Some((
+                Body::Alert(alert) if !alert.signature.support => Some((
                     String::from_utf8_lossy(&alert.transaction.request.target).into_owned(),
                     alert.outcome.name(),
                 )),
