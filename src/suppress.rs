@@ -306,5 +306,4 @@ impl Suppressions {
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&Entry, u64)> {
         self.entries.iter().zip(self.counts.iter().copied())
     }
-
 }

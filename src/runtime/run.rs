@@ -3,8 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -233,7 +233,12 @@ fn conduct<S: Source + Reports>(
         }
         Err(what) => {
             broke(&voice, &what);
-            return Some(Conducted { figures: Figures::default(), hidden: Vec::new(), fault: true, output_gone: false });
+            return Some(Conducted {
+                figures: Figures::default(),
+                hidden: Vec::new(),
+                fault: true,
+                output_gone: false,
+            });
         }
     };
     if let Some(what) = &desk.fault {

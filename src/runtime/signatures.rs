@@ -9,9 +9,9 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::runtime::config::SignatureFiles;
 use crate::runtime::sys;
+use crate::signature::{Origin, Signatures, Source, builtin};
 use crate::suppress::{self, Suppressions};
 use crate::time::Timestamp;
-use crate::signature::{Origin, Signatures, Source, builtin};
 
 /// Loads the built-in signatures and the user's files, or the user's files alone.
 ///
@@ -82,8 +82,7 @@ pub fn review(suppressions: &Suppressions, signatures: &Signatures) -> Vec<Strin
 fn read(path: &Path, see: &str) -> Result<String, String> {
     /// Rationale: a million paths take about 50 MB; more is a mistake (a device, a log).
     const MOST: u64 = 64 << 20;
-    let describe =
-        |cause: &dyn std::fmt::Display| format!("{}: cannot be read: {cause} ({see})", path.display());
+    let describe = |cause: &dyn std::fmt::Display| format!("{}: cannot be read: {cause} ({see})", path.display());
     let metadata = std::fs::metadata(path).map_err(|error| describe(&error))?;
     if metadata.is_dir() {
         return Err(describe(&"it is a directory"));

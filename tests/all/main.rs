@@ -5,6 +5,7 @@
 mod architecture;
 mod attack;
 mod command_line;
+mod context;
 mod corpus;
 mod damage;
 mod decode_captures;
@@ -46,4 +47,5 @@ mod signature_pipeline;
 mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;
+mod verdict;
 mod wire;
