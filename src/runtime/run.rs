@@ -182,7 +182,7 @@ fn conduct<S: Source + Reports>(
         flags: Arc::clone(&flags),
         figures: DeskFigures::default(),
     };
-    let desk = Desk::new(options, Row::default(), pen);
+    let desk = Desk::new(options, Row::new(&config.row, random_keys()), pen);
     let _hush = Hush::begin();
     let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {
