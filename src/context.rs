@@ -20,11 +20,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use siphasher::sip::SipHasher13;
-
 use crate::record::{Alert, Page, Request};
 use crate::signature::Confidence;
-use crate::table::{Table, TableKey};
+use crate::source::Source;
+use crate::table::{KeyedHasher, Table, TableKey};
 use crate::time::Timestamp;
 use crate::uri::{self, NormalPath};
 
@@ -192,21 +191,8 @@ struct Visit {
     server: IpAddr,
 }
 
-/// Who asks: an IPv4 address, or the /64 network of an IPv6 address, which one host can roam at will.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Source(u128);
-
-impl Source {
-    fn of(client: IpAddr) -> Self {
-        match client {
-            IpAddr::V4(client) => Self(u128::from(client.to_ipv6_mapped())),
-            IpAddr::V6(client) => Self(u128::from(client) & !u128::from(u64::MAX)),
-        }
-    }
-}
-
 impl TableKey for Visit {
-    fn hash(&self, hasher: &SipHasher13) -> u64 {
+    fn hash(&self, hasher: &KeyedHasher) -> u64 {
         let wide = |ip: IpAddr| match ip {
             IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()).to_be_bytes(),
             IpAddr::V6(ip) => u128::from(ip).to_be_bytes(),
@@ -215,12 +201,6 @@ impl TableKey for Visit {
         bytes[..16].copy_from_slice(&wide(self.client));
         bytes[16..].copy_from_slice(&wide(self.server));
         hasher.hash(&bytes)
-    }
-}
-
-impl TableKey for Source {
-    fn hash(&self, hasher: &SipHasher13) -> u64 {
-        hasher.hash(&self.0.to_be_bytes())
     }
 }
 

@@ -27,11 +27,13 @@ pub(super) struct Pen {
 impl Pen {
     /// Counts a record and writes its line.
     pub(super) fn write(&mut self, record: &Record) {
-        if let Body::Alert(alert) = &record.body {
-            self.figures.count(alert);
-            if !self.alerts {
-                return;
-            }
+        match &record.body {
+            Body::Alert(alert) => self.figures.count(alert),
+            Body::Campaign(campaign) => self.figures.count_campaign(campaign),
+            _ => {}
+        }
+        if !self.alerts && matches!(record.body, Body::Alert(_) | Body::Campaign(_)) {
+            return;
         }
         let Some(log) = self.format.log(record) else { return };
         if !self.output.has_room(log) {

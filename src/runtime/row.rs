@@ -5,7 +5,9 @@
 //! first record that was settled at D or later; nothing that comes later was settled before the clock. So nothing
 //! depends on where a load ends.
 
+use crate::campaign::{self, Campaigns};
 use crate::context;
+use crate::limit::{self, Limit};
 use crate::record::{Alert, Body, Order, Record};
 use crate::runtime::screen::{Screen, Screened};
 use crate::suppress;
@@ -28,6 +30,10 @@ pub struct Counters {
     pub context: context::Counters,
     /// The suppress files'.
     pub suppress: suppress::Counters,
+    /// The limit's.
+    pub limit: limit::Counters,
+    /// The campaigns'.
+    pub campaign: campaign::Counters,
 }
 
 impl Counters {
@@ -36,13 +42,26 @@ impl Counters {
         self.own.each(visit);
         self.context.each(visit);
         self.suppress.each(visit);
+        self.limit.each(visit);
+        self.campaign.each(visit);
     }
 
-    /// Alerts that were kept back though they match.
+    /// Alerts that were kept back though they are not legitimate by themselves.
     #[must_use]
     pub const fn silenced(&self) -> u64 {
-        self.suppress.suppressed + self.suppress.allowed
+        self.suppress.suppressed + self.suppress.allowed + self.limit.limited
     }
+}
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether repeats are told of together.
+    pub limited: bool,
+    /// The limit's.
+    pub limit: limit::Options,
+    /// The campaigns'.
+    pub campaign: campaign::Options,
 }
 
 /// Where what is told goes.
@@ -52,12 +71,20 @@ type Tell<'a> = &'a mut dyn FnMut(&Record);
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) screen: Screen,
+    limit: Option<Limit>,
+    campaigns: Campaigns,
     counters: Own,
 }
 
 impl Row {
-    pub(super) fn new(screen: Screen) -> Self {
-        Self { screen, counters: Own::default() }
+    /// `keys` key its tables.
+    pub(super) fn new(options: &Options, screen: Screen, keys: [u64; 2]) -> Self {
+        Self {
+            screen,
+            limit: options.limited.then(|| Limit::new(options.limit, keys)),
+            campaigns: Campaigns::new(options.campaign, keys),
+            counters: Own::default(),
+        }
     }
 
     /// Takes the next record of the stream; `tell` gets what is to be written, in order.
@@ -71,18 +98,44 @@ impl Row {
         }
     }
 
-    /// Does what falls due up to `clock`.
-    pub(super) fn advance(&mut self, _clock: Timestamp, _tell: Tell<'_>) {}
+    /// Does what falls due up to `clock`, the earliest first.
+    pub(super) fn advance(&mut self, clock: Timestamp, tell: Tell<'_>) {
+        loop {
+            let limit = self.limit.as_ref().map_or(Timestamp::MAX, Limit::next_deadline);
+            let campaign = self.campaigns.next_deadline();
+            let due = limit.min(campaign);
+            if due > clock || due == Timestamp::MAX {
+                return;
+            }
+            let told = match &mut self.limit {
+                Some(stage) if limit == due => stage.fire(),
+                _ => self.campaigns.fire(),
+            };
+            told.iter().for_each(&mut *tell);
+        }
+    }
 
     /// Tells what is still kept, because the input ended or the clock starts anew, and forgets everything.
-    pub(super) fn finish(&mut self, _tell: Tell<'_>) {
+    pub(super) fn finish(&mut self, tell: Tell<'_>) {
         self.screen.forget();
+        while let Some(record) = self.limit.as_mut().and_then(Limit::finish) {
+            tell(&record);
+        }
+        while let Some(record) = self.campaigns.finish() {
+            tell(&record);
+        }
     }
 
     /// All counters of the row.
     pub(super) fn counters(&self) -> Counters {
         let (context, suppress) = self.screen.counters();
-        Counters { own: self.counters, context, suppress }
+        Counters {
+            own: self.counters,
+            context,
+            suppress,
+            limit: self.limit.as_ref().map(|limit| *limit.counters()).unwrap_or_default(),
+            campaign: *self.campaigns.counters(),
+        }
     }
 
     fn alert(&mut self, order: Order, mut alert: Box<Alert>, tell: Tell<'_>) {
@@ -92,7 +145,23 @@ impl Row {
         }
         self.counters.support += u64::from(alert.signature.support);
         let silent = screened == Screened::Hidden || alert.signature.support;
+        // Whatever becomes of it, it counts in its campaign, which is told of after it.
+        let campaign = self.campaigns.hit(order, &alert);
         if !silent {
+            self.tell(order, alert, tell);
+        }
+        campaign.iter().for_each(tell);
+    }
+
+    /// Tells an alert, unless it is a repeat that is told of later.
+    fn tell(&mut self, order: Order, alert: Box<Alert>, tell: Tell<'_>) {
+        let mut before = Vec::new();
+        let now = match &mut self.limit {
+            Some(limit) => limit.take(order, alert, &mut before),
+            None => Some(alert),
+        };
+        before.iter().for_each(&mut *tell);
+        if let Some(alert) = now {
             tell(&Record { order, body: Body::Alert(alert) });
         }
     }

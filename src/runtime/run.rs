@@ -193,7 +193,7 @@ fn conduct<S: Source + Reports>(
     };
     let screen = Screen::new(context::Context::new(random_keys(), config.context), suppressions, config.dry_run);
     control.renewal = Arc::clone(&screen.renewal);
-    let desk = Desk::new(options, Row::new(screen), pen);
+    let desk = Desk::new(options, Row::new(&config.row, screen, random_keys()), pen);
     let _hush = Hush::begin();
     let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {

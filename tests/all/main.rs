@@ -4,6 +4,7 @@
 
 mod architecture;
 mod attack;
+mod campaign;
 mod command_line;
 mod context;
 mod corpus;
