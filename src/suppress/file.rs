@@ -55,6 +55,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Vec<Entry>, Vec<LoadError>> {
     let mut tables: Vec<_> = suppress.chain(allow).collect();
     tables.sort_by_key(|(table, _)| table.span().start);
     let entries = tables.iter().filter_map(|(table, treatment)| reader.entry(table, *treatment)).collect();
+    reader.faults.sort_by_key(|fault| fault.line);
     if reader.faults.is_empty() { Ok(entries) } else { Err(reader.faults) }
 }
 
@@ -99,38 +100,31 @@ impl Reader<'_> {
             hosts: self.list(get("host"), "a host like www.example.org, or .example.org for its sub-domains", host),
             paths: self.list(get("path"), "a path that begins with `/`, without query", path),
         };
-        let named = ["signature", "family", "product"].iter().any(|key| get(key).is_some());
-        let placed = ["host", "destination"].iter().any(|key| get(key).is_some());
-        if treatment == Treatment::Allow && !(named && placed) {
-            let what = "an allow entry says what is normal use, and where";
-            self.fault_at(start, format!("{what}: write signature, family or product, and host or destination"));
-        } else if !KEYS[..7].iter().any(|key| get(key).is_some()) {
-            self.fault_at(start, format!("it would hide everything: write one of {}", KEYS[..7].join(", ")));
+        if let Err(reason) = wide(treatment, &|key| get(key).is_some()) {
+            self.fault_at(start, reason);
         }
-        let reason = match get("reason") {
-            Some(value) => match text(value.get_ref()) {
-                Some(reason) => reason,
-                None => {
-                    self.fault(value, "reason: write one line of text".to_owned());
-                    return None;
-                }
-            },
-            None => {
-                self.fault_at(start, "missing key `reason`: say why, for whoever reads it later".to_owned());
-                return None;
+        let reason = self.reason(get("reason"), start);
+        let expires = get("expires").and_then(|value| {
+            let expires = expiry(value.get_ref());
+            if expires.is_none() {
+                self.fault(value, format!("expires {}: write a day as 2027-01-31", shown(value.get_ref())));
             }
+            expires
+        });
+        let (file, line) = (self.name.to_owned(), self.line(start));
+        Some(Entry { treatment, file, line, reason: reason?, expires, conditions })
+    }
+
+    fn reason(&mut self, value: Option<&Spanned<Value>>, start: usize) -> Option<String> {
+        let Some(value) = value else {
+            self.fault_at(start, "missing key `reason`: say why, for whoever reads it later".to_owned());
+            return None;
         };
-        let expires = match get("expires") {
-            None => None,
-            Some(value) => {
-                let expires = expiry(value.get_ref());
-                if expires.is_none() {
-                    self.fault(value, format!("expires {}: write a day as 2027-01-31", shown(value.get_ref())));
-                }
-                expires
-            }
-        };
-        Some(Entry { treatment, file: self.name.to_owned(), line: self.line(start), reason, expires, conditions })
+        let reason = text(value.get_ref());
+        if reason.is_none() {
+            self.fault(value, "reason: write one line of text".to_owned());
+        }
+        reason
     }
 
     /// The items of a condition: one, or a list.
@@ -156,6 +150,20 @@ impl Reader<'_> {
             }
         }
         all
+    }
+}
+
+/// Whether an entry with these keys says too little.
+fn wide(treatment: Treatment, has: &dyn Fn(&str) -> bool) -> Result<(), String> {
+    let any = |keys: &[&str]| keys.iter().any(|key| has(key));
+    let conditions = KEYS.get(..7).unwrap_or_default();
+    match treatment {
+        Treatment::Allow if !any(&["signature", "family", "product"]) || !any(&["host", "destination"]) => {
+            let what = "an allow entry says what is normal use, and where";
+            Err(format!("{what}: write signature, family or product, and host or destination"))
+        }
+        _ if !any(conditions) => Err(format!("it would hide everything: write one of {}", conditions.join(", "))),
+        _ => Ok(()),
     }
 }
 

@@ -118,7 +118,8 @@ fn told(capture: &[u8], more: &[&str]) -> (Ran, Vec<Value>) {
 
 /// The alerts of a run, without campaigns.
 pub(crate) fn alerts(ran: &Ran) -> Vec<Value> {
-    let events = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = ran.out.lines().filter(|line| line.starts_with('{'));
+    let events = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
     events.filter(|event| event["alert"]["metadata"]["smsentry_signature"].is_array()).collect()
 }
 
@@ -258,14 +259,20 @@ fn who_asks_for_many_things_gets_no_discount() {
     // The same probe often is one thing, and another client is another source.
     let mut story = Story::default();
     visit(&mut story);
-    (0..6).for_each(|_| drop(story.asks(1, &ask("GET", "/files/keys-0.json", &[]), MISSING)));
-    (0..4).for_each(|n| drop(story.asks(2, &ask("GET", &format!("/files/keys-{n}.json"), &[]), MISSING)));
+    for _ in 0..6 {
+        story.asks(1, &ask("GET", "/files/keys-0.json", &[]), MISSING);
+    }
+    for n in 0..4 {
+        story.asks(2, &ask("GET", &format!("/files/keys-{n}.json"), &[]), MISSING);
+    }
     story.asks(1, &ask("GET", STYLE, &[same]), CSS);
     assert!(!slugs(&story.told(&[]).1).contains(&"style"));
     // A list of style sheets with forged Referers: the fifth and all that follow are told, the first again too.
     let mut story = Story::default();
     visit(&mut story);
-    (0..8).for_each(|n| drop(story.asks(1, &ask("GET", &format!("/p{n}/style.css"), &[same]), CSS)));
+    for n in 0..8 {
+        story.asks(1, &ask("GET", &format!("/p{n}/style.css"), &[same]), CSS);
+    }
     story.asks(1, &ask("GET", "/p0/style.css", &[same]), CSS);
     let (_, alerts) = story.told(&[]);
     assert_eq!(slugs(&alerts), ["style-4", "style-5", "style-6", "style-7", "style-0"]);
@@ -288,6 +295,11 @@ fn the_same_with_any_number_of_lanes() {
         let answer = if target == "/" { HTML } else { dice.pick(&[CSS, MISSING, SAME]) };
         story.wait(dice.below(40) as i64).asks(client, &ask("GET", &target, fields), answer);
     }
+    // But for the name of the file, which is another in each run.
+    let lines = |ran: &Ran| {
+        let events = ran.out.lines().map(|line| line.split(",\"pcap_filename").next().unwrap().to_owned());
+        events.collect::<Vec<_>>()
+    };
     let (expected, alerts) = story.told(&[]);
     let known: BTreeSet<_> = alerts.iter().flat_map(|alert| words(alert)).collect();
     assert!(known.len() >= 5 && alerts.len() > 50, "{known:?}");
@@ -297,7 +309,9 @@ fn the_same_with_any_number_of_lanes() {
         &["--lanes", "3", "--set", "block.packets=7"],
         &["--set", "block.packets=1"],
     ] {
-        assert_eq!(story.told(more).0.out, expected.out, "{more:?}");
+        let (found, expected) = (lines(&story.told(more).0), lines(&expected));
+        let differs = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+        assert_eq!((differs, found.len()), (None, expected.len()), "{more:?}");
     }
 }
 
@@ -330,7 +344,9 @@ fn memory_is_bounded_and_the_oldest_goes_first() {
         assert_eq!(weighed == Weighed::Legitimate, number >= 100, "{number}");
     }
     assert_eq!((context.counters().pages, context.counters().page_limit), (200, 100));
-    (0..500).for_each(|number| drop(context.weigh(&mut hit(&client(number), 1_010_000), time(300))));
+    for number in 0..500 {
+        context.weigh(&mut hit(&client(number), 1_010_000), time(300));
+    }
     assert!(context.counters().source_limit >= 400);
     context.forget();
     assert_eq!(context.weigh(&mut hit(&client(199), 1_010_000), time(200)), Weighed::Probe);

@@ -4,7 +4,6 @@
 
 mod architecture;
 mod attack;
-mod campaign;
 mod command_line;
 mod context;
 mod corpus;
@@ -45,6 +44,7 @@ mod program;
 mod signature_find;
 mod signature_load;
 mod signature_pipeline;
+mod suppress;
 mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;
