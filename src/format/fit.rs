@@ -40,10 +40,24 @@ impl Fit {
 
     /// As many whole members of a list as take at most the cap together, quotes and commas counted.
     pub(super) fn list<'a>(&mut self, name: &'static str, members: &'a [String]) -> Vec<Text<'a>> {
+        self.members(name, members, |member| Text::Word(member))
+    }
+
+    /// As [`Fit::list`], of members with blanks.
+    pub(super) fn phrases<'a>(&mut self, name: &'static str, members: &'a [String]) -> Vec<Text<'a>> {
+        self.members(name, members, |member| Text::Plain(member))
+    }
+
+    fn members<'a>(
+        &mut self,
+        name: &'static str,
+        members: &'a [String],
+        text: impl Fn(&'a str) -> Text<'a>,
+    ) -> Vec<Text<'a>> {
         let mut left = self.cap;
         let mut kept = Vec::new();
         for member in members {
-            let text = Text::Word(member);
+            let text = text(member);
             // Two quotes and a comma.
             let Some(rest) = left.checked_sub(text.serialised_len() + 3) else { break };
             left = rest;

@@ -19,6 +19,9 @@ const MAX_PATH: usize = 1024;
 /// Longest host (RFC 1035 section 2.3.4).
 const MAX_HOST: usize = 253;
 
+/// Longest reason. Rationale: a dry run puts it into alerts, whose strings have 1,000 bytes.
+const MAX_REASON: usize = 300;
+
 /// The keys an entry may have.
 const KEYS: [&str; 9] =
     ["signature", "family", "product", "source", "destination", "host", "path", "reason", "expires"];
@@ -115,14 +118,15 @@ impl Reader<'_> {
         Some(Entry { treatment, file, line, reason: reason?, expires, conditions })
     }
 
+    /// The reason: one line, short enough for an alert.
     fn reason(&mut self, value: Option<&Spanned<Value>>, start: usize) -> Option<String> {
         let Some(value) = value else {
             self.fault_at(start, "missing key `reason`: say why, for whoever reads it later".to_owned());
             return None;
         };
-        let reason = text(value.get_ref());
+        let reason = text(value.get_ref()).filter(|reason| reason.len() <= MAX_REASON);
         if reason.is_none() {
-            self.fault(value, "reason: write one line of text".to_owned());
+            self.fault(value, format!("reason: write one line of text, at most {MAX_REASON} bytes"));
         }
         reason
     }

@@ -397,7 +397,7 @@ fn found_as_by_asking_one_after_the_other() {
     }
 }
 
-/// Ten thousand entries that have all but one condition in common, and a host made to be looked up for long.
+/// Thousands of entries that have all but one condition in common, and a host made to be looked up for long.
 #[test]
 fn many_entries_do_not_make_alerts_slow() {
     let common = "host = \".example.org\"\nsource = \"10.0.0.0/8\"\nsignature = 1010000\n";
@@ -419,7 +419,7 @@ fn many_entries_do_not_make_alerts_slow() {
     let few = time(&format!("[[suppress]]\n{common}reason = \"x\"\n")).max(Duration::from_millis(2));
     for make in different {
         let mut text = String::new();
-        (0..10_000).for_each(|n| write!(text, "[[suppress]]\n{}reason = \"x\"\n", make(n)).unwrap());
+        (0..5_000).for_each(|n| write!(text, "[[suppress]]\n{}reason = \"x\"\n", make(n)).unwrap());
         let many = time(&text);
         assert!(many < few * 20, "{many:?}, with one entry {few:?}");
     }
