@@ -40,12 +40,12 @@ impl Fit {
 
     /// As many whole members of a list as take at most the cap together, quotes and commas counted.
     pub(super) fn list<'a>(&mut self, name: &'static str, members: &'a [String]) -> Vec<Text<'a>> {
-        self.members(name, members, |member| Text::Word(member))
+        self.members(name, members, Text::Word)
     }
 
     /// As [`Fit::list`], of members with blanks.
     pub(super) fn phrases<'a>(&mut self, name: &'static str, members: &'a [String]) -> Vec<Text<'a>> {
-        self.members(name, members, |member| Text::Plain(member))
+        self.members(name, members, Text::Plain)
     }
 
     fn members<'a>(

@@ -26,7 +26,7 @@ use crate::runtime::pump::{Asked, Pump, Surroundings, random_keys};
 use crate::runtime::replay::Replay;
 use crate::runtime::row::Row;
 use crate::runtime::screen::{Renewal, Screen};
-use crate::runtime::signatures::{Reload, load, review};
+use crate::runtime::signatures::{Loaded, Reload, load, review};
 use crate::runtime::stats::{CaptureFigures, DeskFigures, Figures, PumpFigures};
 use crate::runtime::sys::{self, Signals};
 use crate::runtime::voice::Voice;
@@ -86,7 +86,7 @@ fn prepare(config: &Config, voice: &Voice) -> Result<Prepared, Exit> {
         Exit::Input
     })?;
     review(&suppressions, &signatures).iter().for_each(|line| voice.say(line));
-    Ok(Prepared { signatures: Arc::new(signatures), suppressions, filter, signals })
+    Ok(Prepared { signatures, suppressions, filter, signals })
 }
 
 fn replay(config: &Config, paths: &[PathBuf], prepared: Prepared, mut voice: Voice) -> Exit {
@@ -154,7 +154,7 @@ fn conduct<S: Source + Reports>(
     config: &Config,
     source: &mut S,
     names: Vec<InputName>,
-    (signatures, suppressions): (Arc<Signatures>, Suppressions),
+    (signatures, suppressions): Loaded,
     mut control: Control,
     live_since: Option<Timestamp>,
 ) -> Option<Conducted> {

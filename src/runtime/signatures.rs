@@ -56,7 +56,7 @@ fn load_suppressions(files: &[PathBuf]) -> Result<Suppressions, Vec<String>> {
 }
 
 /// What is loaded from files.
-pub type Loaded = (Signatures, Suppressions);
+pub type Loaded = (Arc<Signatures>, Suppressions);
 
 /// Loads signatures and suppress files; neither, if there is something wrong with one of them.
 ///
@@ -64,7 +64,7 @@ pub type Loaded = (Signatures, Suppressions);
 /// Everything that is wrong, a line each: file, line and reason.
 pub fn load(signatures: &SignatureFiles, suppress: &[PathBuf]) -> Result<Loaded, Vec<String>> {
     match (load_signatures(signatures), load_suppressions(suppress)) {
-        (Ok(signatures), Ok(suppressions)) => Ok((signatures, suppressions)),
+        (Ok(signatures), Ok(suppressions)) => Ok((Arc::new(signatures), suppressions)),
         (signatures, suppressions) => {
             Err([signatures.err(), suppressions.err()].into_iter().flatten().flatten().collect())
         }
@@ -114,9 +114,9 @@ impl Reload {
     }
 
     /// What came of it, once it did.
-    pub(super) fn result(&self) -> Option<Result<(Arc<Signatures>, Suppressions), Vec<String>>> {
+    pub(super) fn result(&self) -> Option<Result<Loaded, Vec<String>>> {
         match self.0.try_recv() {
-            Ok(result) => Some(result.map(|(signatures, suppressions)| (Arc::new(signatures), suppressions))),
+            Ok(result) => Some(result),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Err(vec!["loading the signatures failed".to_owned()])),
         }

@@ -131,14 +131,41 @@ impl Index {
         ask(&key(about::PRODUCT, facts.product.as_bytes()));
         ask(&key(about::FAMILY, facts.family.as_bytes()));
     }
-
-    /// The most entries that one key leads to.
-    #[cfg(test)]
-    pub(super) fn widest(&self) -> usize {
-        self.entries.values().map(Vec::len).max().unwrap_or(0)
-    }
 }
 
 fn dots(host: &[u8]) -> impl Iterator<Item = usize> {
     host.iter().enumerate().filter(|&(_, &byte)| byte == b'.').map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suppress::{Source, Suppressions};
+
+    /// Entries that have all but one condition in common are told apart by that one.
+    #[test]
+    fn entries_stand_under_what_they_do_not_share() {
+        type Line = fn(u32) -> String;
+        let lines: [Line; 6] = [
+            |n| format!("path = \"/{n}\""),
+            |n| format!("host = \"{n}.example\""),
+            |n| format!("host = \".{n}.example\""),
+            |n| format!("source = \"10.{}.{}.0/24\"", n / 256, n % 256),
+            |n| format!("destination = \"2001:db8:{n:x}::/48\""),
+            |n| format!("signature = {}", 1_010_000 + n),
+        ];
+        for different in 0..lines.len() {
+            let entry = |n| {
+                // A host stands once.
+                let other = if different == 1 { 2 } else { 1 };
+                let of = |at: usize| if at == different { lines[at](n) } else { lines[at](0) };
+                let conditions: Vec<String> = (0..lines.len()).filter(|&at| at != other).map(of).collect();
+                format!("[[suppress]]\n{}\nreason = \"x\"\n", conditions.join("\n"))
+            };
+            let text: String = (1..2_000).map(entry).collect();
+            let set = Suppressions::load(&[Source { name: "f", text: &text }]).unwrap();
+            let widest = set.index.entries.values().map(Vec::len).max();
+            assert_eq!(widest, Some(1), "{}", lines[different](1));
+        }
+    }
 }
