@@ -492,7 +492,7 @@ impl Control {
             Err(errors) => {
                 self.refused += 1;
                 errors.iter().for_each(|error| self.voice.complain(error));
-                self.voice.complain("the signatures in use stay");
+                self.voice.complain("the signatures in use stay, and what is suppressed");
                 None
             }
         }

@@ -139,7 +139,6 @@ fn dots(host: &[u8]) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::suppress::{Source, Suppressions};
 
     /// Entries that have all but one condition in common are told apart by that one.

@@ -10,6 +10,8 @@ use smsentry::time::Timestamp;
 
 use super::context::{Story, alerts, ask, room, signatures};
 use super::format_records::plain;
+use super::live_cable::{Sender, in_namespace, lay_cable};
+use super::live_sensor::{Logs, Sensor, Talk, eventually, send};
 use super::program::{Ran, run};
 use super::wire::{Dice, EPOCH, pcap};
 
@@ -423,4 +425,38 @@ fn many_entries_do_not_make_alerts_slow() {
         let many = time(&text);
         assert!(many < few * 20, "{many:?}, with one entry {few:?}");
     }
+}
+
+/// SIGUSR2 reads suppress files again, too; broken ones change nothing.
+#[test]
+fn suppress_files_are_loaded_again_with_the_signatures() {
+    in_namespace(|| {
+        lay_cable();
+        let logs = Logs::new();
+        let file = logs.file("mine.toml");
+        std::fs::write(&file, entry("path = \"/other\"")).unwrap();
+        let sensor = Sensor::start(&["-v", "-i", "probe0", "-l", logs.path(), "--suppress", file.to_str().unwrap()]);
+        let mut sender = Sender::on("probe1");
+        let mut probe = |port, target: &str| send(&mut sender, Talk::whole(port, target));
+        let seen = |count: usize| {
+            eventually(3, || logs.records("alert").len() == count, || format!("{:?}", logs.records("alert")))
+        };
+        probe(40_001, "/sms_config.json");
+        seen(1);
+        std::fs::write(&file, entry("path = \"/sms_config.json\"")).unwrap();
+        sensor.signal("-USR2");
+        sensor.wait_for("signatures loaded again", 3);
+        probe(40_002, "/sms_config.json");
+        probe(40_003, "/sms_bomber.exe");
+        seen(2);
+        std::fs::write(&file, "[[suppress]]\n").unwrap();
+        sensor.signal("-USR2");
+        sensor.wait_for("mine.toml:1: it would hide everything", 3);
+        sensor.wait_for("stay", 3);
+        probe(40_004, "/sms_config.json");
+        probe(40_005, "/sms_bomber.exe");
+        seen(3);
+        let said = sensor.finish();
+        assert!(said.contains("mine.toml:1: suppress hid 2 alerts: test"), "{said}");
+    });
 }
