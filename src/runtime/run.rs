@@ -169,7 +169,12 @@ fn conduct<S: Source + Reports>(
         live,
         silence: config.silence,
         format: config.format,
-        context: Context { sensor_name: config.sensor_name.clone(), inputs: names, one_stream: !output.is_directory() },
+        context: Context {
+            sensor_name: config.sensor_name.clone(),
+            inputs: names,
+            one_stream: !output.is_directory(),
+            redact: config.redact,
+        },
         alerts: config.events.alert,
         stats: config.events.stats,
         counters_file: config.counters_file.clone(),

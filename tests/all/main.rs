@@ -22,6 +22,7 @@ mod flow_properties;
 mod format_eve;
 mod format_python;
 mod format_records;
+mod format_redact;
 mod format_zeek;
 mod fuzz_cases;
 mod golden;
