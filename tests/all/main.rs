@@ -48,4 +48,5 @@ mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;
 mod verdict;
+mod verdict_captures;
 mod wire;
