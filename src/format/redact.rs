@@ -198,7 +198,7 @@ fn is_secret(name: &[Unit]) -> bool {
     lower.iter_mut().zip(kept).for_each(|(to, unit)| *to = unit.byte.to_ascii_lowercase());
     let name = lower.get(..kept.len()).unwrap_or_default();
     let words = || name.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let whole = if name.contains(&b'[') { words().last() } else { Some(name.trim_ascii()) };
+    let whole = if name.contains(&b'[') { words().next_back() } else { Some(name.trim_ascii()) };
     whole.is_some_and(|whole| NAMES.contains(&whole))
         || words().any(|word| word.ends_with(b"key") || word.ends_with(b"keys"))
         || PARTS.iter().any(|part| memchr::memmem::find(name, part).is_some())
