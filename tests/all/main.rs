@@ -26,6 +26,7 @@ mod format_redact;
 mod format_zeek;
 mod fuzz_cases;
 mod golden;
+mod http_body;
 mod http_linear;
 mod http_pairing;
 mod http_recorder;
