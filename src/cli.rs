@@ -101,6 +101,10 @@ struct Arguments {
     /// The sensor's name in the records [default: the host's name live, none in replay]
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     sensor_name: Option<String>,
+    /// Write REDACTED for the values of password-, key- and token-like parameters in URLs, for phone numbers and texts
+    /// of messages, and for passwords before a host
+    #[arg(long, help_heading = "Output")]
+    redact: bool,
     /// Say errors only
     #[arg(short = 'q', long, help_heading = "Output")]
     quiet: bool,
@@ -258,6 +262,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     config.stats_interval = Duration::from_secs(arguments.stats_interval);
     config.counters_file = arguments.counters;
     config.sensor_name = arguments.sensor_name.or_else(|| if live { sys::host_name() } else { None });
+    config.redact = arguments.redact;
     (config.quiet, config.verbose) = (arguments.quiet, arguments.verbose);
     config.signatures = SignatureFiles { add: arguments.add_signatures, only: arguments.only_signatures };
     (config.suppress, config.dry_run) = (arguments.suppress, arguments.dry_run);

@@ -2,11 +2,13 @@
 //! whole; not a thread, and it knows no clock but that of the segments.
 
 mod forwarded;
+mod hearing;
 mod held;
 mod identity;
 mod repeats;
 mod roles;
 mod trace;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +26,11 @@ use crate::signature::Signatures;
 use crate::table::Slot;
 use crate::time::Timestamp;
 use crate::uri::Normaliser;
-use held::{Deadline, Hearing, Held, Outlook, Waiting};
+use hearing::{Hearing, Outlook};
+use held::Held;
 use repeats::Repeats;
 use roles::Role;
+use waiting::{Deadline, Waiting};
 
 /// What can be chosen; the limits are those of one shard.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use super::community_id::CommunityId;
 use super::eve_http::Http;
 use super::fit::{Fit, append_line};
 use super::metadata::Metadata;
+use super::redact::as_wanted;
 use super::stamp::Stamp;
 use super::stats;
 use super::text::Text;
@@ -21,7 +22,7 @@ use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 
 /// Appends the record as one line of EVE: pure ASCII, LF at the end, shorter than [`super::LINE_MAX`].
 pub fn write_eve(record: &Record, context: &Context, out: &mut Vec<u8>) {
-    match &record.body {
+    match &as_wanted(record, context).body {
         Body::Alert(alert) => append_line(out, |fit, out| {
             let http = Http::new(&alert.transaction, fit);
             let line = Line::new(&alert.transaction, context, Some(http), fit);

@@ -11,6 +11,7 @@ mod eve_http;
 mod fit;
 mod json;
 mod metadata;
+mod redact;
 mod stamp;
 mod stats;
 mod text;
@@ -38,6 +39,8 @@ pub struct Context {
     pub inputs: Vec<InputName>,
     /// Whether the lines of several logs share one stream (standard output): Zeek's JSON then says `_path`.
     pub one_stream: bool,
+    /// Whether the values of secret parameters and passwords in URLs are written as `REDACTED`.
+    pub redact: bool,
 }
 
 /// What an input is called.

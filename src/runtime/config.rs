@@ -84,6 +84,8 @@ pub struct Config {
     pub count: Option<u64>,
     /// The sensor's name in the output.
     pub sensor_name: Option<String>,
+    /// Leave secrets in URLs out of the output.
+    pub redact: bool,
     /// Say errors only.
     pub quiet: bool,
     /// Say every counter that moved at the end.
@@ -132,6 +134,7 @@ impl Config {
             continuous: false,
             count: None,
             sensor_name: None,
+            redact: false,
             quiet: false,
             verbose: 0,
             fail_on_alert: None,

@@ -184,7 +184,12 @@ fn conduct<S: Source + Reports>(
     };
     let pen = Pen {
         format: config.format,
-        context: Context { sensor_name: config.sensor_name.clone(), inputs: names, one_stream: !output.is_directory() },
+        context: Context {
+            sensor_name: config.sensor_name.clone(),
+            inputs: names,
+            one_stream: !output.is_directory(),
+            redact: config.redact,
+        },
         alerts: config.events.alert,
         output,
         voice: voice.clone(),
