@@ -188,6 +188,8 @@ fn memory_under_attack_is_bounded() {
         ("campaign.memory", 48 << 20),
         ("limit.memory", 32 << 20),
         ("limit.kinds", 65_536),
+        ("context.pages", 65_536),
+        ("context.sources", 65_536),
     ];
     let sets: Vec<String> = sets.iter().map(|(name, value)| format!("--set={name}={}", value / SHARE)).collect();
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
