@@ -240,7 +240,7 @@ fn format(criterion: &mut Criterion) {
         std::mem::take(&mut replay.records).into_iter().partition(|record| matches!(record.body, Body::Alert(_)));
     assert!(alerts.len() == traffic::SCANNED && requests.len() == traffic::SCANNED);
     let inputs = vec![InputName::File(PathBuf::from("storm.pcap"))];
-    let context = Context { sensor_name: Some("sensor-1".to_owned()), inputs, one_stream: true };
+    let context = Context { sensor_name: Some("sensor-1".to_owned()), inputs, one_stream: true, redact: false };
     let mut out = Vec::new();
     for (name, format, records) in [
         ("eve alert", Format::Eve, &alerts),

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Records the captures of this folder again from nothing: real nginx and Apache httpd in a network namespace of its
-# own, asked by real clients from another. Nothing outside those namespaces is reached, and no service is touched.
+# Records the captures of this folder again from nothing: real nginx, Apache httpd and lighttpd in a network namespace of
+# their own, asked by real clients from another. Nothing outside those namespaces is reached, and no service is touched.
 #
 #     pcaps/record.sh [--install] [NAME...]     all captures, or only the named ones (without .pcap)
 #
-# Needs root and the Debian packages nginx apache2 tcpdump curl wget python3 iproute2 ethtool gzip; with --install it
+# Needs root and the Debian packages nginx apache2 lighttpd lighttpd-mod-deflate tcpdump curl wget python3 iproute2 ethtool gzip; with --install it
 # installs them.
 set -euo pipefail
 export LC_ALL=C PATH="/usr/sbin:/sbin:/usr/bin:/bin"
 
 here=$(cd "$(dirname "$0")" && pwd)
-packages="nginx apache2 tcpdump curl wget python3 iproute2 ethtool gzip"
+packages="nginx apache2 lighttpd lighttpd-mod-deflate tcpdump curl wget python3 iproute2 ethtool gzip"
 client="smsentry-client-$$"
 server="smsentry-server-$$"
 switch="smsentry-switch-$$"
@@ -23,6 +23,10 @@ vlan4=203.0.113.10     vlan6=2001:db8:100::10
 apache_exposed=192.0.2.21
 soft404=192.0.2.30
 exposed=192.0.2.40
+home_page=192.0.2.31
+leaky=192.0.2.41
+lighttpd=192.0.2.42
+blog=192.0.2.43
 open_proxy=192.0.2.50
 agent="Mozilla/5.0 (compatible; example-scanner/1.0)"
 
@@ -33,7 +37,7 @@ die() { say "$*"; exit 1; }
 
 missing() {
     local tool
-    for tool in nginx apache2 tcpdump curl wget python3 ip ethtool gzip; do
+    for tool in nginx apache2 lighttpd tcpdump curl wget python3 ip ethtool gzip; do
         command -v "$tool" >/dev/null || printf '%s ' "$tool"
     done
 }
@@ -44,7 +48,7 @@ install_packages() {
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
     # Debian starts a server when it installs it; here they are only wanted inside the namespace.
-    if [ -d /run/systemd/system ]; then systemctl disable --now nginx apache2; fi
+    if [ -d /run/systemd/system ]; then systemctl disable --now nginx apache2 lighttpd; fi
 }
 
 # ---- the small network ---------------------------------------------------------------------------------------------
@@ -52,7 +56,7 @@ install_packages() {
 clean_up() {
     local helper name
     for helper in "${helpers[@]}"; do kill "$helper" 2>/dev/null || true; done
-    for name in nginx apache; do
+    for name in nginx apache lighttpd; do
         if [ -n "$work" ] && [ -s "$work/$name/$name.pid" ]; then kill "$(cat "$work/$name/$name.pid")" || true; fi
     done
     wait 2>/dev/null || true
@@ -89,10 +93,10 @@ network() {
     ip -n "$client" route add 192.0.2.0/24 dev c0 src 198.51.100.7
     ip -n "$client" addr add 2001:db8:2::7/64 dev c0 nodad
     ip -n "$server" route add 198.51.100.0/24 dev s0
-    for address in 10 20 21 30 40 50 60; do ip -n "$server" addr add "192.0.2.$address/24" dev s0; done
+    for address in 10 20 21 30 31 40 41 42 43 50 60; do ip -n "$server" addr add "192.0.2.$address/24" dev s0; done
     ip -n "$server" addr add "$nginx6/64" dev s0 nodad
     ip -n "$server" addr add "$apache6/64" dev s0 nodad
-    neighbours "$client" c0 02:00:00:00:00:10 192.0.2.{10,20,21,30,40,50} "$nginx6" "$apache6"
+    neighbours "$client" c0 02:00:00:00:00:10 192.0.2.{10,20,21,30,31,40,41,42,43,50} "$nginx6" "$apache6"
     neighbours "$server" s0 02:00:00:00:00:07 198.51.100.7 2001:db8:2::7
 
     # The same two over a switch with a mirror port.
@@ -151,14 +155,50 @@ make_exposed() {
     printf 'MZ EXAMPLE, NOT A PROGRAM\n' >"$site/Sms_Bomber.exe"
 }
 
+# Secrets that their first bytes prove, and some that they don't: one too far from the beginning, one without a value.
+make_leaky() {
+    local site=$1 line
+    mkdir -p "$site/twilio"
+    printf 'TWILIO_ACCOUNT_SID=AC00000000000000000000000000000000\nTWILIO_AUTH_TOKEN=EXAMPLE-NOT-A-TOKEN\n' >"$site/twilio/.env"
+    for line in $(seq 10 50); do printf '# %s: an example, and nothing else\n' "$line"; done >"$site/twilio/.secrets"
+    cat "$site/twilio/.env" >>"$site/twilio/.secrets"
+    printf '{"provider": "example", "sender": "EXAMPLE"}\n' >"$site/sms_config.json"
+    # shellcheck disable=SC2016
+    printf '<?php\n$twilio_sid = "AC00000000000000000000000000000000";\n' >"$site/twillio_creds.php"
+    printf '{"activeProfiles":["prod"],"propertySources":[{"name":"systemEnvironment","properties":{"TWILIO_AUTH_TOKEN":{"value":"******"}}}]}\n' \
+        >"$site/actuator-env.json"
+}
+
+# A home page in which what is looked for stands as text.
+make_home() {
+    mkdir -p "$1"
+    page "How to keep keys" "<pre>TWILIO_AUTH_TOKEN=EXAMPLE-NOT-A-TOKEN</pre><p>\"propertySources\"</p>" >"$1/index.html"
+}
+
+# A blog of a WordPress kind; its pages bring the plugins' style sheets with them.
+make_blog() {
+    local site=$1 sheet sheets=(plugins/wp-sms/assets/css/admin-bar.css plugins/contact-form-7/includes/css/styles.css themes/twentytwentyone/style.css)
+    for sheet in "${sheets[@]}"; do
+        mkdir -p "$site/wp-content/${sheet%/*}"
+        printf '.example { display: block }\n' >"$site/wp-content/$sheet"
+    done
+    page "Blog" "$(printf '<link rel="stylesheet" href="/wp-content/%s?ver=6.5">' "${sheets[@]}")" >"$site/index.html"
+}
+
 servers() {
-    mkdir -p "$work/nginx/temp" "$work/apache"
+    mkdir -p "$work/nginx/temp" "$work/apache" "$work/lighttpd"
+    make_leaky "$work/nginx/leaky"
+    make_leaky "$work/lighttpd/leaky"
+    make_home "$work/nginx/home"
+    make_blog "$work/nginx/blog"
     make_site "$work/nginx/site"
     make_exposed "$work/nginx/exposed"
     cp -r "$work/nginx/site" "$work/nginx/exposed" "$work/apache/"
     : >"$work/nginx/htpasswd"
     chmod -R a+rX "$work"
     ip netns exec "$server" nginx -p "$work/nginx/" -c "$here/servers/nginx.conf" -e error.log
+    ip netns exec "$server" env SITE="$work/lighttpd/leaky" PIDFILE="$work/lighttpd/lighttpd.pid" \
+        lighttpd -f "$here/servers/lighttpd.conf"
     # Of this namespace only: the open proxy finds the name that it is asked for without asking anybody.
     printf '192.0.2.60 sms-activate.org\n' >"$work/hosts"
     # shellcheck disable=SC2016
@@ -361,8 +401,40 @@ pipelines() {
 }
 record_pipelined() { record pipelined "$client" c0 -- pipelines; }
 
+bodies_visit() {
+    local coding
+    by_curl "$leaky" /twilio/.env /twilio/.secrets /sms_config.json /twillio_creds.php /sms/actuator/env
+    curl_with --compressed "http://$leaky/twilio/.env" -o /dev/null "http://$leaky/twilio/.secrets" -o /dev/null "http://$leaky/sms/actuator/env"
+    curl_with --http1.0 --compressed "http://$leaky/twilio/.env"
+    curl_with -I "http://$leaky/twilio/.env"
+    curl_with -r 0-40 "http://$leaky/twilio/.env"
+    for coding in identity deflate gzip br zstd; do curl_with -H "Accept-Encoding: $coding" "http://$lighttpd/twilio/.env"; done
+    curl_with -H "Accept-Encoding: deflate" "http://$lighttpd/twilio/.secrets"
+}
+record_bodies() { record bodies "$client" c0 -- bodies_visit; }
+
+home_page_visit() {
+    by_curl "$home_page" / /twilio/.env /sms/actuator/env /sms_config.json /twillio_creds.php
+    curl_with --compressed "http://$home_page/twilio/.env"
+    curl_with -I "http://$home_page/sms_config.json"
+}
+record_home-page() { record home-page "$client" c0 -- home_page_visit; }
+
+# A browser's visit: the page, what it brings with it, and the same again, which is answered with 304.
+blog_visit() {
+    local sheet since urls=() options=(-qgsS -m 5 -A "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0" -H "Host: www.example.org")
+    for sheet in plugins/wp-sms/assets/css/admin-bar.css plugins/contact-form-7/includes/css/styles.css themes/twentytwentyone/style.css; do
+        urls+=(-o /dev/null "http://$blog/wp-content/$sheet?ver=6.5")
+    done
+    for since in "Thu, 01 Jan 1970 00:00:01 GMT" "$(date -Ru)"; do
+        in_client curl "${options[@]}" -o /dev/null "http://$blog/" --next \
+            "${options[@]}" -H "If-Modified-Since: ${since/+0000/GMT}" -e "http://www.example.org/" "${urls[@]}"
+    done
+}
+record_wordpress() { record wordpress "$client" c0 -- blog_visit; }
+
 captures=(nginx-ipv4 apache-ipv4 nginx-ipv6 apache-ipv6 soft-404 vlan qinq mirrored-twice raw-ip cooked cooked-v1
-    one-sided exposed proxy-test open-proxy benign disguises pipelined)
+    one-sided exposed proxy-test open-proxy benign disguises pipelined bodies home-page wordpress)
 
 main() {
     local name lacking wanted=()
@@ -386,7 +458,7 @@ main() {
     servers
     [ ${#wanted[@]} -gt 0 ] || wanted=("${captures[@]}")
     for name in "${wanted[@]}"; do "record_$name"; done
-    say "recorded with $(nginx -v 2>&1), $(apache2 -v | sed -n 's/^Server version: //p'), $(tcpdump --version 2>&1 | head -2 | paste -sd' ')"
+    say "recorded with $(nginx -v 2>&1), $(apache2 -v | sed -n 's/^Server version: //p'), $(lighttpd -v | cut -d' ' -f1), $(tcpdump --version 2>&1 | head -2 | paste -sd' ')"
 }
 
 main "$@"

@@ -101,6 +101,10 @@ struct Arguments {
     /// The sensor's name in the records [default: the host's name live, none in replay]
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     sensor_name: Option<String>,
+    /// Write REDACTED for the values of password-, key- and token-like parameters in URLs, for phone numbers and texts
+    /// of messages, and for passwords before a host
+    #[arg(long, help_heading = "Output")]
+    redact: bool,
     /// Say errors only
     #[arg(short = 'q', long, help_heading = "Output")]
     quiet: bool,
@@ -117,13 +121,22 @@ struct Arguments {
     /// Load signatures instead of the built-in ones. May be repeated
     #[arg(short = 'S', long = "only-signatures", value_name = "FILE", help_heading = "Detection")]
     only_signatures: Vec<PathBuf>,
-    /// Check signatures and filter, say the counts and finish
+    /// What not to tell: a file of [[suppress]] and [[allow]] entries. May be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Detection")]
+    suppress: Vec<PathBuf>,
+    /// Hide nothing, but say in each alert and at the end what --suppress would have hidden
+    #[arg(long, requires = "suppress", help_heading = "Detection")]
+    dry_run: bool,
+    /// Check signatures, suppress files and filter, say the counts and finish
     #[arg(short = 'T', long = "test", help_heading = "Detection")]
     test: bool,
     /// Seconds an alert waits for the server's answer; 0: none
     #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = parse_seconds,
           allow_negative_numbers = true, help_heading = "Detection")]
     outcome_timeout: f64,
+    /// Tell repeats of a signature, source, server and outcome together, once a minute; what proves `exposed` at once
+    #[arg(long, help_heading = "Detection")]
+    limit: bool,
     /// Networks of proxies whose X-Forwarded-For is believed. May be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network, help_heading = "Detection")]
     trusted_proxy: Vec<IpNet>,
@@ -249,11 +262,14 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     config.stats_interval = Duration::from_secs(arguments.stats_interval);
     config.counters_file = arguments.counters;
     config.sensor_name = arguments.sensor_name.or_else(|| if live { sys::host_name() } else { None });
+    config.redact = arguments.redact;
     (config.quiet, config.verbose) = (arguments.quiet, arguments.verbose);
     config.signatures = SignatureFiles { add: arguments.add_signatures, only: arguments.only_signatures };
+    (config.suppress, config.dry_run) = (arguments.suppress, arguments.dry_run);
     config.lanes = arguments.lanes.map_or_else(|| if live { spare_cores() } else { 0 }, usize::from);
     config.continuous = arguments.continuous;
     config.count = arguments.count;
+    config.row.limited = arguments.limit;
     config.decode.vlan_tracking = arguments.vlan_tracking;
     let sensor = &mut config.sensor;
     sensor.ports = arguments.ports;

@@ -10,7 +10,8 @@ use smsentry::runtime::config::Config;
 use smsentry::runtime::filter::Filter;
 use smsentry::runtime::live::list_interfaces;
 use smsentry::runtime::voice::Voice;
-use smsentry::runtime::{Exit, load_signatures, run};
+use smsentry::runtime::{Exit, load, review, run};
+use smsentry::suppress::Treatment;
 
 fn main() -> ExitCode {
     let exit = match cli::parse(std::env::args_os()) {
@@ -40,9 +41,14 @@ fn check(config: &Config) -> Exit {
         voice.complain(&error.to_string());
         return Exit::Usage;
     }
-    match load_signatures(&config.signatures) {
-        Ok(signatures) => {
+    match load(&config.signatures, &config.suppress) {
+        Ok((signatures, suppressions)) => {
+            review(&suppressions, &signatures).iter().for_each(|line| voice.say(line));
             print(&format!("{} signatures with {} patterns are good\n", signatures.len(), signatures.patterns()));
+            let [suppress, allow] = [Treatment::Suppress, Treatment::Allow].map(|kind| suppressions.len_of(kind));
+            if !config.suppress.is_empty() {
+                print(&format!("{suppress} suppress and {allow} allow entries are good\n"));
+            }
             Exit::Finished
         }
         Err(errors) => {

@@ -3,6 +3,7 @@
 //!
 //! Every line is pure ASCII, ends in one LF and has less than [`LINE_MAX`] bytes whatever the wire brought.
 
+mod campaign;
 mod community_id;
 mod counters;
 mod eve;
@@ -10,6 +11,7 @@ mod eve_http;
 mod fit;
 mod json;
 mod metadata;
+mod redact;
 mod stamp;
 mod stats;
 mod text;
@@ -37,6 +39,8 @@ pub struct Context {
     pub inputs: Vec<InputName>,
     /// Whether the lines of several logs share one stream (standard output): Zeek's JSON then says `_path`.
     pub one_stream: bool,
+    /// Whether the values of secret parameters and passwords in URLs are written as `REDACTED`.
+    pub redact: bool,
 }
 
 /// What an input is called.
@@ -100,7 +104,7 @@ impl Format {
         match (self, &record.body) {
             (_, Body::Page(_)) => None,
             (Self::Eve, _) => Some(Log::Eve),
-            (_, Body::Alert(_)) => Some(Log::Notice),
+            (_, Body::Alert(_) | Body::Campaign(_)) => Some(Log::Notice),
             (_, Body::Http(_)) => Some(Log::Http),
             (_, Body::Stats(_)) => None,
         }

@@ -1,8 +1,12 @@
 //! The client's stream: requests split out, bodies passed over, the way found back after a loss. Not the pairing with
 //! answers.
 
-use httparse::Status;
-use std::mem::MaybeUninit;
+mod lost;
+mod reading;
+
+pub(super) use reading::Found;
+
+use reading::{Verdict, fast, is_binary, is_certain, is_preface, is_tls, judge, tolerant};
 
 use super::body::{Body, Passed};
 use super::fields::Fields;
@@ -61,14 +65,6 @@ struct Lines {
     instead: Option<Body>,
 }
 
-/// A head that was found.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'a> {
-    pub(super) line: RequestLine<'a>,
-    pub(super) fields: Fields<'a>,
-    pub(super) truncated: bool,
-}
-
 /// Where a request stands in the client's stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -89,21 +85,6 @@ pub(super) trait Sink {
     /// What passed may have been requests.
     fn lost(&mut self);
 }
-
-/// What a first line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// A request line; fields follow.
-    Request,
-    /// A request line without a version (HTTP/0.9): nothing follows.
-    Simple,
-    /// The beginning of HTTP/2.
-    Preface,
-    Nothing,
-}
-
-/// Slots for fields on the fast path; a request with more takes the other one.
-const SLOTS: usize = 64;
 
 impl Requests {
     /// Takes bytes in order; `offset` is that of the first one, `acked` what their segment acknowledged.
@@ -334,12 +315,13 @@ impl Requests {
         if lines.instead.is_some() {
             tools.sink.body_end(0);
         }
-        let fields = Fields::of_lines(gathered.fields());
+        let lines_behind = gathered.fields();
+        let fields = Fields::of_lines(lines_behind);
         let truncated = too_long || gathered.cut;
         if truncated || fast(gathered.bytes()).is_none() {
             tools.counters.tolerant += 1;
         }
-        self.found(&Found { line, fields, truncated }, lines.began, head_end, tools);
+        self.found(&Found { line, fields, lines: lines_behind, truncated }, lines.began, head_end, tools);
         let body = Body::of_request(&fields, tools.counters);
         if too_long {
             self.phase = Phase::Rest { body, line: u32::from(gathered.is_within_line()) };
@@ -380,7 +362,7 @@ impl Requests {
             }
             (Verdict::Simple, Some(line)) => {
                 tools.counters.tolerant += 1;
-                self.found(&Found { line, fields: Fields::default(), truncated: false }, began, end, tools);
+                self.found(&Found { line, fields: Fields::default(), lines: &[], truncated: false }, began, end, tools);
                 tools.sink.body_end(0);
                 tools.sink.lost();
             }
@@ -442,111 +424,8 @@ impl Requests {
             }
         }
     }
-
-    /// Looks for a line that is a request. Nothing is kept but the last line of the bytes, and only if it may be one.
-    fn search(&mut self, mut line_start: bool, bytes: &[u8], here: Began, most: usize) -> usize {
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            let end = memchr::memchr(b'\n', rest).map(|end| end + 1);
-            if line_start && may_be_request(rest) {
-                match end {
-                    Some(end) => {
-                        if end <= most && split_request(&rest[..end]).is_some_and(|line| is_certain(&line)) {
-                            self.phase = Phase::Head;
-                            return at;
-                        }
-                    }
-                    None => {
-                        let began = Began { offset: here.offset + at as u64, acked: here.acked };
-                        self.phase = Phase::Lines(Box::new(Lines { began, certain: true, ..Lines::default() }));
-                        return at;
-                    }
-                }
-            }
-            line_start = end.is_some();
-            at += end.unwrap_or(rest.len());
-        }
-        self.phase = Phase::Lost { line_start };
-        bytes.len()
-    }
-
-    /// What ends in the middle: a body, or a head that is judged as it stands, for the server may have read it.
-    fn cut_short(&mut self, offset: u64, tools: &mut Tools<'_, impl Sink>) {
-        let lines = match std::mem::take(&mut self.phase) {
-            Phase::Lines(lines) => lines,
-            Phase::Rest { .. } | Phase::Body(_) | Phase::Refused(_) => return tools.sink.body_end(self.content),
-            Phase::Start | Phase::Head | Phase::Lost { .. } | Phase::Dead => return,
-        };
-        if lines.instead.is_some() {
-            tools.sink.body_end(self.content);
-        }
-        let gathered = &lines.gathered;
-        let whole = gathered.has_first_line() || gathered.cut;
-        let line = if whole { line_of(gathered) } else { line_of(gathered).and_then(RequestLine::without_cut_end) };
-        let Some(line) =
-            line.filter(|line| if lines.certain { !gathered.cut && is_certain(line) } else { line.is_plausible() })
-        else {
-            return;
-        };
-        let fields = Fields::of_lines(gathered.fields());
-        self.found(&Found { line, fields, truncated: true }, lines.began, offset, tools);
-        tools.sink.body_end(0);
-    }
 }
 
 fn line_of(gathered: &Gathered) -> Option<RequestLine<'_>> {
     split_request(gathered.first_line())
-}
-
-/// What a first line is. `cut`: its end was not kept.
-fn judge(line: &[u8], cut: bool) -> Verdict {
-    match split_request(line) {
-        Some(line) if is_preface(&line) => Verdict::Preface,
-        Some(line) if !line.is_plausible() => Verdict::Nothing,
-        Some(line) if line.protocol.is_empty() && !cut => Verdict::Simple,
-        Some(_) => Verdict::Request,
-        None => Verdict::Nothing,
-    }
-}
-
-/// Lets httparse read a head that is wholly there. `None` where it does not take it.
-fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
-    let mut slots = [const { MaybeUninit::uninit() }; SLOTS];
-    let mut request = httparse::Request::new(&mut []);
-    let Ok(Status::Complete(len)) = request.parse_with_uninit_headers(bytes, &mut slots) else { return None };
-    let (method, target) = (request.method?.as_bytes(), request.path?.as_bytes());
-    let mut fields = Fields::default();
-    for header in request.headers.iter() {
-        fields.take(header.name.as_bytes(), header.value);
-    }
-    // httparse takes these two versions only, in upper case.
-    let protocol: &[u8] = if request.version == Some(0) { b"HTTP/1.0" } else { b"HTTP/1.1" };
-    Some((len, Found { line: RequestLine { method, target, protocol }, fields, truncated: false }))
-}
-
-/// Reads a head that is wholly there; the first line ends at `line_end`.
-fn tolerant(head: &[u8], line_end: usize) -> Option<Found<'_>> {
-    let (line, lines) = head.split_at(line_end);
-    Some(Found { line: split_request(line)?, fields: Fields::of_lines(lines), truncated: false })
-}
-
-/// The connection preface of HTTP/2 (RFC 9113 section 3.4).
-fn is_preface(line: &RequestLine<'_>) -> bool {
-    line.method == b"PRI" && line.target == b"*" && line.protocol.starts_with(b"HTTP/2")
-}
-
-/// Whether a line is a request even where none was expected. Nobody begins to speak HTTP/2 there.
-fn is_certain(line: &RequestLine<'_>) -> bool {
-    line.is_certain() && !is_preface(line)
-}
-
-/// Whether a stream that begins so is no text protocol.
-const fn is_binary(first: u8) -> bool {
-    first < 0x20 || first >= 0x7f
-}
-
-/// Whether a stream that begins so is TLS (RFC 8446 section 5.1: content types 20 to 23).
-const fn is_tls(first: u8) -> bool {
-    matches!(first, 0x14..=0x17)
 }

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::context;
 use crate::decode;
 use crate::format::Format;
 use crate::runtime::block::BlockSize;
+use crate::runtime::row;
 use crate::sensor;
 
 /// Where packets come from.
@@ -60,12 +62,20 @@ pub struct Config {
     pub counters_file: Option<PathBuf>,
     /// Files of signatures.
     pub signatures: SignatureFiles,
+    /// Suppress files.
+    pub suppress: Vec<PathBuf>,
+    /// Whether suppress files hide nothing and it is only said what they would hide.
+    pub dry_run: bool,
+    /// What the context remembers.
+    pub context: context::Limits,
     /// Threads that handle flows; 0: none but the one that reads.
     pub lanes: usize,
     /// The decoder's options.
     pub decode: decode::Options,
     /// The sensor's options; its limits are those of one shard.
     pub sensor: sensor::Options,
+    /// What is done with records before they are written.
+    pub row: row::Options,
     /// Size of blocks.
     pub block: BlockSize,
     /// Whether all files are one capture, whatever their times.
@@ -74,6 +84,8 @@ pub struct Config {
     pub count: Option<u64>,
     /// The sensor's name in the output.
     pub sensor_name: Option<String>,
+    /// Leave secrets in URLs out of the output.
+    pub redact: bool,
     /// Say errors only.
     pub quiet: bool,
     /// Say every counter that moved at the end.
@@ -111,13 +123,18 @@ impl Config {
             stats_interval: Duration::from_secs(60),
             counters_file: None,
             signatures: SignatureFiles::default(),
+            suppress: Vec::new(),
+            dry_run: false,
+            context: context::Limits::default(),
             lanes: 0,
             decode: decode::Options::default(),
             sensor: sensor::Options::default(),
+            row: row::Options::default(),
             block: BlockSize::default(),
             continuous: false,
             count: None,
             sensor_name: None,
+            redact: false,
             quiet: false,
             verbose: 0,
             fail_on_alert: None,

@@ -13,9 +13,12 @@ pub mod limits;
 pub mod live;
 mod outlet;
 pub mod output;
+mod pen;
 mod pump;
 mod replay;
+pub mod row;
 mod run;
+mod screen;
 mod signatures;
 mod silence;
 pub mod stats;
@@ -25,4 +28,4 @@ pub mod voice;
 
 pub use lanes::{Census, spare_cores};
 pub use run::{Exit, run};
-pub use signatures::load_signatures;
+pub use signatures::{Loaded, load, load_signatures, review};

@@ -3,11 +3,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::context;
 use crate::decode::Decoder;
 use crate::flow::ChecksumPolicy;
 use crate::format::{Context, InputName};
@@ -20,14 +21,18 @@ use crate::runtime::inbox::Inbox;
 use crate::runtime::lanes::{Lanes, panic_message};
 use crate::runtime::live::{LiveOptions, LiveSource};
 use crate::runtime::output::Output;
+use crate::runtime::pen::Pen;
 use crate::runtime::pump::{Asked, Pump, Surroundings, random_keys};
 use crate::runtime::replay::Replay;
-use crate::runtime::signatures::{Reload, load_signatures};
-use crate::runtime::stats::{CaptureFigures, Figures, PumpFigures};
+use crate::runtime::row::Row;
+use crate::runtime::screen::{Renewal, Screen};
+use crate::runtime::signatures::{Loaded, Reload, load, review};
+use crate::runtime::stats::{CaptureFigures, DeskFigures, Figures, PumpFigures};
 use crate::runtime::sys::{self, Signals};
 use crate::runtime::voice::Voice;
 use crate::sensor::Sensor;
 use crate::signature::Signatures;
+use crate::suppress::Suppressions;
 use crate::time::Timestamp;
 
 /// What the process shall end with; the first that applies.
@@ -62,12 +67,13 @@ pub fn run(config: Config) -> Exit {
 /// What both kinds of runs need.
 struct Prepared {
     signatures: Arc<Signatures>,
+    suppressions: Suppressions,
     filter: Option<Filter>,
     signals: Signals,
 }
 
 fn prepare(config: &Config, voice: &Voice) -> Result<Prepared, Exit> {
-    let signatures = load_signatures(&config.signatures).map_err(|errors| {
+    let (signatures, suppressions) = load(&config.signatures, &config.suppress).map_err(|errors| {
         errors.iter().for_each(|error| voice.complain(error));
         Exit::Usage
     })?;
@@ -79,7 +85,8 @@ fn prepare(config: &Config, voice: &Voice) -> Result<Prepared, Exit> {
         voice.complain(&format!("signals cannot be handled: {error}"));
         Exit::Input
     })?;
-    Ok(Prepared { signatures: Arc::new(signatures), filter, signals })
+    review(&suppressions, &signatures).iter().for_each(|line| voice.say(line));
+    Ok(Prepared { signatures, suppressions, filter, signals })
 }
 
 fn replay(config: &Config, paths: &[PathBuf], prepared: Prepared, mut voice: Voice) -> Exit {
@@ -92,7 +99,8 @@ fn replay(config: &Config, paths: &[PathBuf], prepared: Prepared, mut voice: Voi
     }
     let names = source.inputs().iter().map(|input| InputName::File(PathBuf::from(&input.name))).collect();
     let control = Control::new(config, prepared.signals, voice.clone(), prepared.signatures.len());
-    let Some(result) = conduct(config, &mut source, names, prepared.signatures, control, None) else {
+    let loaded = (prepared.signatures, prepared.suppressions);
+    let Some(result) = conduct(config, &mut source, names, loaded, control, None) else {
         return Exit::Input;
     };
     voice.end_progress();
@@ -119,10 +127,11 @@ fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voi
     description.lines().for_each(|line| voice.say(line));
     voice.say(&format!("{} signatures loaded", prepared.signatures.len()));
     let control = Control::new(config, prepared.signals, voice.clone(), prepared.signatures.len());
+    let loaded = (prepared.signatures, prepared.suppressions);
     let names = vec![InputName::Interface(interface.name.clone())];
     let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let started = Timestamp::ZERO.after(started);
-    let result = conduct(config, &mut source, names, prepared.signatures, control, Some(started));
+    let result = conduct(config, &mut source, names, loaded, control, Some(started));
     let Some(result) = result else { return Exit::Input };
     if result.output_gone && !result.fault {
         voice.complain("standard output: nobody reads it any more, so the run ends");
@@ -133,6 +142,8 @@ fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voi
 /// What a run left.
 struct Conducted {
     figures: Figures,
+    /// How often the entries of suppress files held, a line each.
+    hidden: Vec<String>,
     /// The source failed as a whole, or a part of the sensor broke.
     fault: bool,
     output_gone: bool,
@@ -143,7 +154,7 @@ fn conduct<S: Source + Reports>(
     config: &Config,
     source: &mut S,
     names: Vec<InputName>,
-    signatures: Arc<Signatures>,
+    (signatures, suppressions): Loaded,
     mut control: Control,
     live_since: Option<Timestamp>,
 ) -> Option<Conducted> {
@@ -168,13 +179,26 @@ fn conduct<S: Source + Reports>(
         lanes: config.lanes.max(1),
         live,
         silence: config.silence,
-        format: config.format,
-        context: Context { sensor_name: config.sensor_name.clone(), inputs: names, one_stream: !output.is_directory() },
-        alerts: config.events.alert,
         stats: config.events.stats,
         counters_file: config.counters_file.clone(),
     };
-    let desk = Desk::new(options, output, voice.clone(), Arc::clone(&flags));
+    let pen = Pen {
+        format: config.format,
+        context: Context {
+            sensor_name: config.sensor_name.clone(),
+            inputs: names,
+            one_stream: !output.is_directory(),
+            redact: config.redact,
+        },
+        alerts: config.events.alert,
+        output,
+        voice: voice.clone(),
+        flags: Arc::clone(&flags),
+        figures: DeskFigures::default(),
+    };
+    let screen = Screen::new(context::Context::new(random_keys(), config.context), suppressions, config.dry_run);
+    control.renewal = Arc::clone(&screen.renewal);
+    let desk = Desk::new(options, Row::new(&config.row, screen, random_keys()), pen);
     let _hush = Hush::begin();
     let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {
@@ -206,22 +230,28 @@ fn conduct<S: Source + Reports>(
         (Ok(Ok(())), Ok(())) => {}
     }
     pump.lanes.stop();
-    let desk = match control.desk.take()?.end() {
+    let mut desk = match control.desk.take()?.end() {
         Ok(Some(desk)) => desk,
         Ok(None) => {
             voice.complain("the output hangs: what was not written yet is lost");
-            return Some(Conducted { figures: Figures::default(), fault: true, output_gone: true });
+            return Some(Conducted { figures: Figures::default(), hidden: Vec::new(), fault: true, output_gone: true });
         }
         Err(what) => {
             broke(&voice, &what);
-            return Some(Conducted { figures: Figures::default(), fault: true, output_gone: false });
+            return Some(Conducted {
+                figures: Figures::default(),
+                hidden: Vec::new(),
+                fault: true,
+                output_gone: false,
+            });
         }
     };
     if let Some(what) = &desk.fault {
         broke(&voice, what);
         fault = true;
     }
-    Some(Conducted { figures: desk.figures, fault, output_gone: flags.closed.load(Ordering::Relaxed) })
+    let hidden = desk.row.screen.report();
+    Some(Conducted { figures: desk.figures, hidden, fault, output_gone: flags.closed.load(Ordering::Relaxed) })
 }
 
 /// Says the figures and chooses the exit code.
@@ -237,6 +267,9 @@ fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) 
                 }
             });
         }
+    }
+    if config.dry_run || config.verbose > 0 {
+        result.hidden.iter().for_each(|line| voice.say(line));
     }
     let severities = &result.figures.desk.severities;
     let lost_lines = !result.output_gone && result.figures.desk.output.dropped > 0;
@@ -405,6 +438,9 @@ struct Control {
     voice: Voice,
     signals: Signals,
     files: SignatureFiles,
+    suppress: Vec<PathBuf>,
+    /// Where the desk looks for other entries of suppress files.
+    renewal: Renewal,
     reload: Option<Reload>,
     live: bool,
     stats_interval: Duration,
@@ -428,6 +464,8 @@ impl Control {
             voice,
             signals,
             files: config.signatures.clone(),
+            suppress: config.suppress.clone(),
+            renewal: Renewal::default(),
             reload: None,
             live: config.is_live(),
             stats_interval: config.stats_interval,
@@ -443,21 +481,23 @@ impl Control {
     /// Signatures that were loaded since the last time, if they are any good.
     fn reloaded(&mut self) -> Option<Arc<Signatures>> {
         if self.signals.take_reload() {
-            self.reload = Some(Reload::begin(self.files.clone()));
+            self.reload = Some(Reload::begin(self.files.clone(), self.suppress.clone()));
         }
         let result = self.reload.as_ref()?.result()?;
         self.reload = None;
         match result {
-            Ok(signatures) => {
+            Ok((signatures, suppressions)) => {
                 self.reloads += 1;
                 self.signatures = signatures.len();
+                review(&suppressions, &signatures).iter().for_each(|line| self.voice.say(line));
+                *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(suppressions);
                 self.voice.say(&format!("{} signatures loaded again", signatures.len()));
                 Some(signatures)
             }
             Err(errors) => {
                 self.refused += 1;
                 errors.iter().for_each(|error| self.voice.complain(error));
-                self.voice.complain("the signatures in use stay");
+                self.voice.complain("the signatures in use stay, and what is suppressed");
                 None
             }
         }

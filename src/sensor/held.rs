@@ -1,50 +1,72 @@
-//! Requests that are held until their answer is known, and what becomes of them. Not the pairing of answers, which the
-//! http room proves; here it is only told.
+//! A request that is held until its answer is known, and what is kept with it. Not what becomes of it: see
+//! [`super::hearing`].
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::forwarded::rightmost_untrusted;
-use super::identity::flow_id;
-use super::{ALLOCATION, Bench, Docket, Sighting};
-use crate::flow::FlowView;
-use crate::http;
-use crate::outcome::{Outcome, judge};
-use crate::record::{Alert, Body, FlowFacts, Kind, Order, Record, Request, Response, Trace, Transaction};
-use crate::segment::{Segment, Side};
+use super::ALLOCATION;
+use super::waiting::Deadline;
+use crate::http::BODY_BEGINNING;
+use crate::outcome::{Open, Outcome};
+use crate::record::{Request, Trace, Transaction};
 use crate::signature::Signature;
 use crate::table::Slot;
-use crate::time::Timestamp;
 use crate::uri::Disguises;
 
 /// A request that is held.
 #[derive(Debug)]
 pub(super) struct Held {
-    transaction: Transaction,
+    pub(super) transaction: Transaction,
     /// Running number of the packet that completed the request.
-    number: u64,
-    probe: Option<Probe>,
+    pub(super) number: u64,
+    pub(super) probe: Option<Probe>,
+    /// The answer's body, as far as it is needed.
+    pub(super) reading: Option<Reading>,
     /// What was counted for it.
-    memory: usize,
+    pub(super) memory: usize,
     /// Bytes of the server were lost while it waited: its answer may have been among them.
-    lost: bool,
+    pub(super) lost: bool,
 }
 
 /// What a signature found in it.
 #[derive(Debug)]
-struct Probe {
-    signature: Arc<Signature>,
-    matched: Vec<u8>,
-    disguises: Disguises,
-    also: Vec<String>,
-    told: Option<Outcome>,
+pub(super) struct Probe {
+    pub(super) signature: Arc<Signature>,
+    pub(super) matched: Vec<u8>,
+    pub(super) disguises: Disguises,
+    pub(super) also: Vec<String>,
+    pub(super) trace: Trace,
+    pub(super) told: Option<Outcome>,
 }
 
-/// What a held request takes beside itself and its strings. Rationale: eight allocations, and its two places in [`Waiting`], which may be half empty.
-const OVERHEAD: usize = 8 * ALLOCATION + 2 * (size_of::<Deadline>() + size_of::<(Slot, u32)>());
+/// The beginning of a body that decides about the outcome: dropped as soon as it did, and never told.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) open: Open,
+    pub(super) body: Vec<u8>,
+}
+
+impl Reading {
+    /// What one takes, whatever is in it.
+    pub(super) const MEMORY: usize = BODY_BEGINNING + ALLOCATION;
+
+    pub(super) fn new(open: Open) -> Self {
+        Self { open, body: Vec::with_capacity(BODY_BEGINNING) }
+    }
+
+    /// Takes bytes. Says whether there is room for more.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
+        let room = BODY_BEGINNING.saturating_sub(self.body.len());
+        self.body.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.body.len() < BODY_BEGINNING
+    }
+}
+
+/// What a held request takes beside itself and its strings. Rationale: eight allocations, and its two places in the row of all that
+/// wait, which may be half empty.
+pub(super) const OVERHEAD: usize = 8 * ALLOCATION + 2 * (size_of::<Deadline>() + size_of::<(Slot, u32)>());
 
 impl Probe {
-    fn heap(&self) -> usize {
+    pub(super) fn heap(&self) -> usize {
         let also = self.also.iter().map(|slug| size_of::<String>() + slug.capacity());
         self.matched.capacity() + also.sum::<usize>()
     }
@@ -56,361 +78,8 @@ impl Held {
     }
 }
 
-/// When an alert must not wait any longer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline {
-    pub(super) at: Timestamp,
-    pub(super) slot: Slot,
-    pub(super) tx_id: u32,
-}
-
-/// All held requests of the shard, by deadline and by age. Entries of requests that were settled meanwhile stay until
-/// they come up, or until they are the majority.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    deadlines: VecDeque<Deadline>,
-    ages: VecDeque<(Slot, u32)>,
-    memory: usize,
-    count: usize,
-}
-
-/// Entries of settled requests that are not worth a clean-up.
-const LEFTOVERS: usize = 1024;
-
-impl Waiting {
-    pub(super) fn memory(&self) -> usize {
-        self.memory
-    }
-
-    /// Whether nothing is held and no entry is left.
-    pub(super) fn is_idle(&self) -> bool {
-        self.memory == 0 && self.ages.is_empty() && self.deadlines.is_empty()
-    }
-
-    pub(super) fn next_deadline(&self) -> Timestamp {
-        self.deadlines.front().map_or(Timestamp::MAX, |deadline| deadline.at)
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Deadline> {
-        self.deadlines.pop_front()
-    }
-
-    /// Takes the oldest entry.
-    pub(super) fn oldest(&mut self) -> Option<(Slot, u32)> {
-        self.ages.pop_front()
-    }
-
-    /// Forgets entries of settled requests once they are the majority.
-    pub(super) fn forget_unless(&mut self, mut alive: impl FnMut(Slot, u32) -> bool) {
-        let most = 2 * self.count + LEFTOVERS;
-        if self.ages.len() > most {
-            self.ages.retain(|&(slot, tx_id)| alive(slot, tx_id));
-        }
-        if self.deadlines.len() > most {
-            self.deadlines.retain(|deadline| alive(deadline.slot, deadline.tx_id));
-        }
-    }
-
-    fn add(&mut self, slot: Slot, tx_id: u32, memory: usize) {
-        self.ages.push_back((slot, tx_id));
-        self.memory += memory;
-        self.count += 1;
-    }
-
-    fn remove(&mut self, memory: usize) {
-        self.memory -= memory;
-        self.count -= 1;
-    }
-}
-
-/// What the end of the answers means for requests that have none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outlook {
-    /// The connection is over: the server said nothing.
-    Silent,
-    /// The capture is over, or the flow was given up: nobody knows.
-    Unknown,
-}
-
-/// The docket of one flow, opened for one segment or deadline.
-pub(super) struct Hearing<'a> {
-    pub(super) bench: &'a mut Bench,
-    pub(super) docket: &'a mut Docket,
-    pub(super) flow: FlowView<'a>,
-    pub(super) client: Side,
-    pub(super) segment: Option<&'a Segment<'a>>,
-    pub(super) out: &'a mut Vec<Record>,
-}
-
-impl http::Handler for Hearing<'_> {
-    fn request(&mut self, request: &http::Request<'_>) {
-        self.note_http();
-        let bench = &mut *self.bench;
-        let candidates = bench.normaliser.candidates(request.method, request.target);
-        let found = bench.signatures.find(request.method, request.target, &candidates);
-        let probe = found.map(|found| Probe {
-            signature: found.signature,
-            matched: found.matched.to_vec(),
-            disguises: found.disguises,
-            also: found.also.iter().map(|other| other.slug.clone()).collect(),
-            told: None,
-        });
-        if probe.is_some() || self.bench.options.http_events {
-            self.hold(request, probe);
-        }
-    }
-
-    fn request_end(&mut self, tx_id: u32, body: u64) {
-        if let Some(held) = self.find(tx_id) {
-            held.transaction.request.body_len = body;
-        }
-    }
-
-    fn response(&mut self, tx_id: u32, response: &http::Response<'_>) {
-        self.note_http();
-        let Some(held) = self.find(tx_id) else { return };
-        let kept = [Some(response.reason), response.content_type, response.location];
-        let added = kept.into_iter().flatten().map(<[u8]>::len).sum::<usize>();
-        held.memory += added;
-        held.transaction.response = Some(Response {
-            status: response.status,
-            reason: response.reason.to_vec(),
-            content_type: response.content_type.map(<[u8]>::to_vec),
-            location: response.location.map(<[u8]>::to_vec),
-            content_length: response.content_length,
-            body_len: 0,
-        });
-        self.bench.waiting.memory += added;
-        let Some(held) = self.find(tx_id) else { return };
-        if let Some(probe) = &held.probe {
-            let outcome = judge(&probe.signature, &held.transaction.request.method, response);
-            self.tell(tx_id, outcome);
-        }
-        if !self.bench.options.http_events {
-            self.remove(tx_id);
-        }
-    }
-
-    fn response_end(&mut self, tx_id: u32, body: u64) {
-        let Some(held) = self.find(tx_id) else { return };
-        if let Some(response) = &mut held.transaction.response {
-            response.body_len = body;
-        }
-        self.conclude(tx_id);
-    }
-
-    fn unseen(&mut self, tx_id: u32) {
-        self.tell(tx_id, Outcome::Unseen);
-        self.conclude(tx_id);
-    }
-}
-
-impl Hearing<'_> {
-    /// The time for an answer is up; a later one may still prove the worst.
-    pub(super) fn time_is_up(&mut self, tx_id: u32) {
-        if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
-            return;
-        }
-        let facts = self.flow.facts;
-        let lost = self.find(tx_id).is_some_and(|held| held.lost)
-            || (facts.closed && facts.missing[self.client.other() as usize]);
-        let outcome = match (self.server_was_seen() && !lost, facts.closed) {
-            (false, _) => Outcome::Unseen,
-            (true, true) => Outcome::NoResponse,
-            (true, false) => Outcome::Pending,
-        };
-        self.tell(tx_id, outcome);
-    }
-
-    /// A held request takes room that others need.
-    pub(super) fn release(&mut self, tx_id: u32) {
-        if self.find(tx_id).is_some() {
-            self.bench.counters.held_limit += 1;
-            self.tell(tx_id, Outcome::Unseen);
-            self.conclude(tx_id);
-        }
-    }
-
-    /// Nothing more comes from the server.
-    pub(super) fn no_more_answers(&mut self, outlook: Outlook) {
-        let outcome = match outlook {
-            Outlook::Silent if self.server_was_seen() => Outcome::NoResponse,
-            _ => Outcome::Unseen,
-        };
-        while let Some(held) = self.docket.held.first() {
-            let tx_id = held.tx_id();
-            let outcome = if held.lost { Outcome::Unseen } else { outcome };
-            if held.transaction.response.is_none() {
-                self.tell(tx_id, outcome);
-            }
-            self.conclude(tx_id);
-        }
-    }
-
-    /// Bytes of the server were lost: whatever waits may have been answered by them.
-    pub(super) fn answers_lost(&mut self) {
-        for held in &mut self.docket.held {
-            held.lost |= held.transaction.response.is_none();
-        }
-    }
-
-    fn server_was_seen(&self) -> bool {
-        self.flow.facts.packets[self.client.other() as usize] > 0
-    }
-
-    fn note_http(&mut self) {
-        if !self.docket.is_http {
-            self.docket.is_http = true;
-            self.bench.counters.http_flows += 1;
-        }
-    }
-
-    fn find(&mut self, tx_id: u32) -> Option<&mut Held> {
-        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id).map(|held| &mut **held)
-    }
-
-    fn hold(&mut self, request: &http::Request<'_>, probe: Option<Probe>) {
-        let is_probe = probe.is_some();
-        let transaction = self.transaction(request);
-        let number = self.sighting().number;
-        let memory = size_of::<Held>() + OVERHEAD + heap(&transaction.request) + probe.as_ref().map_or(0, Probe::heap);
-        self.bench.counters.held += 1;
-        self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
-        self.docket.held.push(Box::new(Held { transaction, number, probe, memory, lost: false }));
-        if is_probe {
-            self.bench.counters.probes += 1;
-            let timeout = self.bench.options.outcome_timeout;
-            if timeout.is_zero() {
-                self.tell(request.tx_id, Outcome::Pending);
-            } else {
-                let at = self.flow.at.clock.after(timeout);
-                let deadline = Deadline { at, slot: self.flow.slot, tx_id: request.tx_id };
-                self.bench.waiting.deadlines.push_back(deadline);
-            }
-        }
-    }
-
-    /// The packet that completed the request: the client's latest, or whatever made the flow give the bytes out.
-    fn sighting(&self) -> Sighting {
-        self.docket
-            .latest
-            .unwrap_or_else(|| self.segment.map_or_else(Sighting::default, |segment| Sighting::of(segment.head)))
-    }
-
-    fn transaction(&self, request: &http::Request<'_>) -> Transaction {
-        let sighting = self.sighting();
-        let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
-        Transaction {
-            timestamp: sighting.time,
-            frame: sighting.frame,
-            input: sighting.input,
-            client: self.flow.key.end(self.client),
-            server: self.flow.key.end(self.client.other()),
-            encapsulation: self.docket.wrapping.as_deref().copied().unwrap_or_default(),
-            flow: self.flow_facts(),
-            tx_id: request.tx_id,
-            request: Request {
-                method: request.method.to_vec(),
-                target: request.target.to_vec(),
-                protocol: request.protocol.to_vec(),
-                host: owned(request.host),
-                user_agent: owned(request.user_agent),
-                referrer: owned(request.referrer),
-                forwarded_for: owned(request.forwarded_for),
-                body_len: 0,
-                truncated: request.truncated,
-            },
-            response: None,
-        }
-    }
-
-    fn flow_facts(&self) -> FlowFacts {
-        let (to_server, to_client) = (self.client as usize, self.client.other() as usize);
-        let facts = self.flow.facts;
-        FlowFacts {
-            id: flow_id(self.flow.key, facts.start),
-            start: facts.start,
-            packets_to_server: facts.packets[to_server],
-            packets_to_client: facts.packets[to_client],
-            bytes_to_server: facts.bytes[to_server],
-            bytes_to_client: facts.bytes[to_client],
-        }
-    }
-
-    /// Tells of a probe: once, and once more if a late answer proves the worst.
-    fn tell(&mut self, tx_id: u32, outcome: Outcome) {
-        let flow = self.flow_facts();
-        let conflict = self.flow.facts.conflict;
-        let Some(held) = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id) else { return };
-        let Some(probe) = &mut held.probe else { return };
-        let late = match probe.told {
-            None => false,
-            Some(Outcome::Pending | Outcome::Unseen) if outcome == Outcome::Exposed => true,
-            Some(_) => return,
-        };
-        probe.told = Some(outcome);
-        let limit = self.bench.options.alerts_per_flow;
-        if !self.docket.repeats.get_or_insert_default().admit(probe.signature.id, outcome, limit) {
-            self.bench.counters.suppressed += 1;
-            return;
-        }
-        self.bench.counters.late_answers += u64::from(late);
-        let transaction = Transaction { flow, ..held.transaction.clone() };
-        let trusted = &self.bench.options.trusted_proxies;
-        let alert = Alert {
-            forwarded_for: transaction
-                .request
-                .forwarded_for
-                .as_deref()
-                .and_then(|value| rightmost_untrusted(value, trusted)),
-            transaction,
-            signature: Arc::clone(&probe.signature),
-            outcome,
-            matched: probe.matched.clone(),
-            disguises: probe.disguises,
-            conflict,
-            also: probe.also.clone(),
-            late,
-            trace: Trace::default(),
-            context: Vec::new(),
-            repeats: 1,
-        };
-        let order = self.order(tx_id, Kind::Alert);
-        self.out.push(Record { order, body: Body::Alert(Box::new(alert)) });
-    }
-
-    /// Nothing more will be known of a request.
-    fn conclude(&mut self, tx_id: u32) {
-        if self.bench.options.http_events && self.find(tx_id).is_some() {
-            let order = self.order(tx_id, Kind::Http);
-            let flow = self.flow_facts();
-            if let Some(held) = self.remove(tx_id) {
-                let transaction = Transaction { flow, ..held.transaction };
-                self.out.push(Record { order, body: Body::Http(Box::new(transaction)) });
-            }
-        } else {
-            self.remove(tx_id);
-        }
-    }
-
-    fn remove(&mut self, tx_id: u32) -> Option<Held> {
-        let at = self.docket.held.iter().position(|held| held.tx_id() == tx_id)?;
-        let held = self.docket.held.remove(at);
-        self.bench.waiting.remove(held.memory);
-        Some(*held)
-    }
-
-    fn order(&mut self, tx_id: u32, kind: Kind) -> Order {
-        let at = self.flow.at;
-        let held = self.find(tx_id);
-        let request = held.as_ref().map_or(0, |held| held.number);
-        let sid = held.and_then(|held| held.probe.as_ref()).map_or(0, |probe| probe.signature.id);
-        Order { settled: at.clock, settled_by: at.number, request, tx_id, kind, sid }
-    }
-}
-
 /// Heap memory of a request's strings.
-fn heap(request: &Request) -> usize {
+pub(super) fn heap(request: &Request) -> usize {
     let optional = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::capacity);
     request.method.capacity()
         + request.target.capacity()

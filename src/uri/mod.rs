@@ -23,7 +23,7 @@ mod target;
 
 pub use candidates::{Candidate, Candidates, MAX_CANDIDATES, Normaliser};
 pub use path::{NormalHost, NormalPath, Trailing};
-pub use target::{MAX_TARGET, query};
+pub use target::{MAX_TARGET, path, query, site};
 
 /// The disguises that normalisation undid, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

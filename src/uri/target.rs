@@ -1,6 +1,6 @@
 //! The syntax of a request target: scheme, authority, path, query (RFC 9112 section 3.2). Not what they mean.
 
-use super::path::is_blank;
+use super::path::{NormalHost, is_blank};
 
 /// Bytes of a target that are looked at; more are ignored. Rationale: no common server reads a longer request line.
 pub const MAX_TARGET: usize = 64 * 1024;
@@ -12,6 +12,21 @@ pub fn query(target: &[u8]) -> &[u8] {
     let end = memchr::memchr(b'#', target).unwrap_or(target.len());
     let target = target.get(..end).unwrap_or_default();
     memchr::memchr(b'?', target).and_then(|at| target.get(at + 1..)).unwrap_or_default()
+}
+
+/// The host that a request is for, in normal form: that of an absolute-form or CONNECT target, else the `Host` value
+/// (RFC 9112 section 3.3). `None` where neither names one.
+#[must_use]
+pub fn site(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Option<Vec<u8>> {
+    let target = target.get(..MAX_TARGET).unwrap_or(target);
+    let authority = Parts::of(method, target).authority.or(host)?;
+    Some(NormalHost::of(authority.trim_ascii()).host).filter(|host| !host.is_empty())
+}
+
+/// The undecoded path of a target, without scheme, authority, query and fragment; empty where it has none.
+#[must_use]
+pub fn path<'a>(method: &[u8], target: &'a [u8]) -> &'a [u8] {
+    Parts::of(method, target.get(..MAX_TARGET).unwrap_or(target)).path.unwrap_or_default()
 }
 
 /// A request target taken apart (RFC 9112 section 3.2).

@@ -48,6 +48,7 @@ pub(crate) fn context(sensor_name: Option<&str>) -> Context {
         sensor_name: sensor_name.map(str::to_owned),
         inputs: vec![InputName::File("sms.pcap".into()), InputName::Interface("eth1".into()), InputName::File(odd)],
         one_stream: false,
+        redact: false,
     }
 }
 

@@ -1,0 +1,87 @@
+//! What a head is once its lines are there: read by httparse, else by the tolerant splitter, or no request at all.
+
+use std::mem::MaybeUninit;
+
+use httparse::Status;
+
+use crate::http::fields::Fields;
+use crate::http::line::{RequestLine, split_request};
+
+/// A head that was found.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Found<'a> {
+    pub(in crate::http) line: RequestLine<'a>,
+    pub(in crate::http) fields: Fields<'a>,
+    /// Everything behind the first line.
+    pub(in crate::http) lines: &'a [u8],
+    pub(in crate::http) truncated: bool,
+}
+
+/// What a first line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A request line; fields follow.
+    Request,
+    /// A request line without a version (HTTP/0.9): nothing follows.
+    Simple,
+    /// The beginning of HTTP/2.
+    Preface,
+    Nothing,
+}
+
+/// Slots for fields on the fast path; a request with more takes the other one.
+const SLOTS: usize = 64;
+
+/// What a first line is. `cut`: its end was not kept.
+pub(super) fn judge(line: &[u8], cut: bool) -> Verdict {
+    match split_request(line) {
+        Some(line) if is_preface(&line) => Verdict::Preface,
+        Some(line) if !line.is_plausible() => Verdict::Nothing,
+        Some(line) if line.protocol.is_empty() && !cut => Verdict::Simple,
+        Some(_) => Verdict::Request,
+        None => Verdict::Nothing,
+    }
+}
+
+/// Lets httparse read a head that is wholly there. `None` where it does not take it.
+pub(super) fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
+    let mut slots = [const { MaybeUninit::uninit() }; SLOTS];
+    let mut request = httparse::Request::new(&mut []);
+    let Ok(Status::Complete(len)) = request.parse_with_uninit_headers(bytes, &mut slots) else { return None };
+    let (method, target) = (request.method?.as_bytes(), request.path?.as_bytes());
+    let mut fields = Fields::default();
+    for header in request.headers.iter() {
+        fields.take(header.name.as_bytes(), header.value);
+    }
+    // httparse takes these two versions only, in upper case.
+    let protocol: &[u8] = if request.version == Some(0) { b"HTTP/1.0" } else { b"HTTP/1.1" };
+    let line = RequestLine { method, target, protocol };
+    let lines = bytes.get(line.len_of_everyday(bytes)..len).unwrap_or_default();
+    Some((len, Found { line, fields, lines, truncated: false }))
+}
+
+/// Reads a head that is wholly there; the first line ends at `line_end`.
+pub(super) fn tolerant(head: &[u8], line_end: usize) -> Option<Found<'_>> {
+    let (line, lines) = head.split_at(line_end);
+    Some(Found { line: split_request(line)?, fields: Fields::of_lines(lines), lines, truncated: false })
+}
+
+/// The connection preface of HTTP/2 (RFC 9113 section 3.4).
+pub(super) fn is_preface(line: &RequestLine<'_>) -> bool {
+    line.method == b"PRI" && line.target == b"*" && line.protocol.starts_with(b"HTTP/2")
+}
+
+/// Whether a line is a request even where none was expected. Nobody begins to speak HTTP/2 there.
+pub(super) fn is_certain(line: &RequestLine<'_>) -> bool {
+    line.is_certain() && !is_preface(line)
+}
+
+/// Whether a stream that begins so is no text protocol.
+pub(super) const fn is_binary(first: u8) -> bool {
+    first < 0x20 || first >= 0x7f
+}
+
+/// Whether a stream that begins so is TLS (RFC 8446 section 5.1: content types 20 to 23).
+pub(super) const fn is_tls(first: u8) -> bool {
+    matches!(first, 0x14..=0x17)
+}

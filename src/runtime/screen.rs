@@ -1,0 +1,99 @@
+//! The screen: what context and suppress files say of a hit, put together. Not the limit and not the campaigns, which
+//! get what passes here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::context::{self, Context, Weighed};
+use crate::record::{Alert, Page};
+use crate::suppress::{self, Suppressions, Treatment};
+use crate::time::Timestamp;
+
+/// What becomes of a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Screened {
+    /// It is told.
+    Told,
+    /// It is not told, and counts in its campaign.
+    Hidden,
+    /// It is normal use: neither told nor counted in a campaign.
+    Normal,
+}
+
+/// Where other entries are left to be used from now on.
+pub(super) type Renewal = Arc<Mutex<Option<Suppressions>>>;
+
+/// Asks the context and the suppress files.
+#[derive(Debug)]
+pub(super) struct Screen {
+    context: Context,
+    suppressions: Suppressions,
+    pub(super) renewal: Renewal,
+    /// Hide nothing for the files' sake, but say in the alerts what would be hidden.
+    dry: bool,
+    counters: suppress::Counters,
+}
+
+impl Screen {
+    pub(super) fn new(context: Context, suppressions: Suppressions, dry: bool) -> Self {
+        Self { context, suppressions, renewal: Renewal::default(), dry, counters: suppress::Counters::default() }
+    }
+
+    /// Notes a page.
+    pub(super) fn page(&mut self, page: Page, settled: Timestamp) {
+        self.context.page(page, settled);
+    }
+
+    /// What becomes of a hit. What the user knows to be normal use is not weighed: it says nothing of its source.
+    pub(super) fn take(&mut self, alert: &mut Alert, settled: Timestamp) -> Screened {
+        self.renew();
+        let found = self.suppressions.find(alert);
+        if let Some((at, Treatment::Allow)) = found
+            && !self.dry
+        {
+            self.suppressions.count(at);
+            self.counters.allowed += 1;
+            return Screened::Normal;
+        }
+        if self.context.weigh(alert, settled) == Weighed::Legitimate {
+            return Screened::Normal;
+        }
+        // A support signature is told of by its campaign alone: there is nothing to hide.
+        let Some((at, _)) = found.filter(|_| !alert.signature.support) else { return Screened::Told };
+        let entry = self.suppressions.count(at);
+        if self.dry {
+            alert.context.extend(entry.map(suppress::Entry::label));
+            return Screened::Told;
+        }
+        self.counters.suppressed += 1;
+        Screened::Hidden
+    }
+
+    /// Uses other entries, if there are any; those that are the same go on counting.
+    fn renew(&mut self) {
+        let left = self.renewal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut suppressions) = left {
+            suppressions.carry_on(&self.suppressions);
+            self.suppressions = suppressions;
+        }
+    }
+
+    /// Another capture begins: its clients and sources are others.
+    pub(super) fn forget(&mut self) {
+        self.context.forget();
+    }
+
+    /// A line for each entry: how often it held, and why it is there.
+    pub(super) fn report(&mut self) -> Vec<String> {
+        self.renew();
+        let verb = if self.dry { "would have hidden" } else { "hid" };
+        let lines = self.suppressions.entries().map(|(entry, count)| {
+            let times = if count == 1 { "1 alert".to_owned() } else { format!("{count} alerts") };
+            format!("{}:{}: {} {verb} {times}: {}", entry.file, entry.line, entry.treatment.name(), entry.reason)
+        });
+        lines.collect()
+    }
+
+    pub(super) fn counters(&self) -> (context::Counters, suppress::Counters) {
+        (*self.context.counters(), self.counters)
+    }
+}

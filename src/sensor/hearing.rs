@@ -1,0 +1,376 @@
+//! The docket of one flow, opened for one segment or deadline: what its requests match, what becomes of those that are
+//! held, and what is told. Not the pairing of answers, which the http room proves; here it is only told.
+
+use std::sync::Arc;
+
+use super::forwarded::rightmost_untrusted;
+use super::held::{Held, OVERHEAD, Probe, Reading, heap};
+use super::identity::flow_id;
+use super::trace::trace;
+use super::waiting::Deadline;
+use super::{Bench, Docket, Sighting};
+use crate::flow::FlowView;
+use crate::http;
+use crate::outcome::{Open, Outcome, Verdict, judge};
+use crate::record::{Alert, Body, FlowFacts, Kind, Order, Page, Record, Request, Response, Transaction};
+use crate::segment::{Segment, Side};
+
+/// What the end of the answers means for requests that have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// The connection is over: the server said nothing.
+    Silent,
+    /// The capture is over, or the flow was given up: nobody knows.
+    Unknown,
+}
+
+/// The docket of one flow, opened for one segment or deadline.
+pub(super) struct Hearing<'a> {
+    pub(super) bench: &'a mut Bench,
+    pub(super) docket: &'a mut Docket,
+    pub(super) flow: FlowView<'a>,
+    pub(super) client: Side,
+    pub(super) segment: Option<&'a Segment<'a>>,
+    pub(super) out: &'a mut Vec<Record>,
+}
+
+impl http::Handler for Hearing<'_> {
+    fn request(&mut self, request: &http::Request<'_>) {
+        self.note_http();
+        let bench = &mut *self.bench;
+        let candidates = bench.normaliser.candidates(request.method, request.target);
+        let found = bench.signatures.find(request.method, request.target, &candidates);
+        let probe = found.map(|found| Probe {
+            trace: trace(request, &found.signature),
+            signature: found.signature,
+            matched: found.matched.to_vec(),
+            disguises: found.disguises,
+            also: found.also.iter().map(|other| other.slug.clone()).collect(),
+            told: None,
+        });
+        if probe.is_some() || self.bench.options.http_events {
+            self.hold(request, probe);
+        }
+    }
+
+    fn request_end(&mut self, tx_id: u32, body: u64) {
+        if let Some(held) = self.find(tx_id) {
+            held.transaction.request.body_len = body;
+        }
+    }
+
+    fn response(&mut self, tx_id: u32, response: &http::Response<'_>) -> bool {
+        self.note_http();
+        self.note_page(tx_id, response);
+        let Some(held) = self.find(tx_id) else { return false };
+        let kept = [Some(response.reason), response.content_type, response.location];
+        let added = kept.into_iter().flatten().map(<[u8]>::len).sum::<usize>();
+        held.memory += added;
+        held.transaction.response = Some(Response {
+            status: response.status,
+            reason: response.reason.to_vec(),
+            content_type: response.content_type.map(<[u8]>::to_vec),
+            location: response.location.map(<[u8]>::to_vec),
+            content_length: response.content_length,
+            body_len: 0,
+        });
+        self.bench.waiting.memory += added;
+        let verdict = self.find(tx_id).and_then(|held| {
+            held.probe.as_ref().map(|probe| judge(&probe.signature, &held.transaction.request.method, response))
+        });
+        match verdict {
+            Some(Verdict::Open(open)) => {
+                self.read(tx_id, open);
+                return true;
+            }
+            Some(Verdict::Known(outcome)) => self.tell(tx_id, outcome),
+            None => {}
+        }
+        if !self.bench.options.http_events {
+            self.remove(tx_id);
+        }
+        false
+    }
+
+    fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool {
+        let more = self.find(tx_id).and_then(|held| held.reading.as_mut()).is_some_and(|reading| reading.add(bytes));
+        if !more {
+            self.decide(tx_id);
+        }
+        more
+    }
+
+    fn response_end(&mut self, tx_id: u32, body: u64) {
+        let Some(held) = self.find(tx_id) else { return };
+        if let Some(response) = &mut held.transaction.response {
+            response.body_len = body;
+        }
+        self.decide(tx_id);
+        self.conclude(tx_id);
+    }
+
+    fn unseen(&mut self, tx_id: u32) {
+        self.tell(tx_id, Outcome::Unseen);
+        self.conclude(tx_id);
+    }
+}
+
+impl Hearing<'_> {
+    /// The time for an answer is up; a later one may still prove the worst.
+    pub(super) fn time_is_up(&mut self, tx_id: u32) {
+        if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
+            return self.decide(tx_id);
+        }
+        let facts = self.flow.facts;
+        let lost = self.find(tx_id).is_some_and(|held| held.lost)
+            || (facts.closed && facts.missing[self.client.other() as usize]);
+        let outcome = match (self.server_was_seen() && !lost, facts.closed) {
+            (false, _) => Outcome::Unseen,
+            (true, true) => Outcome::NoResponse,
+            (true, false) => Outcome::Pending,
+        };
+        self.tell(tx_id, outcome);
+    }
+
+    /// A held request takes room that others need.
+    pub(super) fn release(&mut self, tx_id: u32) {
+        if self.find(tx_id).is_some() {
+            self.bench.counters.held_limit += 1;
+            self.decide(tx_id);
+            self.tell(tx_id, Outcome::Unseen);
+            self.conclude(tx_id);
+        }
+    }
+
+    /// Nothing more comes from the server.
+    pub(super) fn no_more_answers(&mut self, outlook: Outlook) {
+        let outcome = match outlook {
+            Outlook::Silent if self.server_was_seen() => Outcome::NoResponse,
+            _ => Outcome::Unseen,
+        };
+        while let Some(held) = self.docket.held.first() {
+            let tx_id = held.tx_id();
+            let outcome = if held.lost { Outcome::Unseen } else { outcome };
+            match held.transaction.response {
+                None => self.tell(tx_id, outcome),
+                Some(_) => self.decide(tx_id),
+            }
+            self.conclude(tx_id);
+        }
+    }
+
+    /// Bytes of the server were lost: whatever waits may have been answered by them.
+    pub(super) fn answers_lost(&mut self) {
+        for held in &mut self.docket.held {
+            held.lost |= held.transaction.response.is_none();
+        }
+        while let Some(held) = self.docket.held.iter().find(|held| held.reading.is_some()) {
+            self.decide(held.tx_id());
+        }
+    }
+
+    /// From now on the answer's body is read.
+    fn read(&mut self, tx_id: u32, open: Open) {
+        let Some(held) = self.find(tx_id) else { return };
+        held.reading = Some(Reading::new(open));
+        held.memory += Reading::MEMORY;
+        self.bench.waiting.memory += Reading::MEMORY;
+    }
+
+    /// Whatever was read of the answer's body is all there will be.
+    fn decide(&mut self, tx_id: u32) {
+        let Some(held) = self.find(tx_id) else { return };
+        let (Some(reading), Some(probe)) = (held.reading.take(), &held.probe) else { return };
+        let outcome = reading.open.decide(&probe.signature, &reading.body);
+        held.memory -= Reading::MEMORY;
+        self.bench.waiting.memory -= Reading::MEMORY;
+        self.tell(tx_id, outcome);
+        if !self.bench.options.http_events {
+            self.remove(tx_id);
+        }
+    }
+
+    /// Tells of the flow's first page, where signatures ask for it: not of one that answers a probe, since whatever a
+    /// prober gets shows no visitor.
+    fn note_page(&mut self, tx_id: u32, response: &http::Response<'_>) {
+        if self.docket.paged || !self.bench.signatures.weigh_pages() || !is_page(response) {
+            return;
+        }
+        let held = self.find(tx_id);
+        if held.as_ref().is_some_and(|held| held.probe.as_ref().is_some_and(|probe| !probe.signature.support)) {
+            return;
+        }
+        let number = held.map(|held| held.number).unwrap_or_else(|| self.sighting().number);
+        self.docket.paged = true;
+        let (at, key) = (self.flow.at, self.flow.key);
+        let order =
+            Order { settled: at.clock, settled_by: at.number, request: number, tx_id, kind: Kind::Page, sid: 0 };
+        let page = Page { client: key.end(self.client).ip, server: key.end(self.client.other()).ip };
+        self.out.push(Record { order, body: Body::Page(page) });
+    }
+
+    fn server_was_seen(&self) -> bool {
+        self.flow.facts.packets[self.client.other() as usize] > 0
+    }
+
+    fn note_http(&mut self) {
+        if !self.docket.is_http {
+            self.docket.is_http = true;
+            self.bench.counters.http_flows += 1;
+        }
+    }
+
+    fn find(&mut self, tx_id: u32) -> Option<&mut Held> {
+        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id).map(|held| &mut **held)
+    }
+
+    fn hold(&mut self, request: &http::Request<'_>, probe: Option<Probe>) {
+        let support = probe.as_ref().map(|probe| probe.signature.support);
+        let transaction = self.transaction(request);
+        let number = self.sighting().number;
+        let memory = size_of::<Held>() + OVERHEAD + heap(&transaction.request) + probe.as_ref().map_or(0, Probe::heap);
+        self.bench.counters.held += 1;
+        self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
+        self.docket.held.push(Box::new(Held { transaction, number, probe, reading: None, memory, lost: false }));
+        if let Some(support) = support {
+            let counters = &mut self.bench.counters;
+            *(if support { &mut counters.support } else { &mut counters.probes }) += 1;
+            let timeout = self.bench.options.outcome_timeout;
+            if timeout.is_zero() {
+                self.tell(request.tx_id, Outcome::Pending);
+            } else {
+                let at = self.flow.at.clock.after(timeout);
+                let deadline = Deadline { at, slot: self.flow.slot, tx_id: request.tx_id };
+                self.bench.waiting.deadlines.push_back(deadline);
+            }
+        }
+    }
+
+    /// The packet that completed the request: the client's latest, or whatever made the flow give the bytes out.
+    fn sighting(&self) -> Sighting {
+        self.docket
+            .latest
+            .unwrap_or_else(|| self.segment.map_or_else(Sighting::default, |segment| Sighting::of(segment.head)))
+    }
+
+    fn transaction(&self, request: &http::Request<'_>) -> Transaction {
+        let sighting = self.sighting();
+        let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+        Transaction {
+            timestamp: sighting.time,
+            frame: sighting.frame,
+            input: sighting.input,
+            client: self.flow.key.end(self.client),
+            server: self.flow.key.end(self.client.other()),
+            encapsulation: self.docket.wrapping.as_deref().copied().unwrap_or_default(),
+            flow: self.flow_facts(),
+            tx_id: request.tx_id,
+            request: Request {
+                method: request.method.to_vec(),
+                target: request.target.to_vec(),
+                protocol: request.protocol.to_vec(),
+                host: owned(request.host),
+                user_agent: owned(request.user_agent),
+                referrer: owned(request.referrer),
+                forwarded_for: owned(request.forwarded_for),
+                body_len: 0,
+                truncated: request.truncated,
+            },
+            response: None,
+        }
+    }
+
+    fn flow_facts(&self) -> FlowFacts {
+        let (to_server, to_client) = (self.client as usize, self.client.other() as usize);
+        let facts = self.flow.facts;
+        FlowFacts {
+            id: flow_id(self.flow.key, facts.start),
+            start: facts.start,
+            packets_to_server: facts.packets[to_server],
+            packets_to_client: facts.packets[to_client],
+            bytes_to_server: facts.bytes[to_server],
+            bytes_to_client: facts.bytes[to_client],
+        }
+    }
+
+    /// Tells of a probe: once, and once more if a late answer proves the worst.
+    fn tell(&mut self, tx_id: u32, outcome: Outcome) {
+        let flow = self.flow_facts();
+        let conflict = self.flow.facts.conflict;
+        let Some(held) = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id) else { return };
+        let Some(probe) = &mut held.probe else { return };
+        let late = match probe.told {
+            None => false,
+            Some(Outcome::Pending | Outcome::Unseen) if outcome == Outcome::Exposed => true,
+            Some(_) => return,
+        };
+        probe.told = Some(outcome);
+        let limit = self.bench.options.alerts_per_flow;
+        let support = probe.signature.support;
+        let repeats = if support { &mut self.docket.support } else { &mut self.docket.repeats };
+        if !repeats.get_or_insert_default().admit(probe.signature.id, outcome, limit) {
+            let counters = &mut self.bench.counters;
+            *(if support { &mut counters.support_suppressed } else { &mut counters.suppressed }) += 1;
+            return;
+        }
+        self.bench.counters.late_answers += u64::from(late && !support);
+        let transaction = Transaction { flow, ..held.transaction.clone() };
+        let trusted = &self.bench.options.trusted_proxies;
+        let alert = Alert {
+            forwarded_for: transaction
+                .request
+                .forwarded_for
+                .as_deref()
+                .and_then(|value| rightmost_untrusted(value, trusted)),
+            transaction,
+            signature: Arc::clone(&probe.signature),
+            outcome,
+            matched: probe.matched.clone(),
+            disguises: probe.disguises,
+            conflict,
+            also: probe.also.clone(),
+            late,
+            trace: probe.trace,
+            context: Vec::new(),
+            repeats: 1,
+        };
+        let order = self.order(tx_id, Kind::Alert);
+        self.out.push(Record { order, body: Body::Alert(Box::new(alert)) });
+    }
+
+    /// Nothing more will be known of a request.
+    fn conclude(&mut self, tx_id: u32) {
+        if self.bench.options.http_events && self.find(tx_id).is_some() {
+            let order = self.order(tx_id, Kind::Http);
+            let flow = self.flow_facts();
+            if let Some(held) = self.remove(tx_id) {
+                let transaction = Transaction { flow, ..held.transaction };
+                self.out.push(Record { order, body: Body::Http(Box::new(transaction)) });
+            }
+        } else {
+            self.remove(tx_id);
+        }
+    }
+
+    fn remove(&mut self, tx_id: u32) -> Option<Held> {
+        let at = self.docket.held.iter().position(|held| held.tx_id() == tx_id)?;
+        let held = self.docket.held.remove(at);
+        self.bench.waiting.remove(held.memory);
+        Some(*held)
+    }
+
+    fn order(&mut self, tx_id: u32, kind: Kind) -> Order {
+        let at = self.flow.at;
+        let held = self.find(tx_id);
+        let request = held.as_ref().map_or(0, |held| held.number);
+        let sid = held.and_then(|held| held.probe.as_ref()).map_or(0, |probe| probe.signature.id);
+        Order { settled: at.clock, settled_by: at.number, request, tx_id, kind, sid }
+    }
+}
+
+/// Whether an answer is a page that a browser shows.
+fn is_page(response: &http::Response<'_>) -> bool {
+    let media_type = response.content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
+    let is = |known: &[u8]| media_type.trim_ascii().eq_ignore_ascii_case(known);
+    (200..300).contains(&response.status) && (is(b"text/html") || is(b"application/xhtml+xml"))
+}
