@@ -199,6 +199,25 @@ fn a_quiet_source_ends_its_campaign_in_time_and_may_begin_another() {
     assert_eq!(campaigns[1]["src_port"], 20_002, "its last request");
 }
 
+/// The third was told of when its time for an answer was up; ten minutes after it was asked, the source was quiet.
+#[test]
+fn quiet_is_measured_by_requests() {
+    let end = |wait: i64| {
+        let mut capture = Capture::at(1_750_000_000);
+        for (port, target) in [(1, "/test/0"), (2, "/test/1")] {
+            capture.exchange(port, &request("GET", target), &response("404 Not Found"));
+        }
+        let mut silent = capture.open(3);
+        capture.send(&mut silent, From::Client, &request("GET", "/test/2"));
+        capture.now += wait;
+        capture.exchange(4, &request("GET", "/test/3"), &response("404 Not Found"));
+        let told = campaigns(&replay(&capture.pcap(), 4, &[]));
+        assert_eq!(sids(&told), [1_000_001, 1_000_005]);
+        metadata(&told[1], "smsentry_hits")[0].to_owned()
+    };
+    assert_eq!((&*end(9 * MINUTE), &*end(10 * MINUTE + 5000)), ("4", "3"));
+}
+
 #[test]
 fn what_was_exposed_is_named_and_makes_it_severe() {
     let mut capture = Capture::at(1_750_000_000);
@@ -208,7 +227,6 @@ fn what_was_exposed_is_named_and_makes_it_severe() {
     capture.exchange(3, &request("GET", "/test/2"), &response("403 Forbidden"));
     let told = campaigns(&replay(&capture.pcap(), 3, &[]));
     assert_eq!(told[0]["alert"]["severity"], 1);
-    assert_eq!(metadata(&told[0], "smsentry_outcome"), ["exposed"]);
     assert_eq!(metadata(&told[0], "smsentry_outcomes"), ["exposed=1", "refused=1", "not_found=1"]);
     assert_eq!(metadata(&told[0], "smsentry_exposed"), ["1", "/test/1?a=b"]);
 }
