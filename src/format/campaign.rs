@@ -17,8 +17,6 @@ pub(super) struct CampaignMetadata<'a> {
     mitre_tactic_name: [&'static str; 1],
     mitre_technique_id: [&'static str; 1],
     mitre_technique_name: [&'static str; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    smsentry_outcome: One<&'static str>,
     smsentry_campaign: [String; 1],
     smsentry_fingerprint: [String; 1],
     smsentry_first: [Stamp; 1],
@@ -51,7 +49,6 @@ impl<'a> CampaignMetadata<'a> {
             mitre_tactic_name: ["Reconnaissance"],
             mitre_technique_id: ["T1595.003"],
             mitre_technique_name: ["Wordlist_Scanning"],
-            smsentry_outcome: campaign.worst().map(|outcome| [outcome.name()]),
             smsentry_campaign: [format!("c-{:016x}", campaign.id)],
             smsentry_fingerprint: [format!("f-{:016x}", campaign.fingerprint)],
             smsentry_first: [Stamp(campaign.first)],

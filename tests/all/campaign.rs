@@ -199,6 +199,25 @@ fn a_quiet_source_ends_its_campaign_in_time_and_may_begin_another() {
     assert_eq!(campaigns[1]["src_port"], 20_002, "its last request");
 }
 
+/// The third was told of when its time for an answer was up; ten minutes after it was asked, the source was quiet.
+#[test]
+fn quiet_is_measured_by_requests() {
+    let end = |wait: i64| {
+        let mut capture = Capture::at(1_750_000_000);
+        for (port, target) in [(1, "/test/0"), (2, "/test/1")] {
+            capture.exchange(port, &request("GET", target), &response("404 Not Found"));
+        }
+        let mut silent = capture.open(3);
+        capture.send(&mut silent, From::Client, &request("GET", "/test/2"));
+        capture.now += wait;
+        capture.exchange(4, &request("GET", "/test/3"), &response("404 Not Found"));
+        let told = campaigns(&replay(&capture.pcap(), 4, &[]));
+        assert_eq!(sids(&told), [1_000_001, 1_000_005]);
+        metadata(&told[1], "smsentry_hits")[0].to_owned()
+    };
+    assert_eq!((&*end(9 * MINUTE), &*end(10 * MINUTE + 5000)), ("4", "3"));
+}
+
 #[test]
 fn what_was_exposed_is_named_and_makes_it_severe() {
     let mut capture = Capture::at(1_750_000_000);
@@ -208,7 +227,6 @@ fn what_was_exposed_is_named_and_makes_it_severe() {
     capture.exchange(3, &request("GET", "/test/2"), &response("403 Forbidden"));
     let told = campaigns(&replay(&capture.pcap(), 3, &[]));
     assert_eq!(told[0]["alert"]["severity"], 1);
-    assert_eq!(metadata(&told[0], "smsentry_outcome"), ["exposed"]);
     assert_eq!(metadata(&told[0], "smsentry_outcomes"), ["exposed=1", "refused=1", "not_found=1"]);
     assert_eq!(metadata(&told[0], "smsentry_exposed"), ["1", "/test/1?a=b"]);
 }
@@ -251,6 +269,10 @@ fn campaigns_do_not_outlive_the_clock() {
     let told = |captures: &[&[u8]]| sids(&campaigns(&lines(folder.path(), captures, 3, &[])));
     assert_eq!(told(&[&whole, &early, &whole]), [1_000_001, 1_000_005, 1_000_001, 1_000_005, 1_000_001, 1_000_005]);
     assert_eq!(told(&[&half, &half[..]]), Vec::<u64>::new(), "two signatures, twice");
+    // Begins before the end of the one before, so the clock starts anew, and with it what is known of the source.
+    let first = sweep(&[(0, "/test/0", "404 No"), (2 * MINUTE, "/test/1", "404 No")]);
+    let second = sweep(&[(MINUTE, "/test/2", "404 No")]);
+    assert_eq!(told(&[&first, &second]), NONE);
     let more = ["--lanes=3", "--limit"];
     assert_eq!(sids(&campaigns(&lines(folder.path(), &[&early, &whole], 3, &more))).len(), 4);
 }
@@ -285,6 +307,35 @@ fn lanes_blocks_and_keys_do_not_matter() {
             assert!(run(more) == expected, "{set:?} {more:?}");
         }
     }
+}
+
+/// Who came least recently is given up first, with a campaign or without; a campaign is told of then.
+#[test]
+fn the_least_recent_source_is_given_up() {
+    let mut capture = Capture::at(1_750_000_000);
+    let asked = [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (2, 1), (2, 2)];
+    for (port, (source, number)) in (1000..).zip(asked) {
+        capture.client = Ipv4Addr::new(198, 51, 100, source).into();
+        capture.exchange(port, &request("GET", &format!("/test/{number}")), &response("404 Not Found"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let events = lines(folder.path(), &[&capture.pcap()], 3, &["--set=campaign.sources=2"]);
+    let told: Vec<_> = events.iter().map(|event| (sid(event) % 1000, event["src_port"].as_u64().unwrap())).collect();
+    let expected = [
+        (0, 1000),
+        (1, 1001),
+        (2, 1002),
+        (1, 1002),
+        (0, 1003),
+        (0, 1004),
+        // After the record that took its room, with the place of its own last request.
+        (5, 1002),
+        (1, 1005),
+        (2, 1006),
+        (1, 1006),
+        (5, 1006),
+    ];
+    assert_eq!(told, expected);
 }
 
 /// The hits told of and the hits counted agree, whatever `--limit` keeps back.
