@@ -128,6 +128,9 @@ struct Arguments {
     #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = parse_seconds,
           allow_negative_numbers = true, help_heading = "Detection")]
     outcome_timeout: f64,
+    /// Tell repeats of a signature, source, server and outcome together, once a minute; what proves `exposed` at once
+    #[arg(long, help_heading = "Detection")]
+    limit: bool,
     /// Networks of proxies whose X-Forwarded-For is believed. May be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network, help_heading = "Detection")]
     trusted_proxy: Vec<IpNet>,
@@ -259,6 +262,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     config.lanes = arguments.lanes.map_or_else(|| if live { spare_cores() } else { 0 }, usize::from);
     config.continuous = arguments.continuous;
     config.count = arguments.count;
+    config.row.limited = arguments.limit;
     config.decode.vlan_tracking = arguments.vlan_tracking;
     let sensor = &mut config.sensor;
     sensor.ports = arguments.ports;

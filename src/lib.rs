@@ -16,7 +16,7 @@
 //!
 //! | layer | what it is | what it is not |
 //! |---|---|---|
-//! | [`time`], [`mod@counters`], [`packet`], [`segment`], [`table`] | the words that all others speak | no decisions |
+//! | [`time`], [`mod@counters`], [`packet`], [`segment`], [`table`], [`source`] | the words that all others speak | no decisions |
 //! | [`decode`] | frame bytes to a TCP segment | no streams |
 //! | [`flow`] | segments to bytes in order | no meaning of bytes |
 //! | [`http`] | bytes to requests and responses, paired | no opinion on targets |
@@ -24,6 +24,7 @@
 //! | [`outcome`] | what an answer means | no pairing |
 //! | [`record`] | what is told | no format |
 //! | [`sensor`] | all of the above wired: segments in, records out | no clock, no thread |
+//! | [`campaign`], [`limit`] | what the records of one source are together, and how often they repeat | no threads, no order |
 //! | [`format`](mod@format) | records to lines | no files |
 //! | [`runtime`] | files, interfaces, threads, signals, output | no knowledge of HTTP |
 //!
@@ -51,6 +52,8 @@ pub mod segment;
 
 pub mod table;
 
+pub mod source;
+
 pub mod decode;
 pub mod flow;
 
@@ -65,6 +68,9 @@ pub mod outcome;
 pub mod record;
 
 pub mod sensor;
+
+pub mod campaign;
+pub mod limit;
 
 pub mod format;
 

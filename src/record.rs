@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::outcome::Outcome;
 use crate::segment::{Encapsulation, Endpoint};
 use crate::signature::Signature;
+use crate::source::Source;
 use crate::time::Timestamp;
 use crate::uri::Disguises;
 
@@ -24,6 +25,8 @@ pub enum Body {
     Alert(Box<Alert>),
     /// A request, matching or not, and its answer.
     Http(Box<Transaction>),
+    /// Many probes of one source as one story.
+    Campaign(Box<Campaign>),
     /// A page was shown to a client: not told, but weighed with what the client asks for next.
     Page(Page),
     /// The counters that dashboards draw.
@@ -63,6 +66,8 @@ pub enum Kind {
     Page,
     /// [`Body::Alert`].
     Alert,
+    /// [`Body::Campaign`]: it follows the record that caused it.
+    Campaign,
     /// [`Body::Http`].
     Http,
     /// [`Body::Stats`].
@@ -92,6 +97,22 @@ pub struct Transaction {
     pub request: Request,
     /// The answer, if it was seen.
     pub response: Option<Response>,
+}
+
+impl Transaction {
+    /// Memory outside, in bytes.
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        let length = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        let request = &self.request;
+        let asked = [&request.host, &request.user_agent, &request.referrer, &request.forwarded_for].map(length);
+        let answered = self
+            .response
+            .as_ref()
+            .map_or(0, |response| response.reason.len() + length(&response.content_type) + length(&response.location));
+        let line = request.method.len() + request.target.len() + request.protocol.len();
+        line + asked.iter().sum::<usize>() + answered
+    }
 }
 
 /// What is told of a flow.
@@ -208,6 +229,118 @@ impl Alert {
             Outcome::Exposed => 1,
             Outcome::NotFound | Outcome::Refused => 3,
             _ => self.signature.severity.clamp(2, 3),
+        }
+    }
+
+    /// Memory in bytes, as far as a stranger can make it long.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let lists = self.also.iter().chain(&self.context);
+        let listed: usize = lists.map(|member| size_of::<String>() + member.len()).sum();
+        size_of::<Self>() + self.transaction.heap() + self.matched.len() + listed
+    }
+}
+
+/// Many probes of one source as one story, up to here.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// Why it is told now.
+    pub stage: Stage,
+    /// Whose probes they are.
+    pub source: Source,
+    /// The request that is the reason for telling, or the last one; nothing of what was said in it.
+    pub transaction: Transaction,
+    /// The same in all records of the campaign.
+    pub id: u64,
+    /// The same for the same tool, at every sensor (see [`crate::campaign`]).
+    pub fingerprint: u64,
+    /// Requests.
+    pub hits: u64,
+    /// Time of the first request.
+    pub first: Timestamp,
+    /// Time of the last request.
+    pub last: Timestamp,
+    /// What came of them, and how often; the worst first.
+    pub outcomes: Vec<(Outcome, u64)>,
+    /// Slugs of the signatures.
+    pub signatures: List,
+    /// The signatures' families.
+    pub families: List,
+    /// Servers that were asked: address and port.
+    pub targets: List,
+    /// `Host` values.
+    pub hosts: List,
+    /// Request targets that proved `exposed`.
+    pub exposed: List,
+    /// `User-Agent` values.
+    pub agents: List,
+}
+
+impl Campaign {
+    /// EVE's severity: 1 if anything was given away, else 2.
+    #[must_use]
+    pub fn severity(&self) -> u8 {
+        if self.worst() == Some(Outcome::Exposed) { 1 } else { 2 }
+    }
+
+    /// The worst outcome.
+    #[must_use]
+    pub fn worst(&self) -> Option<Outcome> {
+        self.outcomes.first().map(|&(outcome, _)| outcome)
+    }
+}
+
+/// Distinct names in the order of first sight.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    /// The first 20.
+    pub items: Vec<Vec<u8>>,
+    /// How many there were; 1024 stands for that many or more.
+    pub total: u64,
+    /// Whether an item is only the beginning of a name.
+    pub cut: bool,
+}
+
+/// Why a campaign is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Three distinct signatures within ten minutes.
+    Begun,
+    /// 10 distinct signatures.
+    Ten,
+    /// 30 distinct signatures.
+    Thirty,
+    /// 100 distinct signatures.
+    Hundred,
+    /// It was quiet for ten minutes, or the input ended, or its room was needed.
+    Ended,
+}
+
+impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 5] = [Self::Begun, Self::Ten, Self::Thirty, Self::Hundred, Self::Ended];
+
+    /// Its signature id.
+    #[must_use]
+    pub const fn sid(self) -> u32 {
+        match self {
+            Self::Begun => 1_000_001,
+            Self::Ten => 1_000_002,
+            Self::Thirty => 1_000_003,
+            Self::Hundred => 1_000_004,
+            Self::Ended => 1_000_005,
+        }
+    }
+
+    /// What it says, as the title of a signature.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Begun => "campaign: one source asks for 3 different things within 10 minutes",
+            Self::Ten => "campaign: one source asked for 10 different things",
+            Self::Thirty => "campaign: one source asked for 30 different things",
+            Self::Hundred => "campaign: one source asked for 100 different things",
+            Self::Ended => "campaign: what one source asked for in all",
         }
     }
 }

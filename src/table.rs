@@ -5,6 +5,9 @@
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
+/// What keys are hashed with.
+pub use siphasher::sip::SipHasher13 as KeyedHasher;
+
 use crate::time::Timestamp;
 
 /// A key that a stranger may choose: hashed with SipHash-1-3 under keys that he does not know.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
+use super::campaign::CampaignMetadata;
 use super::community_id::CommunityId;
 use super::eve_http::Http;
 use super::fit::{Fit, append_line};
@@ -16,7 +17,7 @@ use super::stamp::Stamp;
 use super::stats;
 use super::text::Text;
 use super::{Context, InputName, json};
-use crate::record::{Alert, Body, FlowFacts, Record, Transaction};
+use crate::record::{Alert, Body, Campaign, FlowFacts, Record, Transaction};
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 
 /// Appends the record as one line of EVE: pure ASCII, LF at the end, shorter than [`super::LINE_MAX`].
@@ -24,12 +25,16 @@ pub fn write_eve(record: &Record, context: &Context, out: &mut Vec<u8>) {
     match &as_wanted(record, context).body {
         Body::Alert(alert) => append_line(out, |fit, out| {
             let http = Http::new(&alert.transaction, fit);
-            let line = Line::new(&alert.transaction, context, http, fit);
+            let line = Line::new(&alert.transaction, context, Some(http), fit);
             json::append(&line.with_alert(alert, fit), out);
+        }),
+        Body::Campaign(campaign) => append_line(out, |fit, out| {
+            let line = Line::new(&campaign.transaction, context, None, fit);
+            json::append(&line.with_campaign(campaign, fit), out);
         }),
         Body::Http(transaction) => append_line(out, |fit, out| {
             let http = Http::new(transaction, fit);
-            json::append(&Line::new(transaction, context, http, fit), out);
+            json::append(&Line::new(transaction, context, Some(http), fit), out);
         }),
         Body::Stats(figures) => append_line(out, |fit, out| stats::append(figures, context, fit, out)),
         Body::Page(_) => {}
@@ -64,7 +69,8 @@ struct Line<'a> {
     alert: Option<AlertMember<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnel: Option<TunnelMember>,
-    http: Http<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<Http<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     app_proto: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,8 +84,8 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The line of an `http` record.
-    fn new(transaction: &'a Transaction, context: &'a Context, http: Http<'a>, fit: &mut Fit) -> Self {
+    /// The line of an `http` record, or what others have in common with it.
+    fn new(transaction: &'a Transaction, context: &'a Context, http: Option<Http<'a>>, fit: &mut Fit) -> Self {
         let input = usize::try_from(transaction.input).ok().and_then(|at| context.inputs.get(at));
         let (interface, file) = match input {
             Some(InputName::Interface(name)) => (Some(fit.text("in_iface", Text::Plain(name))), None),
@@ -116,10 +122,18 @@ impl<'a> Line<'a> {
 
     /// The line of an alert, whose metadata names what `fit` has cut from the rest.
     fn with_alert(self, alert: &'a Alert, fit: &mut Fit) -> Self {
-        let transaction = &alert.transaction;
+        self.with_member(&alert.transaction, AlertMember::new(alert, fit))
+    }
+
+    /// The line of a campaign.
+    fn with_campaign(self, campaign: &'a Campaign, fit: &mut Fit) -> Self {
+        self.with_member(&campaign.transaction, AlertMember::of_campaign(campaign, fit))
+    }
+
+    fn with_member(self, transaction: &Transaction, member: AlertMember<'a>) -> Self {
         Self {
             event_type: "alert",
-            alert: Some(AlertMember::new(alert, fit)),
+            alert: Some(member),
             tunnel: transaction.encapsulation.tunnel.map(|tunnel| TunnelMember::new(&tunnel, self.pcap_cnt)),
             app_proto: Some("http"),
             direction: Some("to_server"),
@@ -127,6 +141,14 @@ impl<'a> Line<'a> {
             ..self
         }
     }
+}
+
+/// The metadata of either kind of alert.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnyMetadata<'a> {
+    Probe(Box<Metadata<'a>>),
+    Campaign(Box<CampaignMetadata<'a>>),
 }
 
 #[derive(Serialize)]
@@ -141,7 +163,7 @@ struct AlertMember<'a> {
     severity: u8,
     source: End,
     target: End,
-    metadata: Metadata<'a>,
+    metadata: AnyMetadata<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     xff: Option<IpAddr>,
 }
@@ -159,8 +181,24 @@ impl<'a> AlertMember<'a> {
             severity: alert.severity(),
             source: End::new(alert.transaction.client),
             target: End::new(alert.transaction.server),
-            metadata: Metadata::new(alert, fit),
+            metadata: AnyMetadata::Probe(Box::new(Metadata::new(alert, fit))),
             xff: alert.forwarded_for,
+        }
+    }
+
+    fn of_campaign(campaign: &'a Campaign, fit: &mut Fit) -> Self {
+        Self {
+            action: "allowed",
+            gid: 1,
+            signature_id: campaign.stage.sid(),
+            rev: 1,
+            signature: Text::Plain(campaign.stage.title()),
+            category: SCAN,
+            severity: campaign.severity(),
+            source: End::new(campaign.transaction.client),
+            target: End::new(campaign.transaction.server),
+            metadata: AnyMetadata::Campaign(Box::new(CampaignMetadata::new(campaign, fit))),
+            xff: None,
         }
     }
 }
@@ -173,8 +211,10 @@ fn with_first_word<S: Serializer>(title: &Text<'_>, serializer: S) -> Result<S::
 /// The text of the Suricata class type that fits: `network-scan` for who looks for an open proxy, else
 /// `attempted-recon`.
 fn category(alert: &Alert) -> &'static str {
-    if alert.signature.proxy { "Detection of a Network Scan" } else { "Attempted Information Leak" }
+    if alert.signature.proxy { SCAN } else { "Attempted Information Leak" }
 }
+
+const SCAN: &str = "Detection of a Network Scan";
 
 #[derive(Serialize)]
 struct End {

@@ -1,6 +1,9 @@
 //! The caps that keep a line short: how much of each string is written, and the names of those that were cut.
 
+use serde::{Serialize, Serializer};
+
 use super::text::Text;
+use crate::record::List;
 
 /// Every line, its LF included, is shorter than this: Splunk's Suricata add-on cuts at 20,000 bytes, and programs that
 /// read lines into 16 KiB are common.
@@ -52,12 +55,55 @@ impl Fit {
         kept
     }
 
+    /// The items of a list of names, with how many there are in all before them: as many as take at most twice the cap
+    /// together, each at most a quarter of it.
+    pub(super) fn names<'a>(&mut self, name: &'static str, list: &'a List) -> Vec<Item<'a>> {
+        if list.items.is_empty() {
+            return Vec::new();
+        }
+        let (mut left, mut cut) = (2 * self.cap, list.cut);
+        let mut kept = vec![Item::Total(list.total)];
+        for item in &list.items {
+            let (text, shorter) = Text::from_wire(item).fit(self.cap / 4);
+            cut |= shorter;
+            // Two quotes and a comma.
+            let Some(rest) = left.checked_sub(text.serialised_len() + 3) else {
+                cut = true;
+                break;
+            };
+            left = rest;
+            kept.push(Item::Name(text));
+        }
+        if cut {
+            self.cut.push(name);
+        }
+        kept
+    }
+
     fn under<'a>(&mut self, cap: usize, name: &'static str, text: Text<'a>) -> Text<'a> {
         let (text, shorter) = text.fit(cap);
         if shorter {
             self.cut.push(name);
         }
         text
+    }
+}
+
+/// What a list of names has in it.
+#[derive(Debug)]
+pub(super) enum Item<'a> {
+    /// How many there are in all.
+    Total(u64),
+    /// One of them.
+    Name(Text<'a>),
+}
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Total(total) => serializer.collect_str(total),
+            Self::Name(text) => text.serialize(serializer),
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::fit::Fit;
 use super::text::Text;
-use crate::record::Alert;
+use crate::record::{Alert, Transaction};
 use crate::signature::{Confidence, Mitre};
 
-type One<T> = Option<[T; 1]>;
+pub(super) type One<T> = Option<[T; 1]>;
 
 #[derive(Serialize)]
 pub(super) struct Metadata<'a> {
@@ -48,6 +48,8 @@ pub(super) struct Metadata<'a> {
     smsentry_context: Vec<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     smsentry_update: One<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smsentry_hits: One<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     smsentry_truncated: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,15 +92,16 @@ impl<'a> Metadata<'a> {
             smsentry_also: fit.list("smsentry_also", &alert.also),
             smsentry_context: fit.list("smsentry_context", &alert.context),
             smsentry_update: alert.late.then_some(["late-answer"]),
+            smsentry_hits: (alert.repeats > 1).then(|| [alert.repeats.to_string()]),
             smsentry_truncated: truncated(alert, fit),
-            smsentry_vni: alert
-                .transaction
-                .encapsulation
-                .tunnel
-                .and_then(|tunnel| tunnel.network)
-                .map(|network| [network.to_string()]),
+            smsentry_vni: network(&alert.transaction),
         }
     }
+}
+
+/// The virtual network that the request was in.
+pub(super) fn network(transaction: &Transaction) -> One<String> {
+    transaction.encapsulation.tunnel.and_then(|tunnel| tunnel.network).map(|network| [network.to_string()])
 }
 
 fn evasion(alert: &Alert) -> Vec<&'static str> {
@@ -113,7 +116,7 @@ fn truncated(alert: &Alert, fit: &mut Fit) -> Vec<&'static str> {
 }
 
 /// The word that Emerging Threats' rules have for a severity.
-const fn severity_name(severity: u8) -> &'static str {
+pub(super) const fn severity_name(severity: u8) -> &'static str {
     match severity {
         0 | 1 => "Critical",
         2 => "Major",

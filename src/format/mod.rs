@@ -3,6 +3,7 @@
 //!
 //! Every line is pure ASCII, ends in one LF and has less than [`LINE_MAX`] bytes whatever the wire brought.
 
+mod campaign;
 mod community_id;
 mod counters;
 mod eve;
@@ -103,7 +104,7 @@ impl Format {
         match (self, &record.body) {
             (_, Body::Page(_)) => None,
             (Self::Eve, _) => Some(Log::Eve),
-            (_, Body::Alert(_)) => Some(Log::Notice),
+            (_, Body::Alert(_) | Body::Campaign(_)) => Some(Log::Notice),
             (_, Body::Http(_)) => Some(Log::Http),
             (_, Body::Stats(_)) => None,
         }

@@ -72,6 +72,11 @@ pub(super) fn as_wanted<'a>(record: &'a Record, context: &Context) -> Cow<'a, Re
             take_out(&mut alert.matched);
         }
         Body::Http(http) => transaction(http),
+        Body::Campaign(campaign) => {
+            transaction(&mut campaign.transaction);
+            let lists = [&mut campaign.exposed, &mut campaign.hosts];
+            lists.into_iter().flat_map(|list| &mut list.items).for_each(take_out);
+        }
         Body::Page(_) | Body::Stats(_) => {}
     }
     Cow::Owned(record)

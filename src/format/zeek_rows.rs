@@ -10,7 +10,7 @@ use super::zeek::zeek_uid;
 use super::zeek_value::Value;
 use super::{CommunityId, Context};
 use crate::outcome::Outcome;
-use crate::record::{Alert, Request, Response, Transaction};
+use crate::record::{Alert, Body, Campaign, Request, Response, Transaction};
 
 /// `notice.log`: names and types, with the `community_id` of Zeek's policy script of that name.
 pub(super) const NOTICE: [(&str, &str); 27] = [
@@ -77,13 +77,37 @@ pub(super) const HTTP: [(&str, &str); 30] = [
     ("resp_mime_types", "vector[string]"),
 ];
 
-/// Hands on the row of an alert, with texts made for strings of `cap` serialised bytes.
-pub(super) fn notice(alert: &Alert, context: &Context, cap: usize, write: impl FnOnce(&[Value<'_>; NOTICE.len()])) {
-    let transaction = &alert.transaction;
+/// What a notice says.
+struct Notice<'a> {
+    transaction: &'a Transaction,
+    note: &'static [u8],
+    message: String,
+    detail: Vec<u8>,
+    count: u64,
+}
+
+/// Hands on the row of an alert or a campaign, with texts made for strings of `cap` serialised bytes.
+pub(super) fn notice(body: &Body, context: &Context, cap: usize, write: impl FnOnce(&[Value<'_>; NOTICE.len()])) {
+    let Notice { transaction, note, message, detail, count } = match body {
+        Body::Alert(alert) => Notice {
+            transaction: &alert.transaction,
+            note: note(alert.outcome),
+            message: message(alert),
+            detail: detail(alert, cap),
+            count: alert.repeats,
+        },
+        Body::Campaign(campaign) => Notice {
+            transaction: &campaign.transaction,
+            note: b"SMSENTRY::Campaign",
+            message: story(campaign),
+            detail: names(campaign, cap),
+            count: campaign.hits,
+        },
+        _ => return,
+    };
     let (client, server) = (transaction.client, transaction.server);
     let uid = zeek_uid(&transaction.flow);
     let community_id = CommunityId::of_tcp(client, server);
-    let (message, detail) = (message(alert), detail(alert, cap));
     write(&[
         Value::Time(transaction.timestamp),
         Value::Text(uid.as_bytes()),
@@ -95,13 +119,13 @@ pub(super) fn notice(alert: &Alert, context: &Context, cap: usize, write: impl F
         Value::Unset,
         Value::Unset,
         Value::Text(b"tcp"),
-        Value::Text(note(alert.outcome)),
+        Value::Text(note),
         Value::Text(message.as_bytes()),
         Value::Text(&detail),
         Value::Address(client.ip),
         Value::Address(server.ip),
         Value::Count(server.port.into()),
-        Value::Count(1),
+        Value::Count(integer(count)),
         Value::text(context.sensor_name.as_deref().map(str::as_bytes)),
         Value::Set(&[b"Notice::ACTION_LOG"]),
         Value::Set(&[]),
@@ -136,6 +160,41 @@ fn message(alert: &Alert) -> String {
         signature.slug,
         signature.title,
     )
+}
+
+/// Who asked for how much, and the worst of it.
+fn story(campaign: &Campaign) -> String {
+    format!(
+        "{} asked for {} different things in {} requests of {} server{}: {} ({}, c-{:016x}, fingerprint f-{:016x})",
+        campaign.source,
+        campaign.signatures.total,
+        campaign.hits,
+        campaign.targets.total,
+        if campaign.targets.total == 1 { "" } else { "s" },
+        campaign.worst().map_or("unseen", Outcome::name),
+        campaign.stage.title(),
+        campaign.id,
+        campaign.fingerprint,
+    )
+}
+
+/// What proved exposed, then the signatures, as much as fits.
+fn names(campaign: &Campaign, cap: usize) -> Vec<u8> {
+    let mut detail = Vec::new();
+    for (title, list) in [("exposed", &campaign.exposed), ("signatures", &campaign.signatures)] {
+        for (at, item) in list.items.iter().enumerate() {
+            let before = if at == 0 { format!("{title}: ") } else { ", ".to_owned() };
+            let item = both(item, cap / 4);
+            // Rationale: half of the cap, since what is not plain may take twice its bytes in TSV.
+            if detail.len() + before.len() + item.len() > cap / 2 {
+                return detail;
+            }
+            detail.extend_from_slice(if at == 0 && !detail.is_empty() { b"; " } else { b"" });
+            detail.extend_from_slice(before.as_bytes());
+            detail.extend_from_slice(item);
+        }
+    }
+    detail
 }
 
 /// `GET /sms/env -> 404`. A long target is cut so that the answer is still there, and so that it fits into `cap` bytes

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::decode;
 use crate::format::Format;
 use crate::runtime::block::BlockSize;
+use crate::runtime::row;
 use crate::sensor;
 
 /// Where packets come from.
@@ -66,6 +67,8 @@ pub struct Config {
     pub decode: decode::Options,
     /// The sensor's options; its limits are those of one shard.
     pub sensor: sensor::Options,
+    /// What is done with records before they are written.
+    pub row: row::Options,
     /// Size of blocks.
     pub block: BlockSize,
     /// Whether all files are one capture, whatever their times.
@@ -116,6 +119,7 @@ impl Config {
             lanes: 0,
             decode: decode::Options::default(),
             sensor: sensor::Options::default(),
+            row: row::Options::default(),
             block: BlockSize::default(),
             continuous: false,
             count: None,

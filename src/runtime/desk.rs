@@ -1,22 +1,21 @@
-//! The desk: one ordered stream of records out of what the lanes settled, written in the chosen format. A row of
-//! functions over one record after the other: order, count, format, write. Not a thread by itself; live, it has one.
+//! The desk: one ordered stream of records out of what the lanes settled, and what is wanted between two loads. Not what
+//! becomes of a record, which the row decides and the pen writes; not a thread by itself, though live it has one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 
-use crate::format::{self, Context, Format};
+use crate::format;
 use crate::record::{self, Body, Kind, Record};
 use crate::runtime::inbox::Letters;
 use crate::runtime::lanes::Census;
-use crate::runtime::output::{Output, Trouble};
+use crate::runtime::pen::Pen;
+use crate::runtime::row::Row;
 use crate::runtime::silence::Silence;
 use crate::runtime::stats::{Figures, PumpFigures};
-use crate::runtime::voice::Voice;
 use crate::time::Timestamp;
 
 /// Something for the desk.
@@ -51,6 +50,10 @@ pub(super) struct Notice {
     /// The pump's figures; given with every wish that needs figures.
     pub(super) figures: Option<Box<PumpFigures>>,
     pub(super) wish: Wish,
+    /// The clock at the end of the load: every lane has settled what fell due up to here.
+    pub(super) clock: Timestamp,
+    /// Everything open was settled: the input is over, or the clock starts anew.
+    pub(super) finished: bool,
 }
 
 /// What to do once a load is settled.
@@ -96,9 +99,6 @@ pub(super) struct DeskOptions {
     pub(super) live: bool,
     /// Live: how long a link may be without an HTTP request before that is told.
     pub(super) silence: Duration,
-    pub(super) format: Format,
-    pub(super) context: Context,
-    pub(super) alerts: bool,
     pub(super) stats: bool,
     pub(super) counters_file: Option<PathBuf>,
 }
@@ -116,9 +116,8 @@ struct Gathering {
 #[derive(Debug)]
 pub(super) struct Desk {
     options: DeskOptions,
-    output: Output,
-    voice: Voice,
-    flags: Arc<Flags>,
+    row: Row,
+    pen: Pen,
     gathering: BTreeMap<u64, Gathering>,
     next: u64,
     pub(super) figures: Figures,
@@ -132,12 +131,11 @@ pub(super) struct Desk {
 const STALLED: Duration = Duration::from_millis(20);
 
 impl Desk {
-    pub(super) fn new(options: DeskOptions, output: Output, voice: Voice, flags: Arc<Flags>) -> Self {
+    pub(super) fn new(options: DeskOptions, row: Row, pen: Pen) -> Self {
         Self {
             options,
-            output,
-            voice,
-            flags,
+            row,
+            pen,
             gathering: BTreeMap::new(),
             next: 0,
             figures: Figures::default(),
@@ -150,12 +148,12 @@ impl Desk {
     /// Works through the inbox until the last envelope, or until nobody sends any more. Says whether it was the last.
     pub(super) fn work(&mut self, letters: &Letters) -> bool {
         loop {
-            let stalled = self.output.is_stalled();
+            let stalled = self.pen.output.is_stalled();
             match letters.next(stalled.then_some(Duration::ZERO)) {
                 Ok(envelope) => {
                     let lost = letters.take_lost();
                     if self.lost == 0 && lost > 0 {
-                        self.voice.complain("records come faster than they can be written: some are lost");
+                        self.pen.voice.complain("records come faster than they can be written: some are lost");
                     }
                     self.lost += lost;
                     if self.receive(envelope) {
@@ -163,8 +161,8 @@ impl Desk {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.output.wait_for_room(STALLED);
-                    self.note(|output| output.flush());
+                    self.pen.output.wait_for_room(STALLED);
+                    self.pen.note(|output| output.flush());
                 }
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
@@ -175,7 +173,7 @@ impl Desk {
     pub(super) fn receive(&mut self, envelope: Envelope) -> bool {
         if let Part::Partly(mut records) = envelope.part {
             records.sort_unstable_by_key(|record| record.order);
-            records.into_iter().for_each(|record| self.write(&record));
+            self.pass(records);
             return false;
         }
         let gathering = self.gathering.entry(envelope.sequence).or_default();
@@ -196,7 +194,7 @@ impl Desk {
             // The lane goes on to say what it had, so nothing is missing from any load.
             Part::Broken(what) => {
                 self.fault.get_or_insert(what);
-                self.flags.broken.store(true, Ordering::Relaxed);
+                self.pen.flags.broken.store(true, Ordering::Relaxed);
             }
         }
         while let Some(entry) = self.gathering.first_entry() {
@@ -218,18 +216,21 @@ impl Desk {
         for (_, gathering) in std::mem::take(&mut self.gathering) {
             self.settle(gathering);
         }
+        self.row.finish(&mut |told| self.pen.write(told));
         let now = self.figures.pump.clock[1];
-        self.note(|output| output.close(now));
+        self.pen.note(|output| output.close(now));
         self.count_output();
     }
 
     /// Writes a complete load and does what the pump wishes. Says whether it was the last.
     fn settle(&mut self, mut gathering: Gathering) -> bool {
         gathering.records.sort_unstable_by_key(|record| record.order);
-        for record in gathering.records {
-            self.write(&record);
+        self.pass(gathering.records);
+        let Some(Notice { figures, wish, clock, finished }) = gathering.notice else { return false };
+        self.row.advance(clock, &mut |told| self.pen.write(told));
+        if finished {
+            self.row.finish(&mut |told| self.pen.write(told));
         }
-        let Some(Notice { figures, wish }) = gathering.notice else { return false };
         if let Some(figures) = figures {
             self.figures.pump = *figures;
         }
@@ -245,51 +246,41 @@ impl Desk {
             self.write_counters();
         }
         if wish.print {
-            self.figures.summary().iter().for_each(|line| self.voice.say(line));
+            self.figures.summary().iter().for_each(|line| self.pen.voice.say(line));
         }
         if wish.check {
             self.check_silence(now);
         }
-        self.note(|output| output.flush());
+        self.pen.note(|output| output.flush());
         if wish.reopen {
-            self.note(|output| output.reopen(now));
+            self.pen.note(|output| output.reopen(now));
         }
         if wish.last {
-            self.note(|output| output.close(now));
+            self.pen.note(|output| output.close(now));
             self.count_output();
             self.write_counters();
         }
         wish.last
     }
 
-    fn count_output(&mut self) {
-        self.figures.desk.output = self.output.counters;
-        self.figures.desk.output.dropped += self.lost;
+    /// Hands records, which are in order, down the row.
+    fn pass(&mut self, records: Vec<Record>) {
+        for record in records {
+            self.row.take(record, &mut |told| self.pen.write(told));
+        }
     }
 
-    fn write(&mut self, record: &Record) {
-        if let Body::Alert(alert) = &record.body {
-            // What only supports others is for campaigns.
-            if alert.signature.support {
-                return;
-            }
-            self.figures.desk.count(alert);
-            if !self.options.alerts {
-                return;
-            }
-        }
-        let Some(log) = self.options.format.log(record) else { return };
-        if !self.output.has_room(log) {
-            return self.note(|output| output.lose_line(log));
-        }
-        self.options.format.write(record, &self.options.context, self.output.buffer(log));
-        self.note(|output| output.line_added(log));
+    fn count_output(&mut self) {
+        self.figures.desk = self.pen.figures;
+        self.figures.desk.row = self.row.counters();
+        self.figures.desk.output = self.pen.output.counters;
+        self.figures.desk.output.dropped += self.lost;
     }
 
     fn write_stats(&mut self, now: Timestamp) {
         let order = record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Stats, sid: 0 };
         let body = Body::Stats(Box::new(self.figures.stats()));
-        self.write(&Record { order, body });
+        self.pen.write(&Record { order, body });
     }
 
     fn write_counters(&mut self) {
@@ -297,16 +288,7 @@ impl Desk {
         let mut pairs = Vec::new();
         self.figures.each(&mut |name, value| pairs.push((name, value)));
         if let Err(error) = std::fs::write(path, format::counters_line(&pairs)) {
-            self.voice.complain(&format!("{}: cannot be written: {error} (see --counters)", path.display()));
-        }
-    }
-
-    /// Does something with the output and tells what went wrong.
-    fn note(&mut self, act: impl FnOnce(&mut Output) -> Option<Trouble>) {
-        match act(&mut self.output) {
-            None => {}
-            Some(Trouble::Closed) => self.flags.closed.store(true, Ordering::Relaxed),
-            Some(Trouble::Failing(text)) => self.voice.complain(&text),
+            self.pen.voice.complain(&format!("{}: cannot be written: {error} (see --counters)", path.display()));
         }
     }
 
@@ -314,7 +296,7 @@ impl Desk {
     fn check_silence(&mut self, now: Timestamp) {
         if self.options.live {
             let warnings = self.silence.judge(now, self.options.silence, &self.figures);
-            warnings.iter().for_each(|line| self.voice.say(line));
+            warnings.iter().for_each(|line| self.pen.voice.say(line));
         }
     }
 }

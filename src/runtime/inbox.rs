@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::record::{Body, Record, Transaction};
+use crate::record::{Body, Record};
 use crate::runtime::desk::{Envelope, Part};
 
 /// Envelopes that may wait in replay.
@@ -109,27 +109,14 @@ impl Letters {
 /// Memory of records, in bytes: what a stranger can make long is counted.
 fn weight(records: &[Record]) -> usize {
     let body = |record: &Record| match &record.body {
-        Body::Alert(alert) => {
-            let also: usize = alert.also.iter().map(|slug| size_of::<String>() + slug.len()).sum();
-            size_of_val(&**alert) + heap(&alert.transaction) + alert.matched.len() + also
-        }
-        Body::Http(transaction) => size_of_val(&**transaction) + heap(transaction),
+        Body::Alert(alert) => alert.memory(),
+        Body::Http(transaction) => size_of_val(&**transaction) + transaction.heap(),
+        // Only the desk makes them.
+        Body::Campaign(_) => 0,
         Body::Stats(stats) => size_of_val(&**stats),
         Body::Page(_) => 0,
     };
     records.iter().map(|record| size_of_val(record) + body(record)).sum()
-}
-
-fn heap(transaction: &Transaction) -> usize {
-    let length = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
-    let request = &transaction.request;
-    let asked = [&request.host, &request.user_agent, &request.referrer, &request.forwarded_for].map(length);
-    let answered = transaction
-        .response
-        .as_ref()
-        .map_or(0, |response| response.reason.len() + length(&response.content_type) + length(&response.location));
-    let line = request.method.len() + request.target.len() + request.protocol.len();
-    line + asked.iter().sum::<usize>() + answered
 }
 
 #[cfg(test)]

@@ -218,7 +218,8 @@ impl Pump {
     /// Gives a load to the lanes and the pump's part to the desk. Says whether the desk is done.
     fn hand_on<S>(&mut self, mut load: Load, wish: Wish, source: &S, around: &mut impl Surroundings<S>) -> bool {
         load.sequence = self.sequence;
-        load.clock = self.clock.now();
+        let (clock, finished) = (self.clock.now(), load.job == Job::Finish);
+        load.clock = clock;
         load.signatures = Arc::clone(&self.signatures);
         load.census = wish.needs_census();
         load.panic_at = self.panic_at;
@@ -232,7 +233,7 @@ impl Pump {
         }
         let wanted = wish.needs_census() || wish.reopen;
         let figures = wanted.then(|| Box::new(self.figures(source, around)));
-        done |= around.deliver(Envelope { sequence, part: Part::Notice(Notice { figures, wish }) });
+        done |= around.deliver(Envelope { sequence, part: Part::Notice(Notice { figures, wish, clock, finished }) });
         done
     }
 

@@ -20,10 +20,12 @@ use crate::runtime::inbox::Inbox;
 use crate::runtime::lanes::{Lanes, panic_message};
 use crate::runtime::live::{LiveOptions, LiveSource};
 use crate::runtime::output::Output;
+use crate::runtime::pen::Pen;
 use crate::runtime::pump::{Asked, Pump, Surroundings, random_keys};
 use crate::runtime::replay::Replay;
+use crate::runtime::row::Row;
 use crate::runtime::signatures::{Reload, load_signatures};
-use crate::runtime::stats::{CaptureFigures, Figures, PumpFigures};
+use crate::runtime::stats::{CaptureFigures, DeskFigures, Figures, PumpFigures};
 use crate::runtime::sys::{self, Signals};
 use crate::runtime::voice::Voice;
 use crate::sensor::Sensor;
@@ -168,6 +170,10 @@ fn conduct<S: Source + Reports>(
         lanes: config.lanes.max(1),
         live,
         silence: config.silence,
+        stats: config.events.stats,
+        counters_file: config.counters_file.clone(),
+    };
+    let pen = Pen {
         format: config.format,
         context: Context {
             sensor_name: config.sensor_name.clone(),
@@ -176,10 +182,12 @@ fn conduct<S: Source + Reports>(
             redact: config.redact,
         },
         alerts: config.events.alert,
-        stats: config.events.stats,
-        counters_file: config.counters_file.clone(),
+        output,
+        voice: voice.clone(),
+        flags: Arc::clone(&flags),
+        figures: DeskFigures::default(),
     };
-    let desk = Desk::new(options, output, voice.clone(), Arc::clone(&flags));
+    let desk = Desk::new(options, Row::new(&config.row, random_keys()), pen);
     let _hush = Hush::begin();
     let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::decode;
 use crate::outcome::Outcome;
-use crate::record::{Alert, DecoderStats, FlowStats, Stats, TcpStats};
+use crate::record::{Alert, Campaign, DecoderStats, FlowStats, Stats, TcpStats};
 use crate::runtime::lanes::Census;
 use crate::runtime::output;
+use crate::runtime::row;
 use crate::runtime::traffic::Traffic;
 use crate::time::Timestamp;
 
@@ -74,25 +75,18 @@ pub struct PumpFigures {
 pub struct DeskFigures {
     /// Alerts by outcome, in the order of [`OUTCOMES`].
     pub outcomes: [u64; OUTCOMES.len()],
-    /// Alerts by severity; the index is the severity.
+    /// Campaign records.
+    pub campaigns: u64,
+    /// Alerts and campaign records by severity; the index is the severity.
     pub severities: [u64; 5],
+    /// The row's counters.
+    pub row: row::Counters,
     /// The output's counters.
     pub output: output::Counters,
 }
 
 /// The outcomes, worst first.
-pub const OUTCOMES: [Outcome; 10] = [
-    Outcome::Exposed,
-    Outcome::Present,
-    Outcome::Unproven,
-    Outcome::Redirected,
-    Outcome::Refused,
-    Outcome::NotFound,
-    Outcome::Error,
-    Outcome::NoResponse,
-    Outcome::Pending,
-    Outcome::Unseen,
-];
+pub const OUTCOMES: [Outcome; 10] = Outcome::WORST_FIRST;
 
 impl DeskFigures {
     /// Counts an alert.
@@ -103,7 +97,13 @@ impl DeskFigures {
         self.severities[usize::from(alert.severity()).min(4)] += 1;
     }
 
-    /// Alerts in all.
+    /// Counts a campaign record.
+    pub fn count_campaign(&mut self, campaign: &Campaign) {
+        self.campaigns += 1;
+        self.severities[usize::from(campaign.severity()).min(4)] += 1;
+    }
+
+    /// Alerts in all, without campaign records.
     #[must_use]
     pub fn alerts(&self) -> u64 {
         self.outcomes.iter().sum()
@@ -162,8 +162,8 @@ impl Figures {
                 memuse: flow_memory,
                 reassembly_memuse: queued,
             },
-            alerts: self.desk.alerts(),
-            alerts_suppressed: self.lanes.sensor.suppressed,
+            alerts: self.desk.alerts() + self.desk.campaigns,
+            alerts_suppressed: self.lanes.sensor.suppressed + self.desk.row.silenced(),
             http_flows: self.lanes.sensor.http_flows,
             http_transactions: self.lanes.http.requests,
         }
@@ -186,6 +186,8 @@ impl Figures {
         for (outcome, count) in OUTCOMES.into_iter().zip(self.desk.outcomes) {
             visit(outcome_counter(outcome), count);
         }
+        visit("campaign.records", self.desk.campaigns);
+        self.desk.row.each(visit);
         self.desk.output.each(visit);
         visit("signature.loaded", self.pump.signatures as u64);
         if let Some(capture) = self.pump.capture {
@@ -260,10 +262,15 @@ impl Figures {
     fn alert_line(&self) -> String {
         let outcomes = OUTCOMES.into_iter().zip(self.desk.outcomes).filter(|&(_, count)| count > 0);
         let parts: Vec<String> = outcomes.map(|(outcome, count)| format!("{count} {}", outcome.name())).collect();
-        match (self.desk.alerts(), parts.join(", ")) {
+        let alerts = match (self.desk.alerts(), parts.join(", ")) {
             (0, _) => "no alerts".to_owned(),
             (1, parts) => format!("1 alert: {parts}"),
             (count, parts) => format!("{count} alerts: {parts}"),
+        };
+        match self.desk.row.campaign.begun {
+            0 => alerts,
+            1 => format!("{alerts}; 1 campaign"),
+            count => format!("{alerts}; {count} campaigns"),
         }
     }
 }

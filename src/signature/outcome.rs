@@ -27,6 +27,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome, the worst first: who was refused knows more than who found nothing.
+    pub const WORST_FIRST: [Self; 10] = [
+        Self::Exposed,
+        Self::Present,
+        Self::Unproven,
+        Self::Redirected,
+        Self::Refused,
+        Self::NotFound,
+        Self::Error,
+        Self::NoResponse,
+        Self::Pending,
+        Self::Unseen,
+    ];
+
     /// The outcome's name in `smsentry_outcome`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -127,7 +127,7 @@ fn two_thousand_damaged_captures() {
 
 /// The counters of which one shows that a limit was reached; none where these captures can't show it (the size of blocks,
 /// spans of time).
-const SHOWN_BY: [(&str, &[&str]); 26] = [
+const SHOWN_BY: [(&str, &[&str]); 32] = [
     ("flow.count", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
     ("flow.memory", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
     ("flow.timeout.new", &["flow.timeout"]),
@@ -152,6 +152,12 @@ const SHOWN_BY: [(&str, &[&str]); 26] = [
     ("alert.held", &["alert.held_limit"]),
     ("live.silence", &[]),
     ("alert.per_flow", &["alert.suppressed"]),
+    ("campaign.sources", &["campaign.given_up"]),
+    ("campaign.memory", &["campaign.given_up"]),
+    ("campaign.window", &[]),
+    ("limit.kinds", &["limit.given_up"]),
+    ("limit.memory", &["limit.given_up"]),
+    ("limit.seconds", &[]),
     ("block.packets", &[]),
     ("block.bytes", &[]),
 ];
@@ -160,7 +166,7 @@ const SHOWN_BY: [(&str, &[&str]); 26] = [
 fn counters(more: &[&str], limits: &[String], files: &[PathBuf], directory: &Path) -> BTreeMap<String, u64> {
     let path = directory.join("counters.json");
     let place = path.display().to_string();
-    let mut arguments = vec!["-q", "--events", "alert,http", "--ports", "any", "--counters", &place];
+    let mut arguments = vec!["-q", "--limit", "--events", "alert,http", "--ports", "any", "--counters", &place];
     arguments.extend(more);
     arguments.extend(limits.iter().flat_map(|limit| ["--set", limit]));
     let output = run(&arguments, files);

@@ -19,7 +19,8 @@ fn write(captures: &[PathBuf], directory: &Path) -> PathBuf {
     directory.join("eve.json")
 }
 
-fn judge(log: &Path, least: usize) {
+/// At least so many records, all of which every reader takes.
+pub(crate) fn judge(log: &Path, least: usize) {
     let text = std::fs::read_to_string(log).unwrap();
     assert!(text.lines().count() >= least, "only {} records", text.lines().count());
     text.lines().for_each(check_line);

@@ -32,6 +32,8 @@ pub(crate) struct Event {
     tx_id: u32,
     alert: Option<AlertMember>,
     tunnel: Option<Tunnel>,
+    /// Absent of campaigns only.
+    #[serde(default)]
     http: Http,
     app_proto: Option<String>,
     direction: Option<String>,
@@ -78,7 +80,7 @@ struct Tunnel {
     pkt_src: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Http {
     hostname: Option<String>,
@@ -121,7 +123,19 @@ pub(crate) struct StatsEvent {
 }
 
 /// Metadata keys that may be written: the closed list.
-pub(crate) const METADATA: [&str; 22] = [
+pub(crate) const METADATA: [&str; 34] = [
+    "smsentry_campaign",
+    "smsentry_hits",
+    "smsentry_signatures",
+    "smsentry_targets",
+    "smsentry_hosts",
+    "smsentry_families",
+    "smsentry_outcomes",
+    "smsentry_exposed",
+    "smsentry_agents",
+    "smsentry_fingerprint",
+    "smsentry_first",
+    "smsentry_last",
     "smsentry_context",
     "attack_target",
     "affected_product",
@@ -240,7 +254,7 @@ fn every_random_record_is_one_strict_ascii_line_that_gives_its_strings_back() {
                 assert!(event.alert.is_none() && event.tunnel.is_none() && event.flow.is_none());
                 check_http(&event.http, &transaction.request, transaction.response.as_ref(), None);
             }
-            Body::Page(_) => assert_eq!(line(&record, &context), ""),
+            Body::Campaign(_) | Body::Page(_) => unreachable!("not among these"),
             Body::Stats(_) => {
                 let event: StatsEvent = serde_json::from_str(&line(&record, &context)).unwrap();
                 assert_eq!((&*event.event_type, event.timestamp.len()), ("stats", 31));

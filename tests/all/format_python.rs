@@ -102,6 +102,7 @@ fn read_back(package: &str, expression: &str, format: Format, name: &str) {
     let content = log(format, |record| match record.body {
         Body::Alert(_) => !is_http,
         Body::Http(_) => is_http,
+        Body::Campaign(_) => !is_http,
         Body::Stats(_) | Body::Page(_) => false,
     });
     let rows = content.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();

@@ -145,6 +145,7 @@ fn every_random_record_is_one_strict_line_of_json() {
                 assert_eq!((http.status_code, http.proxied.is_some()), (status, request.forwarded_for.is_some()));
             }
             Body::Stats(_) | Body::Page(_) => assert_eq!(line, ""),
+            Body::Campaign(_) => unreachable!("not among these"),
         }
     }
 }
@@ -208,6 +209,7 @@ fn every_random_record_is_one_row_of_tsv_that_gives_its_strings_back() {
                 }
             }
             Body::Stats(_) | Body::Page(_) => assert_eq!(line, ""),
+            Body::Campaign(_) => unreachable!("not among these"),
         }
     }
 }

@@ -70,7 +70,7 @@ fn told(name: &str) -> Vec<Told> {
     let eve = eve(&Path::new("pcaps").join(name));
     let events = eve.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     events
-        .filter(|event| event["event_type"] == "alert")
+        .filter(|event| event["event_type"] == "alert" && event["http"].is_object())
         .map(|event| {
             let (metadata, http) = (&event["alert"]["metadata"], &event["http"]);
             Told {

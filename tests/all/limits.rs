@@ -103,12 +103,19 @@ const REACHED: &[(&str, &str, u64, &str)] = &[
     ("http.waiting=8", "pipelined", 1000, "http.waiting_limit"),
     ("alert.held=65536", "held", 1000, "alert.held_limit"),
     ("alert.per_flow=10", "pipelined", 1000, "alert.suppressed"),
+    ("campaign.sources=16", "held", 1000, "campaign.given_up"),
+    ("campaign.memory=20000", "held", 1000, "campaign.given_up"),
+    ("campaign.window=1", "mixed", 1000, "campaign.hits"),
+    ("limit.kinds=16", "held", 1000, "limit.given_up"),
+    ("limit.memory=1000", "mixed", 6000, "limit.given_up"),
+    ("limit.seconds=1", "mixed", 6000, "limit.summaries"),
 ];
 
 #[test]
 fn every_limit_is_reached_counted_and_survived() {
     for &(set, shape, n, counter) in REACHED {
-        let outcome = replay(shape, n, &["--set", set]);
+        let limited: &[&str] = if set.starts_with("limit.") { &["--limit"] } else { &[] };
+        let outcome = replay(shape, n, &[&["--set", set], limited].concat());
         assert!(outcome.counters[counter] > 0, "{set} {shape}: {counter} does not move");
         assert!(outcome.found_the_probe(), "{set} {shape}: {:?}", outcome.alerts);
     }
@@ -178,6 +185,9 @@ fn memory_under_attack_is_bounded() {
         ("defrag.memory", 16 << 20),
         ("defrag.datagrams", 4096),
         ("alert.held", 64 << 20),
+        ("campaign.memory", 48 << 20),
+        ("limit.memory", 32 << 20),
+        ("limit.kinds", 65_536),
     ];
     let sets: Vec<String> = sets.iter().map(|(name, value)| format!("--set={name}={}", value / SHARE)).collect();
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();

@@ -155,7 +155,7 @@ fn a_live_run_finds_what_the_replay_of_the_same_packets_finds() {
             assert_eq!(comparable(alerts.clone()), comparable(of_type(&replayed, "alert")), "{offloads} {said}");
             assert_eq!(comparable(requests.clone()), comparable(of_type(&replayed, "http")), "{offloads} {said}");
             let with_curl = Command::new("curl").arg("-V").output().is_ok();
-            assert_eq!((alerts.len(), requests.len()), if with_curl { (5, 7) } else { (2, 2) }, "{said}");
+            assert_eq!((alerts.len(), requests.len()), if with_curl { (7, 7) } else { (2, 2) }, "{said}");
             let exposed = alerts.iter().filter(|alert| metadata(alert, "smsentry_outcome") == "exposed");
             assert_eq!(exposed.count(), usize::from(with_curl), "{alerts:#?}");
             for alert in &alerts {

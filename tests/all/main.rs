@@ -4,6 +4,8 @@
 
 mod architecture;
 mod attack;
+mod campaign;
+mod campaign_live;
 mod command_line;
 mod corpus;
 mod damage;
@@ -42,6 +44,7 @@ mod live_sensor;
 mod live_signals;
 mod planted_panic;
 mod program;
+mod repeats;
 mod signature_find;
 mod signature_load;
 mod signature_pipeline;

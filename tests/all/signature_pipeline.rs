@@ -38,6 +38,9 @@ fn hits_and_misses_of_every_signature() {
             continue;
         }
         let metadata = &event["alert"]["metadata"];
+        if metadata["smsentry_campaign"].is_array() {
+            continue;
+        }
         assert_eq!(metadata["smsentry_outcome"][0], "not_found", "{line}");
         let names = ["smsentry_signature", "smsentry_also"].map(|key| metadata[key].as_array().cloned());
         let slugs = names.into_iter().flatten().flatten().map(|slug| slug.as_str().unwrap().to_owned());

@@ -1,12 +1,16 @@
 //! Captures of plain HTTP conversations, made for tests: right handshakes, sequence numbers and checksums. What is not
 //! plain is made elsewhere.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use etherparse::{PacketBuilder, TcpHeader};
 
 /// The client's address; the server's is [`SERVER`].
 pub(crate) const CLIENT: [u8; 4] = [198, 51, 100, 7];
 /// The server's address.
 pub(crate) const SERVER: [u8; 4] = [192, 0, 2, 10];
+/// The server's address for IPv6 clients.
+pub(crate) const SERVER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xfff, 0, 0, 0, 0, 10);
 
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,7 @@ pub(crate) enum From {
 /// A conversation: where both ends are in their sequence numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Talk {
+    client: IpAddr,
     port: u16,
     next: [u32; 2],
 }
@@ -27,18 +32,20 @@ pub(crate) struct Talk {
 pub(crate) struct Capture {
     /// Time of the next frame in milliseconds.
     pub(crate) now: i64,
+    /// Whose connections are opened; an IPv6 client asks [`SERVER6`].
+    pub(crate) client: IpAddr,
     pub(crate) frames: Vec<(i64, Vec<u8>)>,
 }
 
 impl Capture {
     /// An empty capture that begins at this second.
     pub(crate) fn at(second: i64) -> Self {
-        Self { now: second * 1000, frames: Vec::new() }
+        Self { now: second * 1000, client: CLIENT.into(), frames: Vec::new() }
     }
 
     /// Opens a connection from the client's `port` to the server's port 80: three frames.
     pub(crate) fn open(&mut self, port: u16) -> Talk {
-        let mut talk = Talk { port, next: [1000, 5000] };
+        let mut talk = Talk { client: self.client, port, next: [1000, 5000] };
         self.segment(&mut talk, From::Client, b"", |tcp| (tcp.syn, tcp.ack) = (true, false));
         self.segment(&mut talk, From::Server, b"", |tcp| tcp.syn = true);
         self.segment(&mut talk, From::Client, b"", |_| {});
@@ -66,7 +73,6 @@ impl Capture {
     }
 
     fn segment(&mut self, talk: &mut Talk, from: From, bytes: &[u8], flags: impl FnOnce(&mut TcpHeader)) {
-        let (source, destination) = if from == From::Client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let (from_port, to_port) = if from == From::Client { (talk.port, 80) } else { (80, talk.port) };
         let (mine, theirs) = if from == From::Client { (0, 1) } else { (1, 0) };
         let mut tcp = TcpHeader::new(from_port, to_port, talk.next[mine], 64_000);
@@ -74,7 +80,19 @@ impl Capture {
         flags(&mut tcp);
         talk.next[mine] += u32::try_from(bytes.len()).unwrap() + u32::from(tcp.syn) + u32::from(tcp.fin);
         let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-        let builder = builder.ipv4(source, destination, 64).tcp_header(tcp);
+        let builder = match talk.client {
+            IpAddr::V4(client) => {
+                let client = client.octets();
+                let ends = if from == From::Client { (client, SERVER) } else { (SERVER, client) };
+                builder.ipv4(ends.0, ends.1, 64)
+            }
+            IpAddr::V6(client) => {
+                let (client, server) = (client.octets(), SERVER6.octets());
+                let ends = if from == From::Client { (client, server) } else { (server, client) };
+                builder.ipv6(ends.0, ends.1, 64)
+            }
+        };
+        let builder = builder.tcp_header(tcp);
         let mut frame = Vec::with_capacity(builder.size(bytes.len()));
         builder.write(&mut frame, bytes).unwrap();
         self.frames.push((self.now, frame));

@@ -380,7 +380,7 @@ fn requests_told(records: &[Record]) {
         match &record.body {
             Body::Http(transaction) => targets.push((transaction.tx_id, &transaction.request.target)),
             Body::Alert(_) => alerts += 1,
-            Body::Stats(_) | Body::Page(_) => {}
+            Body::Campaign(_) | Body::Stats(_) | Body::Page(_) => {}
         }
     }
     targets.sort_unstable();

@@ -1,0 +1,356 @@
+//! The story of a source that asks for many things: told when it begins, as it grows, and when it is over. Not the
+//! hits themselves, which are told of before; not the choice of what is a hit.
+//!
+//! A campaign begins with three distinct signatures within ten minutes. Times are those of the requests; the order in
+//! which hits come is the desk's, so that a request whose answer is late may come after younger ones. Before it begins,
+//! what is known of each signature stands by itself and is forgotten ten minutes after its last request.
+//!
+//! # The fingerprint
+//!
+//! `f-` and 16 hexadecimal digits: FNV-1a with 64 bits over the hash of the field names of the campaign's first request
+//! ([`crate::record::Trace::field_order`], 8 bytes) and the ids of its first three distinct signatures in the order of
+//! their first requests (4 bytes each), all big-endian. No address, time or name is in it, so that it is the same for
+//! the same tool at every sensor.
+
+mod facts;
+
+use std::time::Duration;
+
+use facts::{Facts, Moment, fnv};
+
+use crate::outcome::Outcome;
+use crate::record::{Alert, Body, Campaign, Kind, Order, Record, Request, Stage, Transaction};
+use crate::source::Source;
+use crate::table::{Slot, Table};
+use crate::time::Timestamp;
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Sources remembered.
+    pub sources: usize,
+    /// Bytes for what is known of them.
+    pub memory: usize,
+    /// How near three signatures have to be, and how long a source is quiet when its campaign is over.
+    pub window: Duration,
+}
+
+impl Default for Options {
+    /// Rationale: 48 MiB hold what is known of 65,536 sources with one or two requests each.
+    fn default() -> Self {
+        Self { sources: 65_536, memory: 48 << 20, window: Duration::from_secs(600) }
+    }
+}
+
+crate::counters! {
+    /// What this room counts.
+    pub struct Counters {
+        /// Hits that were counted.
+        hits: "campaign.hits",
+        /// Campaigns that began.
+        begun: "campaign.begun",
+        /// Campaigns that ended.
+        ended: "campaign.ended",
+        /// Sources given up for the limits; their campaigns are ended.
+        given_up: "campaign.given_up",
+    }
+}
+
+/// Signatures that make a campaign.
+const BEGINS_AT: usize = 3;
+/// Signatures at which it is told again.
+const TOLD_AT: [(usize, Stage); 3] = [(10, Stage::Ten), (30, Stage::Thirty), (100, Stage::Hundred)];
+
+/// Class of sources without a campaign.
+const CANDIDATE: usize = 0;
+/// Class of sources with one.
+const BEGUN: usize = 1;
+
+/// What is known of all sources.
+#[derive(Debug)]
+pub struct Campaigns {
+    options: Options,
+    /// By when the last hit came to the desk.
+    stories: Table<Source, Box<Story>, 2>,
+    memory: usize,
+    /// The latest time at which a hit was settled.
+    now: Timestamp,
+    counters: Counters,
+}
+
+/// What is known of a source.
+#[derive(Debug, Default)]
+struct Story {
+    /// Hits so far.
+    seen: u64,
+    /// What is counted for it, in bytes.
+    memory: usize,
+    /// Before it begins: at most two signatures and what is known of each.
+    parts: Vec<Part>,
+    tale: Option<Box<Tale>>,
+}
+
+/// What is known of one signature before the campaign begins.
+#[derive(Debug)]
+struct Part {
+    sid: u32,
+    facts: Facts,
+}
+
+/// A campaign.
+#[derive(Debug)]
+struct Tale {
+    id: u64,
+    fingerprint: u64,
+    facts: Facts,
+    /// How many of [`TOLD_AT`] were told.
+    told: usize,
+    /// Its last request.
+    last: (Moment, Transaction),
+}
+
+impl Campaigns {
+    /// Knows nothing; `keys` key its table.
+    #[must_use]
+    pub fn new(options: Options, keys: [u64; 2]) -> Self {
+        let stories = Table::new(keys);
+        Self { options, stories, memory: 0, now: BEFORE, counters: Counters::default() }
+    }
+
+    /// Counts a hit, which is an alert at its place in the order of the desk; what it leads to is returned in order.
+    pub fn hit(&mut self, order: Order, alert: &Alert) -> Vec<Record> {
+        let source = Source::of(alert.transaction.client.ip);
+        let mut told = Vec::new();
+        let known = self.stories.find(&source);
+        if alert.late {
+            if let Some(slot) = known {
+                self.change(slot, |story| story.worsen(alert));
+            }
+            return told;
+        }
+        self.counters.hits += 1;
+        self.now = self.now.max(order.settled);
+        let moment = Moment::of(&alert.transaction, order.settled);
+        let known = known.filter(|&slot| {
+            let over = self.stories.get(slot).is_some_and(|(_, story)| story.is_over(moment, self.options.window));
+            if over {
+                self.end(slot, order, &mut told);
+            }
+            !over
+        });
+        let slot = known.unwrap_or_else(|| self.stories.insert(source, Box::default(), CANDIDATE, self.now));
+        let window = self.options.window;
+        let stage = self.change(slot, |story| story.add(source, moment, alert, window)).flatten();
+        let begun = self.stories.get(slot).and_then(|(_, story)| story.tale.as_deref());
+        if let (Some(stage), Some(tale)) = (stage, begun) {
+            told.push(tale.record(source, stage, order, place(&alert.transaction)));
+            self.counters.begun += u64::from(stage == Stage::Begun);
+        }
+        let class = if begun.is_some() { BEGUN } else { CANDIDATE };
+        self.stories.touch(slot, class, self.now);
+        self.relieve(order, &mut told);
+        told
+    }
+
+    /// When something falls due: [`Timestamp::MAX`] for never.
+    #[must_use]
+    pub fn next_deadline(&self) -> Timestamp {
+        let touched = [CANDIDATE, BEGUN].into_iter().filter_map(|class| self.stories.oldest(class));
+        touched.map(|(_, touched)| touched).min().map_or(Timestamp::MAX, |touched| touched.after(self.options.window))
+    }
+
+    /// Does what falls due next: ends a campaign, or forgets a source.
+    pub fn fire(&mut self) -> Option<Record> {
+        let slot = self.oldest()?;
+        let order = at(self.next_deadline());
+        let mut told = Vec::new();
+        self.end(slot, order, &mut told);
+        told.pop()
+    }
+
+    /// Ends the next campaign, because the input ended or the clock starts anew; forgets everything with the last.
+    pub fn finish(&mut self) -> Option<Record> {
+        let slot = self.stories.oldest(BEGUN).map(|(slot, _)| slot);
+        let Some(slot) = slot else {
+            while let Some((slot, _)) = self.stories.oldest(CANDIDATE) {
+                self.remove(slot);
+            }
+            self.now = BEFORE;
+            return None;
+        };
+        let mut told = Vec::new();
+        self.end(slot, at(self.now), &mut told);
+        told.pop()
+    }
+
+    /// Distinct signatures that a source asked for, as far as they are remembered.
+    #[must_use]
+    pub fn signatures_of(&self, source: Source) -> usize {
+        let story = self.stories.find(&source).and_then(|slot| self.stories.get(slot));
+        story.map_or(0, |(_, story)| story.tale.as_ref().map_or(story.parts.len(), |tale| tale.facts.signatures()))
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Sources, and bytes for what is known of them.
+    #[must_use]
+    pub fn usage(&self) -> [usize; 2] {
+        [self.stories.len(), self.memory]
+    }
+
+    /// Changes a story and counts its memory.
+    fn change<T>(&mut self, slot: Slot, act: impl FnOnce(&mut Story) -> T) -> Option<T> {
+        let (_, story) = self.stories.get_mut(slot)?;
+        let result = act(story);
+        self.memory -= story.memory;
+        story.memory = story.measure();
+        self.memory += story.memory;
+        Some(result)
+    }
+
+    /// The source that came to the desk least recently; of two, the one without a campaign.
+    fn oldest(&self) -> Option<Slot> {
+        let oldest = [CANDIDATE, BEGUN].into_iter().filter_map(|class| self.stories.oldest(class));
+        oldest.min_by_key(|&(_, touched)| touched).map(|(slot, _)| slot)
+    }
+
+    /// Gives up sources while there are too many.
+    fn relieve(&mut self, order: Order, told: &mut Vec<Record>) {
+        while self.stories.len() > self.options.sources || self.memory > self.options.memory {
+            let Some(slot) = self.oldest() else { return };
+            self.counters.given_up += 1;
+            self.end(slot, order, told);
+        }
+    }
+
+    fn end(&mut self, slot: Slot, order: Order, told: &mut Vec<Record>) {
+        if let Some((source, story)) = self.remove(slot)
+            && let Some(tale) = story.tale
+        {
+            self.counters.ended += 1;
+            let last = tale.last.1.clone();
+            told.push(tale.record(source, Stage::Ended, order, last));
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<(Source, Box<Story>)> {
+        let (source, story) = self.stories.remove(slot)?;
+        self.memory -= story.memory;
+        Some((source, story))
+    }
+}
+
+/// Before any packet.
+const BEFORE: Timestamp = Timestamp::from_nanos(i64::MIN);
+
+/// The place of what no record caused.
+fn at(settled: Timestamp) -> Order {
+    Order { settled, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Campaign, sid: 0 }
+}
+
+/// A transaction without what was said in it.
+fn place(transaction: &Transaction) -> Transaction {
+    let Transaction { timestamp, frame, input, client, server, encapsulation, flow, tx_id, .. } = *transaction;
+    let (request, response) = (Request::default(), None);
+    Transaction { timestamp, frame, input, client, server, encapsulation, flow, tx_id, request, response }
+}
+
+impl Story {
+    /// Adds a hit; says what is to be told of.
+    fn add(&mut self, source: Source, moment: Moment, alert: &Alert, window: Duration) -> Option<Stage> {
+        let seen = self.seen;
+        self.seen += 1;
+        if let Some(tale) = &mut self.tale {
+            return tale.add(seen, moment, alert);
+        }
+        let sid = alert.signature.id;
+        let at = self.parts.iter().position(|part| part.sid == sid).unwrap_or_else(|| {
+            self.parts.reserve_exact(1);
+            self.parts.push(Part { sid, facts: Facts::new(moment, alert.trace.field_order) });
+            self.parts.len() - 1
+        });
+        self.parts[at].facts.add(seen, moment, alert);
+        let latest = self.parts.iter().map(|part| part.facts.last).max().unwrap_or(moment.time);
+        self.parts.retain(|part| latest.since(part.facts.last) <= window);
+        if self.parts.len() < BEGINS_AT {
+            return None;
+        }
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.sort_by_key(|part| part.facts.begin);
+        let first = &parts[0].facts;
+        let ids = parts.iter().take(BEGINS_AT).flat_map(|part| part.sid.to_be_bytes());
+        let fingerprint = fnv(first.field_order.to_be_bytes().into_iter().chain(ids));
+        let id = fnv(source.octets().into_iter().chain(first.first.micros().to_be_bytes()));
+        let facts = Facts::join(parts.into_iter().map(|part| part.facts).collect());
+        let last = (moment, place(&alert.transaction));
+        self.tale = Some(Box::new(Tale { id, fingerprint, facts, told: 0, last }));
+        Some(Stage::Begun)
+    }
+
+    /// Whether a campaign was over before `next` was asked.
+    fn is_over(&self, next: Moment, window: Duration) -> bool {
+        self.tale.as_ref().is_some_and(|tale| next.time.since(tale.facts.last) > window)
+    }
+
+    /// A request that was told of before turns out to be worse.
+    fn worsen(&mut self, alert: &Alert) {
+        let seen = self.seen;
+        let facts = match &mut self.tale {
+            Some(tale) => Some(&mut tale.facts),
+            None => self.parts.iter_mut().find(|part| part.sid == alert.signature.id).map(|part| &mut part.facts),
+        };
+        if let Some(facts) = facts {
+            facts.worsen(seen, alert);
+        }
+    }
+
+    /// Memory in bytes.
+    fn measure(&self) -> usize {
+        let parts: usize = self.parts.iter().map(|part| size_of::<Part>() + part.facts.heap()).sum();
+        let tale = self.tale.as_ref().map_or(0, |tale| size_of::<Tale>() + tale.facts.heap());
+        Table::<Source, Box<Self>, 2>::entry_size() + size_of::<Self>() + parts + tale
+    }
+}
+
+impl Tale {
+    fn add(&mut self, seen: u64, moment: Moment, alert: &Alert) -> Option<Stage> {
+        self.facts.add(seen, moment, alert);
+        if moment >= self.last.0 {
+            self.last = (moment, place(&alert.transaction));
+        }
+        let &(signatures, stage) = TOLD_AT.get(self.told)?;
+        if self.facts.signatures() < signatures {
+            return None;
+        }
+        self.told += 1;
+        Some(stage)
+    }
+
+    fn record(&self, source: Source, stage: Stage, order: Order, transaction: Transaction) -> Record {
+        let order = Order { kind: Kind::Campaign, sid: stage.sid(), ..order };
+        let facts = &self.facts;
+        let outcomes: Vec<(Outcome, u64)> = facts.outcomes().collect();
+        let campaign = Campaign {
+            stage,
+            source,
+            transaction,
+            id: self.id,
+            fingerprint: self.fingerprint,
+            hits: facts.hits,
+            first: facts.first,
+            last: facts.last,
+            outcomes,
+            signatures: facts.slugs(),
+            families: facts.families.list(),
+            targets: facts.targets.list(),
+            hosts: facts.hosts.list(),
+            exposed: facts.exposed.list(),
+            agents: facts.agents.list(),
+        };
+        Record { order, body: Body::Campaign(Box::new(campaign)) }
+    }
+}

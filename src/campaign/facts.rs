@@ -1,0 +1,287 @@
+//! What is known of a source's hits: counts, times, and short lists of names with how many there were in all. Not when
+//! they are a campaign.
+
+use crate::outcome::Outcome;
+use crate::record::{Alert, List, Transaction};
+use crate::time::Timestamp;
+
+/// Names that a list holds.
+const LISTED: usize = 20;
+/// Distinct things that are counted; there may be more. Rationale: five times the signatures of a long sweep, and 8 KiB.
+const COUNTED: usize = 1024;
+/// Bytes of a name. Rationale: a whole user agent of a browser, and of a target what tells it from others.
+const LONGEST: usize = 256;
+/// What an allocation costs beside its bytes.
+const ALLOCATION: usize = 16;
+
+/// When a request was asked: what is written first is most significant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment {
+    pub(super) time: Timestamp,
+    input: u32,
+    frame: u64,
+    tx_id: u32,
+}
+
+impl Moment {
+    /// Of a request that was settled at `settled`: no time stamp from the future is believed.
+    pub(super) fn of(transaction: &Transaction, settled: Timestamp) -> Self {
+        let Transaction { timestamp, input, frame, tx_id, .. } = *transaction;
+        Self { time: timestamp.min(settled), input, frame, tx_id }
+    }
+}
+
+/// What is known of some hits.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) hits: u64,
+    /// The first request, and the hash of its field names.
+    pub(super) begin: Moment,
+    pub(super) field_order: u64,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+    /// By the number of the [`Outcome`].
+    outcomes: [u64; Outcome::WORST_FIRST.len()],
+    /// Distinct signature ids, in order.
+    sids: Vec<u32>,
+    slugs: Names,
+    pub(super) families: Names,
+    pub(super) targets: Names,
+    pub(super) hosts: Names,
+    pub(super) exposed: Names,
+    pub(super) agents: Names,
+}
+
+impl Facts {
+    /// Of the hit that was asked at `begin`, which is still to be added.
+    pub(super) fn new(begin: Moment, field_order: u64) -> Self {
+        Self {
+            hits: 0,
+            begin,
+            field_order,
+            first: begin.time,
+            last: begin.time,
+            outcomes: [0; Outcome::WORST_FIRST.len()],
+            sids: Vec::new(),
+            slugs: Names::default(),
+            families: Names::default(),
+            targets: Names::default(),
+            hosts: Names::default(),
+            exposed: Names::default(),
+            agents: Names::default(),
+        }
+    }
+
+    /// Adds the hit with this running number.
+    pub(super) fn add(&mut self, number: u64, moment: Moment, alert: &Alert) {
+        self.hits += 1;
+        if moment < self.begin {
+            (self.begin, self.field_order) = (moment, alert.trace.field_order);
+        }
+        self.first = self.first.min(moment.time);
+        self.last = self.last.max(moment.time);
+        self.outcomes[alert.outcome as usize] += 1;
+        let signature = &*alert.signature;
+        if let Err(at) = self.sids.binary_search(&signature.id)
+            && self.sids.len() < COUNTED
+        {
+            self.sids.reserve_exact(if self.sids.len() < 4 { 1 } else { self.sids.len() });
+            self.sids.insert(at, signature.id);
+            self.slugs.note(number, signature.slug.as_bytes());
+        }
+        self.families.note(number, signature.family.as_bytes());
+        let (server, request) = (alert.transaction.server, &alert.transaction.request);
+        self.targets.note(number, std::net::SocketAddr::new(server.ip, server.port).to_string().as_bytes());
+        let named = [(&mut self.hosts, &request.host), (&mut self.agents, &request.user_agent)];
+        for (names, value) in named {
+            value.iter().for_each(|value| names.note(number, value));
+        }
+        if alert.outcome == Outcome::Exposed {
+            self.exposed.note(number, &request.target);
+        }
+    }
+
+    /// A hit that was counted as open or unknown turns out to be this.
+    pub(super) fn worsen(&mut self, number: u64, alert: &Alert) {
+        let before = [Outcome::Pending, Outcome::Unseen].into_iter().find(|&one| self.outcomes[one as usize] > 0);
+        let Some(before) = before else { return };
+        self.outcomes[before as usize] -= 1;
+        self.outcomes[alert.outcome as usize] += 1;
+        if alert.outcome == Outcome::Exposed {
+            self.exposed.note(number, &alert.transaction.request.target);
+        }
+    }
+
+    /// What is known of several together; they are in the order of their first requests.
+    pub(super) fn join(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter();
+        let Some(mut all) = parts.next() else { unreachable!("a campaign has three signatures") };
+        for part in parts {
+            all.hits += part.hits;
+            all.first = all.first.min(part.first);
+            all.last = all.last.max(part.last);
+            all.outcomes.iter_mut().zip(part.outcomes).for_each(|(sum, count)| *sum += count);
+            all.sids.extend(part.sids);
+            for (mine, theirs) in [
+                (&mut all.slugs, part.slugs),
+                (&mut all.families, part.families),
+                (&mut all.targets, part.targets),
+                (&mut all.hosts, part.hosts),
+                (&mut all.exposed, part.exposed),
+                (&mut all.agents, part.agents),
+            ] {
+                mine.join(theirs);
+            }
+        }
+        all.sids.sort_unstable();
+        all
+    }
+
+    /// Number of distinct signatures.
+    pub(super) fn signatures(&self) -> usize {
+        self.sids.len()
+    }
+
+    /// The signatures' slugs.
+    pub(super) fn slugs(&self) -> List {
+        List { total: self.sids.len() as u64, ..self.slugs.list() }
+    }
+
+    /// Outcomes that there were, worst first, and how often.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        let counted = |outcome: Outcome| (outcome, self.outcomes[outcome as usize]);
+        Outcome::WORST_FIRST.into_iter().map(counted).filter(|&(_, count)| count > 0)
+    }
+
+    /// Memory outside, in bytes.
+    pub(super) fn heap(&self) -> usize {
+        let names = [&self.slugs, &self.families, &self.targets, &self.hosts, &self.exposed, &self.agents];
+        let sids = self.sids.capacity() * size_of::<u32>() + ALLOCATION;
+        sids + names.into_iter().map(Names::heap).sum::<usize>()
+    }
+}
+
+/// Distinct names in the order of first sight.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// The first ones, each with the number of the hit that brought it.
+    listed: Vec<(u64, Box<[u8]>)>,
+    /// Hashes of the others, in order.
+    others: Vec<u64>,
+    /// Bytes of the names, and what their allocations cost.
+    bytes: usize,
+    /// Whether a listed name is longer than what is kept of it.
+    cut: bool,
+}
+
+impl Names {
+    fn note(&mut self, number: u64, name: &[u8]) {
+        let kept = name.get(..LONGEST).unwrap_or(name);
+        if self.listed.iter().any(|(_, listed)| **listed == *kept) {
+            return;
+        }
+        if self.listed.len() < LISTED {
+            self.cut |= kept.len() < name.len();
+            self.list_one(number, kept.into());
+        } else if self.others.len() + LISTED < COUNTED
+            && let Err(at) = self.others.binary_search(&fnv(kept.iter().copied()))
+        {
+            self.others.insert(at, fnv(kept.iter().copied()));
+        }
+    }
+
+    fn list_one(&mut self, number: u64, name: Box<[u8]>) {
+        // Most lists hold one name and stay so.
+        self.listed.reserve_exact(if self.listed.len() < 2 { 1 } else { self.listed.len() });
+        self.bytes += name.len() + ALLOCATION;
+        self.listed.push((number, name));
+    }
+
+    fn join(&mut self, others: Self) {
+        let mut all = std::mem::take(&mut self.listed);
+        all.extend(others.listed);
+        all.sort_by_key(|&(number, _)| number);
+        self.bytes = 0;
+        self.cut |= others.cut;
+        self.others.extend(others.others);
+        for (number, name) in all {
+            if self.listed.iter().any(|(_, listed)| *listed == name) {
+                continue;
+            }
+            if self.listed.len() < LISTED {
+                self.list_one(number, name);
+            } else {
+                self.others.push(fnv(name.iter().copied()));
+            }
+        }
+        let listed: Vec<u64> = self.listed.iter().map(|(_, name)| fnv(name.iter().copied())).collect();
+        self.others.retain(|hash| !listed.contains(hash));
+        self.others.sort_unstable();
+        self.others.dedup();
+        self.others.truncate(COUNTED - LISTED);
+    }
+
+    /// As it is told.
+    pub(super) fn list(&self) -> List {
+        List {
+            items: self.listed.iter().map(|(_, name)| name.to_vec()).collect(),
+            total: (self.listed.len() + self.others.len()) as u64,
+            cut: self.cut,
+        }
+    }
+
+    fn heap(&self) -> usize {
+        let allocations = usize::from(self.listed.capacity() > 0) + usize::from(self.others.capacity() > 0);
+        let places = self.listed.capacity() * size_of::<(u64, Box<[u8]>)>() + self.others.capacity() * size_of::<u64>();
+        self.bytes + places + allocations * ALLOCATION
+    }
+}
+
+/// FNV-1a with 64 bits: published, without a key, and in everybody's library.
+/// Source: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.
+pub(super) fn fnv(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(fnv(*b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv(*b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv(*b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn names_are_bounded_distinct_and_in_order() {
+        let mut names = Names::default();
+        for turn in 0..5000_u64 {
+            names.note(turn, format!("{}", turn % 3000).as_bytes());
+        }
+        let list = names.list();
+        assert_eq!((list.items.len(), list.total, list.cut), (LISTED, COUNTED as u64, false));
+        assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
+        assert!(names.heap() < 12_000, "{}", names.heap());
+        names.listed.pop();
+        names.note(9, &[b'x'; 3000]);
+        assert_eq!((names.list().items[LISTED - 1].len(), names.list().cut), (LONGEST, true));
+    }
+
+    /// Names that came by turns to two lists, against one that had them all.
+    #[test]
+    fn joined_lists_are_as_if_they_had_always_been_one() {
+        for step in [1, 2, 7] {
+            let (mut parts, mut whole) = ([Names::default(), Names::default()], Names::default());
+            for turn in 0..200_u64 {
+                let name = (turn * step % 61).to_string().into_bytes();
+                parts[(turn % 3 % 2) as usize].note(turn, &name);
+                whole.note(turn, &name);
+            }
+            let [mut one, other] = parts;
+            one.join(other);
+            assert_eq!(one.list(), whole.list(), "{step}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The source of requests as far as one party can be told from another: an IPv4 address, or an IPv6 /64, of which anybody
+//! has 2^64 addresses. Not an endpoint, and not what is known of it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::table::{KeyedHasher, TableKey};
+
+/// A source: what one party asks from.
+///
+/// Invariant: of an IPv6 address only the first 64 bits are set, and it is no mapped IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source(IpAddr);
+
+impl Source {
+    /// The source that an address belongs to.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
+
+    /// The first address, as 16 bytes: an IPv4 address as IPv6 maps it (RFC 4291 section 2.5.5.2).
+    #[must_use]
+    pub const fn octets(self) -> [u8; 16] {
+        match self.0 {
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(f, "{address}"),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
+    }
+}
+
+impl TableKey for Source {
+    fn hash(&self, hasher: &KeyedHasher) -> u64 {
+        hasher.hash(&self.octets())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_source_is_its_first_64_bits() {
+        let source = |text: &str| Source::of(text.parse().unwrap());
+        assert_eq!(source("2001:db8:1:2::9"), source("2001:db8:1:2:ffff::1"));
+        assert_ne!(source("2001:db8:1:2::9"), source("2001:db8:1:3::9"));
+        assert_ne!(source("198.51.100.7"), source("198.51.100.8"));
+        assert_eq!(source("::ffff:198.51.100.7"), source("198.51.100.7"));
+        assert_eq!(source("2001:db8:1:2::9").to_string(), "2001:db8:1:2::/64");
+    }
+}
