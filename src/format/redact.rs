@@ -74,7 +74,8 @@ pub(super) fn as_wanted<'a>(record: &'a Record, context: &Context) -> Cow<'a, Re
         Body::Http(http) => transaction(http),
         Body::Campaign(campaign) => {
             transaction(&mut campaign.transaction);
-            campaign.exposed.items.iter_mut().for_each(take_out);
+            let lists = [&mut campaign.exposed, &mut campaign.hosts];
+            lists.into_iter().flat_map(|list| &mut list.items).for_each(take_out);
         }
         Body::Page(_) | Body::Stats(_) => {}
     }

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// Appends the record as one line of JSON; nothing for `stats`, whose figures Zeek's `stats.log` does not have.
 pub fn write_zeek_json(record: &Record, context: &Context, out: &mut Vec<u8>) {
     let path = |path| context.one_stream.then_some(path);
-    let record = as_wanted(record, context);
+    let record = &*as_wanted(record, context);
     match &record.body {
         Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit, out| {
             zeek_rows::notice(&record.body, context, fit.cap, |values| {
@@ -30,7 +30,7 @@ pub fn write_zeek_json(record: &Record, context: &Context, out: &mut Vec<u8>) {
 
 /// Appends the record as one line of tab-separated values; nothing for `stats`.
 pub fn write_zeek_tsv(record: &Record, context: &Context, out: &mut Vec<u8>) {
-    let record = as_wanted(record, context);
+    let record = &*as_wanted(record, context);
     match &record.body {
         Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit: &mut Fit, out| {
             zeek_rows::notice(&record.body, context, fit.cap, |values| append_tsv(values.iter().copied(), fit, out));

@@ -165,3 +165,24 @@ fn the_switch_is_heard() {
         assert!(!out.contains(SECRET) && out.contains("/sms_config.json?token=REDACTED"), "{out}");
     }
 }
+
+#[test]
+fn what_a_campaign_lists_is_without_secrets_too() {
+    let exposed = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let talk = |(number, target): (u16, &str)| {
+        let conn = Conn { ports: [40_000 + number, 80], ..Conn::new(1) };
+        conn.exchange(get(target), exposed)
+    };
+    let targets = ["/sms_config.json?token=Zq7xW9vK3s", "/twilio/.secrets", "/sms/env", "/sms/actuator/env"];
+    let segs: Vec<_> = (0..).zip(targets).flat_map(talk).collect();
+    let room = tempfile::tempdir().unwrap();
+    let file = room.path().join("x.pcap");
+    std::fs::write(&file, pcap(&segs)).unwrap();
+    for (more, found) in [(&[][..], true), (&["--redact"], false)] {
+        let ran = super::program::run(&[&["-q", "-r", file.to_str().unwrap()], more].concat());
+        let told: Vec<_> = ran.out.lines().filter(|line| line.contains("smsentry_exposed")).collect();
+        assert!(!told.is_empty(), "{}", ran.out);
+        assert_eq!(ran.out.contains(SECRET), found);
+        assert!(told.iter().all(|line| line.contains(if found { SECRET } else { "token=REDACTED" })), "{told:?}");
+    }
+}
