@@ -205,6 +205,7 @@ impl Checker {
         let created_at = day(self, &entry.created_at);
         let updated_at = day(self, &entry.updated_at);
         let pattern = self.pattern(&entry.pattern);
+        let (pattern, scope) = pattern.unzip();
         let proxy = matches!(pattern, Some(Pattern::Text(Kind::Host, _)));
         let signature = Signature {
             id: self.id(&entry.id)?,
@@ -216,6 +217,7 @@ impl Checker {
             severity: u8::try_from(*entry.severity.get_ref()).ok()?,
             confidence: entry.confidence,
             pattern: pattern?,
+            scope: scope?,
             methods: self.methods(&entry.methods),
             query: self.query(&entry.query),
             support: entry.status == Some(Status::Support),

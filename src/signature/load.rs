@@ -231,6 +231,8 @@ impl Loader {
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<(), String> {
         let owner = u32::try_from(self.list.len()).map_err(|_| "too many signatures".to_owned())?;
+        let lists = if let Pattern::Words(lists) = &signature.pattern { lists.as_slice() } else { &[] };
+        self.words.add(owner, lists, &signature.scope);
         match &mut signature.pattern {
             Pattern::Text(Kind::Raw, patterns) => {
                 self.raw.extend(patterns.iter().cloned());
@@ -240,10 +242,7 @@ impl Loader {
             Pattern::Text(kind, patterns) => {
                 patterns.iter().try_for_each(|pattern| self.pattern(*kind, pattern.as_bytes(), owner))
             }
-            Pattern::Words(lists) => {
-                self.words.add(owner, lists);
-                Ok(())
-            }
+            Pattern::Words(_) => Ok(()),
             Pattern::PathFile(name, count) => {
                 let beside = source.name.rfind('/').map_or("", |slash| source.name.get(..=slash).unwrap_or_default());
                 let place = if name.starts_with('/') { name.clone() } else { format!("{beside}{name}") };

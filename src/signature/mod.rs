@@ -23,6 +23,9 @@
 //! confidence = "high"                   # low, medium, high
 //! match.path = "/acme/keys.json"        # path, suffix, prefix, host, raw: a string or a list; words: lists; path_file
 //! ## From here on everything may be left out.
+//! match.unless = ["blog", ".png"]       # words and endings that rule a match out, beside every kind but host and raw
+//! ## Beside `words` only: match.last = 1 (the words stand in the last segment; endings always do), and with it
+//! ## match.only = true (and that segment has no other words).
 //! status = "active"                     # or "support": never alerts alone
 //! methods = ["GET"]
 //! query = ["account", "format=full"]    # all must hold
@@ -110,6 +113,20 @@ pub enum Pattern {
     Words(Vec<Vec<String>>),
 }
 
+/// Where the words of a path may stand, and which may not be there. Words and endings are written and compared as in
+/// [`Pattern::Words`]: whole words, lower case, `.env` an ending of the last segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Words and endings that rule a match out, wherever in the path they stand. Beside every kind of pattern but
+    /// [`Kind::Host`] and [`Kind::Raw`].
+    pub unless: Vec<String>,
+    /// How many of the path's last segments the words have to stand in; `None` for the whole path. Beside
+    /// [`Pattern::Words`] only.
+    pub last: Option<u8>,
+    /// Whether these segments have no words but those of the lists. Only with `last`.
+    pub only: bool,
+}
+
 /// A condition on the query: the key is there, and where a value is given, with that value. Both are compared decoded
 /// once and without regard to ASCII case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +192,8 @@ pub struct Signature {
     pub confidence: Confidence,
     /// What it matches, as written.
     pub pattern: Pattern,
+    /// What else it asks of the words of a path.
+    pub scope: Scope,
     /// Methods it is limited to, upper case; empty for any. Compared without regard to case, as lenient servers do.
     pub methods: Vec<String>,
     /// Conditions on the query; all must hold.

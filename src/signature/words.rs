@@ -1,8 +1,13 @@
-//! The word lists of all `words` signatures: which of them have a word of each list in a path. Not the choice between
-//! matches: see [`super::find`].
+//! The word lists of all `words` signatures: which of them have a word of each list in a path, and in the right place.
+//! Not the choice between matches: see [`super::find`].
+//!
+//! A path is gone through twice at most. The first time asks only whether any word of it stands in a signature's first
+//! list; that is where the rare words are, so most paths end there and nothing was allocated. The second time collects
+//! every word that is known.
 
 use std::collections::BTreeMap;
 
+use super::Scope;
 use super::perfect_hash::{PerfectHash, fold};
 
 /// Words of a path that are looked up, the last ones: what is looked for stands at the end. Rationale: the longest of
@@ -12,6 +17,9 @@ const MAX_WORDS: usize = 64;
 /// Bytes a word may have.
 const MAX_WORD: usize = 64;
 
+/// The number that stands for the words that rule a match out; lists are numbered from 0.
+const UNLESS: u8 = u8::MAX;
+
 const WORD: u64 = 0x510e_527f_ade6_82d1;
 
 /// What is wrong with a word, and the way out.
@@ -20,7 +28,8 @@ pub(super) fn check(word: &str) -> Result<(), String> {
     if inside.is_empty() || word.len() > MAX_WORD {
         return Err(format!("write 1 to {MAX_WORD} bytes"));
     }
-    let splits = |byte: u8| is_separator(byte) && !(byte == b'.' && word.starts_with('.'));
+    // An ending is compared from its dot to the end of the path, so only a slash never stands in one.
+    let splits = |byte: u8| if word.starts_with('.') { byte == b'/' } else { is_separator(byte) };
     if inside.bytes().any(splits) {
         return Err("a word ends at each of / . _ - ~, so this one is never seen: write its words, or an ending that begins with `.`".to_owned());
     }
@@ -42,25 +51,52 @@ struct Place {
     list: u8,
 }
 
+/// A word that stands in lists of signatures.
+#[derive(Clone, Debug)]
+struct Word {
+    text: Vec<u8>,
+    /// Whether it stands in the first list of one of them.
+    opens: bool,
+    places: Vec<Place>,
+}
+
+/// What a signature asks of the words together.
+#[derive(Clone, Copy, Debug)]
+struct Demand {
+    signature: u32,
+    /// How many lists it has; 0 for a signature of another kind, which has only words that rule it out.
+    lists: u8,
+    /// How many of the path's last segments count.
+    last: Option<u8>,
+    /// Whether those segments have no other words.
+    only: bool,
+}
+
 /// Collects words for [`Words`].
 #[derive(Debug, Default)]
 pub(super) struct WordsBuilder {
     words: BTreeMap<Vec<u8>, Vec<Place>>,
-    lists: BTreeMap<u32, u8>,
+    demands: Vec<Demand>,
 }
 
 impl WordsBuilder {
-    /// Adds the lists of a signature, checked before.
-    pub(super) fn add(&mut self, signature: u32, lists: &[Vec<String>]) {
+    /// Adds the lists of a signature and its scope, checked before. Signatures come in the order of their numbers.
+    pub(super) fn add(&mut self, signature: u32, lists: &[Vec<String>], scope: &Scope) {
+        debug_assert!(lists.len() < usize::from(UNLESS));
         for (list, words) in (0u8..).zip(lists) {
-            self.lists.insert(signature, list + 1);
-            for word in words {
-                let places = self.words.entry(word.to_ascii_lowercase().into_bytes()).or_default();
-                let place = Place { signature, list };
-                if !places.contains(&place) {
-                    places.push(place);
-                }
-            }
+            words.iter().for_each(|word| self.place(word, Place { signature, list }));
+        }
+        scope.unless.iter().for_each(|word| self.place(word, Place { signature, list: UNLESS }));
+        if !lists.is_empty() || !scope.unless.is_empty() {
+            let lists = u8::try_from(lists.len()).unwrap_or(UNLESS);
+            self.demands.push(Demand { signature, lists, last: scope.last, only: scope.only });
+        }
+    }
+
+    fn place(&mut self, word: &str, place: Place) {
+        let places = self.words.entry(word.to_ascii_lowercase().into_bytes()).or_default();
+        if !places.contains(&place) {
+            places.push(place);
         }
     }
 
@@ -70,18 +106,30 @@ impl WordsBuilder {
             let hashes: Vec<u64> = self.words.keys().map(|word| hash_word(seed, word)).collect();
             Some((seed, PerfectHash::build(&hashes)?))
         })?;
-        Some(Words { seed, hash, words: self.words.into_iter().collect(), lists: self.lists.into_iter().collect() })
+        let words = (self.words.into_iter())
+            .map(|(text, places)| Word { text, opens: places.iter().any(|place| place.list == 0), places })
+            .collect();
+        Some(Words { seed, hash, words, demands: self.demands })
     }
 }
 
-/// All `words` patterns.
+/// A word of a path that a signature knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    place: Place,
+    len: usize,
+    /// Where it begins in the path.
+    start: usize,
+}
+
+/// All `words` patterns, and the words that rule out signatures of every kind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words {
     seed: u64,
     hash: PerfectHash,
-    words: Vec<(Vec<u8>, Vec<Place>)>,
-    /// How many lists each signature has, by signature.
-    lists: Vec<(u32, u8)>,
+    words: Vec<Word>,
+    /// In the order of their signatures.
+    demands: Vec<Demand>,
 }
 
 impl Words {
@@ -92,52 +140,120 @@ impl Words {
 
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        let words: usize = self.words.iter().map(|(word, places)| word.capacity() + places.capacity() * 8 + 48).sum();
-        self.hash.memory() + words + self.lists.capacity() * 8
+        let words: usize = (self.words.iter())
+            .map(|word| word.text.capacity() + word.places.capacity() * size_of::<Place>() + size_of::<Word>())
+            .sum();
+        self.hash.memory() + words + self.demands.capacity() * size_of::<Demand>()
     }
 
-    /// Calls `visit` with every signature that has a word of each of its lists in `path` (in normal form), and the
-    /// bytes of the longest word of each list together. `whole` unset: the path's end was cut off and has no ending.
+    /// Calls `visit` with every signature that has a word of each of its lists in `path` (in normal form), where it
+    /// wants them, and the bytes of the longest word of each list together. `whole` unset: the path's end was cut off
+    /// and has no ending.
     pub(super) fn find(&self, path: &[u8], whole: bool, visit: &mut dyn FnMut(u32, usize)) {
+        let mut opened = false;
+        self.each(path, whole, &mut |word, _| opened |= word.opens);
+        if !opened {
+            return;
+        }
+        let mut found: Vec<Found> = Vec::new();
+        self.each(path, whole, &mut |word, start| {
+            found.extend(word.places.iter().map(|&place| Found { place, len: word.text.len(), start }));
+        });
+        found.sort_unstable();
+        for of_signature in found.chunk_by(|a, b| a.place.signature == b.place.signature) {
+            let Some(demand) = of_signature.first().and_then(|first| self.demand(first.place.signature)) else {
+                continue;
+            };
+            if let Some(len) = demand.len(of_signature, path) {
+                visit(demand.signature, len);
+            }
+        }
+    }
+
+    /// Whether `path` has one of the words that rule the signature out.
+    pub(super) fn rule_out(&self, signature: u32, path: &[u8], whole: bool) -> bool {
+        let place = Place { signature, list: UNLESS };
+        let mut out = false;
+        if self.demand(signature).is_some() {
+            self.each(path, whole, &mut |word, _| out |= word.places.contains(&place));
+        }
+        out
+    }
+
+    fn demand(&self, signature: u32) -> Option<&Demand> {
+        let at = self.demands.binary_search_by_key(&signature, |demand| demand.signature).ok()?;
+        self.demands.get(at)
+    }
+
+    /// Calls `visit` with every word and every ending of `path` that is known, and where it begins.
+    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(&'a Word, usize)) {
         if self.words.is_empty() {
             return;
         }
-        // Nothing is allocated before a word is found.
-        let mut found: Vec<(Place, usize)> = Vec::new();
-        let mut probe = |word: &[u8]| {
-            if let Some(places) = self.probe(word) {
-                found.extend(places.iter().map(|&place| (place, word.len())));
+        for (start, word) in words_of(path) {
+            if let Some(word) = self.probe(word) {
+                visit(word, start);
             }
-        };
-        path.rsplit(|&byte| is_separator(byte)).filter(|word| !word.is_empty()).take(MAX_WORDS).for_each(&mut probe);
+        }
         if whole {
-            let window = path.get(path.len().saturating_sub(MAX_WORD)..).unwrap_or_default();
-            let name =
-                memchr::memrchr(b'/', window).map_or(window, |slash| window.get(slash + 1..).unwrap_or_default());
-            memchr::memrchr_iter(b'.', name).for_each(|dot| probe(name.get(dot..).unwrap_or_default()));
-        }
-        if found.len() < 2 {
-            return;
-        }
-        found.sort_unstable();
-        for of_signature in found.chunk_by(|a, b| a.0.signature == b.0.signature) {
-            let Some((first, _)) = of_signature.first() else { continue };
-            let lists = of_signature.chunk_by(|a, b| a.0 == b.0);
-            let (count, len) =
-                lists.fold((0, 0), |(count, len), list| (count + 1, len + list.last().map_or(0, |(_, len)| *len)));
-            let wanted = self.lists.binary_search_by_key(&first.signature, |(signature, _)| *signature);
-            if wanted.ok().and_then(|at| self.lists.get(at)).is_some_and(|(_, lists)| usize::from(*lists) == count) {
-                visit(first.signature, len);
+            let from = path.len().saturating_sub(MAX_WORD);
+            let name = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1).max(from);
+            for dot in memchr::memrchr_iter(b'.', path.get(name..).unwrap_or_default()) {
+                if let Some(word) = self.probe(path.get(name + dot..).unwrap_or_default()) {
+                    visit(word, name + dot);
+                }
             }
         }
     }
 
-    fn probe(&self, word: &[u8]) -> Option<&[Place]> {
+    fn probe(&self, word: &[u8]) -> Option<&Word> {
         if word.len() > MAX_WORD {
             return None;
         }
         let number = self.hash.get(hash_word(self.seed, word))?;
-        self.words.get(number as usize).filter(|(known, _)| known == word).map(|(_, places)| places.as_slice())
+        self.words.get(number as usize).filter(|known| known.text == word)
+    }
+}
+
+impl Demand {
+    /// The bytes of the longest word of each list together, if `found`, all of this signature and in order, is what it
+    /// asks for.
+    fn len(&self, found: &[Found], path: &[u8]) -> Option<usize> {
+        if self.lists == 0 || found.last()?.place.list == UNLESS {
+            return None;
+        }
+        let from = self.last.map_or(0, |last| last_segments(path, last));
+        let mut sum = 0;
+        for list in 0..self.lists {
+            let words = found.iter().filter(|found| found.place.list == list && found.start >= from);
+            sum += words.map(|found| found.len).max()?;
+        }
+        let known = |(start, word): (usize, &[u8])| {
+            found.iter().any(|found| found.start <= start && start + word.len() <= found.start + found.len)
+        };
+        (!self.only || words_of(path).take_while(|&(start, _)| start >= from).all(known)).then_some(sum)
+    }
+}
+
+/// The last words of a path, the last one first, each with where it begins.
+fn words_of(path: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut end = path.len();
+    path.rsplit(|&byte| is_separator(byte))
+        .map(move |word| {
+            let start = end - word.len();
+            // The separator before it; there is none before the first.
+            end = start.saturating_sub(1);
+            (start, word)
+        })
+        .filter(|(_, word)| !word.is_empty())
+        .take(MAX_WORDS)
+}
+
+/// Where the last `count` segments of a path begin.
+fn last_segments(path: &[u8], count: u8) -> usize {
+    match usize::from(count).checked_sub(1) {
+        Some(before) => memchr::memrchr_iter(b'/', path).nth(before).unwrap_or(0),
+        None => path.len(),
     }
 }
 
@@ -155,9 +271,13 @@ mod tests {
     use super::*;
 
     fn found(lists: &[&[&str]], path: &str) -> bool {
+        found_in(lists, &Scope::default(), path)
+    }
+
+    fn found_in(lists: &[&[&str]], scope: &Scope, path: &str) -> bool {
         let lists: Vec<Vec<String>> = lists.iter().map(|list| list.iter().map(|&word| word.into()).collect()).collect();
         let mut builder = WordsBuilder::default();
-        builder.add(7, &lists);
+        builder.add(7, &lists, scope);
         let mut hit = false;
         builder.build().unwrap().find(path.as_bytes(), true, &mut |signature, _| hit = signature == 7);
         hit
@@ -190,11 +310,52 @@ mod tests {
     }
 
     #[test]
+    fn words_that_rule_out() {
+        let scope = Scope { unless: vec!["blog".into(), ".png".into()], ..Scope::default() };
+        let lists: &[&[&str]] = &[&["twilio"], &["secrets"]];
+        for (path, expected) in [
+            ("/twilio/secrets", true),
+            ("/weblog/twilio/secrets", true),
+            ("/png/twilio/secrets", true),
+            ("/blog/twilio-secrets", false),
+            ("/twilio/secrets/blog", false),
+            ("/twilio-secrets.png", false),
+            ("/twilio-secrets.png/x", true),
+        ] {
+            assert_eq!(found_in(lists, &scope, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_last_segments() {
+        let lists: &[&[&str]] = &[&["sms", "twilio"], &["config", "secrets"], &[".json", ".tar.gz"]];
+        let last = |last, only| Scope { last: Some(last), only, ..Scope::default() };
+        for (path, one, two, nothing_else) in [
+            ("/sms_config.json", true, true, true),
+            ("/a/sms-config.json", true, true, true),
+            ("/sms/config.json", false, true, false),
+            ("/sms/x/config.json", false, false, false),
+            ("/my-sms-config.json", true, true, false),
+            ("/sms.config.prod.json", true, true, false),
+            ("/twilio_sms_secrets.tar.gz", true, true, true),
+            ("/_sms--config.json", true, true, true),
+            ("/sms_config.json/x", false, false, false),
+        ] {
+            assert_eq!(found_in(lists, &last(1, false), path), one, "{path}");
+            assert_eq!(found_in(lists, &last(2, false), path), two, "{path}");
+            assert_eq!(found_in(lists, &last(1, true), path), nothing_else, "{path}");
+        }
+        assert!(found_in(lists, &last(2, true), "/sms/config.json"));
+        assert!(!found_in(lists, &last(2, true), "/sms/api/config.json"));
+        assert!(!found_in(lists, &last(2, true), "/v1/sms_config.json"));
+    }
+
+    #[test]
     fn words_that_are_never_seen_are_refused() {
         for word in ["", ".", "a-b", "a.b", "a/b", ".a/b", "a b"] {
             assert!(check(word).is_err(), "{word}");
         }
-        for word in ["a", ".env", ".tar.gz", "twilio2"] {
+        for word in ["a", ".env", ".tar.gz", "twilio2", ".php~", ".env-old"] {
             assert!(check(word).is_ok(), "{word}");
         }
     }
