@@ -24,6 +24,7 @@
 //! | [`outcome`] | what an answer means | no pairing |
 //! | [`record`] | what is told | no format |
 //! | [`sensor`] | all of the above wired: segments in, records out | no clock, no thread |
+//! | [`mod@export`] | signatures as rules of other tools | no records |
 //! | [`format`](mod@format) | records to lines | no files |
 //! | [`runtime`] | files, interfaces, threads, signals, output | no knowledge of HTTP |
 //!
@@ -66,6 +67,7 @@ pub mod record;
 
 pub mod sensor;
 
+pub mod export;
 pub mod format;
 
 pub mod runtime;

@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Every room and its layer: a room may name rooms of lower layers, and itself.
-const ROOMS: [(&str, u8); 17] = [
+const ROOMS: [(&str, u8); 18] = [
     ("time", 0),
     ("counters", 1),
     ("packet", 2),
@@ -23,6 +23,7 @@ const ROOMS: [(&str, u8); 17] = [
     ("outcome", 9),
     ("record", 10),
     ("sensor", 11),
+    ("export", 12),
     ("format", 12),
     ("runtime", 13),
     ("cli", 14),
@@ -45,7 +46,7 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("jiff", &["format"]),
     ("libc", &["runtime/sys.rs"]),
     // A search within bytes, wherever bytes are searched.
-    ("memchr", &["http", "uri", "signature", "format"]),
+    ("memchr", &["http", "uri", "signature", "export", "format"]),
     ("pcap", &["runtime"]),
     ("pcap_parser", &["runtime"]),
     // The tests of bodies, which signatures write.
