@@ -81,6 +81,8 @@ pub fn builtin() -> &'static [Source<'static>] {
 #[derive(Clone, Debug, Default)]
 pub struct Signatures {
     pub(super) list: Vec<Arc<Signature>>,
+    /// Where each of them was read: `file:line`.
+    pub(super) places: Vec<Box<str>>,
     pub(super) table: Table,
     /// Patterns before lowering, where they had upper-case letters.
     pub(super) as_written: Vec<Box<[u8]>>,
@@ -126,6 +128,11 @@ impl Signatures {
         self.list.iter()
     }
 
+    /// The signatures with the place where each was read: `file:line`.
+    pub fn places(&self) -> impl ExactSizeIterator<Item = (&Arc<Signature>, &str)> {
+        self.list.iter().zip(self.places.iter().map(|place| &**place))
+    }
+
     /// How many signatures there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -157,6 +164,7 @@ impl Signatures {
 #[derive(Default)]
 struct Loader {
     list: Vec<Arc<Signature>>,
+    places: Vec<Box<str>>,
     errors: Vec<LoadError>,
     /// Who has an id, or a slug, already: `file:line`.
     ids: HashMap<u32, String>,
@@ -216,6 +224,7 @@ impl Loader {
         if let Err(reason) = self.patterns(source, &mut signature, read) {
             self.error(source, match_line, reason);
         }
+        self.places.push(here(id_line).into_boxed_str());
         self.list.push(Arc::new(signature));
     }
 
@@ -324,6 +333,6 @@ impl Loader {
         let full = || everywhere("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;
-        Ok(Signatures { list: self.list, table, as_written: self.as_written, raw, words })
+        Ok(Signatures { list: self.list, places: self.places, table, as_written: self.as_written, raw, words })
     }
 }
