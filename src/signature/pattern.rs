@@ -11,8 +11,12 @@ use super::{Kind, Pattern, words};
 use crate::uri::{NormalHost, NormalPath};
 
 impl Checker {
-    /// Reads `match`: exactly one kind of pattern.
-    pub(super) fn pattern(&mut self, entry: &Spanned<BTreeMap<String, Spanned<Value>>>) -> Option<Pattern> {
+    /// Reads `match`: exactly one kind of pattern. With conditions on the query (`narrowed`) the root is a path like others.
+    pub(super) fn pattern(
+        &mut self,
+        entry: &Spanned<BTreeMap<String, Spanned<Value>>>,
+        narrowed: bool,
+    ) -> Option<Pattern> {
         let mut kinds = entry.get_ref().iter();
         let (Some((name, value)), None) = (kinds.next(), kinds.next()) else {
             self.fault(entry, format!("`match` wants exactly one of {}", names_of_kinds()));
@@ -35,6 +39,9 @@ impl Checker {
             return None;
         };
         for pattern in &patterns {
+            if kind == Kind::Path && pattern == "/" && narrowed {
+                continue;
+            }
             if let Err(reason) = check_pattern(kind, pattern) {
                 self.fault(value, format!("{name} {pattern:?}: {reason}"));
             }
@@ -110,7 +117,7 @@ pub(super) fn check_pattern(kind: Kind, pattern: &str) -> Result<(), String> {
             }
             let normal = NormalPath::of(pattern.as_bytes());
             if normal.path == b"/" {
-                return Err("it means the root, which would match every site".to_owned());
+                return Err("it means the root, which would match every site: a `path` of `/` wants conditions on the query".to_owned());
             }
             too_long(normal.path.len())
         }

@@ -13,9 +13,13 @@ const MAX_WORDS: usize = 64;
 const MAX_WORD: usize = 64;
 
 const WORD: u64 = 0x510e_527f_ade6_82d1;
+const NAME: u64 = 0x2f6e_2b17_c0ac_29b7;
 
 /// What is wrong with a word, and the way out.
 pub(super) fn check(word: &str) -> Result<(), String> {
+    if let Some(place) = word.strip_prefix('/') {
+        return check_place(place);
+    }
     let inside = word.strip_prefix('.').unwrap_or(word);
     if inside.is_empty() || word.len() > MAX_WORD {
         return Err(format!("write 1 to {MAX_WORD} bytes"));
@@ -28,6 +32,25 @@ pub(super) fn check(word: &str) -> Result<(), String> {
         return Err("blanks and control characters have no place in a word".to_owned());
     }
     Ok(())
+}
+
+/// What is wrong with an entry that begins with `/`, seen without it: nothing more (the last name has no ending), `NAME/`,
+/// or `NAME/WORD`.
+fn check_place(place: &str) -> Result<(), String> {
+    if place.is_empty() {
+        return Ok(());
+    }
+    let Some((name, word)) = place.split_once('/') else {
+        return Err("write `/NAME/` for a whole name, or `/NAME/WORD` for a word of what stands below it".to_owned());
+    };
+    let odd = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#' | b';');
+    if name.is_empty() || name.len() > MAX_WORD || name.ends_with('.') || name.bytes().any(odd) {
+        return Err(format!("write a name of 1 to {MAX_WORD} bytes as a path in normal form has it"));
+    }
+    if word.starts_with('.') {
+        return Err("an ending belongs to the last name: write it as an entry of its own".to_owned());
+    }
+    if word.is_empty() { Ok(()) } else { check(word) }
 }
 
 /// Whether a byte ends a word.
@@ -43,6 +66,9 @@ struct Place {
 }
 
 /// Collects words for [`Words`].
+///
+/// The keys are the entries as written: a word, an ending with its dot, `/` for no ending, `/NAME/` for a whole name, and
+/// `/NAME/WORD` for a word of the name that stands right below.
 #[derive(Debug, Default)]
 pub(super) struct WordsBuilder {
     words: BTreeMap<Vec<u8>, Vec<Place>>,
@@ -67,10 +93,16 @@ impl WordsBuilder {
     /// Builds the table. `None` if no seed gives a perfect hash.
     pub(super) fn build(self) -> Option<Words> {
         let (seed, hash) = (0..8).find_map(|seed| {
-            let hashes: Vec<u64> = self.words.keys().map(|word| hash_word(seed, word)).collect();
+            let hashes: Vec<u64> = self.words.keys().map(|word| hash_entry(seed, word)).collect();
             Some((seed, PerfectHash::build(&hashes)?))
         })?;
-        Some(Words { seed, hash, words: self.words.into_iter().collect(), lists: self.lists.into_iter().collect() })
+        let mut parents: Vec<Vec<u8>> =
+            self.words.keys().filter_map(|entry| Some(word_below(entry)?.0.to_vec())).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        let names = self.words.keys().any(|entry| entry.starts_with(b"/"));
+        let (words, lists) = (self.words.into_iter().collect(), self.lists.into_iter().collect());
+        Some(Words { seed, hash, words, lists, names, parents })
     }
 }
 
@@ -82,6 +114,10 @@ pub(super) struct Words {
     words: Vec<(Vec<u8>, Vec<Place>)>,
     /// How many lists each signature has, by signature.
     lists: Vec<(u32, u8)>,
+    /// Whether an entry means a whole name: only then are they looked up.
+    names: bool,
+    /// The names below which single words are looked for, sorted.
+    parents: Vec<Vec<u8>>,
 }
 
 impl Words {
@@ -93,7 +129,8 @@ impl Words {
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         let words: usize = self.words.iter().map(|(word, places)| word.capacity() + places.capacity() * 8 + 48).sum();
-        self.hash.memory() + words + self.lists.capacity() * 8
+        let parents: usize = self.parents.iter().map(|name| name.capacity() + 24).sum();
+        self.hash.memory() + words + self.lists.capacity() * 8 + parents
     }
 
     /// Calls `visit` with every signature that has a word of each of its lists in `path` (in normal form), and the
@@ -104,17 +141,24 @@ impl Words {
         }
         // Nothing is allocated before a word is found.
         let mut found: Vec<(Place, usize)> = Vec::new();
-        let mut probe = |word: &[u8]| {
-            if let Some(places) = self.probe(word) {
-                found.extend(places.iter().map(|&place| (place, word.len())));
+        let mut probe = |entry: Entry<'_>| {
+            if let Some(places) = self.probe(entry) {
+                found.extend(places.iter().map(|&place| (place, entry.len())));
             }
         };
-        path.rsplit(|&byte| is_separator(byte)).filter(|word| !word.is_empty()).take(MAX_WORDS).for_each(&mut probe);
+        let words = path.rsplit(|&byte| is_separator(byte)).filter(|word| !word.is_empty()).take(MAX_WORDS);
+        words.for_each(|word| probe(Entry::Word(word)));
         if whole {
             let window = path.get(path.len().saturating_sub(MAX_WORD)..).unwrap_or_default();
             let name =
                 memchr::memrchr(b'/', window).map_or(window, |slash| window.get(slash + 1..).unwrap_or_default());
-            memchr::memrchr_iter(b'.', name).for_each(|dot| probe(name.get(dot..).unwrap_or_default()));
+            memchr::memrchr_iter(b'.', name).for_each(|dot| probe(Entry::Word(name.get(dot..).unwrap_or_default())));
+            if self.names && !name.contains(&b'.') {
+                probe(Entry::Word(b"/"));
+            }
+        }
+        if self.names {
+            self.names(path, &mut probe);
         }
         if found.len() < 2 {
             return;
@@ -132,13 +176,89 @@ impl Words {
         }
     }
 
-    fn probe(&self, word: &[u8]) -> Option<&[Place]> {
-        if word.len() > MAX_WORD {
+    /// Looks up every whole name, and the words of those that stand right below a known one.
+    fn names<'p>(&self, path: &'p [u8], probe: &mut dyn FnMut(Entry<'p>)) {
+        let mut below: &[u8] = &[];
+        for name in path.rsplit(|&byte| byte == b'/').filter(|name| !name.is_empty()).take(MAX_WORDS) {
+            if name.len() <= MAX_WORD {
+                probe(Entry::Name(name));
+                if self.parents.binary_search_by(|known| known.as_slice().cmp(name)).is_ok() {
+                    let words = below.rsplit(|&byte| is_separator(byte)).filter(|word| !word.is_empty());
+                    words.take(MAX_WORDS).for_each(|word| probe(Entry::Below(name, word)));
+                }
+            }
+            below = name;
+        }
+    }
+
+    fn probe(&self, entry: Entry<'_>) -> Option<&[Place]> {
+        if entry.len() > 2 * MAX_WORD {
             return None;
         }
-        let number = self.hash.get(hash_word(self.seed, word))?;
-        self.words.get(number as usize).filter(|(known, _)| known == word).map(|(_, places)| places.as_slice())
+        let number = self.hash.get(entry.hash(self.seed))?;
+        self.words.get(number as usize).filter(|(known, _)| entry.is(known)).map(|(_, places)| places.as_slice())
     }
+}
+
+/// What is looked up.
+#[derive(Clone, Copy, Debug)]
+enum Entry<'p> {
+    /// A word, an ending, or `/` for no ending.
+    Word(&'p [u8]),
+    /// A whole name.
+    Name(&'p [u8]),
+    /// A word of the name right below another name.
+    Below(&'p [u8], &'p [u8]),
+}
+
+impl Entry<'_> {
+    /// How much of the path it is.
+    const fn len(self) -> usize {
+        match self {
+            Self::Word(word) | Self::Name(word) => word.len(),
+            Self::Below(name, word) => name.len() + word.len(),
+        }
+    }
+
+    fn hash(self, seed: u64) -> u64 {
+        match self {
+            Self::Word(word) => hash_word(seed, word),
+            Self::Name(name) => fold(hash_word(seed, name) ^ NAME, WORD),
+            Self::Below(name, word) => fold(hash_word(seed, name).rotate_left(29) ^ hash_word(seed, word), NAME),
+        }
+    }
+
+    /// Whether it is this entry as written.
+    fn is(self, known: &[u8]) -> bool {
+        match self {
+            Self::Word(word) => known == word,
+            Self::Name(name) => whole_name(known) == Some(name),
+            Self::Below(name, word) => word_below(known) == Some((name, word)),
+        }
+    }
+}
+
+/// The name of an entry `/NAME/`.
+fn whole_name(entry: &[u8]) -> Option<&[u8]> {
+    entry.strip_prefix(b"/")?.strip_suffix(b"/").filter(|name| !name.is_empty())
+}
+
+/// Name and word of an entry `/NAME/WORD`.
+fn word_below(entry: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inside = entry.strip_prefix(b"/")?;
+    let slash = memchr::memchr(b'/', inside)?;
+    let (name, word) = (inside.get(..slash)?, inside.get(slash + 1..)?);
+    (!word.is_empty()).then_some((name, word))
+}
+
+/// The hash of an entry as written.
+fn hash_entry(seed: u64, entry: &[u8]) -> u64 {
+    let what = match (whole_name(entry), word_below(entry)) {
+        (Some(name), _) => Entry::Name(name),
+        (None, Some((name, word))) => Entry::Below(name, word),
+        (None, None) => Entry::Word(entry),
+    };
+    what.hash(seed)
 }
 
 fn hash_word(seed: u64, word: &[u8]) -> u64 {
@@ -190,11 +310,40 @@ mod tests {
     }
 
     #[test]
+    fn whole_names_and_words_below_a_name() {
+        let lists: &[&[&str]] = &[&["/plugins/sms", "/wp-sms.pro/"], &["/plugins/"], &[".css", "/"]];
+        for path in [
+            "/wp-content/plugins/my-sms-x/a/b.css",
+            "/plugins/sms",
+            "/plugins/a/wp-sms.pro/dir",
+            "/plugins/plugins/sms_x.css",
+        ] {
+            assert!(found(lists, path), "{path}");
+        }
+        for path in [
+            "/wp-content/plugins/zot/sms.css",
+            "/my-plugins/sms/a.css",
+            "/plugins-sms/plugins/a.css",
+            "/plugins/smsa-express/a.css",
+            "/plugins/sms/a.cs",
+            "/plugins/x/wp-sms.pro2/dir",
+            "/plugins/x/wp-sms.pro/a.b",
+            "/sms/plugins",
+            "/plugins",
+        ] {
+            assert!(!found(lists, path), "{path}");
+        }
+        // An entry is one of its kind only.
+        assert!(!found(&[&["/plugins/"], &["/a/"]], "/plugins/x-a"));
+        assert!(!found(&[&["plugins"], &["/a/b"]], "/plugins/a-b"));
+    }
+
+    #[test]
     fn words_that_are_never_seen_are_refused() {
-        for word in ["", ".", "a-b", "a.b", "a/b", ".a/b", "a b"] {
+        for word in ["", ".", "a-b", "a.b", "a/b", ".a/b", "a b", "/a", "//", "/a/b-c", "/a/.b", "/a/b/c", "/a b/", "//a"] {
             assert!(check(word).is_err(), "{word}");
         }
-        for word in ["a", ".env", ".tar.gz", "twilio2"] {
+        for word in ["a", ".env", ".tar.gz", "twilio2", "/", "/wp-content/", "/plugins/sms", "/a.b_c/"] {
             assert!(check(word).is_ok(), "{word}");
         }
     }
