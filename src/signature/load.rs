@@ -69,6 +69,9 @@ pub fn builtin() -> &'static [Source<'static>] {
     const FILES: &[Source<'static>] = &builtin![
         "api-endpoints.toml",
         "attack-tools.toml",
+        "cms-plugins.toml",
+        "gateway-devices.toml",
+        "gateway-software.toml",
         "leaked-config.toml",
         "open-proxy.toml",
         "scanner-artefacts.toml",
