@@ -204,7 +204,7 @@ impl Checker {
         };
         let created_at = day(self, &entry.created_at);
         let updated_at = day(self, &entry.updated_at);
-        let pattern = self.pattern(&entry.pattern);
+        let pattern = self.pattern(&entry.pattern, !entry.query.is_empty());
         let (pattern, scope) = pattern.unzip();
         let proxy = matches!(pattern, Some(Pattern::Text(Kind::Host, _)));
         let signature = Signature {

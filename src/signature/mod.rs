@@ -22,6 +22,7 @@
 //! severity = 2                          # 2 or 3
 //! confidence = "high"                   # low, medium, high
 //! match.path = "/acme/keys.json"        # path, suffix, prefix, host, raw: a string or a list; words: lists; path_file
+//! ## Entries of words: `word`, `.ending`, `/NAME/` a whole name, `/NAME/word` a word of the name right below, `/` no ending.
 //! ## From here on everything may be left out.
 //! match.unless = ["blog", ".png"]       # words and endings that rule a match out, beside every kind but host and raw
 //! ## Beside `words` only: match.last = 1 (the words stand in the last segment; endings always do), and with it
@@ -109,7 +110,8 @@ pub enum Pattern {
     Text(Kind, Vec<String>),
     /// A file of paths, one a line, and how many it had.
     PathFile(String, usize),
-    /// Word lists; one word of each matches.
+    /// Word lists; one entry of each matches: a word, `.ending`, `/` (the last name has no ending), `/NAME/` (a whole
+    /// name), `/NAME/WORD` (a word of the name right below that one).
     Words(Vec<Vec<String>>),
 }
 

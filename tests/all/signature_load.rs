@@ -82,7 +82,11 @@ fn faults_are_told_with_their_line() {
         (change("match.path = \"/one\"", "match.host = \"a.b\"\nmatch.unless = [\"a\"]"), 13, "patterns of paths"),
         (change("match.path = \"/one\"", "match.path = \"/one\"\nmatch.last = 1"), 13, "only beside `words`"),
         (change("match.path = \"/one\"", "match.words = [[\"a\"], [\"b\"]]\nmatch.last = 0"), 13, "from 1"),
-        (change("match.path = \"/one\"", "match.words = [[\"a\"], [\"b\"]]\nmatch.only = true"), 13, "`last` beside it"),
+        (
+            change("match.path = \"/one\"", "match.words = [[\"a\"], [\"b\"]]\nmatch.only = true"),
+            13,
+            "`last` beside it",
+        ),
         (change("match.path = \"/one\"", "match.unless = [\"a\"]"), 12, "exactly one"),
         (change("match.path = \"/one\"", "match.path_file = \"none.txt\""), 12, "cannot read dir/none.txt"),
         (change("match.path = \"/one\"", "match.path_file = \"bad.txt\""), 12, "dir/bad.txt:2"),
