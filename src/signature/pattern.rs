@@ -37,7 +37,7 @@ impl Checker {
         if let Some(value) = entry.get("unless") {
             let paths = !matches!(pattern, Pattern::Text(Kind::Host | Kind::Raw, _));
             self.require(paths, value, || "unless: only beside patterns of paths and words".to_owned());
-            scope.unless = strings(value.get_ref()).unwrap_or_default();
+            scope.unless = self.spelled_out(value, strings(value.get_ref()).unwrap_or_default());
             self.require(!scope.unless.is_empty(), value, || "unless: write a list of words".to_owned());
             for word in &scope.unless {
                 if let Err(reason) = words::check(word) {
@@ -98,6 +98,7 @@ impl Checker {
             self.fault(value, "words: write two to eight lists of words, [[\"a\", \"b\"], [\"c\"]]".to_owned());
             return None;
         };
+        let lists: Vec<Vec<String>> = lists.into_iter().map(|list| self.spelled_out(value, list)).collect();
         for word in lists.iter().flatten() {
             if let Err(reason) = words::check(word) {
                 self.fault(value, format!("word {word:?}: {reason}"));

@@ -21,6 +21,7 @@ const MAX_WORD: usize = 64;
 const UNLESS: u8 = u8::MAX;
 
 const WORD: u64 = 0x510e_527f_ade6_82d1;
+const LAST: u64 = 0x6c07_8965_3b8d_a2c5;
 const NAME: u64 = 0x2f6e_2b17_c0ac_29b7;
 
 /// What is wrong with a word, and the way out.
@@ -43,14 +44,16 @@ pub(super) fn check(word: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong with an entry that begins with `/`, seen without it: nothing more (the last name has no ending), `NAME/`,
-/// or `NAME/WORD`.
+/// What is wrong with an entry that begins with `/`, seen without it: nothing more (the last name has no ending), `WORD`
+/// (of the last name), `NAME/`, or `NAME/WORD`.
 fn check_place(place: &str) -> Result<(), String> {
     if place.is_empty() {
         return Ok(());
     }
     let Some((name, word)) = place.split_once('/') else {
-        return Err("write `/NAME/` for a whole name, or `/NAME/WORD` for a word of what stands below it".to_owned());
+        let ending =
+            place.starts_with('.').then(|| "an ending is of the last name anyway: write it without `/`".to_owned());
+        return ending.map_or_else(|| check(place), Err);
     };
     let odd = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#' | b';');
     if name.is_empty() || name.len() > MAX_WORD || name.ends_with('.') || name.bytes().any(odd) {
@@ -77,8 +80,8 @@ struct Place {
 /// An entry of lists of signatures.
 #[derive(Clone, Debug)]
 struct Word {
-    /// As written: a word, an ending with its dot, `/` for no ending, `/NAME/` for a whole name, and `/NAME/WORD` for a
-    /// word of the name that stands right below.
+    /// As written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last name, `/NAME/` for a
+    /// whole name, and `/NAME/WORD` for a word of the name that stands right below.
     text: Vec<u8>,
     /// Whether it stands in the first list of one of them.
     opens: bool,
@@ -242,6 +245,9 @@ impl Words {
             if self.names && without {
                 probe(Entry::Word(b"/"), start);
             }
+            if self.names {
+                words_of(path).take_while(|&(at, _)| at >= start).for_each(|(at, word)| probe(Entry::Last(word), at));
+            }
         }
         if self.names {
             self.names(path, &mut probe);
@@ -325,6 +331,8 @@ fn last_segments(path: &[u8], count: u8) -> usize {
 enum Entry<'p> {
     /// A word, an ending, or `/` for no ending.
     Word(&'p [u8]),
+    /// A word of the last name.
+    Last(&'p [u8]),
     /// A whole name.
     Name(&'p [u8]),
     /// A word of the name right below another name.
@@ -335,7 +343,7 @@ impl Entry<'_> {
     /// How much of the path it is at most.
     const fn len(self) -> usize {
         match self {
-            Self::Word(word) | Self::Name(word) => word.len(),
+            Self::Word(word) | Self::Last(word) | Self::Name(word) => word.len(),
             Self::Below(name, word) => name.len() + word.len(),
         }
     }
@@ -343,6 +351,7 @@ impl Entry<'_> {
     fn hash(self, seed: u64) -> u64 {
         match self {
             Self::Word(word) => hash_word(seed, word),
+            Self::Last(word) => fold(hash_word(seed, word) ^ LAST, WORD),
             Self::Name(name) => fold(hash_word(seed, name) ^ NAME, WORD),
             Self::Below(name, word) => fold(hash_word(seed, name).rotate_left(29) ^ hash_word(seed, word), NAME),
         }
@@ -352,10 +361,16 @@ impl Entry<'_> {
     fn is(self, known: &[u8]) -> bool {
         match self {
             Self::Word(word) => known == word,
+            Self::Last(word) => word_of_last(known) == Some(word),
             Self::Name(name) => whole_name(known) == Some(name),
             Self::Below(name, word) => word_below(known) == Some((name, word)),
         }
     }
+}
+
+/// The word of an entry `/WORD`.
+fn word_of_last(entry: &[u8]) -> Option<&[u8]> {
+    entry.strip_prefix(b"/").filter(|word| !word.is_empty() && !word.contains(&b'/'))
 }
 
 /// The name of an entry `/NAME/`.
@@ -373,10 +388,11 @@ fn word_below(entry: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The hash of an entry as written.
 fn hash_entry(seed: u64, entry: &[u8]) -> u64 {
-    let what = match (whole_name(entry), word_below(entry)) {
-        (Some(name), _) => Entry::Name(name),
-        (None, Some((name, word))) => Entry::Below(name, word),
-        (None, None) => Entry::Word(entry),
+    let what = match (word_of_last(entry), whole_name(entry), word_below(entry)) {
+        (Some(word), ..) => Entry::Last(word),
+        (_, Some(name), _) => Entry::Name(name),
+        (.., Some((name, word))) => Entry::Below(name, word),
+        _ => Entry::Word(entry),
     };
     what.hash(seed)
 }
@@ -475,6 +491,17 @@ mod tests {
     }
 
     #[test]
+    fn words_of_the_last_name() {
+        let lists: &[&[&str]] = &[&["twilio"], &["/env", "/creds"]];
+        for path in ["/twilio/.env.local", "/.env.twilio", "/twilio/x/env", "/my-creds-twilio.php"] {
+            assert!(found(lists, path), "{path}");
+        }
+        for path in ["/env/twilio", "/twilio/env/x", "/twilio/environment"] {
+            assert!(!found(lists, path), "{path}");
+        }
+    }
+
+    #[test]
     fn whole_names_and_words_below_a_name() {
         let lists: &[&[&str]] = &[&["/plugins/sms", "/wp-sms.pro/"], &["/plugins/"], &[".css", "/"]];
         for path in [
@@ -510,9 +537,19 @@ mod tests {
         {
             assert!(check(word).is_err(), "{word}");
         }
-        for word in
-            ["a", ".env", ".tar.gz", ".php~", ".env-old", "twilio2", "/", "/wp-content/", "/plugins/sms", "/a.b_c/"]
-        {
+        for word in [
+            "a",
+            ".env",
+            ".tar.gz",
+            ".php~",
+            ".env-old",
+            "twilio2",
+            "/",
+            "/a",
+            "/wp-content/",
+            "/plugins/sms",
+            "/a.b_c/",
+        ] {
             assert!(check(word).is_ok(), "{word}");
         }
     }
