@@ -86,6 +86,7 @@ pub struct Signatures {
     pub(super) as_written: Vec<Box<[u8]>>,
     pub(super) raw: Option<Raw>,
     pub(super) words: Words,
+    pub(super) weigh_pages: bool,
 }
 
 /// The `raw` patterns.
@@ -130,6 +131,12 @@ impl Signatures {
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// Whether it matters for any of them that a page was shown before.
+    #[must_use]
+    pub fn weigh_pages(&self) -> bool {
+        self.weigh_pages
     }
 
     /// Whether there is none.
@@ -324,6 +331,7 @@ impl Loader {
         let full = || everywhere("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;
-        Ok(Signatures { list: self.list, table, as_written: self.as_written, raw, words })
+        let weigh_pages = self.list.iter().any(|signature| signature.legitimate.after_page);
+        Ok(Signatures { weigh_pages, list: self.list, table, as_written: self.as_written, raw, words })
     }
 }

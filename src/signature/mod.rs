@@ -313,9 +313,12 @@ impl Exposed {
         if let Some(&(_, outcome)) = self.status.iter().find(|(code, _)| *code == status) {
             return Some(outcome);
         }
-        if !(200..300).contains(&status) {
-            return None;
-        }
+        if (200..300).contains(&status) { self.by_type(content_type) } else { None }
+    }
+
+    /// What the type of a 2xx says: [`Outcome::Exposed`] where it is proof, be it only together with the body.
+    #[must_use]
+    pub fn by_type(&self, content_type: Option<&[u8]>) -> Option<Outcome> {
         if self.content_types.iter().any(|wanted| is_type(wanted, content_type)) {
             return Some(if self.proven_by_type { Outcome::Exposed } else { Outcome::Present });
         }
