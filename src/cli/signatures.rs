@@ -149,7 +149,9 @@ pub(super) fn grammar() -> clap::Command {
 /// Does what is asked.
 pub(crate) fn answer(request: Request) -> Answer {
     match request {
-        Request::List { json, files } => with(files, |set| Answer::of(if json { list::json(set) } else { list::table(set) })),
+        Request::List { json, files } => {
+            with(files, |set| Answer::of(if json { list::json(set) } else { list::table(set) }))
+        }
         Request::Check { check, files } => check::answer(check, files.into()),
         Request::Explain { which, files } => with(files, |set| match named(set, &which) {
             Some(signature) => Answer::of(explain::text(set, signature)),

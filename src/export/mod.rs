@@ -102,6 +102,12 @@ impl Export {
     pub fn left_out(&self) -> usize {
         self.gaps.iter().filter(|gap| gap.whole).count()
     }
+
+    /// How many signatures have a rule that says less, or matches more, than they do.
+    #[must_use]
+    pub fn in_part(&self) -> usize {
+        self.gaps.iter().filter(|gap| !gap.whole).map(|gap| gap.id).collect::<std::collections::BTreeSet<_>>().len()
+    }
 }
 
 /// A rule, and what of the signature is not in it.

@@ -224,31 +224,39 @@ impl Dialect {
         let rest = match last {
             // What may follow, so that the word stands in one of the last segments.
             Some(last) => {
-                let more = last.saturating_sub(1);
-                format!("{group}[._~{}]{inside}*)?{group}{}{inside}+){{0,{more}}}{tail}", self.dash(), self.between())
+                format!("{group}[._~{}]{inside}*)?{}{tail}", self.dash(), self.more_segments(Some(last)))
             }
             None => format!("{group}{word_end}|{tail})"),
         };
         let mut words = Vec::new();
+        let mut last_name = Vec::new();
         let mut others = Vec::new();
         for entry in entries.iter().map(|entry| entry.to_ascii_lowercase()) {
-            let place = entry.strip_prefix('/').map(|place| place.split_once('/'));
+            let place = entry.strip_prefix('/').map(|place| place.split_once('/').ok_or(place));
             match place {
                 None if entry.starts_with('.') => {
                     others.push(format!("{before}{}{tail}", self.literal(entry.as_bytes())));
                 }
                 None => words.push(self.literal(entry.as_bytes())),
-                Some(None) => others.push(format!("{}{no_dot}+{tail}", self.segment_start())),
-                Some(Some((name, ""))) => {
-                    let name = self.literal(name.as_bytes());
-                    others.push(format!("{}{name}{group}{slash}|{parameters}|{tail})", self.segment_start()));
+                Some(Err("")) => others.push(format!("{}{no_dot}+{tail}", self.segment_start())),
+                Some(Err(word)) => last_name.push(self.literal(word.as_bytes())),
+                Some(Ok((name, ""))) => {
+                    let (start, name) = (self.segment_start(), self.literal(name.as_bytes()));
+                    others.push(match last {
+                        Some(_) => format!("{start}{name}{}{tail}", self.more_segments(last)),
+                        None => format!("{start}{name}{group}{slash}|{parameters}|{tail})"),
+                    });
                 }
-                Some(Some((name, word))) => {
+                Some(Ok((name, word))) => {
                     let (name, word) = (self.literal(name.as_bytes()), self.literal(word.as_bytes()));
                     let (start, between, dash) = (self.segment_start(), self.between(), self.dash());
                     others.push(format!("{start}{name}{between}{group}{inside}*[._~{dash}])?{word}{rest}"));
                 }
             }
+        }
+        if !last_name.is_empty() {
+            let dash = self.dash();
+            others.push(format!("{word_start}{}{group}[._~{dash}]{inside}*)?{tail}", self.any(&last_name)));
         }
         if !words.is_empty() {
             others.insert(0, format!("{word_start}{}{rest}", self.any(&words)));
@@ -256,12 +264,24 @@ impl Dialect {
         self.any(&others)
     }
 
+    /// As many more segments as may follow the one of a word.
+    fn more_segments(&self, last: Option<u8>) -> String {
+        let more = last.map_or(0, |last| last.saturating_sub(1));
+        format!("{}{}{}+){{0,{more}}}", self.group, self.between(), self.inside)
+    }
+
     /// The last segments have no words but those of the lists.
     fn only(&self, lists: &[Vec<String>], last: u8) -> String {
         let Self { group, .. } = self;
+        // Of a name or a place, the word it has at its end.
+        let bare = |entry: &String| match entry.trim_end_matches('/').rsplit_once('/') {
+            Some((_, word)) => word.to_ascii_lowercase(),
+            None => entry.to_ascii_lowercase(),
+        };
         let known = |ending: bool| {
-            let words = lists.iter().flatten().filter(|word| word.starts_with('.') == ending && !word.starts_with('/'));
-            words.map(|word| self.literal(word.to_ascii_lowercase().as_bytes())).collect::<Vec<_>>()
+            let words =
+                lists.iter().flatten().map(bare).filter(|word| !word.is_empty() && word.starts_with('.') == ending);
+            words.map(|word| self.literal(word.as_bytes())).collect::<Vec<_>>()
         };
         let (words, endings) = (known(false), known(true));
         let free = format!("[._~{}]", self.dash());

@@ -69,6 +69,9 @@ pub fn builtin() -> &'static [Source<'static>] {
     const FILES: &[Source<'static>] = &builtin![
         "api-endpoints.toml",
         "attack-tools.toml",
+        "cms-plugins.toml",
+        "gateway-devices.toml",
+        "gateway-software.toml",
         "leaked-config.toml",
         "open-proxy.toml",
         "scanner-artefacts.toml",
@@ -88,6 +91,7 @@ pub struct Signatures {
     pub(super) as_written: Vec<Box<[u8]>>,
     pub(super) raw: Option<Raw>,
     pub(super) words: Words,
+    pub(super) weigh_pages: bool,
 }
 
 /// The `raw` patterns.
@@ -137,6 +141,12 @@ impl Signatures {
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// Whether it matters for any of them that a page was shown before.
+    #[must_use]
+    pub fn weigh_pages(&self) -> bool {
+        self.weigh_pages
     }
 
     /// Whether there is none.
@@ -333,6 +343,8 @@ impl Loader {
         let full = || everywhere("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;
-        Ok(Signatures { list: self.list, places: self.places, table, as_written: self.as_written, raw, words })
+        let weigh_pages = self.list.iter().any(|signature| signature.legitimate.after_page);
+        let (list, places) = (self.list, self.places);
+        Ok(Signatures { weigh_pages, list, places, table, as_written: self.as_written, raw, words })
     }
 }

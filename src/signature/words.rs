@@ -21,9 +21,14 @@ const MAX_WORD: usize = 64;
 const UNLESS: u8 = u8::MAX;
 
 const WORD: u64 = 0x510e_527f_ade6_82d1;
+const LAST: u64 = 0x6c07_8965_3b8d_a2c5;
+const NAME: u64 = 0x2f6e_2b17_c0ac_29b7;
 
 /// What is wrong with a word, and the way out.
 pub(super) fn check(word: &str) -> Result<(), String> {
+    if let Some(place) = word.strip_prefix('/') {
+        return check_place(place);
+    }
     let inside = word.strip_prefix('.').unwrap_or(word);
     if inside.is_empty() || word.len() > MAX_WORD {
         return Err(format!("write 1 to {MAX_WORD} bytes"));
@@ -39,6 +44,27 @@ pub(super) fn check(word: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with an entry that begins with `/`, seen without it: nothing more (the last name has no ending), `WORD`
+/// (of the last name), `NAME/`, or `NAME/WORD`.
+fn check_place(place: &str) -> Result<(), String> {
+    if place.is_empty() {
+        return Ok(());
+    }
+    let Some((name, word)) = place.split_once('/') else {
+        let ending =
+            place.starts_with('.').then(|| "an ending is of the last name anyway: write it without `/`".to_owned());
+        return ending.map_or_else(|| check(place), Err);
+    };
+    let odd = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#' | b';');
+    if name.is_empty() || name.len() > MAX_WORD || name.ends_with('.') || name.bytes().any(odd) {
+        return Err(format!("write a name of 1 to {MAX_WORD} bytes as a path in normal form has it"));
+    }
+    if word.starts_with('.') {
+        return Err("an ending belongs to the last name: write it as an entry of its own".to_owned());
+    }
+    if word.is_empty() { Ok(()) } else { check(word) }
+}
+
 /// Whether a byte ends a word.
 const fn is_separator(byte: u8) -> bool {
     matches!(byte, b'/' | b'.' | b'_' | b'-' | b'~')
@@ -51,9 +77,11 @@ struct Place {
     list: u8,
 }
 
-/// A word that stands in lists of signatures.
+/// An entry of lists of signatures.
 #[derive(Clone, Debug)]
 struct Word {
+    /// As written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last name, `/NAME/` for a
+    /// whole name, and `/NAME/WORD` for a word of the name that stands right below.
     text: Vec<u8>,
     /// Whether it stands in the first list of one of them.
     opens: bool,
@@ -103,13 +131,18 @@ impl WordsBuilder {
     /// Builds the table. `None` if no seed gives a perfect hash.
     pub(super) fn build(self) -> Option<Words> {
         let (seed, hash) = (0..8).find_map(|seed| {
-            let hashes: Vec<u64> = self.words.keys().map(|word| hash_word(seed, word)).collect();
+            let hashes: Vec<u64> = self.words.keys().map(|word| hash_entry(seed, word)).collect();
             Some((seed, PerfectHash::build(&hashes)?))
         })?;
+        let mut parents: Vec<Vec<u8>> =
+            self.words.keys().filter_map(|entry| Some(word_below(entry)?.0.to_vec())).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        let names = self.words.keys().any(|entry| entry.starts_with(b"/"));
         let words = (self.words.into_iter())
             .map(|(text, places)| Word { text, opens: places.iter().any(|place| place.list == 0), places })
             .collect();
-        Some(Words { seed, hash, words, demands: self.demands })
+        Some(Words { seed, hash, words, demands: self.demands, names, parents })
     }
 }
 
@@ -130,6 +163,10 @@ pub(super) struct Words {
     words: Vec<Word>,
     /// In the order of their signatures.
     demands: Vec<Demand>,
+    /// Whether an entry means a whole name: only then are they looked up.
+    names: bool,
+    /// The names below which single words are looked for, sorted.
+    parents: Vec<Vec<u8>>,
 }
 
 impl Words {
@@ -143,7 +180,8 @@ impl Words {
         let words: usize = (self.words.iter())
             .map(|word| word.text.capacity() + word.places.capacity() * size_of::<Place>() + size_of::<Word>())
             .sum();
-        self.hash.memory() + words + self.demands.capacity() * size_of::<Demand>()
+        let parents: usize = self.parents.iter().map(|name| name.capacity() + size_of::<Vec<u8>>()).sum();
+        self.hash.memory() + words + parents + self.demands.capacity() * size_of::<Demand>()
     }
 
     /// Calls `visit` with every signature that has a word of each of its lists in `path` (in normal form), where it
@@ -151,13 +189,13 @@ impl Words {
     /// and has no ending.
     pub(super) fn find(&self, path: &[u8], whole: bool, visit: &mut dyn FnMut(u32, usize)) {
         let mut opened = false;
-        self.each(path, whole, &mut |word, _| opened |= word.opens);
+        self.each(path, whole, &mut |word, _, _| opened |= word.opens);
         if !opened {
             return;
         }
         let mut found: Vec<Found> = Vec::new();
-        self.each(path, whole, &mut |word, start| {
-            found.extend(word.places.iter().map(|&place| Found { place, len: word.text.len(), start }));
+        self.each(path, whole, &mut |word, start, len| {
+            found.extend(word.places.iter().map(|&place| Found { place, len, start }));
         });
         found.sort_unstable();
         for of_signature in found.chunk_by(|a, b| a.place.signature == b.place.signature) {
@@ -175,7 +213,7 @@ impl Words {
         let place = Place { signature, list: UNLESS };
         let mut out = false;
         if self.demand(signature).is_some() {
-            self.each(path, whole, &mut |word, _| out |= word.places.contains(&place));
+            self.each(path, whole, &mut |word, _, _| out |= word.places.contains(&place));
         }
         out
     }
@@ -185,33 +223,60 @@ impl Words {
         self.demands.get(at)
     }
 
-    /// Calls `visit` with every word and every ending of `path` that is known, and where it begins.
-    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(&'a Word, usize)) {
+    /// Calls `visit` with everything of `path` that is known, where it begins and how much of the path it is.
+    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(&'a Word, usize, usize)) {
         if self.words.is_empty() {
             return;
         }
-        for (start, word) in words_of(path) {
-            if let Some(word) = self.probe(word) {
-                visit(word, start);
+        let mut probe = |entry: Entry<'_>, start: usize| {
+            if let Some(word) = self.probe(entry) {
+                visit(word, start, entry.len());
+            }
+        };
+        words_of(path).for_each(|(start, word)| probe(Entry::Word(word), start));
+        if whole {
+            let start = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+            let from = start.max(path.len().saturating_sub(MAX_WORD));
+            let mut without = true;
+            for dot in memchr::memrchr_iter(b'.', path.get(from..).unwrap_or_default()) {
+                without = false;
+                probe(Entry::Word(path.get(from + dot..).unwrap_or_default()), from + dot);
+            }
+            if self.names && without {
+                probe(Entry::Word(b"/"), start);
+            }
+            if self.names {
+                words_of(path).take_while(|&(at, _)| at >= start).for_each(|(at, word)| probe(Entry::Last(word), at));
             }
         }
-        if whole {
-            let from = path.len().saturating_sub(MAX_WORD);
-            let name = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1).max(from);
-            for dot in memchr::memrchr_iter(b'.', path.get(name..).unwrap_or_default()) {
-                if let Some(word) = self.probe(path.get(name + dot..).unwrap_or_default()) {
-                    visit(word, name + dot);
-                }
-            }
+        if self.names {
+            self.names(path, &mut probe);
         }
     }
 
-    fn probe(&self, word: &[u8]) -> Option<&Word> {
-        if word.len() > MAX_WORD {
+    /// Looks up every whole name, and the words of those that stand right below a known one; these begin in the upper
+    /// name, so that they end where the word ends.
+    fn names<'p>(&self, path: &'p [u8], probe: &mut dyn FnMut(Entry<'p>, usize)) {
+        let mut below: &[u8] = &[];
+        for (start, name) in parts(path, |byte| byte == b'/').take(MAX_WORDS) {
+            if name.len() <= MAX_WORD {
+                probe(Entry::Name(name), start);
+                if self.parents.binary_search_by(|known| known.as_slice().cmp(name)).is_ok() {
+                    parts(below, is_separator)
+                        .take(MAX_WORDS)
+                        .for_each(|(within, word)| probe(Entry::Below(name, word), start + 1 + within));
+                }
+            }
+            below = name;
+        }
+    }
+
+    fn probe(&self, entry: Entry<'_>) -> Option<&Word> {
+        if entry.len() > 2 * MAX_WORD {
             return None;
         }
-        let number = self.hash.get(hash_word(self.seed, word))?;
-        self.words.get(number as usize).filter(|known| known.text == word)
+        let number = self.hash.get(entry.hash(self.seed))?;
+        self.words.get(number as usize).filter(|known| entry.is(&known.text))
     }
 }
 
@@ -237,16 +302,20 @@ impl Demand {
 
 /// The last words of a path, the last one first, each with where it begins.
 fn words_of(path: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut end = path.len();
-    path.rsplit(|&byte| is_separator(byte))
-        .map(move |word| {
-            let start = end - word.len();
+    parts(path, is_separator).take(MAX_WORDS)
+}
+
+/// What stands between separators, the last one first, each with where it begins.
+fn parts(text: &[u8], is_separator: impl Fn(u8) -> bool) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut end = text.len();
+    text.rsplit(move |&byte| is_separator(byte))
+        .map(move |part| {
+            let start = end - part.len();
             // The separator before it; there is none before the first.
             end = start.saturating_sub(1);
-            (start, word)
+            (start, part)
         })
-        .filter(|(_, word)| !word.is_empty())
-        .take(MAX_WORDS)
+        .filter(|(_, part)| !part.is_empty())
 }
 
 /// Where the last `count` segments of a path begin.
@@ -255,6 +324,77 @@ fn last_segments(path: &[u8], count: u8) -> usize {
         Some(before) => memchr::memrchr_iter(b'/', path).nth(before).unwrap_or(0),
         None => path.len(),
     }
+}
+
+/// What is looked up.
+#[derive(Clone, Copy, Debug)]
+enum Entry<'p> {
+    /// A word, an ending, or `/` for no ending.
+    Word(&'p [u8]),
+    /// A word of the last name.
+    Last(&'p [u8]),
+    /// A whole name.
+    Name(&'p [u8]),
+    /// A word of the name right below another name.
+    Below(&'p [u8], &'p [u8]),
+}
+
+impl Entry<'_> {
+    /// How much of the path it is at most.
+    const fn len(self) -> usize {
+        match self {
+            Self::Word(word) | Self::Last(word) | Self::Name(word) => word.len(),
+            Self::Below(name, word) => name.len() + word.len(),
+        }
+    }
+
+    fn hash(self, seed: u64) -> u64 {
+        match self {
+            Self::Word(word) => hash_word(seed, word),
+            Self::Last(word) => fold(hash_word(seed, word) ^ LAST, WORD),
+            Self::Name(name) => fold(hash_word(seed, name) ^ NAME, WORD),
+            Self::Below(name, word) => fold(hash_word(seed, name).rotate_left(29) ^ hash_word(seed, word), NAME),
+        }
+    }
+
+    /// Whether it is this entry as written.
+    fn is(self, known: &[u8]) -> bool {
+        match self {
+            Self::Word(word) => known == word,
+            Self::Last(word) => word_of_last(known) == Some(word),
+            Self::Name(name) => whole_name(known) == Some(name),
+            Self::Below(name, word) => word_below(known) == Some((name, word)),
+        }
+    }
+}
+
+/// The word of an entry `/WORD`.
+fn word_of_last(entry: &[u8]) -> Option<&[u8]> {
+    entry.strip_prefix(b"/").filter(|word| !word.is_empty() && !word.contains(&b'/'))
+}
+
+/// The name of an entry `/NAME/`.
+fn whole_name(entry: &[u8]) -> Option<&[u8]> {
+    entry.strip_prefix(b"/")?.strip_suffix(b"/").filter(|name| !name.is_empty())
+}
+
+/// Name and word of an entry `/NAME/WORD`.
+fn word_below(entry: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inside = entry.strip_prefix(b"/")?;
+    let slash = memchr::memchr(b'/', inside)?;
+    let (name, word) = (inside.get(..slash)?, inside.get(slash + 1..)?);
+    (!word.is_empty()).then_some((name, word))
+}
+
+/// The hash of an entry as written.
+fn hash_entry(seed: u64, entry: &[u8]) -> u64 {
+    let what = match (word_of_last(entry), whole_name(entry), word_below(entry)) {
+        (Some(word), ..) => Entry::Last(word),
+        (_, Some(name), _) => Entry::Name(name),
+        (.., Some((name, word))) => Entry::Below(name, word),
+        _ => Entry::Word(entry),
+    };
+    what.hash(seed)
 }
 
 fn hash_word(seed: u64, word: &[u8]) -> u64 {
@@ -351,11 +491,65 @@ mod tests {
     }
 
     #[test]
+    fn words_of_the_last_name() {
+        let lists: &[&[&str]] = &[&["twilio"], &["/env", "/creds"]];
+        for path in ["/twilio/.env.local", "/.env.twilio", "/twilio/x/env", "/my-creds-twilio.php"] {
+            assert!(found(lists, path), "{path}");
+        }
+        for path in ["/env/twilio", "/twilio/env/x", "/twilio/environment"] {
+            assert!(!found(lists, path), "{path}");
+        }
+    }
+
+    #[test]
+    fn whole_names_and_words_below_a_name() {
+        let lists: &[&[&str]] = &[&["/plugins/sms", "/wp-sms.pro/"], &["/plugins/"], &[".css", "/"]];
+        for path in [
+            "/wp-content/plugins/my-sms-x/a/b.css",
+            "/plugins/sms",
+            "/plugins/a/wp-sms.pro/dir",
+            "/plugins/plugins/sms_x.css",
+        ] {
+            assert!(found(lists, path), "{path}");
+        }
+        for path in [
+            "/wp-content/plugins/zot/sms.css",
+            "/my-plugins/sms/a.css",
+            "/plugins-sms/plugins/a.css",
+            "/plugins/smsa-express/a.css",
+            "/plugins/sms/a.cs",
+            "/plugins/x/wp-sms.pro2/dir",
+            "/plugins/x/wp-sms.pro/a.b",
+            "/sms/plugins",
+            "/plugins",
+        ] {
+            assert!(!found(lists, path), "{path}");
+        }
+        // An entry is one of its kind only.
+        assert!(!found(&[&["/plugins/"], &["/a/"]], "/plugins/x-a"));
+        assert!(!found(&[&["plugins"], &["/a/b"]], "/plugins/a-b"));
+    }
+
+    #[test]
     fn words_that_are_never_seen_are_refused() {
-        for word in ["", ".", "a-b", "a.b", "a/b", ".a/b", "a b"] {
+        for word in
+            ["", ".", "a-b", "a.b", "a/b", ".a/b", "a b", "/a", "//", "/a/b-c", "/a/.b", "/a/b/c", "/a b/", "//a"]
+        {
             assert!(check(word).is_err(), "{word}");
         }
-        for word in ["a", ".env", ".tar.gz", "twilio2", ".php~", ".env-old"] {
+        for word in [
+            "a",
+            ".env",
+            ".tar.gz",
+            ".php~",
+            ".env-old",
+            "twilio2",
+            "/",
+            "/a",
+            "/wp-content/",
+            "/plugins/sms",
+            "/a.b_c/",
+        ] {
             assert!(check(word).is_ok(), "{word}");
         }
     }

@@ -46,4 +46,5 @@ mod signature_pipeline;
 mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;
+mod verdict;
 mod wire;
