@@ -5,6 +5,8 @@
 //! left of our steps: repeated slashes, backslashes, `;parameters`, what is trailing. They are anchored, so no part of
 //! the query is taken for the path.
 
+use std::collections::BTreeMap;
+
 use crate::signature::{Kind, Pattern, QueryCondition, Signature};
 use crate::uri::{NormalHost, NormalPath};
 
@@ -228,40 +230,36 @@ impl Dialect {
             }
             None => format!("{group}{word_end}|{tail})"),
         };
-        let mut words = Vec::new();
-        let mut last_name = Vec::new();
-        let mut others = Vec::new();
-        for entry in entries.iter().map(|entry| entry.to_ascii_lowercase()) {
-            let place = entry.strip_prefix('/').map(|place| place.split_once('/').ok_or(place));
-            match place {
-                None if entry.starts_with('.') => {
-                    others.push(format!("{before}{}{tail}", self.literal(entry.as_bytes())));
-                }
-                None => words.push(self.literal(entry.as_bytes())),
-                Some(Err("")) => others.push(format!("{}{no_dot}+{tail}", self.segment_start())),
-                Some(Err(word)) => last_name.push(self.literal(word.as_bytes())),
-                Some(Ok((name, ""))) => {
-                    let (start, name) = (self.segment_start(), self.literal(name.as_bytes()));
-                    others.push(match last {
-                        Some(_) => format!("{start}{name}{}{tail}", self.more_segments(last)),
-                        None => format!("{start}{name}{group}{slash}|{parameters}|{tail})"),
-                    });
-                }
-                Some(Ok((name, word))) => {
-                    let (name, word) = (self.literal(name.as_bytes()), self.literal(word.as_bytes()));
-                    let (start, between, dash) = (self.segment_start(), self.between(), self.dash());
-                    others.push(format!("{start}{name}{between}{group}{inside}*[._~{dash}])?{word}{rest}"));
-                }
-            }
+        let entries: Vec<String> = entries.iter().map(|entry| entry.to_ascii_lowercase()).collect();
+        let sorted = Sorted::of(&entries);
+        let any =
+            |texts: &[&str]| self.any(&texts.iter().map(|text| self.literal(text.as_bytes())).collect::<Vec<_>>());
+        let (start, dash, between) = (self.segment_start(), self.dash(), self.between());
+        let mut all = Vec::new();
+        if !sorted.words.is_empty() {
+            all.push(format!("{word_start}{}{rest}", any(&sorted.words)));
         }
-        if !last_name.is_empty() {
-            let dash = self.dash();
-            others.push(format!("{word_start}{}{group}[._~{dash}]{inside}*)?{tail}", self.any(&last_name)));
+        if !sorted.last_name.is_empty() {
+            all.push(format!("{word_start}{}{group}[._~{dash}]{inside}*)?{tail}", any(&sorted.last_name)));
         }
-        if !words.is_empty() {
-            others.insert(0, format!("{word_start}{}{rest}", self.any(&words)));
+        if !sorted.endings.is_empty() {
+            all.push(format!("{before}{}{tail}", any(&sorted.endings)));
         }
-        self.any(&others)
+        if sorted.no_ending {
+            all.push(format!("{start}{no_dot}+{tail}"));
+        }
+        if !sorted.names.is_empty() {
+            let names = any(&sorted.names);
+            all.push(match last {
+                Some(_) => format!("{start}{names}{}{tail}", self.more_segments(last)),
+                None => format!("{start}{names}{group}{slash}|{parameters}|{tail})"),
+            });
+        }
+        for (names, words) in &sorted.below {
+            let (names, words) = (any(names), any(words));
+            all.push(format!("{start}{names}{between}{group}{inside}*[._~{dash}])?{words}{rest}"));
+        }
+        self.any(&all)
     }
 
     /// As many more segments as may follow the one of a word.
@@ -343,6 +341,46 @@ impl Dialect {
             patterns.iter().map(|pattern| self.literal(&NormalHost::of(pattern.as_bytes()).host)).collect();
         let hosts = self.any(&hosts);
         format!("^{scheme}{group}[^{no}]*@)?{group}[^{no}@:]*[.])?{hosts}[.]*{group}:[^{no}@]*)?{group}[{no}]|$)")
+    }
+}
+
+/// The entries of a list of words by what they mean.
+#[derive(Default)]
+struct Sorted<'a> {
+    words: Vec<&'a str>,
+    /// Words of the last name.
+    last_name: Vec<&'a str>,
+    endings: Vec<&'a str>,
+    /// Whether the last name may have no ending.
+    no_ending: bool,
+    /// Whole names.
+    names: Vec<&'a str>,
+    /// Names, and the words of the name right below any of them.
+    below: Vec<(Vec<&'a str>, Vec<&'a str>)>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(entries: &'a [String]) -> Self {
+        let mut sorted = Self::default();
+        let mut below: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for entry in entries {
+            match entry.strip_prefix('/').map(|place| place.split_once('/').ok_or(place)) {
+                None if entry.starts_with('.') => sorted.endings.push(entry),
+                None => sorted.words.push(entry),
+                Some(Err("")) => sorted.no_ending = true,
+                Some(Err(word)) => sorted.last_name.push(word),
+                Some(Ok((name, ""))) => sorted.names.push(name),
+                Some(Ok((name, word))) => below.entry(name).or_default().push(word),
+            }
+        }
+        // Names with the same words below them share one expression.
+        for (name, words) in below {
+            match sorted.below.iter_mut().find(|(_, known)| *known == words) {
+                Some((names, _)) => names.push(name),
+                None => sorted.below.push((vec![name], words)),
+            }
+        }
+        sorted
     }
 }
 
