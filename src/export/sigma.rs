@@ -107,6 +107,10 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
         }
         Pattern::Text(Kind::Words, _) | Pattern::Words(_) | Pattern::PathFile(..) => {
             let tests = tests(signature, &SIGMA)?;
+            // Some stores want a plain text to begin with.
+            if let Some(texts) = plain_texts(&signature.pattern) {
+                detection.must("words", "cs-uri-stem|contains", &texts);
+            }
             for (number, test) in (1..).zip(tests.iter().filter(|test| !test.negated)) {
                 detection.must(&format!("words_{number}"), "cs-uri-stem|re|i", &[test.expression.clone()]);
             }
@@ -118,6 +122,19 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
         detection.ruled_out = true;
     }
     Ok(detection)
+}
+
+/// What one list of words asks for, of the shortest list that asks for something plain.
+fn plain_texts(pattern: &Pattern) -> Option<Vec<String>> {
+    let Pattern::Words(lists) = pattern else { return None };
+    let plain = lists.iter().filter(|list| !list.iter().any(|entry| entry == "/"));
+    let list = plain.min_by_key(|list| list.len())?;
+    let text = |entry: &String| {
+        let entry = entry.trim_end_matches('/');
+        entry.rsplit('/').next().unwrap_or(entry).to_ascii_lowercase()
+    };
+    let texts: std::collections::BTreeSet<String> = list.iter().map(text).map(|text| wild(&text)).collect();
+    Some(texts.into_iter().collect())
 }
 
 /// Everything that is not detection.
