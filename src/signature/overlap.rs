@@ -70,24 +70,25 @@ impl Signatures {
         overlaps
     }
 
-    /// The patterns for which another signature always is the better match. Signatures in support of others do not
-    /// want to win.
+    /// The patterns of a signature for which another one always is the better match. A signature in support of others
+    /// does not want to win.
     #[must_use]
-    pub fn shadowed(&self) -> Vec<Shadowed> {
+    pub fn shadowed(&self, signature: &Arc<Signature>) -> Vec<Shadowed> {
         let mut normaliser = Normaliser::new();
         let mut shadowed = Vec::new();
-        for signature in self.iter().filter(|signature| !signature.support) {
-            for (pattern, targets) in requests(&signature.pattern) {
-                let best = |target: &String| {
-                    let method = signature.methods.first().map_or("QUERY", String::as_str).to_owned();
-                    let request = Example { method, target: with_query(target, signature) };
-                    self.matches(&mut normaliser, &request).into_iter().next()
-                };
-                let winners: Vec<_> = targets.iter().filter_map(best).collect();
-                let loses = |winner: &Arc<Signature>| winner.id != signature.id;
-                if let Some(first) = winners.first().filter(|_| winners.iter().all(loses)) {
-                    shadowed.push(Shadowed { signature: Arc::clone(signature), pattern, by: Arc::clone(first) });
-                }
+        if signature.support {
+            return shadowed;
+        }
+        for (pattern, targets) in requests(&signature.pattern) {
+            let best = |target: &String| {
+                let method = signature.methods.first().map_or("QUERY", String::as_str).to_owned();
+                let request = Example { method, target: with_query(target, signature) };
+                self.matches(&mut normaliser, &request).into_iter().next()
+            };
+            let winners: Vec<_> = targets.iter().filter_map(best).collect();
+            let loses = |winner: &Arc<Signature>| winner.id != signature.id;
+            if let Some(first) = winners.first().filter(|_| winners.iter().all(loses)) {
+                shadowed.push(Shadowed { signature: Arc::clone(signature), pattern, by: Arc::clone(first) });
             }
         }
         shadowed

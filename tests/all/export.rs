@@ -263,7 +263,7 @@ fn decoded(target: &str) -> Vec<u8> {
 fn plain_for_zeek(set: &Signatures, signature: &Signature, method: &str, target: &str) -> bool {
     let mut normaliser = Normaliser::new();
     let candidates = normaliser.candidates(method.as_bytes(), target.as_bytes());
-    let found = set.find(method.as_bytes(), target.as_bytes(), &candidates).unwrap();
+    let Some(found) = set.find(method.as_bytes(), target.as_bytes(), &candidates) else { return false };
     let lost = [Disguise::DoublePercent, Disguise::Unicode, Disguise::Nul, Disguise::Whitespace, Disguise::DotSegments];
     found.signature.id == signature.id && !lost.into_iter().any(|disguise| found.disguises.has(disguise))
 }

@@ -1,5 +1,6 @@
 //! The check of files of signatures. Not the loading, which refuses what is broken.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use smsentry::runtime::config::SignatureFiles;
@@ -39,10 +40,26 @@ pub(super) fn answer(files: Vec<PathBuf>, others: SignatureFiles) -> Answer {
 
 /// What is no mistake, but good to know of `ours`.
 fn notes(set: &Signatures, ours: &[u32], text: &mut String) {
-    for overlap in set.overlaps().iter().filter(|overlap| overlap.among(ours)) {
+    for overlap in overlaps(set, ours) {
         text.push_str(&format!("overlap: {overlap}\n"));
     }
-    for shadowed in set.shadowed().iter().filter(|shadowed| ours.contains(&shadowed.signature.id)) {
-        text.push_str(&format!("shadowed: {shadowed}\n"));
+    for signature in set.iter().filter(|signature| ours.contains(&signature.id)) {
+        for shadowed in set.shadowed(signature) {
+            text.push_str(&format!("shadowed: {shadowed}\n"));
+        }
     }
+}
+
+/// Examples that more than one signature matches, if one of `ids` does: one line for the same signatures in the same order.
+pub(super) fn overlaps(set: &Signatures, ids: &[u32]) -> Vec<String> {
+    let mut grouped: BTreeMap<Vec<u32>, (String, usize)> = BTreeMap::new();
+    for overlap in set.overlaps().iter().filter(|overlap| overlap.among(ids)) {
+        let matches = overlap.matches.iter().map(|signature| signature.id).collect();
+        grouped.entry(matches).or_insert_with(|| (overlap.to_string(), 0)).1 += 1;
+    }
+    let line = |(text, count): (String, usize)| match count {
+        1 => text,
+        more => format!("{text}; so are {} more examples", more - 1),
+    };
+    grouped.into_values().map(line).collect()
 }

@@ -201,12 +201,10 @@ fn legitimate(page: &mut Page, signature: &Signature) {
 }
 
 fn overlaps(page: &mut Page, set: &Signatures, signature: &Signature) {
-    let lines: Vec<String> =
-        set.overlaps().iter().filter(|other| other.among(&[signature.id])).map(ToString::to_string).collect();
-    page.items("Overlaps", &lines);
-    let lines: Vec<String> =
-        set.shadowed().iter().filter(|other| other.signature.id == signature.id).map(ToString::to_string).collect();
-    page.items("Shadowed", &lines);
+    page.items("Overlaps", &super::check::overlaps(set, &[signature.id]));
+    let this = set.iter().find(|other| other.id == signature.id);
+    let shadowed = this.map(|signature| set.shadowed(signature)).unwrap_or_default();
+    page.items("Shadowed", &shadowed.iter().map(ToString::to_string).collect::<Vec<_>>());
 }
 
 /// Text in two columns.
