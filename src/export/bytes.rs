@@ -4,7 +4,7 @@
 /// Bytes of a `content`: plain where that is safe, else hexadecimal between bars. Bars, quotes, semicolons, colons and
 /// backslashes mean something else there.
 pub(super) fn content(bytes: &[u8]) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" -_./%=&?!~+@*#'(){}[]<>,^$".contains(byte);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" -_./%=&?!~+@*#'(){}[]<>^$".contains(byte);
     let mut text = String::new();
     for run in bytes.chunk_by(|a, b| plain(a) == plain(b)) {
         if run.first().is_some_and(plain) {
