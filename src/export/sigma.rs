@@ -112,7 +112,7 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
                 detection.must("words", "cs-uri-stem|contains", &texts);
             }
             for (number, test) in (1..).zip(tests.iter().filter(|test| !test.negated)) {
-                detection.must(&format!("words_{number}"), "cs-uri-stem|re|i", &[test.expression.clone()]);
+                detection.must(&format!("words_{number}"), "cs-uri-stem|re|i", std::slice::from_ref(&test.expression));
             }
         }
     }
