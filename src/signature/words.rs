@@ -188,14 +188,20 @@ impl Words {
     /// wants them, and the bytes of the longest word of each list together. `whole` unset: the path's end was cut off
     /// and has no ending.
     pub(super) fn find(&self, path: &[u8], whole: bool, visit: &mut dyn FnMut(u32, usize)) {
-        let mut opened = false;
-        self.each(path, whole, &mut |word, _, _| opened |= word.opens);
-        if !opened {
+        let mut open: Vec<u32> = Vec::new();
+        self.each(path, whole, &mut |word, _, _| {
+            if word.opens {
+                open.extend(word.places.iter().filter(|place| place.list == 0).map(|place| place.signature));
+            }
+        });
+        if open.is_empty() {
             return;
         }
+        open.sort_unstable();
         let mut found: Vec<Found> = Vec::new();
         self.each(path, whole, &mut |word, start, len| {
-            found.extend(word.places.iter().map(|&place| Found { place, len, start }));
+            let places = word.places.iter().filter(|place| open.binary_search(&place.signature).is_ok());
+            found.extend(places.map(|&place| Found { place, len, start }));
         });
         found.sort_unstable();
         for of_signature in found.chunk_by(|a, b| a.place.signature == b.place.signature) {

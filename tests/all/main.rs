@@ -39,6 +39,7 @@ mod live_operation;
 mod live_outage;
 mod live_sensor;
 mod live_signals;
+mod pack;
 mod planted_panic;
 mod program;
 mod signature_find;
