@@ -159,7 +159,7 @@ def theirs(suricata, room, rules, capture):
     return found, urls
 
 
-def compare(name, mine, urls, evasions, other, other_urls, left_out):
+def compare(name, mine, urls, evasions, other, other_urls, left_out, in_part):
     differences = excused = fired = compared = 0
     for key in sorted(set(urls) | set(mine) | set(other)):
         if key not in other_urls:
@@ -172,6 +172,11 @@ def compare(name, mine, urls, evasions, other, other_urls, left_out):
         if expected == other.get(key, set()):
             continue
         names = evasions.get(key, set())
+        url = urls.get(key, "")
+        disguised_ = names or "%" in url or url.partition("?")[0].endswith(("/", ".")) or ";" in url
+        if disguised_ and expected ^ other.get(key, set()) <= in_part:
+            excused += 1
+            continue
         if names & NOT_UNDONE or (names & ORDER and len(names) > 1):
             excused += 1
             continue
@@ -189,6 +194,8 @@ def check_suricata(smsentry, suricata, room):
     said = run(smsentry, "signatures", "export", "--to", "suricata", "-o", rules).stderr.splitlines()
     print("smsentry:", said[-1].removeprefix("smsentry: "))
     left_out = {int(line.split()[1]) for line in said if " left out: " in line}
+    # Rules whose readings of a disguised target differ, as the export says.
+    in_part = {int(line.split()[1]) for line in said if " in part: " in line}
     with open(f"{room}/suricata.yaml", "w", encoding="ascii") as config:
         config.write(CONFIG)
     test = run(suricata, "-T", "-c", f"{room}/suricata.yaml", "-S", rules, "-l", room)
@@ -225,7 +232,7 @@ def check_suricata(smsentry, suricata, room):
         if other is None:
             print(f"{os.path.basename(capture)}: skipped, Suricata does not read this link type")
             continue
-        differences += compare(os.path.basename(capture), mine, urls, evasions, other, other_urls, left_out)
+        differences += compare(os.path.basename(capture), mine, urls, evasions, other, other_urls, left_out, in_part)
     return differences
 
 

@@ -32,6 +32,9 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     }
     let metadata: Vec<String> = ids::metadata(signature).iter().map(|(key, value)| format!("{key} {value}")).collect();
     text.push_str(&format!("metadata:{}; sid:{id}; rev:{}; )\n", metadata.join(","), signature.rev));
+    if !signature.scope.unless.is_empty() {
+        missing.push("words that rule out are looked for in one reading of the target, not in each".to_owned());
+    }
     Ok(Rule { text, missing })
 }
 

@@ -38,7 +38,11 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     if text.len() > LONGEST {
         return Err(format!("its rule has {} bytes, and Suricata reads {LONGEST}", text.len()));
     }
-    Ok(Rule { text, missing: Vec::new() })
+    let mut missing = Vec::new();
+    if !signature.scope.unless.is_empty() {
+        missing.push("words that rule out are looked for in one reading of the target, not in each".to_owned());
+    }
+    Ok(Rule { text, missing })
 }
 
 /// Everything that is asked of the request target.
