@@ -1,5 +1,7 @@
 //! The command line: its grammar, and how it becomes a [`Config`]. Not what a run does with it.
 
+pub(crate) mod signatures;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     Run(Box<Config>),
     /// Check signatures (and the filter), say the counts.
     Check(Box<Config>),
+    /// Look at signatures.
+    Signatures(signatures::Request),
     /// List the interfaces.
     ListInterfaces,
     /// Print a completion script.
@@ -181,6 +185,7 @@ Examples:
   smsentry -i eth1 -l /var/log/smsentry         live
   smsentry -r big.pcapng.zst 'net 192.0.2.0/24' only this network
   smsentry -T -s mine.toml                      check a file of signatures
+  smsentry signatures --help                    list, check, explain and export signatures
 
 Exit codes, the first that applies:
   2  wrong usage, signatures or filter
@@ -208,10 +213,17 @@ enum ChecksumName {
 
 /// Reads the command line.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Refusal> {
-    let arguments = Arguments::try_parse_from(arguments).map_err(|error| match error.kind() {
+    let refuse = |error: clap::Error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Information(error.render().to_string()),
         _ => Refusal::Usage(one_line(&error)),
-    })?;
+    };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // No filter begins so.
+    if arguments.get(1).is_some_and(|word| word == "signatures") {
+        let request = signatures::parse(arguments.into_iter().skip(1)).map_err(refuse)?;
+        return Ok(Command::Signatures(request));
+    }
+    let arguments = Arguments::try_parse_from(arguments).map_err(refuse)?;
     if let Some(shell) = arguments.completions {
         return Ok(Command::Completions(shell));
     }
@@ -229,7 +241,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
 /// Writes the completion script of a shell to standard output.
 pub(crate) fn print_completions(shell: Shell) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "smsentry", &mut script);
+    let mut grammar = Arguments::command().subcommand(signatures::grammar());
+    clap_complete::generate(shell, &mut grammar, "smsentry", &mut script);
     // A closed pipe is no reason to complain.
     let _ = std::io::stdout().write_all(&script);
 }

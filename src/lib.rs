@@ -26,6 +26,7 @@
 //! | [`sensor`] | all of the above wired: segments in, records out | no clock, no thread |
 //! | [`context`], [`suppress`] | whether a hit is somebody's legitimate use, and what the user does not want to be told | no output |
 //! | [`campaign`], [`limit`] | what the records of one source are together, and how often they repeat | no threads, no order |
+//! | [`mod@export`] | signatures as rules of other tools | no records |
 //! | [`format`](mod@format) | records to lines | no files |
 //! | [`runtime`] | files, interfaces, threads, signals, output | no knowledge of HTTP |
 //!
@@ -75,6 +76,7 @@ pub mod context;
 pub mod limit;
 pub mod suppress;
 
+pub mod export;
 pub mod format;
 
 pub mod runtime;

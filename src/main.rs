@@ -5,6 +5,7 @@ mod cli;
 use std::io::Write;
 use std::process::ExitCode;
 
+use cli::signatures::Answer;
 use cli::{Command, Refusal};
 use smsentry::runtime::config::Config;
 use smsentry::runtime::filter::Filter;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let exit = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(config)) => run(*config),
         Ok(Command::Check(config)) => check(&config),
+        Ok(Command::Signatures(request)) => say(&cli::signatures::answer(request)),
         Ok(Command::ListInterfaces) => show_interfaces(),
         Ok(Command::Completions(shell)) => {
             cli::print_completions(shell);
@@ -56,6 +58,22 @@ fn check(config: &Config) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// What `smsentry signatures` has to say: text to standard output or a file, messages to standard error.
+fn say(answer: &Answer) -> Exit {
+    let voice = Voice::default();
+    answer.messages.iter().for_each(|message| voice.complain(message));
+    match &answer.file {
+        Some(path) => {
+            if let Err(error) = std::fs::write(path, &answer.text) {
+                voice.complain(&format!("{}: cannot be written: {error}", path.display()));
+                return Exit::Input;
+            }
+        }
+        None => print(&answer.text),
+    }
+    answer.exit
 }
 
 fn show_interfaces() -> Exit {

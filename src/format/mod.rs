@@ -12,6 +12,7 @@ mod fit;
 mod json;
 mod metadata;
 mod redact;
+mod signature;
 mod stamp;
 mod stats;
 mod text;
@@ -25,6 +26,7 @@ pub use community_id::CommunityId;
 pub use counters::counters_line;
 pub use eve::write_eve;
 pub use fit::LINE_MAX;
+pub use signature::write_signature;
 pub use zeek::{write_zeek_json, write_zeek_tsv, zeek_uid};
 
 use crate::record::{Body, Record};

@@ -90,8 +90,9 @@ impl Signatures {
             if candidate.path.is_empty() {
                 continue;
             }
+            let in_path = |signature| may(signature) && !self.words.rule_out(signature, candidate.path, whole);
             self.table.path(candidate.path, whole, &mut |kind, rules, len| {
-                hits.extend(rules.iter().filter(|rule| may(rule.signature)).map(|rule| Hit {
+                hits.extend(rules.iter().filter(|rule| in_path(rule.signature)).map(|rule| Hit {
                     kind,
                     len,
                     signature: rule.signature,

@@ -69,6 +69,9 @@ pub fn builtin() -> &'static [Source<'static>] {
     const FILES: &[Source<'static>] = &builtin![
         "api-endpoints.toml",
         "attack-tools.toml",
+        "cms-plugins.toml",
+        "gateway-devices.toml",
+        "gateway-software.toml",
         "leaked-config.toml",
         "open-proxy.toml",
         "scanner-artefacts.toml",
@@ -81,6 +84,8 @@ pub fn builtin() -> &'static [Source<'static>] {
 #[derive(Clone, Debug, Default)]
 pub struct Signatures {
     pub(super) list: Vec<Arc<Signature>>,
+    /// Where each of them was read: `file:line`.
+    pub(super) places: Vec<Box<str>>,
     pub(super) table: Table,
     /// Patterns before lowering, where they had upper-case letters.
     pub(super) as_written: Vec<Box<[u8]>>,
@@ -127,6 +132,11 @@ impl Signatures {
         self.list.iter()
     }
 
+    /// The signatures with the place where each was read: `file:line`.
+    pub fn places(&self) -> impl ExactSizeIterator<Item = (&Arc<Signature>, &str)> {
+        self.list.iter().zip(self.places.iter().map(|place| &**place))
+    }
+
     /// How many signatures there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -164,6 +174,7 @@ impl Signatures {
 #[derive(Default)]
 struct Loader {
     list: Vec<Arc<Signature>>,
+    places: Vec<Box<str>>,
     errors: Vec<LoadError>,
     /// Who has an id, or a slug, already: `file:line`.
     ids: HashMap<u32, String>,
@@ -223,6 +234,7 @@ impl Loader {
         if let Err(reason) = self.patterns(source, &mut signature, read) {
             self.error(source, match_line, reason);
         }
+        self.places.push(here(id_line).into_boxed_str());
         self.list.push(Arc::new(signature));
     }
 
@@ -238,6 +250,8 @@ impl Loader {
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<(), String> {
         let owner = u32::try_from(self.list.len()).map_err(|_| "too many signatures".to_owned())?;
+        let lists = if let Pattern::Words(lists) = &signature.pattern { lists.as_slice() } else { &[] };
+        self.words.add(owner, lists, &signature.scope);
         match &mut signature.pattern {
             Pattern::Text(Kind::Raw, patterns) => {
                 self.raw.extend(patterns.iter().cloned());
@@ -247,10 +261,7 @@ impl Loader {
             Pattern::Text(kind, patterns) => {
                 patterns.iter().try_for_each(|pattern| self.pattern(*kind, pattern.as_bytes(), owner))
             }
-            Pattern::Words(lists) => {
-                self.words.add(owner, lists);
-                Ok(())
-            }
+            Pattern::Words(_) => Ok(()),
             Pattern::PathFile(name, count) => {
                 let beside = source.name.rfind('/').map_or("", |slash| source.name.get(..=slash).unwrap_or_default());
                 let place = if name.starts_with('/') { name.clone() } else { format!("{beside}{name}") };
@@ -333,6 +344,7 @@ impl Loader {
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;
         let weigh_pages = self.list.iter().any(|signature| signature.legitimate.after_page);
-        Ok(Signatures { weigh_pages, list: self.list, table, as_written: self.as_written, raw, words })
+        let (list, places) = (self.list, self.places);
+        Ok(Signatures { weigh_pages, list, places, table, as_written: self.as_written, raw, words })
     }
 }

@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Every room and its layer: a room may name rooms of lower layers, and itself.
-const ROOMS: [(&str, u8); 22] = [
+const ROOMS: [(&str, u8); 23] = [
     ("time", 0),
     ("counters", 1),
     ("packet", 2),
@@ -28,6 +28,7 @@ const ROOMS: [(&str, u8); 22] = [
     ("limit", 12),
     ("context", 12),
     ("suppress", 12),
+    ("export", 12),
     ("format", 13),
     ("runtime", 14),
     ("cli", 15),
@@ -52,7 +53,7 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("jiff", &["format"]),
     ("libc", &["runtime/sys.rs"]),
     // A search within bytes, wherever bytes are searched.
-    ("memchr", &["http", "uri", "signature", "format"]),
+    ("memchr", &["http", "uri", "signature", "export", "format"]),
     ("pcap", &["runtime"]),
     ("pcap_parser", &["runtime"]),
     // The tests of bodies, which signatures write.

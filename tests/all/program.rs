@@ -31,6 +31,13 @@ impl Ran {
         parts.iter().for_each(|part| assert!(self.err.contains(part), "{part:?} is missing: {self:?}"));
     }
 
+    /// Asserts the exit code and that standard error begins as all messages do, and that there is no output.
+    #[track_caller]
+    pub(crate) fn complains_first(&self, code: i32) {
+        assert_eq!((self.code, &*self.out), (code, ""), "{self:?}");
+        assert!(self.err.starts_with("smsentry: "), "{self:?}");
+    }
+
     /// Asserts that all went well and nothing was said.
     #[track_caller]
     pub(crate) fn is_quiet(&self) {

@@ -1,0 +1,60 @@
+//! The list of signatures: a table for people, JSON for programs. Not what one signature means: see [`super::explain`].
+
+use smsentry::format::write_signature;
+use smsentry::signature::{Pattern, Signature, Signatures};
+
+/// One line each, columns as wide as they have to be.
+pub(super) fn table(set: &Signatures) -> String {
+    let head = ["ID", "REV", "FAMILY", "STATUS", "SEVERITY", "CONFIDENCE", "MATCH", "SLUG", "TITLE"].map(str::to_owned);
+    let mut rows = vec![head];
+    rows.extend(set.iter().map(|signature| row(signature)));
+    let mut widths = [0; 9];
+    for row in &rows {
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn row(signature: &Signature) -> [String; 9] {
+    [
+        signature.id.to_string(),
+        signature.rev.to_string(),
+        signature.family.clone(),
+        status(signature).to_owned(),
+        signature.severity.to_string(),
+        super::explain::confidence(signature).to_owned(),
+        kind(&signature.pattern).to_owned(),
+        signature.slug.clone(),
+        signature.title.clone(),
+    ]
+}
+
+/// Its status as files have it.
+pub(super) fn status(signature: &Signature) -> &'static str {
+    if signature.support { "support" } else { "active" }
+}
+
+/// The name of its pattern in files.
+pub(super) fn kind(pattern: &Pattern) -> &'static str {
+    match pattern {
+        Pattern::Text(kind, _) => kind.name(),
+        Pattern::PathFile(..) => "path_file",
+        Pattern::Words(_) => "words",
+    }
+}
+
+/// One object a line.
+pub(super) fn json(set: &Signatures) -> String {
+    let mut out = Vec::new();
+    for (signature, place) in set.places() {
+        write_signature(&mut out, signature, place);
+    }
+    // The lines are ASCII.
+    String::from_utf8_lossy(&out).into_owned()
+}

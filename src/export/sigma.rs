@@ -1,0 +1,251 @@
+//! Sigma rules for the logs of web servers, as one YAML document each. Not rules for a particular store: `sigma convert`
+//! makes those.
+
+use super::path::{SIGMA, tests};
+use super::{Rule, ids};
+use crate::signature::{Confidence, Kind, Pattern, Signature};
+use crate::uri::{NormalHost, NormalPath};
+
+pub(super) const DIFFERENCES: &[&str] = &[
+    "Logs have what the server made of the target: some decode it, some do not, and disguises are seen as logged.",
+    "Every rule that matches fires, not the best alone, and letters are compared without regard to case.",
+    "cs-uri-stem is taken to be the path without query, sc-status is left to the reader: 200 deserves a look.",
+];
+
+/// Writes a signature as one document.
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+    let mut missing = Vec::new();
+    let mut detection = detection(signature, &mut missing)?;
+    let mut all = detection.names.clone();
+    if !signature.methods.is_empty() {
+        detection.add("method", "cs-method", &signature.methods);
+        all.push("method".to_owned());
+    }
+    for (number, condition) in (1..).zip(&signature.query) {
+        let name = format!("query_{number}");
+        detection.add(&name, "cs-uri-query|re|i", &[SIGMA.query(condition, false)]);
+        all.push(name);
+    }
+    let mut condition = all.join(" and ");
+    if let Some(either) = &detection.either {
+        condition = [format!("1 of {either}_*")].into_iter().chain(all).collect::<Vec<_>>().join(" and ");
+    }
+    if detection.ruled_out {
+        condition.push_str(" and not unless");
+    }
+    let text = format!("---\n{}detection:\n{}  condition: {condition}\n{}", about(signature, id), detection.text, {
+        format!("falsepositives:\n  - {}\nlevel: {}\n", string(false_positives(signature)), level(signature))
+    });
+    Ok(Rule { text, missing })
+}
+
+/// What is looked for.
+#[derive(Default)]
+struct Detection {
+    text: String,
+    /// Selections that must all hold.
+    names: Vec<String>,
+    /// The beginning of the names of selections of which one must hold.
+    either: Option<&'static str>,
+    ruled_out: bool,
+}
+
+impl Detection {
+    /// A selection: one field that is one of `values`.
+    fn add(&mut self, name: &str, field: &str, values: &[String]) {
+        self.text.push_str(&format!("  {name}:\n    {}:\n", field));
+        values.iter().for_each(|value| self.text.push_str(&format!("      - {}\n", string(value))));
+    }
+
+    fn must(&mut self, name: &str, field: &str, values: &[String]) {
+        self.add(name, field, values);
+        self.names.push(name.to_owned());
+    }
+}
+
+fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detection, String> {
+    let mut detection = Detection::default();
+    let paths = |patterns: &[String], endings: &[&str]| -> Vec<String> {
+        let path = |pattern: &String| String::from_utf8_lossy(&NormalPath::of(pattern.as_bytes()).path).into_owned();
+        let ended = |pattern: &String| {
+            let path = path(pattern);
+            endings
+                .iter()
+                .map(move |ending| wild(&format!("{}{ending}", path.trim_end_matches('/'))))
+                .collect::<Vec<_>>()
+        };
+        patterns.iter().flat_map(ended).collect()
+    };
+    match &signature.pattern {
+        Pattern::Text(Kind::Path, patterns) => detection.must("path", "cs-uri-stem", &paths(patterns, &["", "/"])),
+        Pattern::Text(Kind::Suffix, patterns) => {
+            detection.must("path", "cs-uri-stem|endswith", &paths(patterns, &["", "/"]));
+        }
+        Pattern::Text(Kind::Prefix, patterns) => {
+            detection.add("path_itself", "cs-uri-stem", &paths(patterns, &[""]));
+            detection.add("path_below", "cs-uri-stem|startswith", &paths(patterns, &["/"]));
+            detection.either = Some("path");
+        }
+        Pattern::Text(Kind::Raw, patterns) => {
+            let values: Vec<String> = patterns.iter().map(|pattern| wild(pattern)).collect();
+            detection.add("raw_path", "cs-uri-stem|contains", &values);
+            detection.add("raw_query", "cs-uri-query|contains", &values);
+            detection.either = Some("raw");
+            missing.push("a server that logs the decoded target does not show it, and case is not regarded".to_owned());
+        }
+        Pattern::Text(Kind::Host, patterns) => {
+            let hosts = |dot: &str| -> Vec<String> {
+                let host = |pattern: &String| NormalHost::of(pattern.as_bytes()).host;
+                patterns.iter().map(|name| wild(&format!("{dot}{}", String::from_utf8_lossy(&host(name))))).collect()
+            };
+            detection.add("host_itself", "cs-host", &hosts(""));
+            detection.add("host_below", "cs-host|endswith", &hosts("."));
+            let target = SIGMA.host(patterns, "([a-z][a-z0-9+.-]*://)?");
+            detection.add("host_target", "cs-uri-stem|re|i", &[target]);
+            detection.either = Some("host");
+            missing.push("a Host field that names it is taken for a target that does".to_owned());
+        }
+        Pattern::Text(Kind::Words, _) | Pattern::Words(_) | Pattern::PathFile(..) => {
+            let tests = tests(signature, &SIGMA)?;
+            // Some stores want a plain text to begin with.
+            if let Some(texts) = plain_texts(&signature.pattern) {
+                detection.must("words", "cs-uri-stem|contains", &texts);
+            }
+            for (number, test) in (1..).zip(tests.iter().filter(|test| !test.negated)) {
+                detection.must(&format!("words_{number}"), "cs-uri-stem|re|i", std::slice::from_ref(&test.expression));
+            }
+        }
+    }
+    if !signature.scope.unless.is_empty() {
+        let expression = SIGMA.unless(&signature.scope.unless);
+        detection.add("unless", "cs-uri-stem|re|i", &[expression]);
+        detection.ruled_out = true;
+    }
+    Ok(detection)
+}
+
+/// What one list of words asks for, of the shortest list that asks for something plain.
+fn plain_texts(pattern: &Pattern) -> Option<Vec<String>> {
+    let Pattern::Words(lists) = pattern else { return None };
+    let plain = lists.iter().filter(|list| !list.iter().any(|entry| entry == "/"));
+    let list = plain.min_by_key(|list| list.len())?;
+    let text = |entry: &String| {
+        let entry = entry.trim_end_matches('/');
+        entry.rsplit('/').next().unwrap_or(entry).to_ascii_lowercase()
+    };
+    let texts: std::collections::BTreeSet<String> = list.iter().map(text).map(|text| wild(&text)).collect();
+    Some(texts.into_iter().collect())
+}
+
+/// Everything that is not detection.
+fn about(signature: &Signature, id: u32) -> String {
+    // Fixed, so that an edited rule is still known as the same one.
+    let mut text =
+        format!("title: {}\nid: 5f1c9a64-7d0e-4b7c-8c51-{id:012x}\n", string(&cut(&ids::message(signature))));
+    text.push_str("status: experimental\n");
+    let description = format!(
+        "{}. Product: {}; signature {} revision {}.",
+        signature.title, signature.product, signature.slug, signature.rev
+    );
+    text.push_str(&format!("description: {}\n", string(&description)));
+    let mut references: Vec<&String> = Vec::new();
+    signature.references.iter().for_each(|url| {
+        if !references.contains(&url) {
+            references.push(url)
+        }
+    });
+    if !references.is_empty() {
+        text.push_str("references:\n");
+        references.iter().for_each(|url| text.push_str(&format!("  - {}\n", string(url))));
+    }
+    text.push_str("author: smsentry\n");
+    for (key, day) in [("date", &signature.created_at), ("modified", &signature.updated_at)] {
+        if is_day(day) {
+            text.push_str(&format!("{key}: {}\n", day.replace('_', "-")));
+        }
+    }
+    let tags = tags(signature);
+    if !tags.is_empty() {
+        text.push_str("tags:\n");
+        tags.iter().for_each(|tag| text.push_str(&format!("  - {tag}\n")));
+    }
+    text.push_str("logsource:\n  category: webserver\n");
+    text
+}
+
+/// A day of the calendar, as the schema wants it.
+fn is_day(day: &str) -> bool {
+    let parts: Vec<Option<u32>> = day.split('_').map(|part| part.parse().ok()).collect();
+    matches!(*parts, [Some(_), Some(1..=12), Some(1..=31)])
+}
+
+fn tags(signature: &Signature) -> Vec<String> {
+    let plain = |text: &str| {
+        let keep = |c: char| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' };
+        text.to_ascii_lowercase().chars().map(keep).collect::<String>()
+    };
+    let mut tags = Vec::new();
+    if let Some(mitre) = &signature.mitre {
+        tags.push(format!("attack.{}", plain(&mitre.tactic_name)));
+        tags.push(format!("attack.{}", plain(&mitre.technique_id)));
+    }
+    tags.extend(signature.cve.iter().map(|cve| format!("cve.{}", plain(cve.trim_start_matches("CVE-")))));
+    let mut seen = std::collections::BTreeSet::new();
+    tags.retain(|tag| seen.insert(tag.clone()));
+    tags
+}
+
+fn level(signature: &Signature) -> &'static str {
+    match (signature.severity, signature.confidence) {
+        (_, Confidence::Low) | (3.., _) => "low",
+        (_, Confidence::Medium) => "medium",
+        (_, Confidence::High) => "high",
+    }
+}
+
+fn false_positives(signature: &Signature) -> &'static str {
+    if signature.legitimate.webhook.is_some() {
+        "Calls of the provider itself"
+    } else if signature.legitimate.after_page {
+        "Visitors of a site that runs the product"
+    } else if signature.confidence == Confidence::High {
+        "Unlikely"
+    } else {
+        "Sites that run the product"
+    }
+}
+
+/// A title is at most 256 characters.
+fn cut(text: &str) -> String {
+    text.chars().take(256).collect()
+}
+
+/// A value without wildcards.
+fn wild(text: &str) -> String {
+    let mut value = String::new();
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '\\') {
+            value.push('\\');
+        }
+        value.push(c);
+    }
+    value
+}
+
+/// A YAML string between single quotes, in which only those mean anything; between double quotes if there is a control
+/// character.
+fn string(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,90 @@
+//! Rules of Snort 3. Not those of Suricata: see [`super::suricata`].
+
+use super::bytes::{common, content};
+use super::path::{PCRE, Test, tests};
+use super::suricata::quoted;
+use super::{Rule, ids};
+use crate::signature::{Kind, Pattern, Signature};
+
+pub(super) const DIFFERENCES: &[&str] = &[
+    "A rule fires at the request, whatever the answer: what came of a probe (smsentry_outcome) is not in a rule.",
+    "Every rule that matches fires, not the best alone.",
+    "http_uri is what the inspector http_inspect makes of the target with its own settings (percent_u, utf8_bare_byte,",
+    "  iis_double_decode, backslash_to_slash, simplify_path); what it is told to leave, the rules do not see through,",
+    "  but for repeated slashes, backslashes, parameters and what is trailing.",
+    "A decoded ? or # ends the path, as one that was sent does.",
+];
+
+/// Writes a signature as one rule, in one line.
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+    let mut missing = Vec::new();
+    let mut text = format!("alert http ( msg:\"{}\"; flow:to_server,established; ", quoted(&ids::message(signature)));
+    if !signature.methods.is_empty() {
+        text.push_str(&format!("http_method; pcre:\"/^(?:{})$/i\"; ", signature.methods.join("|")));
+    }
+    text.push_str(&target(signature, &mut missing)?);
+    text.push_str(&format!("classtype:{}; priority:{}; ", ids::class(signature), signature.severity));
+    for reference in ids::references(signature) {
+        text.push_str(&format!("reference:url,{reference}; "));
+    }
+    for cve in &signature.cve {
+        text.push_str(&format!("reference:cve,{}; ", cve.trim_start_matches("CVE-")));
+    }
+    let metadata: Vec<String> = ids::metadata(signature).iter().map(|(key, value)| format!("{key} {value}")).collect();
+    text.push_str(&format!("metadata:{}; sid:{id}; rev:{}; )\n", metadata.join(","), signature.rev));
+    if !signature.scope.unless.is_empty() {
+        missing.push("words that rule out are looked for in one reading of the target, not in each".to_owned());
+    }
+    Ok(Rule { text, missing })
+}
+
+/// Everything that is asked of the request target.
+fn target(signature: &Signature, missing: &mut Vec<String>) -> Result<String, String> {
+    let mut text = match &signature.pattern {
+        Pattern::Text(Kind::Raw, patterns) => raw(patterns)?,
+        Pattern::Text(Kind::Host, patterns) => {
+            missing.push("a target that is this host alone is taken for a CONNECT's, whatever the method".to_owned());
+            let texts: Vec<Vec<u8>> = patterns.iter().map(|host| host.to_ascii_lowercase().into_bytes()).collect();
+            let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+            let expression = PCRE.host(patterns, r"(?:[a-z][a-z0-9+.-]*:\/\/)?");
+            format!("http_raw_uri; {}", options(&[Test { expression, content: common(&texts, b""), negated: false }]))
+        }
+        _ => format!("http_uri; {}", options(&tests(signature, &PCRE)?)),
+    };
+    if !signature.query.is_empty() {
+        let again = matches!(signature.pattern, Pattern::Text(Kind::Raw | Kind::Host, _));
+        text.push_str(if again { "http_uri; " } else { "" });
+        for condition in &signature.query {
+            text.push_str(&format!("pcre:\"/{}/i\"; ", PCRE.query(condition, true)));
+        }
+    }
+    Ok(text)
+}
+
+/// Tests as options of one buffer; the longest content is what the engine looks for first.
+fn options(tests: &[Test]) -> String {
+    let longest = tests.iter().map(|test| &test.content).max_by_key(|content| content.len());
+    let mut text = match longest.filter(|content| content.len() >= 3) {
+        Some(bytes) => format!("content:\"{}\",fast_pattern,nocase; ", content(bytes)),
+        None => String::new(),
+    };
+    for test in tests {
+        let not = if test.negated { "!" } else { "" };
+        text.push_str(&format!("pcre:{not}\"/{}/i\"; ", test.expression));
+    }
+    text
+}
+
+/// Bytes of the target as it was sent.
+fn raw(patterns: &[String]) -> Result<String, String> {
+    if let Some(pattern) = patterns.iter().find(|pattern| pattern.contains([' ', '\t'])) {
+        return Err(format!("{pattern:?} has a blank, and the target ends at its first blank there"));
+    }
+    match patterns {
+        [only] => Ok(format!("http_raw_uri; content:\"{}\",fast_pattern; ", content(only.as_bytes()))),
+        _ => {
+            let any = PCRE.any(&patterns.iter().map(|text| PCRE.literal(text.as_bytes())).collect::<Vec<_>>());
+            Ok(format!("http_raw_uri; pcre:\"/{any}/\"; "))
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Rules of Suricata 7. Not those of Snort, whose sticky buffers and options differ: see [`super::snort3`].
+
+use super::bytes::{common, content};
+use super::path::{PCRE, Test, tests};
+use super::{Rule, ids};
+use crate::signature::{Kind, Pattern, Signature};
+
+/// Measured with Suricata 7.0.10 and its default personality of libhtp.
+pub(super) const DIFFERENCES: &[&str] = &[
+    "A rule fires at the request, whatever the answer: what came of a probe (smsentry_outcome) is not in a rule.",
+    "Every rule that matches fires, not the best alone.",
+    "http.uri is decoded once: double percent-encoding, %uHHHH, overlong and full-width letters stay what they are.",
+    "A request target ends at its first blank; what follows is not seen.",
+    "Dot segments are resolved before other disguises are undone: /x/..;/ or \\..\\ stay, and // counts as a segment.",
+    "A decoded ? or # ends the path, as one that was sent does.",
+];
+
+/// Bytes a rule may have. Source: DETECT_MAX_RULE_SIZE of Suricata 7 is 8192 with the NUL.
+const LONGEST: usize = 8191;
+
+/// Writes a signature as one rule, in one line.
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+    let mut text = format!(
+        "alert http any any -> any any (msg:\"{}\"; flow:established,to_server; ",
+        quoted(&ids::message(signature))
+    );
+    text.push_str(&methods(&signature.methods));
+    text.push_str(&target(signature)?);
+    text.push_str(&format!("classtype:{}; priority:{}; target:dest_ip; ", ids::class(signature), signature.severity));
+    for reference in ids::references(signature) {
+        text.push_str(&format!("reference:url,{reference}; "));
+    }
+    for cve in &signature.cve {
+        text.push_str(&format!("reference:cve,{}; ", cve.trim_start_matches("CVE-")));
+    }
+    let metadata: Vec<String> = ids::metadata(signature).iter().map(|(key, value)| format!("{key} {value}")).collect();
+    text.push_str(&format!("metadata:{}; sid:{id}; rev:{};)\n", metadata.join(", "), signature.rev));
+    if text.len() > LONGEST {
+        return Err(format!("its rule has {} bytes, and Suricata reads {LONGEST}", text.len()));
+    }
+    let mut missing = Vec::new();
+    if !signature.scope.unless.is_empty() {
+        missing.push("words that rule out are looked for in one reading of the target, not in each".to_owned());
+    }
+    Ok(Rule { text, missing })
+}
+
+/// Everything that is asked of the request target.
+fn target(signature: &Signature) -> Result<String, String> {
+    let mut text = match &signature.pattern {
+        Pattern::Text(Kind::Raw, patterns) => raw(patterns, "http.uri.raw")?,
+        Pattern::Text(Kind::Host, patterns) => {
+            let texts: Vec<Vec<u8>> = patterns.iter().map(|host| host.to_ascii_lowercase().into_bytes()).collect();
+            let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+            let scheme = r"(?:[^ ]+ +[a-z][a-z0-9+.-]*:\/\/|connect +(?![\/\x5c])(?![a-z][a-z0-9+.-]*:\/\/))";
+            let test = Test { expression: PCRE.host(patterns, scheme), content: common(&texts, b""), negated: false };
+            format!("http.request_line; {}", options(&[test]))
+        }
+        _ => format!("http.uri; {}", options(&tests(signature, &PCRE)?)),
+    };
+    let queries: Vec<Test> = (signature.query.iter())
+        .map(|condition| {
+            let expression = PCRE.query(condition, true);
+            Test { expression, content: Vec::new(), negated: false }
+        })
+        .collect();
+    if !queries.is_empty() {
+        // After `http.uri` the buffer is still the same.
+        let again = matches!(signature.pattern, Pattern::Text(Kind::Raw | Kind::Host, _));
+        text.push_str(&format!("{}{}", if again { "http.uri; " } else { "" }, options(&queries)));
+    }
+    Ok(text)
+}
+
+/// Tests as options of one buffer; the longest content is what the engine looks for first.
+fn options(tests: &[Test]) -> String {
+    /// Rationale: fewer bytes stand in every other request.
+    const WORTH: usize = 3;
+    let longest = tests.iter().map(|test| &test.content).max_by_key(|content| content.len());
+    let mut text = match longest.filter(|content| content.len() >= WORTH) {
+        Some(bytes) => format!("content:\"{}\"; nocase; fast_pattern; ", content(bytes)),
+        None => String::new(),
+    };
+    for test in tests {
+        let not = if test.negated { "!" } else { "" };
+        text.push_str(&format!("pcre:{not}\"/{}/i\"; ", test.expression));
+    }
+    text
+}
+
+/// Bytes of the target as it was sent.
+pub(super) fn raw(patterns: &[String], buffer: &str) -> Result<String, String> {
+    if let Some(pattern) = patterns.iter().find(|pattern| pattern.contains([' ', '\t'])) {
+        return Err(format!("{pattern:?} has a blank, and the target ends at its first blank there"));
+    }
+    let texts: Vec<&[u8]> = patterns.iter().map(String::as_bytes).collect();
+    match *texts.as_slice() {
+        [only] if only.len() <= 255 => Ok(format!("{buffer}; content:\"{}\"; fast_pattern; ", content(only))),
+        _ => {
+            let any = PCRE.any(&texts.iter().map(|text| PCRE.literal(text)).collect::<Vec<_>>());
+            let bytes = common(&texts, b"");
+            let first = match bytes.len() {
+                0..3 => String::new(),
+                _ => format!("content:\"{}\"; fast_pattern; ", content(&bytes)),
+            };
+            Ok(format!("{buffer}; {first}pcre:\"/{any}/\"; "))
+        }
+    }
+}
+
+/// The methods, without regard to case, as lenient servers compare them.
+fn methods(methods: &[String]) -> String {
+    match methods {
+        [] => String::new(),
+        all => format!("http.method; pcre:\"/^(?:{})$/i\"; ", all.join("|")),
+    }
+}
+
+/// A text between quotes.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for c in text.chars() {
+        if matches!(c, '"' | ';' | '\\' | ':') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted
+}

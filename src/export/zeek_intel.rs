@@ -1,0 +1,33 @@
+//! A file for Zeek's intelligence framework: the hosts that open-proxy tests name. Not paths: an `Intel::URL` there is
+//! one host with one path, and a signature knows no hosts of its own.
+
+use super::{Rule, ids};
+use crate::signature::{Kind, Pattern, Signature};
+use crate::uri::NormalHost;
+
+/// The names of the fields, tabs between them.
+pub(super) const HEAD: &str = "#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc\tmeta.url\tmeta.do_notice\n";
+
+pub(super) const DIFFERENCES: &[&str] = &[
+    "An Intel::DOMAIN is met wherever Zeek sees the name: in DNS, in Host fields, in TLS, not in request targets alone.",
+];
+
+/// Writes one line for each host.
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+    let Pattern::Text(Kind::Host, patterns) = &signature.pattern else {
+        return Err("matches targets, and an Intel::URL is one host with one path".to_owned());
+    };
+    let mut missing = vec!["sub-domains are not met: an Intel::DOMAIN is one name".to_owned()];
+    if !signature.methods.is_empty() || !signature.query.is_empty() {
+        missing.push("conditions on method and query are not regarded".to_owned());
+    }
+    let plain = |text: &str| text.replace(['\t', '\n', '\r'], " ");
+    let url = signature.references.first().map_or("-".to_owned(), |url| plain(url));
+    let message = plain(&format!("{} [{id} rev {}]", ids::message(signature), signature.rev));
+    let mut text = String::new();
+    for pattern in patterns {
+        let host = String::from_utf8_lossy(&NormalHost::of(pattern.as_bytes()).host).into_owned();
+        text.push_str(&format!("{}\tIntel::DOMAIN\tsmsentry\t{message}\t{url}\tT\n", plain(&host)));
+    }
+    Ok(Rule { text, missing })
+}
