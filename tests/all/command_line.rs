@@ -213,10 +213,11 @@ fn broken_signature_files_end_with_2_and_name_file_and_line() {
 fn signatures_and_filter_are_checked_without_a_capture() {
     let ran = run(&["-T"]);
     assert_eq!((ran.code, &*ran.err), (0, ""));
-    assert!(ran.out.starts_with("19 signatures"), "{}", ran.out);
+    let count = smsentry::signature::Signatures::builtin().expect("they load").len();
+    assert!(ran.out.starts_with(&format!("{count} signatures")), "{}", ran.out);
     let room = room();
     let mine = file(&room, "mine.toml", signature(1_010_001, "/x").as_bytes());
-    assert!(run(&["-T", "-s", &mine]).out.starts_with("20 signatures"));
+    assert!(run(&["-T", "-s", &mine]).out.starts_with(&format!("{} signatures", count + 1)));
     assert!(run(&["-T", "-S", &mine]).out.starts_with("1 signature"));
     run(&["-T", "-f", "tcp port"]).complains(2, &["filter 'tcp port'"]);
     assert_eq!(run(&["-T", "-f", "tcp port 80"]).code, 0);
