@@ -4,11 +4,13 @@
 
 mod architecture;
 mod attack;
+mod capture_situations;
 mod command_line;
 mod corpus;
 mod damage;
 mod decode_captures;
 mod decode_layers;
+mod evasion_set;
 mod eve_schema;
 mod file_captures;
 mod file_damage;
@@ -38,11 +40,13 @@ mod live_operation;
 mod live_outage;
 mod live_sensor;
 mod live_signals;
+mod patterns;
 mod planted_panic;
 mod program;
 mod signature_find;
 mod signature_load;
 mod signature_pipeline;
+mod signature_scale;
 mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;
