@@ -6,6 +6,7 @@ mod held;
 mod identity;
 mod repeats;
 mod roles;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,12 +71,16 @@ crate::counters! {
         http_flows: "http.flows",
         /// Requests that a signature matched.
         probes: "alert.probes",
+        /// Requests that only a signature in support of others matched.
+        support: "alert.support",
         /// Requests held for their answer.
         held: "alert.held",
         /// Held requests released as `unseen` for the limit on memory.
         held_limit: "alert.held_limit",
         /// Alerts that repeat earlier ones of a flow that had its share.
         suppressed: "alert.suppressed",
+        /// The same of signatures in support of others, which are never told.
+        support_suppressed: "alert.support_suppressed",
         /// Answers that came after `pending` and proved `exposed`.
         late_answers: "alert.late_answers",
         /// Flows with data that ended.
@@ -137,6 +142,8 @@ struct Talk {
 #[derive(Debug, Default)]
 struct Docket {
     is_http: bool,
+    /// Whether a page was told of.
+    paged: bool,
     /// The last packet of the client that carried bytes.
     latest: Option<Sighting>,
     /// How that packet was wrapped, unless plainly.
@@ -146,6 +153,8 @@ struct Docket {
     held: Vec<Box<Held>>,
     /// What was told of already; most flows have no alerts.
     repeats: Option<Box<Repeats>>,
+    /// The same of signatures in support of others.
+    support: Option<Box<Repeats>>,
 }
 
 /// What an allocation costs beside its bytes: a header, and rounding up.
@@ -370,7 +379,8 @@ impl Listener for Ears<'_> {
 
     fn memory(talk: &Talk) -> usize {
         let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
-        let repeats = talk.docket.repeats.as_ref().map_or(0, |repeats| repeats.memory());
+        let repeats = [&talk.docket.repeats, &talk.docket.support].into_iter().flatten();
+        let repeats: usize = repeats.map(|repeats| repeats.memory()).sum();
         let http = talk.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
         http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + repeats
     }

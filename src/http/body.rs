@@ -1,4 +1,4 @@
-//! Message bodies: passed over to find what follows. Nothing of them is kept.
+//! Message bodies: passed over to find what follows. Nothing of them is kept; their content can be looked at as it passes.
 
 use memchr::memchr;
 
@@ -97,18 +97,25 @@ impl Body {
 
     /// Passes over bytes; adds what is content to `content`.
     pub(super) fn pass(&mut self, bytes: &[u8], content: &mut u64) -> Passed {
+        self.pass_by(bytes, content, |_| ())
+    }
+
+    /// Passes over bytes; what is content goes to `look`.
+    pub(super) fn pass_by(&mut self, bytes: &[u8], content: &mut u64, mut look: impl FnMut(&[u8])) -> Passed {
         match self {
             Self::UntilClose => {
                 *content += bytes.len() as u64;
+                look(bytes);
                 Passed::All
             }
             Self::Length(rest) => {
                 let take = (*rest).min(bytes.len() as u64);
                 *rest -= take;
                 *content += take;
+                look(&bytes[..take as usize]);
                 if *rest == 0 { Passed::Ended(take as usize) } else { Passed::All }
             }
-            Self::Chunked(chunk) => pass_chunks(chunk, bytes, content),
+            Self::Chunked(chunk) => pass_chunks(chunk, bytes, content, look),
         }
     }
 
@@ -129,7 +136,7 @@ impl Body {
     }
 }
 
-fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64) -> Passed {
+fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64, mut look: impl FnMut(&[u8])) -> Passed {
     let mut at = 0;
     while at < bytes.len() {
         match chunk {
@@ -137,6 +144,7 @@ fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64) -> Passed {
                 let take = (*rest).min((bytes.len() - at) as u64);
                 *rest -= take;
                 *content += take;
+                look(&bytes[at..at + take as usize]);
                 at += take as usize;
                 if *rest == 0 {
                     *chunk = Chunk::DataEnd;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::requests::{self, Place};
 use super::responses;
 use super::waiting::{Answers, Beginning, Entry, Kind, Waiting};
-use super::{Handler, Limits, Request, Response};
+use super::{BODY_BEGINNING, Handler, Limits, Request, Response};
 
 /// What the two directions know of each other.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Exchange {
     sending: Option<u32>,
     /// The request whose answer passes.
     answering: Option<u32>,
+    /// The request whose answer's body is wanted.
+    watching: Option<u32>,
     /// Responses that were captured before the requests they answer: a mirror port may hand on the two directions out
     /// of order. In their order, and only while nothing is in doubt.
     early: Option<Box<Row>>,
@@ -64,6 +66,9 @@ struct Early {
     content_type: Option<Box<[u8]>>,
     location: Option<Box<[u8]>>,
     content_length: Option<u64>,
+    content_encoding: Option<Box<[u8]>>,
+    /// The beginning of its body.
+    body: Vec<u8>,
     /// Bytes of its body, once that ended.
     content: Option<u64>,
 }
@@ -142,7 +147,12 @@ impl Exchange {
                 return None;
             };
             self.waiting.answered(entry.read, early.after);
-            handler.response(tx_id, &early.response());
+            let mut wanted = handler.response(tx_id, &early.response());
+            // Of what is not the answer to a plain request it is not known yet whether it has a body.
+            if wanted && entry.kind == Kind::Plain && !early.body.is_empty() {
+                wanted = handler.response_body(tx_id, &early.body) && early.body.len() < BODY_BEGINNING;
+            }
+            self.watching = Some(tx_id).filter(|_| wanted && early.content.is_none());
             match early.content {
                 Some(content) => handler.response_end(tx_id, content),
                 None => self.answering = Some(tx_id),
@@ -177,6 +187,7 @@ impl<H: Handler> requests::Sink for ClientSide<'_, H> {
             referrer: fields.referrer,
             forwarded_for: fields.forwarded_for,
             truncated: found.truncated,
+            head: found.lines,
         });
         let mut entry = Entry::new(tx_id, place.begin, place.head_end, place.acked, Kind::of(line.method));
         entry.fragment = place.begin == exchange.client_lost && !line.has_known_method();
@@ -217,8 +228,9 @@ impl<H: Handler> responses::Sink for ServerSide<'_, H> {
         self.exchange.waiting.interim(beginning, end);
     }
 
-    fn response(&mut self, found: &responses::Found<'_>, beginning: Beginning) -> Option<Kind> {
+    fn response(&mut self, found: &responses::Found<'_>, beginning: Beginning) -> (Option<Kind>, bool) {
         let exchange = &mut *self.exchange;
+        exchange.watching = None;
         let handler = &mut *self.handler;
         let status = found.line.status;
         match exchange.waiting.answer(beginning, |tx_id| handler.unseen(tx_id)) {
@@ -231,8 +243,9 @@ impl<H: Handler> responses::Sink for ServerSide<'_, H> {
                 } else if exchange.sending == Some(tx_id) {
                     exchange.turn = Some(Turn::Refused);
                 }
-                self.handler.response(tx_id, &found.response());
-                return Some(kind);
+                let wanted = self.handler.response(tx_id, &found.response());
+                exchange.watching = Some(tx_id).filter(|_| wanted);
+                return (Some(kind), wanted);
             }
             Answers::One(_) | Answers::Several => self.unpaired += 1,
             Answers::Nobody => {
@@ -242,16 +255,26 @@ impl<H: Handler> responses::Sink for ServerSide<'_, H> {
                     let early = exchange.early.get_or_insert_default();
                     if early.0.len() < EARLY {
                         early.0.push_back(Early::new(found, acked, exchange.waiting.last_end()));
+                        return (None, true);
                     } else {
                         exchange.lost_requests();
                     }
                 }
             }
         }
-        None
+        (None, false)
+    }
+
+    fn body(&mut self, bytes: &[u8]) -> bool {
+        if let Some(tx_id) = self.exchange.watching {
+            return self.handler.response_body(tx_id, bytes);
+        }
+        let early = self.exchange.early.as_mut().and_then(|early| early.0.back_mut());
+        early.filter(|early| early.content.is_none()).is_some_and(|early| early.keep(bytes))
     }
 
     fn body_end(&mut self, content: u64, at: u64) {
+        self.exchange.watching = None;
         self.exchange.waiting.response_ended(at);
         if let Some(tx_id) = self.exchange.answering.take() {
             self.handler.response_end(tx_id, content);
@@ -279,8 +302,17 @@ impl Early {
             content_type: found.fields.content_type.map(keep),
             location: found.fields.location.map(keep),
             content_length: found.content_length,
+            content_encoding: found.fields.content_encoding.map(keep),
+            body: Vec::new(),
             content: None,
         }
+    }
+
+    /// Keeps the beginning of its body. Says whether there is room for more.
+    fn keep(&mut self, bytes: &[u8]) -> bool {
+        let room = BODY_BEGINNING.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.body.len() < BODY_BEGINNING
     }
 
     fn response(&self) -> Response<'_> {
@@ -290,11 +322,16 @@ impl Early {
             content_type: self.content_type.as_deref(),
             location: self.location.as_deref(),
             content_length: self.content_length,
+            content_encoding: self.content_encoding.as_deref(),
         }
     }
 
     fn memory(&self) -> usize {
         let optional = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
-        self.reason.len() + optional(&self.content_type) + optional(&self.location)
+        self.reason.len()
+            + optional(&self.content_type)
+            + optional(&self.location)
+            + optional(&self.content_encoding)
+            + self.body.capacity()
     }
 }

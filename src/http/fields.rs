@@ -14,6 +14,7 @@ pub(super) struct Fields<'a> {
     pub(super) forwarded_for: Option<&'a [u8]>,
     pub(super) content_type: Option<&'a [u8]>,
     pub(super) location: Option<&'a [u8]>,
+    pub(super) content_encoding: Option<&'a [u8]>,
     pub(super) length: Length,
     /// The last transfer coding of all fields, if there is a field.
     pub(super) coding: Option<Coding>,
@@ -55,6 +56,7 @@ impl<'a> Fields<'a> {
             12 if is(b"content-type") => keep(&mut self.content_type, value),
             14 if is(b"content-length") => self.length = self.length.and(value),
             15 if is(b"x-forwarded-for") => keep(&mut self.forwarded_for, value),
+            16 if is(b"content-encoding") => keep(&mut self.content_encoding, value),
             17 if is(b"transfer-encoding") => self.coding = last_coding(value).or(self.coding),
             _ => {}
         }

@@ -1,5 +1,5 @@
 //! HTTP/1 as servers read it: requests and responses split out of the two byte streams of a flow, bodies skipped to
-//! find the next message, and every response paired with the request it answers.
+//! find the next message (and their beginnings told, where they are wanted), and every response paired with the request it answers.
 
 mod body;
 mod exchange;
@@ -46,6 +46,8 @@ pub struct Request<'a> {
     pub forwarded_for: Option<&'a [u8]>,
     /// Whether the head was cut by a limit, a gap or the end of the flow.
     pub truncated: bool,
+    /// The lines of its fields as on the wire, as far as they are kept; the blank line may be among them.
+    pub head: &'a [u8],
 }
 
 /// A response's head, borrowed.
@@ -61,7 +63,13 @@ pub struct Response<'a> {
     pub location: Option<&'a [u8]>,
     /// `Content-Length`, where there is a valid one.
     pub content_length: Option<u64>,
+    /// Value of the first `Content-Encoding` field.
+    pub content_encoding: Option<&'a [u8]>,
 }
+
+/// Bytes of a body that are at hand whatever the order in which the directions were captured; a handler that wants more
+/// gets them only where the request came first.
+pub const BODY_BEGINNING: usize = 1024;
 
 /// Who is told what is found in a flow.
 pub trait Handler {
@@ -69,8 +77,11 @@ pub trait Handler {
     fn request(&mut self, request: &Request<'_>);
     /// The body of a request ended, or can't be followed further; `body` bytes were seen.
     fn request_end(&mut self, tx_id: u32, body: u64);
-    /// The final answer (or 101) of a request began.
-    fn response(&mut self, tx_id: u32, response: &Response<'_>);
+    /// The final answer (or 101) of a request began. Says whether the beginning of its body is wanted.
+    fn response(&mut self, tx_id: u32, response: &Response<'_>) -> bool;
+    /// The next bytes of that body, without the framing of chunks and as the content's coding left them; from the first
+    /// one on, and none behind a gap. Follows a `response` that said so. Says whether more are wanted.
+    fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool;
     /// That answer ended, or can't be followed further; `body` bytes of it were seen. Follows `response`.
     fn response_end(&mut self, tx_id: u32, body: u64);
     /// The answer of a request can no longer be known (gap, limit): `response` will not be called.

@@ -66,6 +66,8 @@ struct Lines {
 pub(super) struct Found<'a> {
     pub(super) line: RequestLine<'a>,
     pub(super) fields: Fields<'a>,
+    /// Everything behind the first line.
+    pub(super) lines: &'a [u8],
     pub(super) truncated: bool,
 }
 
@@ -334,12 +336,13 @@ impl Requests {
         if lines.instead.is_some() {
             tools.sink.body_end(0);
         }
-        let fields = Fields::of_lines(gathered.fields());
+        let lines_behind = gathered.fields();
+        let fields = Fields::of_lines(lines_behind);
         let truncated = too_long || gathered.cut;
         if truncated || fast(gathered.bytes()).is_none() {
             tools.counters.tolerant += 1;
         }
-        self.found(&Found { line, fields, truncated }, lines.began, head_end, tools);
+        self.found(&Found { line, fields, lines: lines_behind, truncated }, lines.began, head_end, tools);
         let body = Body::of_request(&fields, tools.counters);
         if too_long {
             self.phase = Phase::Rest { body, line: u32::from(gathered.is_within_line()) };
@@ -380,7 +383,7 @@ impl Requests {
             }
             (Verdict::Simple, Some(line)) => {
                 tools.counters.tolerant += 1;
-                self.found(&Found { line, fields: Fields::default(), truncated: false }, began, end, tools);
+                self.found(&Found { line, fields: Fields::default(), lines: &[], truncated: false }, began, end, tools);
                 tools.sink.body_end(0);
                 tools.sink.lost();
             }
@@ -490,7 +493,7 @@ impl Requests {
             return;
         };
         let fields = Fields::of_lines(gathered.fields());
-        self.found(&Found { line, fields, truncated: true }, lines.began, offset, tools);
+        self.found(&Found { line, fields, lines: gathered.fields(), truncated: true }, lines.began, offset, tools);
         tools.sink.body_end(0);
     }
 }
@@ -522,13 +525,15 @@ fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
     }
     // httparse takes these two versions only, in upper case.
     let protocol: &[u8] = if request.version == Some(0) { b"HTTP/1.0" } else { b"HTTP/1.1" };
-    Some((len, Found { line: RequestLine { method, target, protocol }, fields, truncated: false }))
+    let line = RequestLine { method, target, protocol };
+    let lines = bytes.get(line.len_of_everyday(bytes)..len).unwrap_or_default();
+    Some((len, Found { line, fields, lines, truncated: false }))
 }
 
 /// Reads a head that is wholly there; the first line ends at `line_end`.
 fn tolerant(head: &[u8], line_end: usize) -> Option<Found<'_>> {
     let (line, lines) = head.split_at(line_end);
-    Some(Found { line: split_request(line)?, fields: Fields::of_lines(lines), truncated: false })
+    Some(Found { line: split_request(line)?, fields: Fields::of_lines(lines), lines, truncated: false })
 }
 
 /// The connection preface of HTTP/2 (RFC 9113 section 3.4).

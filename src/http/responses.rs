@@ -14,6 +14,8 @@ pub(super) struct Responses {
     phase: Phase,
     /// Bytes of the present body.
     content: u64,
+    /// Whether somebody looks at the present body.
+    watched: bool,
 }
 
 /// Where in the server's stream.
@@ -58,8 +60,11 @@ pub(super) trait Sink {
     fn disappointed(&mut self);
     /// An interim response ended at this offset.
     fn interim(&mut self, beginning: Beginning, end: u64);
-    /// A final response or 101. Says what the method of the request it answers means for it, if it answers one.
-    fn response(&mut self, found: &Found<'_>, beginning: Beginning) -> Option<Kind>;
+    /// A final response or 101. Says what the method of the request it answers means for it, if it answers one, and
+    /// whether its body is wanted.
+    fn response(&mut self, found: &Found<'_>, beginning: Beginning) -> (Option<Kind>, bool);
+    /// The next bytes of its body. Says whether more are wanted.
+    fn body(&mut self, bytes: &[u8]) -> bool;
     /// Its body ended at this offset, or can't be followed.
     fn body_end(&mut self, content: u64, at: u64);
     /// Bytes passed, up to this offset, whose meaning is not known.
@@ -74,6 +79,7 @@ impl<'a> Found<'a> {
             content_type: self.fields.content_type,
             location: self.fields.location,
             content_length: self.content_length,
+            content_encoding: self.fields.content_encoding,
         }
     }
 }
@@ -140,6 +146,7 @@ impl Responses {
 
     /// What is in progress was misunderstood: a response begins here.
     fn abandon(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) {
+        self.watched = false;
         if matches!(self.phase, Phase::Body(_) | Phase::Rest { body: Some(_), .. }) {
             tools.sink.body_end(self.content, at);
         }
@@ -149,6 +156,7 @@ impl Responses {
     /// So many bytes were lost, from `offset` on.
     pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut Tools<'_, impl Sink>) {
         let end = offset.saturating_add(len);
+        self.watched = false;
         if let Phase::Dead = self.phase {
             return;
         }
@@ -274,7 +282,8 @@ impl Responses {
             tools.sink.interim(began, at);
             None
         } else {
-            let kind = tools.sink.response(&found, began);
+            let (kind, wanted) = tools.sink.response(&found, began);
+            self.watched = wanted;
             if line.status == 101 {
                 // What follows is another protocol, if this was what the client asked for.
                 if kind.is_some() {
@@ -306,12 +315,23 @@ impl Responses {
 
     fn body_ended(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) {
         self.phase = Phase::Head;
+        self.watched = false;
         tools.sink.body_end(self.content, at);
     }
 
     fn pass_body(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
-        match body.pass(bytes, &mut self.content) {
+        let passed = if self.watched {
+            let (watched, sink) = (&mut self.watched, &mut *tools.sink);
+            body.pass_by(bytes, &mut self.content, |part| {
+                if *watched && !part.is_empty() {
+                    *watched = sink.body(part);
+                }
+            })
+        } else {
+            body.pass(bytes, &mut self.content)
+        };
+        match passed {
             Passed::All => bytes.len(),
             Passed::Ended(taken) => {
                 self.body_ended(here.at + taken as u64, tools);

@@ -269,6 +269,10 @@ impl Desk {
 
     fn write(&mut self, record: &Record) {
         if let Body::Alert(alert) = &record.body {
+            // What only supports others is for campaigns.
+            if alert.signature.support {
+                return;
+            }
             self.figures.desk.count(alert);
             if !self.options.alerts {
                 return;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::forwarded::rightmost_untrusted;
 use super::identity::flow_id;
+use super::trace::trace;
 use super::{ALLOCATION, Bench, Docket, Sighting};
 use crate::flow::FlowView;
-use crate::http;
-use crate::outcome::{Outcome, judge};
-use crate::record::{Alert, Body, FlowFacts, Kind, Order, Record, Request, Response, Trace, Transaction};
+use crate::http::{self, BODY_BEGINNING};
+use crate::outcome::{Open, Outcome, Verdict, judge};
+use crate::record::{Alert, Body, FlowFacts, Kind, Order, Page, Record, Request, Response, Trace, Transaction};
 use crate::segment::{Segment, Side};
 use crate::signature::Signature;
 use crate::table::Slot;
@@ -24,6 +25,8 @@ pub(super) struct Held {
     /// Running number of the packet that completed the request.
     number: u64,
     probe: Option<Probe>,
+    /// The answer's body, as far as it is needed.
+    reading: Option<Reading>,
     /// What was counted for it.
     memory: usize,
     /// Bytes of the server were lost while it waited: its answer may have been among them.
@@ -37,7 +40,31 @@ struct Probe {
     matched: Vec<u8>,
     disguises: Disguises,
     also: Vec<String>,
+    trace: Trace,
     told: Option<Outcome>,
+}
+
+/// The beginning of a body that decides about the outcome: dropped as soon as it did, and never told.
+#[derive(Debug)]
+struct Reading {
+    open: Open,
+    body: Vec<u8>,
+}
+
+impl Reading {
+    /// What one takes, whatever is in it.
+    const MEMORY: usize = BODY_BEGINNING + ALLOCATION;
+
+    fn new(open: Open) -> Self {
+        Self { open, body: Vec::with_capacity(BODY_BEGINNING) }
+    }
+
+    /// Takes bytes. Says whether there is room for more.
+    fn add(&mut self, bytes: &[u8]) -> bool {
+        let room = BODY_BEGINNING.saturating_sub(self.body.len());
+        self.body.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.body.len() < BODY_BEGINNING
+    }
 }
 
 /// What a held request takes beside itself and its strings. Rationale: eight allocations, and its two places in [`Waiting`], which may be half empty.
@@ -149,6 +176,7 @@ impl http::Handler for Hearing<'_> {
         let candidates = bench.normaliser.candidates(request.method, request.target);
         let found = bench.signatures.find(request.method, request.target, &candidates);
         let probe = found.map(|found| Probe {
+            trace: trace(request, &found.signature),
             signature: found.signature,
             matched: found.matched.to_vec(),
             disguises: found.disguises,
@@ -166,9 +194,10 @@ impl http::Handler for Hearing<'_> {
         }
     }
 
-    fn response(&mut self, tx_id: u32, response: &http::Response<'_>) {
+    fn response(&mut self, tx_id: u32, response: &http::Response<'_>) -> bool {
         self.note_http();
-        let Some(held) = self.find(tx_id) else { return };
+        self.note_page(tx_id, response);
+        let Some(held) = self.find(tx_id) else { return false };
         let kept = [Some(response.reason), response.content_type, response.location];
         let added = kept.into_iter().flatten().map(<[u8]>::len).sum::<usize>();
         held.memory += added;
@@ -181,14 +210,29 @@ impl http::Handler for Hearing<'_> {
             body_len: 0,
         });
         self.bench.waiting.memory += added;
-        let Some(held) = self.find(tx_id) else { return };
-        if let Some(probe) = &held.probe {
-            let outcome = judge(&probe.signature, &held.transaction.request.method, response);
-            self.tell(tx_id, outcome);
+        let verdict = self.find(tx_id).and_then(|held| {
+            held.probe.as_ref().map(|probe| judge(&probe.signature, &held.transaction.request.method, response))
+        });
+        match verdict {
+            Some(Verdict::Open(open)) => {
+                self.read(tx_id, open);
+                return true;
+            }
+            Some(Verdict::Known(outcome)) => self.tell(tx_id, outcome),
+            None => {}
         }
         if !self.bench.options.http_events {
             self.remove(tx_id);
         }
+        false
+    }
+
+    fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool {
+        let more = self.find(tx_id).and_then(|held| held.reading.as_mut()).is_some_and(|reading| reading.add(bytes));
+        if !more {
+            self.decide(tx_id);
+        }
+        more
     }
 
     fn response_end(&mut self, tx_id: u32, body: u64) {
@@ -196,6 +240,7 @@ impl http::Handler for Hearing<'_> {
         if let Some(response) = &mut held.transaction.response {
             response.body_len = body;
         }
+        self.decide(tx_id);
         self.conclude(tx_id);
     }
 
@@ -209,7 +254,7 @@ impl Hearing<'_> {
     /// The time for an answer is up; a later one may still prove the worst.
     pub(super) fn time_is_up(&mut self, tx_id: u32) {
         if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
-            return;
+            return self.decide(tx_id);
         }
         let facts = self.flow.facts;
         let lost = self.find(tx_id).is_some_and(|held| held.lost)
@@ -226,6 +271,7 @@ impl Hearing<'_> {
     pub(super) fn release(&mut self, tx_id: u32) {
         if self.find(tx_id).is_some() {
             self.bench.counters.held_limit += 1;
+            self.decide(tx_id);
             self.tell(tx_id, Outcome::Unseen);
             self.conclude(tx_id);
         }
@@ -240,8 +286,9 @@ impl Hearing<'_> {
         while let Some(held) = self.docket.held.first() {
             let tx_id = held.tx_id();
             let outcome = if held.lost { Outcome::Unseen } else { outcome };
-            if held.transaction.response.is_none() {
-                self.tell(tx_id, outcome);
+            match held.transaction.response {
+                None => self.tell(tx_id, outcome),
+                Some(_) => self.decide(tx_id),
             }
             self.conclude(tx_id);
         }
@@ -252,6 +299,49 @@ impl Hearing<'_> {
         for held in &mut self.docket.held {
             held.lost |= held.transaction.response.is_none();
         }
+        while let Some(held) = self.docket.held.iter().find(|held| held.reading.is_some()) {
+            self.decide(held.tx_id());
+        }
+    }
+
+    /// From now on the answer's body is read.
+    fn read(&mut self, tx_id: u32, open: Open) {
+        let Some(held) = self.find(tx_id) else { return };
+        held.reading = Some(Reading::new(open));
+        held.memory += Reading::MEMORY;
+        self.bench.waiting.memory += Reading::MEMORY;
+    }
+
+    /// Whatever was read of the answer's body is all there will be.
+    fn decide(&mut self, tx_id: u32) {
+        let Some(held) = self.find(tx_id) else { return };
+        let (Some(reading), Some(probe)) = (held.reading.take(), &held.probe) else { return };
+        let outcome = reading.open.decide(&probe.signature, &reading.body);
+        held.memory -= Reading::MEMORY;
+        self.bench.waiting.memory -= Reading::MEMORY;
+        self.tell(tx_id, outcome);
+        if !self.bench.options.http_events {
+            self.remove(tx_id);
+        }
+    }
+
+    /// Tells of the flow's first page, where signatures ask for it: not of one that answers a probe, since whatever a
+    /// prober gets shows no visitor.
+    fn note_page(&mut self, tx_id: u32, response: &http::Response<'_>) {
+        if self.docket.paged || !self.bench.signatures.weigh_pages() || !is_page(response) {
+            return;
+        }
+        let held = self.find(tx_id);
+        if held.as_ref().is_some_and(|held| held.probe.as_ref().is_some_and(|probe| !probe.signature.support)) {
+            return;
+        }
+        let number = held.map(|held| held.number).unwrap_or_else(|| self.sighting().number);
+        self.docket.paged = true;
+        let (at, key) = (self.flow.at, self.flow.key);
+        let order =
+            Order { settled: at.clock, settled_by: at.number, request: number, tx_id, kind: Kind::Page, sid: 0 };
+        let page = Page { client: key.end(self.client).ip, server: key.end(self.client.other()).ip };
+        self.out.push(Record { order, body: Body::Page(page) });
     }
 
     fn server_was_seen(&self) -> bool {
@@ -270,15 +360,16 @@ impl Hearing<'_> {
     }
 
     fn hold(&mut self, request: &http::Request<'_>, probe: Option<Probe>) {
-        let is_probe = probe.is_some();
+        let support = probe.as_ref().map(|probe| probe.signature.support);
         let transaction = self.transaction(request);
         let number = self.sighting().number;
         let memory = size_of::<Held>() + OVERHEAD + heap(&transaction.request) + probe.as_ref().map_or(0, Probe::heap);
         self.bench.counters.held += 1;
         self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
-        self.docket.held.push(Box::new(Held { transaction, number, probe, memory, lost: false }));
-        if is_probe {
-            self.bench.counters.probes += 1;
+        self.docket.held.push(Box::new(Held { transaction, number, probe, reading: None, memory, lost: false }));
+        if let Some(support) = support {
+            let counters = &mut self.bench.counters;
+            *(if support { &mut counters.support } else { &mut counters.probes }) += 1;
             let timeout = self.bench.options.outcome_timeout;
             if timeout.is_zero() {
                 self.tell(request.tx_id, Outcome::Pending);
@@ -350,11 +441,14 @@ impl Hearing<'_> {
         };
         probe.told = Some(outcome);
         let limit = self.bench.options.alerts_per_flow;
-        if !self.docket.repeats.get_or_insert_default().admit(probe.signature.id, outcome, limit) {
-            self.bench.counters.suppressed += 1;
+        let support = probe.signature.support;
+        let repeats = if support { &mut self.docket.support } else { &mut self.docket.repeats };
+        if !repeats.get_or_insert_default().admit(probe.signature.id, outcome, limit) {
+            let counters = &mut self.bench.counters;
+            *(if support { &mut counters.support_suppressed } else { &mut counters.suppressed }) += 1;
             return;
         }
-        self.bench.counters.late_answers += u64::from(late);
+        self.bench.counters.late_answers += u64::from(late && !support);
         let transaction = Transaction { flow, ..held.transaction.clone() };
         let trusted = &self.bench.options.trusted_proxies;
         let alert = Alert {
@@ -371,7 +465,7 @@ impl Hearing<'_> {
             conflict,
             also: probe.also.clone(),
             late,
-            trace: Trace::default(),
+            trace: probe.trace,
             context: Vec::new(),
             repeats: 1,
         };
@@ -407,6 +501,13 @@ impl Hearing<'_> {
         let sid = held.and_then(|held| held.probe.as_ref()).map_or(0, |probe| probe.signature.id);
         Order { settled: at.clock, settled_by: at.number, request, tx_id, kind, sid }
     }
+}
+
+/// Whether an answer is a page that a browser shows.
+fn is_page(response: &http::Response<'_>) -> bool {
+    let media_type = response.content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
+    let is = |known: &[u8]| media_type.trim_ascii().eq_ignore_ascii_case(known);
+    (200..300).contains(&response.status) && (is(b"text/html") || is(b"application/xhtml+xml"))
 }
 
 /// Heap memory of a request's strings.

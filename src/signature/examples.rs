@@ -13,9 +13,7 @@ impl Signatures {
         for signature in self.iter() {
             for example in &signature.hits {
                 match self.told_of(&mut normaliser, signature, example) {
-                    // A signature in support of others has no alert of its own.
                     Told::Best => {}
-                    Told::Silent if signature.support => {}
                     Told::Other { slug, .. } => {
                         failing.push(format!("{}: {example} is told as {slug}", signature.slug));
                     }

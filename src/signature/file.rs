@@ -43,6 +43,12 @@ struct Document {
     family: Option<Spanned<String>>,
     /// ATT&CK place of those that name none.
     mitre: Option<MitreEntry>,
+    /// Words that several signatures ask for: `$name` in a list stands for them.
+    #[serde(default)]
+    lists: BTreeMap<String, Vec<String>>,
+    /// Tests of answers that several signatures share: `exposed.like = "name"`.
+    #[serde(default)]
+    answers: BTreeMap<String, ExposedEntry>,
     #[serde(default)]
     signature: Vec<Spanned<Entry>>,
 }
@@ -99,6 +105,8 @@ struct MitreEntry {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ExposedEntry {
+    /// The one of `answers` that fills in what is not said here.
+    like: Option<Spanned<String>>,
     #[serde(default)]
     proof: Vec<Spanned<String>>,
     #[serde(default)]
@@ -134,7 +142,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
         let reason = error.message().lines().collect::<Vec<_>>().join("; ");
         vec![Fault { line, reason }]
     })?;
-    let mut checker = Checker { lines, faults: Vec::new() };
+    let mut checker = Checker { lines, faults: Vec::new(), lists: document.lists.clone() };
     let located =
         (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
     if !checker.faults.is_empty() {
@@ -162,6 +170,8 @@ impl Lines {
 pub(super) struct Checker {
     lines: Lines,
     faults: Vec<Fault>,
+    /// The words that `$name` stands for.
+    lists: BTreeMap<String, Vec<String>>,
 }
 
 impl Checker {
@@ -180,6 +190,19 @@ impl Checker {
         if !good {
             self.fault(at, reason());
         }
+    }
+
+    /// Puts the words of the file's lists in the places of their names.
+    pub(super) fn spelled_out(&mut self, at: &Spanned<Value>, words: Vec<String>) -> Vec<String> {
+        let mut all = Vec::new();
+        for word in words {
+            match word.strip_prefix('$').map(|name| self.lists.get(name)) {
+                None => all.push(word),
+                Some(Some(list)) => all.extend(list.iter().cloned()),
+                Some(None) => self.fault(at, format!("{word:?}: there is no such list in `lists` of this file")),
+            }
+        }
+        all
     }
 
     fn signature(&mut self, entry: &Entry, document: &Document) -> Option<Located> {
@@ -204,7 +227,8 @@ impl Checker {
         };
         let created_at = day(self, &entry.created_at);
         let updated_at = day(self, &entry.updated_at);
-        let pattern = self.pattern(&entry.pattern);
+        let pattern = self.pattern(&entry.pattern, !entry.query.is_empty());
+        let (pattern, scope) = pattern.unzip();
         let proxy = matches!(pattern, Some(Pattern::Text(Kind::Host, _)));
         let signature = Signature {
             id: self.id(&entry.id)?,
@@ -216,6 +240,7 @@ impl Checker {
             severity: u8::try_from(*entry.severity.get_ref()).ok()?,
             confidence: entry.confidence,
             pattern: pattern?,
+            scope: scope?,
             methods: self.methods(&entry.methods),
             query: self.query(&entry.query),
             support: entry.status == Some(Status::Support),
@@ -224,7 +249,7 @@ impl Checker {
             mitre: entry.mitre.as_ref().or(document.mitre.as_ref()).and_then(|mitre| self.mitre(mitre)),
             updated_at: if updated_at.is_empty() { created_at.clone() } else { updated_at },
             created_at,
-            exposed: self.exposed(&entry.exposed),
+            exposed: self.exposed(&entry.exposed, &document.answers),
             legitimate: self.legitimate(&entry.legitimate),
             hits: self.examples(&entry.hits),
             misses: self.examples(&entry.misses),
@@ -322,11 +347,26 @@ impl Checker {
         Some(Mitre { tactic_id, tactic_name, technique_id, technique_name })
     }
 
-    fn exposed(&mut self, entry: &ExposedEntry) -> Exposed {
-        let proof = self.media_types(&entry.proof);
-        let present = self.media_types(&entry.present);
+    fn exposed(&mut self, own: &ExposedEntry, answers: &BTreeMap<String, ExposedEntry>) -> Exposed {
+        let shared = own.like.as_ref().and_then(|name| {
+            let shared = answers.get(name.get_ref());
+            self.require(shared.is_some_and(|shared| shared.like.is_none()), name, || {
+                format!(
+                    "like {:?}: write the name of one of `answers` of this file that is like no other",
+                    name.get_ref()
+                )
+            });
+            shared
+        });
+        let shared = shared.unwrap_or(own);
+        let own_or = |own: &Vec<Spanned<String>>, shared: &Vec<Spanned<String>>| {
+            if own.is_empty() { shared.clone() } else { own.clone() }
+        };
+        let proof = self.media_types(&own_or(&own.proof, &shared.proof));
+        let present = self.media_types(&own_or(&own.present, &shared.present));
+        let body = self.body_tests(&own_or(&own.body, &shared.body));
         let mut status = Vec::new();
-        for (code, name) in &entry.status {
+        for (code, name) in if own.status.is_empty() { &shared.status } else { &own.status } {
             let number = code.parse::<u16>().ok().filter(|code| (100..600).contains(code));
             self.require(number.is_some(), name, || format!("status {code:?}: write a status code, 100 to 599"));
             let outcome = SETTLED.into_iter().find(|outcome| outcome.name() == name.get_ref());
@@ -336,7 +376,6 @@ impl Checker {
             });
             status.extend(number.zip(outcome));
         }
-        let body = self.body_tests(&entry.body);
         if proof.is_empty() {
             return Exposed { content_types: present, status, body, ..Exposed::default() };
         }

@@ -40,7 +40,7 @@ impl Signatures {
     /// The best match of a request over all of its candidates: by kind, then the longer pattern, then the lower id;
     /// among equals the least decoded candidate is named. Allocates nothing when nothing matches.
     ///
-    /// Signatures of `status = "support"` are passed over: they are for campaigns.
+    /// A signature of `status = "support"` is the best only where no other one matches, and never among the others.
     #[must_use]
     pub fn find<'a>(&self, method: &[u8], target: &'a [u8], candidates: &Candidates<'a>) -> Option<Match<'a>> {
         let mut hits = self.hits(method, target, candidates);
@@ -48,10 +48,12 @@ impl Signatures {
             return None;
         }
         // Stable: of the equally decoded the first stays first.
-        hits.sort_by_key(|hit| (hit.kind, Reverse(hit.len), self.id(hit.signature), hit.decoded));
+        hits.sort_by_key(|hit| {
+            (self.is_support(hit.signature), hit.kind, Reverse(hit.len), self.id(hit.signature), hit.decoded)
+        });
         let best = *hits.first()?;
         let mut also: Vec<u32> = Vec::new();
-        for hit in hits.iter().filter(|hit| hit.signature != best.signature) {
+        for hit in hits.iter().filter(|hit| hit.signature != best.signature && !self.is_support(hit.signature)) {
             if !also.contains(&hit.signature) {
                 also.push(hit.signature);
             }
@@ -102,8 +104,9 @@ impl Signatures {
             if candidate.path.is_empty() {
                 continue;
             }
+            let in_path = |signature| may(signature) && !self.words.rule_out(signature, candidate.path, whole);
             self.table.path(candidate.path, whole, &mut |kind, rules, len| {
-                hits.extend(rules.iter().filter(|rule| may(rule.signature)).map(|rule| Hit {
+                hits.extend(rules.iter().filter(|rule| in_path(rule.signature)).map(|rule| Hit {
                     kind,
                     len,
                     signature: rule.signature,
@@ -139,6 +142,10 @@ impl Signatures {
                 });
             }
         }
+    }
+
+    fn is_support(&self, signature: u32) -> bool {
+        self.list.get(signature as usize).is_some_and(|signature| signature.support)
     }
 
     fn id(&self, signature: u32) -> u32 {
@@ -202,9 +209,8 @@ fn word_hit<'a>(candidate: &Candidate<'a>, signature: u32, len: usize) -> Hit<'a
 
 /// Whether the signature's other conditions hold.
 fn applies(signature: &Signature, method: &[u8], target: &[u8]) -> bool {
-    !signature.support
-        && (signature.methods.is_empty()
-            || signature.methods.iter().any(|known| method.eq_ignore_ascii_case(known.as_bytes())))
+    (signature.methods.is_empty()
+        || signature.methods.iter().any(|known| method.eq_ignore_ascii_case(known.as_bytes())))
         && signature.query.iter().all(|condition| {
             query(target).split(|&byte| byte == b'&').any(|pair| {
                 let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());

@@ -86,6 +86,7 @@ pub struct Signatures {
     pub(super) as_written: Vec<Box<[u8]>>,
     pub(super) raw: Option<Raw>,
     pub(super) words: Words,
+    pub(super) weigh_pages: bool,
 }
 
 /// The `raw` patterns.
@@ -130,6 +131,12 @@ impl Signatures {
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// Whether it matters for any of them that a page was shown before.
+    #[must_use]
+    pub fn weigh_pages(&self) -> bool {
+        self.weigh_pages
     }
 
     /// Whether there is none.
@@ -231,6 +238,8 @@ impl Loader {
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<(), String> {
         let owner = u32::try_from(self.list.len()).map_err(|_| "too many signatures".to_owned())?;
+        let lists = if let Pattern::Words(lists) = &signature.pattern { lists.as_slice() } else { &[] };
+        self.words.add(owner, lists, &signature.scope);
         match &mut signature.pattern {
             Pattern::Text(Kind::Raw, patterns) => {
                 self.raw.extend(patterns.iter().cloned());
@@ -240,10 +249,7 @@ impl Loader {
             Pattern::Text(kind, patterns) => {
                 patterns.iter().try_for_each(|pattern| self.pattern(*kind, pattern.as_bytes(), owner))
             }
-            Pattern::Words(lists) => {
-                self.words.add(owner, lists);
-                Ok(())
-            }
+            Pattern::Words(_) => Ok(()),
             Pattern::PathFile(name, count) => {
                 let beside = source.name.rfind('/').map_or("", |slash| source.name.get(..=slash).unwrap_or_default());
                 let place = if name.starts_with('/') { name.clone() } else { format!("{beside}{name}") };
@@ -325,6 +331,7 @@ impl Loader {
         let full = || everywhere("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;
-        Ok(Signatures { list: self.list, table, as_written: self.as_written, raw, words })
+        let weigh_pages = self.list.iter().any(|signature| signature.legitimate.after_page);
+        Ok(Signatures { weigh_pages, list: self.list, table, as_written: self.as_written, raw, words })
     }
 }

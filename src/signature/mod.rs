@@ -5,13 +5,16 @@
 //! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `find.rs` asks
 //! them all and chooses, `outcome.rs` has the words for what came of it, `examples.rs` runs a signature's own examples.
 //!
-//! A signature file has a `family`, a `mitre` place (both may stand in a signature instead), and signatures:
+//! A signature file has a `family`, a `mitre` place (both may stand in a signature instead), `lists` of words and
+//! `answers` that its signatures share, and signatures:
 //!
 //! ```
 //! # use smsentry::signature::{Origin, Signatures, Source};
 //! # let text = r#"
 //! family = "leaked-config"
 //! mitre = { tactic = "TA0006 Credential Access", technique = "T1552.001 Credentials In Files" }
+//! lists.documents = [".html", ".pdf"]   # `$documents` in a list of words
+//! answers.json = { proof = ["application/json"], body = ['^\s*[{\[]'] }
 //!
 //! [[signature]]
 //! id = 1010000                          # 1010000 to 1999999, never reused
@@ -22,10 +25,16 @@
 //! severity = 2                          # 2 or 3
 //! confidence = "high"                   # low, medium, high
 //! match.path = "/acme/keys.json"        # path, suffix, prefix, host, raw: a string or a list; words: lists; path_file
+//! ## Entries of words: `word`, `.ending`, `/word` of the last name, `/NAME/` a whole name, `/NAME/word` a word of the name
+//! ## right below it, `/` no ending, `$name` a list of the file. Write the rarest words into the first list.
 //! ## From here on everything may be left out.
+//! match.unless = ["blog", "$documents"] # words and endings that rule a match out, beside every kind but host and raw
+//! ## Beside `words` only: match.last = 1 (the words stand in the last segment; endings always do), and with it
+//! ## match.only = true (and that segment has no other words).
 //! status = "active"                     # or "support": never alerts alone
 //! methods = ["GET"]
 //! query = ["account", "format=full"]    # all must hold
+//! exposed.like = "json"                 # one of `answers` of the file fills in what is not said here
 //! exposed.proof = ["application/json"]  # a 2xx of this type is exposed; "none" is no Content-Type, "text/*" any text
 //! exposed.present = ["text/plain"]      # a 2xx of this type is present
 //! exposed.status = { 405 = "present" }
@@ -106,8 +115,23 @@ pub enum Pattern {
     Text(Kind, Vec<String>),
     /// A file of paths, one a line, and how many it had.
     PathFile(String, usize),
-    /// Word lists; one word of each matches.
+    /// Word lists; one entry of each matches: a word, `.ending`, `/` (the last name has no ending), `/WORD` (of the last
+    /// name), `/NAME/` (a whole name), `/NAME/WORD` (a word of the name right below that one).
     Words(Vec<Vec<String>>),
+}
+
+/// Where the words of a path may stand, and which may not be there. Words and endings are written and compared as in
+/// [`Pattern::Words`]: whole words, lower case, `.env` an ending of the last segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Words and endings that rule a match out, wherever in the path they stand. Beside every kind of pattern but
+    /// [`Kind::Host`] and [`Kind::Raw`].
+    pub unless: Vec<String>,
+    /// How many of the path's last segments the words have to stand in; `None` for the whole path. Beside
+    /// [`Pattern::Words`] only.
+    pub last: Option<u8>,
+    /// Whether these segments have no words but those of the lists. Only with `last`.
+    pub only: bool,
 }
 
 /// A condition on the query: the key is there, and where a value is given, with that value. Both are compared decoded
@@ -175,6 +199,8 @@ pub struct Signature {
     pub confidence: Confidence,
     /// What it matches, as written.
     pub pattern: Pattern,
+    /// What else it asks of the words of a path.
+    pub scope: Scope,
     /// Methods it is limited to, upper case; empty for any. Compared without regard to case, as lenient servers do.
     pub methods: Vec<String>,
     /// Conditions on the query; all must hold.
@@ -287,9 +313,12 @@ impl Exposed {
         if let Some(&(_, outcome)) = self.status.iter().find(|(code, _)| *code == status) {
             return Some(outcome);
         }
-        if !(200..300).contains(&status) {
-            return None;
-        }
+        if (200..300).contains(&status) { self.by_type(content_type) } else { None }
+    }
+
+    /// What the type of a 2xx says: [`Outcome::Exposed`] where it is proof, be it only together with the body.
+    #[must_use]
+    pub fn by_type(&self, content_type: Option<&[u8]>) -> Option<Outcome> {
         if self.content_types.iter().any(|wanted| is_type(wanted, content_type)) {
             return Some(if self.proven_by_type { Outcome::Exposed } else { Outcome::Present });
         }

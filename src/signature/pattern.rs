@@ -7,17 +7,59 @@ use toml::{Spanned, Value};
 
 use super::file::Checker;
 use super::table::MAX_KEY;
-use super::{Kind, Pattern, words};
+use super::{Kind, Pattern, Scope, words};
 use crate::uri::{NormalHost, NormalPath};
 
+/// What may stand in `match` beside a kind.
+const SCOPE: [&str; 3] = ["unless", "last", "only"];
+
 impl Checker {
-    /// Reads `match`: exactly one kind of pattern.
-    pub(super) fn pattern(&mut self, entry: &Spanned<BTreeMap<String, Spanned<Value>>>) -> Option<Pattern> {
-        let mut kinds = entry.get_ref().iter();
+    /// Reads `match`: exactly one kind of pattern, and where its words may stand. With conditions on the query
+    /// (`narrowed`) the root is a path like others.
+    pub(super) fn pattern(
+        &mut self,
+        entry: &Spanned<BTreeMap<String, Spanned<Value>>>,
+        narrowed: bool,
+    ) -> Option<(Pattern, Scope)> {
+        let mut kinds = entry.get_ref().iter().filter(|(name, _)| !SCOPE.contains(&name.as_str()));
         let (Some((name, value)), None) = (kinds.next(), kinds.next()) else {
             self.fault(entry, format!("`match` wants exactly one of {}", names_of_kinds()));
             return None;
         };
+        let pattern = self.kind(name, value, narrowed)?;
+        let scope = self.scope(entry.get_ref(), &pattern);
+        Some((pattern, scope))
+    }
+
+    /// Reads what stands beside the kind.
+    fn scope(&mut self, entry: &BTreeMap<String, Spanned<Value>>, pattern: &Pattern) -> Scope {
+        let mut scope = Scope::default();
+        if let Some(value) = entry.get("unless") {
+            let paths = !matches!(pattern, Pattern::Text(Kind::Host | Kind::Raw, _));
+            self.require(paths, value, || "unless: only beside patterns of paths and words".to_owned());
+            scope.unless = self.spelled_out(value, strings(value.get_ref()).unwrap_or_default());
+            self.require(!scope.unless.is_empty(), value, || "unless: write a list of words".to_owned());
+            for word in &scope.unless {
+                if let Err(reason) = words::check(word) {
+                    self.fault(value, format!("word {word:?}: {reason}"));
+                }
+            }
+        }
+        let words = matches!(pattern, Pattern::Words(_));
+        if let Some(value) = entry.get("last") {
+            scope.last = value.get_ref().as_integer().and_then(|last| u8::try_from(last).ok()).filter(|&last| last > 0);
+            self.require(words, value, || "last: only beside `words`".to_owned());
+            self.require(scope.last.is_some(), value, || "last: write a number of segments, from 1".to_owned());
+        }
+        if let Some(value) = entry.get("only") {
+            scope.only = value.get_ref().as_bool() == Some(true);
+            self.require(scope.only, value, || "only: write true, or leave it out".to_owned());
+            self.require(words && entry.contains_key("last"), value, || "only: write `last` beside it".to_owned());
+        }
+        scope
+    }
+
+    fn kind(&mut self, name: &str, value: &Spanned<Value>, narrowed: bool) -> Option<Pattern> {
         if name == "path_file" {
             let file = value.get_ref().as_str().filter(|file| !file.is_empty());
             self.require(file.is_some(), value, || "path_file: write the name of a file".to_owned());
@@ -35,6 +77,9 @@ impl Checker {
             return None;
         };
         for pattern in &patterns {
+            if kind == Kind::Path && pattern == "/" && narrowed {
+                continue;
+            }
             if let Err(reason) = check_pattern(kind, pattern) {
                 self.fault(value, format!("{name} {pattern:?}: {reason}"));
             }
@@ -53,6 +98,7 @@ impl Checker {
             self.fault(value, "words: write two to eight lists of words, [[\"a\", \"b\"], [\"c\"]]".to_owned());
             return None;
         };
+        let lists: Vec<Vec<String>> = lists.into_iter().map(|list| self.spelled_out(value, list)).collect();
         for word in lists.iter().flatten() {
             if let Err(reason) = words::check(word) {
                 self.fault(value, format!("word {word:?}: {reason}"));
@@ -110,7 +156,10 @@ pub(super) fn check_pattern(kind: Kind, pattern: &str) -> Result<(), String> {
             }
             let normal = NormalPath::of(pattern.as_bytes());
             if normal.path == b"/" {
-                return Err("it means the root, which would match every site".to_owned());
+                return Err(
+                    "it means the root, which would match every site: a `path` of `/` wants conditions on the query"
+                        .to_owned(),
+                );
             }
             too_long(normal.path.len())
         }

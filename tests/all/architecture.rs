@@ -37,7 +37,8 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("clap_complete", &["cli", "main"]),
     ("crossbeam_channel", &["runtime"]),
     ("etherparse", &["decode"]),
-    ("flate2", &["runtime"]),
+    // Compressed captures, and compressed bodies of answers.
+    ("flate2", &["outcome", "runtime"]),
     ("hashbrown", &["table"]),
     ("httparse", &["http"]),
     ("indicatif", &["runtime"]),

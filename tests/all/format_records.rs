@@ -10,7 +10,7 @@ use smsentry::record::{
     Transaction,
 };
 use smsentry::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind, Vlans};
-use smsentry::signature::{Confidence, Exposed, Legitimate, Mitre, Pattern, Signature};
+use smsentry::signature::{Confidence, Exposed, Legitimate, Mitre, Pattern, Scope, Signature};
 use smsentry::time::Timestamp;
 use smsentry::uri::{Disguise, Disguises};
 
@@ -135,6 +135,7 @@ fn signature() -> Signature {
         severity: 2,
         confidence: Confidence::High,
         pattern: Pattern::PathFile(String::new(), 0),
+        scope: Scope::default(),
         methods: Vec::new(),
         query: Vec::new(),
         support: false,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use smsentry::http::{Connection, Counters, Direction, Handler, Limits, Request, Response, Scope};
+use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, Request, Response, Scope};
 
 /// A request as it was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub(crate) struct Told {
     /// Status and the value of `Location`.
     pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     pub(crate) answer_body: Option<u64>,
+    /// The beginning of the answer's body.
+    pub(crate) begun: Vec<u8>,
+    /// What follows the request line.
+    pub(crate) head: Vec<u8>,
     pub(crate) unseen: bool,
 }
 
@@ -41,6 +45,7 @@ impl Handler for Book {
             protocol: request.protocol.to_vec(),
             host: request.host.map(<[u8]>::to_vec),
             truncated: request.truncated,
+            head: request.head.to_vec(),
             ..Told::default()
         };
         assert_eq!(self.0.len(), request.tx_id as usize, "requests are numbered from 0");
@@ -52,11 +57,21 @@ impl Handler for Book {
         assert_eq!(told.body.replace(body), None, "one end");
     }
 
-    fn response(&mut self, tx_id: u32, response: &Response<'_>) {
+    fn response(&mut self, tx_id: u32, response: &Response<'_>) -> bool {
         let told = self.0.get_mut(&tx_id).expect("a request before its answer");
         assert!(!told.unseen, "an answer after it was given up: {told:?}");
         let answer = (response.status, response.location.map(<[u8]>::to_vec));
         assert_eq!(told.answer.replace(answer), None, "one answer");
+        true
+    }
+
+    fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool {
+        let told = self.0.get_mut(&tx_id).expect("a request before its answer's body");
+        assert!(told.answer.is_some() && told.answer_body.is_none(), "a body within its answer");
+        assert!(!bytes.is_empty() && told.begun.len() < BODY_BEGINNING, "only what is wanted");
+        told.begun.extend_from_slice(bytes);
+        told.begun.truncate(BODY_BEGINNING);
+        told.begun.len() < BODY_BEGINNING
     }
 
     fn response_end(&mut self, tx_id: u32, body: u64) {

@@ -50,4 +50,5 @@ mod signature_scale;
 mod talk;
 mod uri_evasion_set;
 mod uri_normal_form;
+mod verdict;
 mod wire;

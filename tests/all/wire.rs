@@ -351,7 +351,7 @@ impl Run {
             .records
             .iter()
             .filter_map(|record| match &record.body {
-                Body::Alert(alert) => Some(Told {
+                Body::Alert(alert) if !alert.signature.support => Some(Told {
                     client: format!("{:?}", alert.transaction.client),
                     tx_id: alert.transaction.tx_id,
                     late: alert.late,
@@ -378,7 +378,7 @@ impl Run {
         self.records
             .iter()
             .filter_map(|record| match &record.body {
-                Body::Alert(alert) => Some((
+                Body::Alert(alert) if !alert.signature.support => Some((
                     String::from_utf8_lossy(&alert.transaction.request.target).into_owned(),
                     alert.outcome.name(),
                 )),
@@ -428,10 +428,15 @@ pub(crate) fn run(segs: &[Seg]) -> Run {
 
 /// Puts a capture through decoding and a sensor; the clock is the running maximum of the times.
 pub(crate) fn run_with(segs: &[Seg], options: Options) -> Run {
+    run_against(segs, options, &SIGNATURES)
+}
+
+/// The same with other signatures.
+pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signatures>) -> Run {
     let verify_ip_checksum = options.flow.checksums != flow::ChecksumPolicy::None;
     let decoding = decode::Options { verify_ip_checksum, ..decode::Options::default() };
     let mut decoder = Decoder::new(decoding, [3, 4]);
-    let mut sensor = Sensor::new(options, Arc::clone(&SIGNATURES), [1, 2]);
+    let mut sensor = Sensor::new(options, Arc::clone(signatures), [1, 2]);
     let (mut records, mut extras) = (Vec::new(), Extras::default());
     let (mut now, mut clock, mut number, mut most) = (EPOCH * 1_000_000, Timestamp::ZERO, 0, [0; 4]);
     for seg in segs {

@@ -1,17 +1,42 @@
 //! Two byte streams of one connection through the HTTP parser, whole and in pieces.
 
-use smsentry::http::{Connection, Counters, Direction, Handler, Limits, Request, Response, Scope};
+use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, Request, Response, Scope};
 
 use super::packet::Choices;
 
 /// What the parser told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Event {
-    Request { tx_id: u32, line: [Vec<u8>; 3], fields: [Option<Vec<u8>>; 4], truncated: bool },
-    RequestEnd { tx_id: u32, body: u64 },
-    Response { tx_id: u32, status: u16, reason: Vec<u8>, fields: [Option<Vec<u8>>; 2], length: Option<u64> },
-    ResponseEnd { tx_id: u32, body: u64 },
-    Unseen { tx_id: u32 },
+    Request {
+        tx_id: u32,
+        line: [Vec<u8>; 3],
+        fields: [Option<Vec<u8>>; 4],
+        head: Vec<u8>,
+        truncated: bool,
+    },
+    RequestEnd {
+        tx_id: u32,
+        body: u64,
+    },
+    Response {
+        tx_id: u32,
+        status: u16,
+        reason: Vec<u8>,
+        fields: [Option<Vec<u8>>; 3],
+        length: Option<u64>,
+    },
+    /// The beginning of its body, however many pieces that came in.
+    Body {
+        tx_id: u32,
+        bytes: Vec<u8>,
+    },
+    ResponseEnd {
+        tx_id: u32,
+        body: u64,
+    },
+    Unseen {
+        tx_id: u32,
+    },
 }
 
 #[derive(Default)]
@@ -24,6 +49,7 @@ impl Handler for Recorder {
             tx_id: request.tx_id,
             line: [request.method, request.target, request.protocol].map(<[u8]>::to_vec),
             fields: [request.host, request.user_agent, request.referrer, request.forwarded_for].map(keep),
+            head: request.head.to_vec(),
             truncated: request.truncated,
         });
     }
@@ -32,14 +58,27 @@ impl Handler for Recorder {
         self.0.push(Event::RequestEnd { tx_id, body });
     }
 
-    fn response(&mut self, tx_id: u32, response: &Response<'_>) {
+    fn response(&mut self, tx_id: u32, response: &Response<'_>) -> bool {
         self.0.push(Event::Response {
             tx_id,
             status: response.status,
             reason: response.reason.to_vec(),
-            fields: [response.content_type, response.location].map(|value| value.map(<[u8]>::to_vec)),
+            fields: [response.content_type, response.location, response.content_encoding]
+                .map(|value| value.map(<[u8]>::to_vec)),
             length: response.content_length,
         });
+        true
+    }
+
+    fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool {
+        if !matches!(self.0.last(), Some(Event::Body { tx_id: known, .. }) if *known == tx_id) {
+            self.0.push(Event::Body { tx_id, bytes: Vec::new() });
+        }
+        let Some(Event::Body { bytes: begun, .. }) = self.0.last_mut() else { return false };
+        assert!(!bytes.is_empty() && begun.len() < BODY_BEGINNING, "only what is wanted");
+        begun.extend_from_slice(bytes);
+        begun.truncate(BODY_BEGINNING);
+        begun.len() < BODY_BEGINNING
     }
 
     fn response_end(&mut self, tx_id: u32, body: u64) {
@@ -67,8 +106,8 @@ impl Rig {
     fn act(&mut self, act: impl FnOnce(&mut Connection, &mut Scope<'_, Recorder>)) {
         let Self { connection, limits, counters, recorder } = self;
         act(connection, &mut Scope { limits, counters, handler: recorder });
-        // A head of each direction, an early answer, and the requests that wait; each buffer may have grown by doubling.
-        let most = 2 * (2 * limits.head + 2 * limits.line + 64 * limits.waiting) + (4 << 10) + 2 * (64 << 10);
+        // A head of each direction, early answers with the beginnings of their bodies, and the requests that wait; each buffer may have grown by doubling.
+        let most = 2 * (2 * limits.head + 2 * limits.line + 64 * limits.waiting) + (16 << 10) + 2 * (64 << 10);
         assert!(connection.memory() <= most, "{} bytes", connection.memory());
     }
 
@@ -177,6 +216,9 @@ fn makes_sense(events: &[Event]) {
                 assert!(tx_id < asked && (100..1000).contains(&status));
                 assert!(!unseen.contains(&tx_id), "an answer after all");
                 once(&mut answered, tx_id, "an answer");
+            }
+            Event::Body { tx_id, .. } => {
+                assert!(answered.contains(&tx_id) && !closed.contains(&tx_id), "a body within its answer");
             }
             Event::ResponseEnd { tx_id, .. } => {
                 assert!(answered.contains(&tx_id), "the end of no answer");
