@@ -54,25 +54,31 @@ fn read(capture: &Path, more: &[&str]) -> (Vec<Told>, Value) {
     (requests.into_values().collect(), counters)
 }
 
-/// The bytes of an expected target as EVE writes them: text, or with `\xhh` for what is none.
-fn written(request: &Value) -> String {
-    let hex = request["target_hex"].as_str();
-    let digits = |hex: &str| -> Vec<u8> {
-        let digits: Vec<u8> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
-        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-    };
-    let text = |text: &str| text.chars().map(|letter| letter as u8).collect();
-    let bytes: Vec<u8> = hex.map_or_else(|| text(request["target"].as_str().unwrap()), digits);
+/// Expected bytes as EVE writes them: text, or with `\xhh` for what is none.
+fn written(bytes: Vec<u8>) -> String {
     let escaped = |byte: &u8| if byte.is_ascii() { char::from(*byte).to_string() } else { format!("\\x{byte:02x}") };
     String::from_utf8(bytes).unwrap_or_else(|error| error.as_bytes().iter().map(escaped).collect())
 }
 
+/// The set spells bytes as the letters of Latin-1.
+fn latin(text: &Value) -> Vec<u8> {
+    text.as_str().unwrap().chars().map(|letter| letter as u8).collect()
+}
+
+fn target(request: &Value) -> String {
+    let digits = |hex: &str| -> Vec<u8> {
+        let digits: Vec<u8> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    };
+    written(request["target_hex"].as_str().map_or_else(|| latin(&request["target"]), digits))
+}
+
 fn same(told: &Told, wanted: &Value) -> bool {
-    let target = written(wanted);
+    let target = target(wanted);
     let long = !wanted["target_len"].is_null();
     let anything = target == "*" && wanted["method"] != "OPTIONS";
     let host = wanted["host"].as_str();
-    told.method == wanted["method"].as_str().unwrap()
+    told.method == written(latin(&wanted["method"]))
         && (anything || told.target == target || (long && told.target.starts_with(&target)))
         && (host == Some("*") || told.host.as_deref() == host)
         && told.probe == wanted["probe"].as_bool().unwrap()

@@ -7,6 +7,7 @@ mod attack;
 mod capture_situations;
 mod command_line;
 mod corpus;
+mod counters_file;
 mod damage;
 mod decode_captures;
 mod decode_layers;
