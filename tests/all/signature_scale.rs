@@ -10,7 +10,7 @@ use smsentry::uri::Normaliser;
 
 use super::limits::watch;
 use super::patterns::{listed, load, of_every_kind, path, path_file, raw, signatures, target, words};
-use super::program::smsentry;
+use super::program::{run, smsentry};
 
 const MILLION: usize = 1_000_000;
 
@@ -163,4 +163,21 @@ fn ten_thousand_raw_patterns_and_words_cost_at_most_eight_times() {
         let [few, many] = [100, 10_000].map(|count| load(&signatures(count, pattern), "").unwrap());
         compare(name, [&few, &many], 8.0, None);
     }
+}
+
+/// A file larger than any list of paths is refused before it is read, and one that does not say how large it is when it
+/// has given more than that.
+#[test]
+fn files_beyond_64_mib_are_refused() {
+    let room = tempfile::tempdir().unwrap();
+    let at = |name: &str| room.path().join(name).to_str().unwrap().to_owned();
+    // A hole takes no room on the disk.
+    std::fs::File::create(at("paths.txt")).unwrap().set_len((64 << 20) + 1).unwrap();
+    std::fs::write(at("made.toml"), listed()).unwrap();
+    run(&["-T", "-S", &at("paths.txt")]).complains(2, &["paths.txt", "larger than 64 MiB"]);
+    run(&["-T", "-S", &at("made.toml")]).complains(2, &["made.toml", "paths.txt", "larger than 64 MiB"]);
+    run(&["-T", "-S", "/dev/zero"]).complains(2, &["/dev/zero", "larger than 64 MiB"]);
+    // A byte less is read, and judged by what is in it.
+    std::fs::File::options().write(true).open(at("paths.txt")).unwrap().set_len(64 << 20).unwrap();
+    run(&["-T", "-S", &at("made.toml")]).complains(2, &["made.toml", "paths.txt:1", "control characters"]);
 }
