@@ -184,7 +184,7 @@ fn captures_do_not_know_each_other() {
 fn blocks_do_not_matter_to_a_thousand_captures() {
     let folder = tempfile::tempdir().unwrap();
     for seed in 0..1000 {
-        let mut segs = traffic(seed, 22, seed % 2 == 0);
+        let mut segs = traffic(seed, 24, seed % 2 == 0);
         segs[0].wait = 10_000_000_000 * seed as i64;
         if seed % 3 == 0 {
             absurd(seed, &mut segs[1..]);
