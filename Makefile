@@ -11,7 +11,7 @@ FUZZ_TARGETS ?= frame capture_file tcp_script http_stream uri defrag signature_f
 # Rationale: the sensor's own code has no unsafe but in runtime/sys.rs, and without it a run does eight times as much.
 SANITIZER ?= none
 
-.PHONY: attack help run build test fmt clippy unit doc fuzz fuzz-check bless bench record setup
+.PHONY: attack scale help run build test fmt clippy unit doc fuzz fuzz-check bless bench record setup
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,8 +58,11 @@ bless: setup ## write the golden files anew from what smsentry says now; read th
 attack: setup ## memory under attack in full, a few minutes
 	$(CARGO) test --release --locked --test all limits::memory_under_attack_in_full -- --ignored --nocapture
 
-bench: setup ## run the benchmarks of the stages (the whole program: benches/whole.sh)
-	$(CARGO) bench --locked --bench stages
+scale: setup ## what a million patterns cost: time, memory, probes
+	$(CARGO) test --release --locked --test all signature_scale:: -- --include-ignored --nocapture --test-threads=1
+
+bench: setup ## run the benchmarks of the stages and of very many patterns (the whole program: benches/whole.sh)
+	$(CARGO) bench --locked --bench stages --bench scale
 	@echo "The whole program beside tcpdump: benches/whole.sh [CAPTURE...]; see benches/README.md."
 
 record: ## record pcaps/ again from nothing (root; see pcaps/README.md)

@@ -415,6 +415,7 @@ impl Reports for LiveSource {
             received: read.received.max(read.delivered + read.kernel_drops),
             kernel_drops: read.kernel_drops,
             interface_drops: read.interface_drops,
+            delivered: read.delivered,
             own_drops: read.own_drops,
             reopens: read.reopens,
             outages: read.outages,

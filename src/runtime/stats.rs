@@ -39,6 +39,8 @@ pub struct CaptureFigures {
     pub kernel_drops: u64,
     /// Packets the interface or its driver lost.
     pub interface_drops: u64,
+    /// Packets put into blocks.
+    pub delivered: u64,
     /// Packets read from the ring that could not be handed on.
     pub own_drops: u64,
     /// How often the interface was opened again.
@@ -190,13 +192,18 @@ impl Figures {
         self.desk.row.each(visit);
         self.desk.output.each(visit);
         visit("signature.loaded", self.pump.signatures as u64);
-        if let Some(capture) = self.pump.capture {
-            visit("capture.kernel_packets", capture.received);
-            visit("capture.kernel_drops", capture.kernel_drops);
-            visit("capture.kernel_ifdrops", capture.interface_drops);
-            visit("capture.own_drops", capture.own_drops);
-            visit("capture.reopens", capture.reopens);
-            visit("capture.outages", capture.outages);
+        // In replay too, so that a reader finds the same keys everywhere.
+        let capture = self.pump.capture.unwrap_or_default();
+        for (name, value) in [
+            ("capture.kernel_packets", capture.received),
+            ("capture.kernel_drops", capture.kernel_drops),
+            ("capture.kernel_ifdrops", capture.interface_drops),
+            ("capture.packets", capture.delivered),
+            ("capture.own_drops", capture.own_drops),
+            ("capture.reopens", capture.reopens),
+            ("capture.outages", capture.outages),
+        ] {
+            visit(name, value);
         }
     }
 

@@ -67,6 +67,20 @@ impl Signatures {
         })
     }
 
+    /// How many looks [`find`](Self::find) takes into the table of `path`, `suffix`, `prefix` and `host` patterns.
+    #[must_use]
+    pub fn probes(&self, candidates: &Candidates<'_>) -> u32 {
+        let whole = !candidates.is_cut();
+        let of_one = |candidate: Candidate<'_>| {
+            let host = candidate.host.map_or(0, |host| self.table.host(host, &mut |_, _, _| {}));
+            if candidate.path.is_empty() {
+                return host;
+            }
+            host + self.table.path(candidate.path, whole, &mut |_, _, _| {})
+        };
+        candidates.iter().map(of_one).sum()
+    }
+
     /// Every match, in no order.
     fn hits<'a>(&self, method: &[u8], target: &'a [u8], candidates: &Candidates<'a>) -> Vec<Hit<'a>> {
         let mut hits: Vec<Hit<'a>> = Vec::new();

@@ -289,9 +289,12 @@ impl Loader {
                 slashed = format!("/{line}");
                 &slashed
             };
-            check_pattern(Kind::Path, path)
-                .and_then(|()| self.pattern(Kind::Path, path.as_bytes(), owner))
-                .map_err(|reason| format!("{place}:{number}: {line:?}: {reason}"))?;
+            check_pattern(Kind::Path, path).and_then(|()| self.pattern(Kind::Path, path.as_bytes(), owner)).map_err(
+                |reason| {
+                    let shown: String = line.chars().take(80).collect();
+                    format!("{place}:{number}: {shown:?}: {reason}")
+                },
+            )?;
             count += 1;
         }
         if count == 0 {

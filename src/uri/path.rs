@@ -214,6 +214,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
         #[test]
         fn normal_form_is_idempotent_and_bounded(path in "[/\\\\;. %aAbBzZ\\t]{0,40}") {
             let once = NormalPath::of(path.as_bytes());

@@ -177,3 +177,27 @@ fn captures_do_not_know_each_other() {
     // And nothing is a copy of what the file before had.
     assert_eq!(lines(&[&early, &early]), alone.clone() + &alone);
 }
+
+/// A thousand captures, each with traffic of its own and every third with absurd time stamps, far enough apart that none
+/// continues another: blocks of 1, 7 and 4,096 packets, with lanes and without, give the same bytes of each.
+#[test]
+fn blocks_do_not_matter_to_a_thousand_captures() {
+    let folder = tempfile::tempdir().unwrap();
+    for seed in 0..1000 {
+        let mut segs = traffic(seed, 24, seed % 2 == 0);
+        segs[0].wait = 10_000_000_000 * seed as i64;
+        if seed % 3 == 0 {
+            absurd(seed, &mut segs[1..]);
+        }
+        std::fs::write(folder.path().join(format!("{seed:04}.pcap")), pcap(&segs)).unwrap();
+    }
+    let expected = replay(folder.path(), 0, 4096, &[]);
+    let named = |seed: usize| {
+        let name = format!("{seed:04}.pcap");
+        memchr::memmem::find(&expected, name.as_bytes()).is_some()
+    };
+    assert!((0..1000).all(named), "a capture of which nothing is told");
+    for (lanes, block) in [(0, 1), (0, 7), (3, 7)] {
+        assert!(replay(folder.path(), lanes, block, &[]) == expected, "{lanes} lanes, blocks of {block}");
+    }
+}

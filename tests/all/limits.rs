@@ -61,7 +61,7 @@ fn replay_with(command: &mut Command, shape: &'static str, n: u64, arguments: &[
 }
 
 /// Waits for a child; its peak memory in KiB, 0 where the system does not tell.
-fn watch(child: &mut Child) -> u64 {
+pub(crate) fn watch(child: &mut Child) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {

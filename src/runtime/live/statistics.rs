@@ -15,7 +15,7 @@ crate::counters! {
         /// Frames for which the kernel's ring had no room.
         kernel_drops: "capture.kernel_drops",
         /// Frames the interface or its driver lost before the kernel saw them.
-        interface_drops: "capture.if_drops",
+        interface_drops: "capture.kernel_ifdrops",
         /// Frames put into blocks.
         delivered: "capture.packets",
         /// Frames read from the ring that could not be handed on, because the run ended.
