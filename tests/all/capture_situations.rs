@@ -263,7 +263,8 @@ fn alerts(situation: &Situation, more: &[&str]) -> Vec<Value> {
     let output = smsentry().arg("-q").args(more).arg("-r").arg(path).output().unwrap();
     assert!(output.status.success(), "{}: {output:?}", situation.name);
     let lines = output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+    let events = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap());
+    events.filter(|event| event["alert"]["metadata"]["smsentry_campaign"].is_null()).collect()
 }
 
 /// What must stand in an alert of this situation.

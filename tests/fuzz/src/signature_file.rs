@@ -17,7 +17,8 @@ pub fn signature_file(data: &[u8]) {
     };
     let source = Source { name: "dir/fuzz.toml", text, origin: Origin::User };
     let alone = load(&[source]);
-    let mut beside = builtin().to_vec();
+    // The smallest of the built-in files: with all of them a run would be nothing but reading them.
+    let mut beside: Vec<_> = builtin().iter().min_by_key(|file| file.text.len()).copied().into_iter().collect();
     beside.push(source);
     let beside = load(&beside);
     match (&alone, &beside) {
@@ -49,7 +50,8 @@ fn usable(set: &Signatures) {
             let found = set.find(method, target, &normaliser.candidates(method, target));
             if let Some(found) = found {
                 assert!(set.iter().any(|known| known.id == found.signature.id));
-                assert!(!found.signature.support, "a signature in support of others never alerts");
+                let helps = found.also.iter().any(|other| other.support);
+                assert!(!helps, "a signature in support of others is never named");
             }
         }
     }
