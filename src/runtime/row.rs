@@ -13,19 +13,9 @@ use crate::runtime::screen::{Screen, Screened};
 use crate::suppress;
 use crate::time::Timestamp;
 
-crate::counters! {
-    /// What the row itself counts.
-    pub struct Own {
-        /// Hits of `support` signatures, which are told of in campaigns only.
-        support: "alert.support",
-    }
-}
-
-/// What the row and its stages count.
+/// What the row's stages count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The row's own.
-    pub own: Own,
     /// The context's.
     pub context: context::Counters,
     /// The suppress files'.
@@ -39,7 +29,6 @@ pub struct Counters {
 impl Counters {
     /// Calls `visit` with the published name and the value of every counter.
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
-        self.own.each(visit);
         self.context.each(visit);
         self.suppress.each(visit);
         self.limit.each(visit);
@@ -73,7 +62,6 @@ pub(super) struct Row {
     pub(super) screen: Screen,
     limit: Option<Limit>,
     campaigns: Campaigns,
-    counters: Own,
 }
 
 impl Row {
@@ -83,7 +71,6 @@ impl Row {
             screen,
             limit: options.limited.then(|| Limit::new(options.limit, keys)),
             campaigns: Campaigns::new(options.campaign, keys),
-            counters: Own::default(),
         }
     }
 
@@ -130,7 +117,6 @@ impl Row {
     pub(super) fn counters(&self) -> Counters {
         let (context, suppress) = self.screen.counters();
         Counters {
-            own: self.counters,
             context,
             suppress,
             limit: self.limit.as_ref().map(|limit| *limit.counters()).unwrap_or_default(),
@@ -143,7 +129,6 @@ impl Row {
         if screened == Screened::Normal {
             return;
         }
-        self.counters.support += u64::from(alert.signature.support);
         let silent = screened == Screened::Hidden || alert.signature.support;
         // Whatever becomes of it, it counts in its campaign, which is told of after it.
         let campaign = self.campaigns.hit(order, &alert);

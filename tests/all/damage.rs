@@ -127,7 +127,7 @@ fn two_thousand_damaged_captures() {
 
 /// The counters of which one shows that a limit was reached; none where these captures can't show it (the size of blocks,
 /// spans of time).
-const SHOWN_BY: [(&str, &[&str]); 32] = [
+const SHOWN_BY: [(&str, &[&str]); 34] = [
     ("flow.count", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
     ("flow.memory", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
     ("flow.timeout.new", &["flow.timeout"]),
@@ -150,6 +150,8 @@ const SHOWN_BY: [(&str, &[&str]); 32] = [
     ("http.head", &["http.head_limit"]),
     ("http.waiting", &["http.waiting_limit"]),
     ("alert.held", &["alert.held_limit"]),
+    ("context.pages", &["context.page_limit"]),
+    ("context.sources", &["context.source_limit"]),
     ("live.silence", &[]),
     ("alert.per_flow", &["alert.suppressed"]),
     ("campaign.sources", &["campaign.given_up"]),
