@@ -40,7 +40,6 @@ fn stored_cases() {
 
 /// The same bodies on well-formed input: what holds for noise must hold for the real thing.
 #[test]
-#[ignore = "does not know the pack, the bodies that answers are judged by, or campaigns yet: to be mended"]
 fn seeds() {
     let corpus = std::env::var_os("SMSENTRY_FUZZ_CORPUS").map(PathBuf::from);
     let captures = captures(corpus.is_some());

@@ -14,6 +14,9 @@ use crate::live_cable::Sender;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_smsentry");
 
+/// What nobody should be given.
+const SECRET: &str = r#"{"api_key":"made up"}"#;
+
 /// A running smsentry that does not outlive the test.
 pub(crate) struct Sensor {
     child: Child,
@@ -180,7 +183,8 @@ impl Talk {
     }
 
     pub(crate) fn answer(&mut self, status: &str) -> Vec<u8> {
-        let response = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}");
+        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", SECRET.len());
+        let response = head + SECRET;
         let asked = self.asked;
         let frame = self.to_client(|tcp| tcp.psh().ack(asked), response.as_bytes());
         self.answered += u32::try_from(response.len()).unwrap();

@@ -124,7 +124,8 @@ fn is_normal(candidate: &Candidate<'_>, target: &[u8]) {
 
 /// Whether the naive search below knows this kind of signature.
 fn is_simple(signature: &Signature) -> bool {
-    !signature.support && signature.query.is_empty() && matches!(signature.pattern, Pattern::Text(..))
+    let nothing_else = signature.query.is_empty() && signature.scope.unless.is_empty();
+    !signature.support && nothing_else && matches!(signature.pattern, Pattern::Text(..))
 }
 
 /// Whether a signature matches, pattern by pattern.
