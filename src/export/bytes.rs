@@ -1,5 +1,5 @@
 //! Bytes as rules write them, and the bytes that all matches of a signature have in common. Not regular expressions:
-//! see [`super::path`].
+//! see [`super::path`](mod@super::path).
 
 /// Bytes of a `content`: plain where that is safe, else hexadecimal between bars. Bars, quotes, semicolons, colons and
 /// backslashes mean something else there.

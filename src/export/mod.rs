@@ -17,7 +17,7 @@ mod suricata;
 mod zeek;
 mod zeek_intel;
 
-use crate::signature::Signature;
+use crate::signature::{Legitimate, Signature};
 
 /// A language of rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +145,12 @@ pub fn export<'a>(
         match write(signature, id) {
             Ok(rule) => {
                 rule.missing.into_iter().for_each(|reason| gap(false, reason));
+                if signature.legitimate != Legitimate::default() {
+                    gap(
+                        false,
+                        "legitimate use is not told apart: what stands around a request is not looked at".to_owned(),
+                    );
+                }
                 export.text.push_str(&rule.text);
                 export.exported += 1;
             }

@@ -12,6 +12,7 @@ pub(super) const DIFFERENCES: &[&str] = &[
     "http.uri is decoded once: double percent-encoding, %uHHHH, overlong and full-width letters stay what they are.",
     "A request target ends at its first blank; what follows is not seen.",
     "Dot segments are resolved before other disguises are undone: /x/..;/ or \\..\\ stay, and // counts as a segment.",
+    "A target that does not begin with / is read as scheme:rest up to its first colon, and the scheme is not looked at.",
     "A decoded ? or # ends the path, as one that was sent does.",
 ];
 

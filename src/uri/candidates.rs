@@ -1,5 +1,6 @@
 //! The choice of candidates: what a request target may mean to some server. Not the steps that bring one path to
-//! normal form ([`super::path`]), not decoding ([`super::decode`]), and not the target's syntax ([`super::target`]).
+//! normal form ([`super::path`](mod@super::path)), not decoding ([`super::decode`]), and not the target's syntax
+//! ([`super::target`]).
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
 //! One round of percent-decoding: `%HH` and `%uHHHH`, everything else literal. Not the path steps: see
-//! [`super::path`].
+//! [`super::path`](mod@super::path).
 
 /// What one round undid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use smsentry::record::{Alert, Body, Kind, Record};
 
 use super::wire::{Client, Conn, NOT_FOUND, Run, Seg, Server, get, options, run, run_with};
 
-const EXPOSED: &str =
-    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"api_key\":\"secret1\",\"of\":\"a test\"}";
+const EXPOSED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"api_key\":\"secret1\",\"of\":\"a test\"}";
 
 fn c() -> Conn {
     Conn::new(1)

@@ -168,7 +168,8 @@ fn the_switch_is_heard() {
 
 #[test]
 fn what_a_campaign_lists_is_without_secrets_too() {
-    let exposed = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"api_key\":\"made up\"}";
+    let exposed =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"api_key\":\"made up\"}";
     let talk = |(number, target): (u16, &str)| {
         let conn = Conn { ports: [40_000 + number, 80], ..Conn::new(1) };
         conn.exchange(get(target), exposed)

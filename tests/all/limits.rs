@@ -215,7 +215,8 @@ fn memory_under_attack_is_bounded() {
     }
 }
 
-/// What is counted is what is taken, within a fifth.
+/// What is counted is what is taken, within a fifth. Inline, because how many blocks are on their way between threads,
+/// which no room counts, is a matter of how busy the machine is.
 #[test]
 fn memory_is_counted_as_it_is() {
     const BYTES: u64 = 48 << 20;
@@ -230,9 +231,9 @@ fn memory_is_counted_as_it_is() {
         ("fragments", 40_000, &everything),
         ("fragment-bits", 600_000, &everything),
     ];
-    let quiet = replay("nothing", 0, &[]).peak;
+    let quiet = replay("nothing", 0, &["--lanes=0"]).peak;
     for (shape, n, sets) in cases {
-        let peak = replay(shape, n, &sets.each_ref().map(String::as_str)).peak - quiet;
+        let peak = replay(shape, n, &["--lanes=0", &sets[0], &sets[1]]).peak - quiet;
         let counted = BYTES >> 10;
         println!("{shape:16} {peak} KiB taken, {counted} counted");
         assert!((counted * 4 / 5..=counted * 6 / 5).contains(&peak), "{shape}: {peak} KiB taken, {counted} counted");

@@ -183,7 +183,8 @@ impl Talk {
     }
 
     pub(crate) fn answer(&mut self, status: &str) -> Vec<u8> {
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", SECRET.len());
+        let head =
+            format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", SECRET.len());
         let response = head + SECRET;
         let asked = self.asked;
         let frame = self.to_client(|tcp| tcp.psh().ack(asked), response.as_bytes());

@@ -81,7 +81,8 @@ fn the_first_is_told_at_once_and_repeats_once_a_minute() {
 
 #[test]
 fn whatever_is_new_or_the_worst_is_told_at_once() {
-    let proof = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"api_key\":\"made up\"}";
+    let proof =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"api_key\":\"made up\"}";
     let mut capture = flood(&[("/sms/env", NOT_FOUND), ("/sms/env", NOT_FOUND), ("/sms/env", "403 Forbidden")]);
     capture.exchange(2000, &request("GET", "/twilio/.secrets"), &response(NOT_FOUND));
     for port in 2001..2004 {
