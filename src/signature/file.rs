@@ -1,13 +1,14 @@
 //! One signature file: TOML to checked signatures, or a list of what is wrong, each with its line. Not what several
 //! files mean together ([`super::load`]), and not what makes a pattern ([`super::pattern`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::Outcome;
+use super::load::Origin;
 use super::{
     BodyTest, Confidence, Example, Exposed, Kind, Legitimate, Mitre, Pattern, QueryCondition, Signature, Webhook,
 };
@@ -133,8 +134,9 @@ struct WebhookEntry {
     fields: Vec<Spanned<String>>,
 }
 
-/// Reads a file. Every fault that can be told at once is told at once.
-pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
+/// Reads a file. Every fault that can be told at once is told at once; the expressions of a built-in file, which a test
+/// looks at, are taken as they are.
+pub(super) fn read(text: &str, origin: Origin) -> Result<Vec<Located>, Vec<Fault>> {
     let lines = Lines::of(text);
     let document: Document = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| lines.at(span.start));
@@ -142,7 +144,8 @@ pub(super) fn read(text: &str) -> Result<Vec<Located>, Vec<Fault>> {
         let reason = error.message().lines().collect::<Vec<_>>().join("; ");
         vec![Fault { line, reason }]
     })?;
-    let mut checker = Checker { lines, faults: Vec::new(), lists: document.lists.clone() };
+    let lists = document.lists.clone();
+    let mut checker = Checker { lines, origin, faults: Vec::new(), lists, body_tests: HashMap::new() };
     let located =
         (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
     if !checker.faults.is_empty() {
@@ -172,6 +175,9 @@ pub(super) struct Checker {
     faults: Vec<Fault>,
     /// The words that `$name` stands for.
     lists: BTreeMap<String, Vec<String>>,
+    origin: Origin,
+    /// What was compiled: signatures that are alike share it.
+    body_tests: HashMap<String, BodyTest>,
 }
 
 impl Checker {
@@ -385,11 +391,23 @@ impl Checker {
     fn body_tests(&mut self, patterns: &[Spanned<String>]) -> Vec<BodyTest> {
         let mut tests = Vec::new();
         for pattern in patterns {
-            match BodyTest::new(pattern.get_ref()) {
-                Ok(test) if test.matches(b"") => {
+            let text = pattern.get_ref();
+            if let Some(known) = self.body_tests.get(text) {
+                tests.push(known.clone());
+                continue;
+            }
+            let test = match self.origin {
+                Origin::Builtin => Ok(BodyTest::trusted(text)),
+                Origin::User => BodyTest::new(text),
+            };
+            match test {
+                Ok(test) if self.origin == Origin::User && test.matches(b"") => {
                     self.fault(pattern, format!("body {:?}: an empty body would be proof", pattern.get_ref()));
                 }
-                Ok(test) => tests.push(test),
+                Ok(test) => {
+                    self.body_tests.insert(text.clone(), test.clone());
+                    tests.push(test);
+                }
                 Err(reason) => self.fault(pattern, format!("body {:?}: {reason}", pattern.get_ref())),
             }
         }

@@ -56,6 +56,7 @@
 mod examples;
 mod file;
 mod find;
+mod first_look;
 mod load;
 mod outcome;
 mod overlap;
@@ -63,6 +64,8 @@ mod pattern;
 mod perfect_hash;
 mod table;
 mod words;
+
+use std::sync::{Arc, OnceLock};
 
 pub use find::Match;
 pub use load::{LoadError, Origin, Signatures, Source, builtin};
@@ -249,9 +252,18 @@ pub struct Webhook {
     pub fields: Vec<String>,
 }
 
-/// A regular expression over the first bytes of a body.
+/// A regular expression over the first bytes of a body. Clones share what was compiled.
 #[derive(Clone, Debug)]
-pub struct BodyTest(regex::bytes::Regex);
+pub struct BodyTest(Arc<Expression>);
+
+/// An expression, compiled when it is first needed: most are never, and all together take longer than the rest of a
+/// start.
+#[derive(Debug)]
+struct Expression {
+    pattern: String,
+    /// `None` if it is none, which only [`BodyTest::trusted`] lets in.
+    compiled: OnceLock<Option<regex::bytes::Regex>>,
+}
 
 impl BodyTest {
     /// Compiles a regular expression; `.` and classes are bytes, not characters.
@@ -259,27 +271,37 @@ impl BodyTest {
     /// # Errors
     /// What is wrong with it, in one line.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        /// Rationale: a hundred alternatives fit; a counted repetition of thousands does not.
-        const MOST: usize = 256 << 10;
-        regex::bytes::RegexBuilder::new(pattern)
-            .unicode(false)
-            .size_limit(MOST)
-            .build()
-            .map(Self)
-            .map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())
+        let compiled = OnceLock::from(Some(compile(pattern)?));
+        Ok(Self(Arc::new(Expression { pattern: pattern.to_owned(), compiled })))
+    }
+
+    /// Takes an expression that is known to be good: it is compiled when a body is first looked at.
+    pub(super) fn trusted(pattern: &str) -> Self {
+        Self(Arc::new(Expression { pattern: pattern.to_owned(), compiled: OnceLock::new() }))
     }
 
     /// Whether it is found in `body`.
     #[must_use]
     pub fn matches(&self, body: &[u8]) -> bool {
-        self.0.is_match(body)
+        let compiled = self.0.compiled.get_or_init(|| compile(&self.0.pattern).ok());
+        compiled.as_ref().is_some_and(|expression| expression.is_match(body))
     }
 
     /// The expression as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0.pattern
     }
+}
+
+fn compile(pattern: &str) -> Result<regex::bytes::Regex, String> {
+    /// Rationale: a hundred alternatives fit; a counted repetition of thousands does not.
+    const MOST: usize = 256 << 10;
+    regex::bytes::RegexBuilder::new(pattern)
+        .unicode(false)
+        .size_limit(MOST)
+        .build()
+        .map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())
 }
 
 impl PartialEq for BodyTest {

@@ -133,6 +133,22 @@ pub(super) const fn fold(a: u64, b: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
+/// The hash of some bytes, with a seed and a constant that tells one use from another.
+pub(super) fn hash_bytes(seed: u64, by: u64, bytes: &[u8]) -> u64 {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let whole =
+        chunks.iter().fold(seed ^ bytes.len() as u64, |hash, chunk| fold(hash ^ u64::from_le_bytes(*chunk), by));
+    fold(whole ^ at_most_seven(rest), by)
+}
+
+/// Up to seven bytes as a number; different ones for different bytes, if there are equally many.
+fn at_most_seven(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

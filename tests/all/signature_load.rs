@@ -135,6 +135,14 @@ fn a_users_file_stands_beside_the_built_in_ones_or_alone() {
     assert!(both_users.expect_err("the same id")[0].to_string().starts_with("b.toml:5: "));
 }
 
+/// Expressions of the built-in files are taken as they are when they are loaded, so they are looked at here.
+#[test]
+fn the_built_in_files_hold_as_a_users_own() {
+    let all: Vec<_> = builtin().iter().map(|source| Source { origin: Origin::User, ..*source }).collect();
+    let read = &mut |name: &str| Err(name.to_owned());
+    assert_eq!(Signatures::load(&all, read).expect("they hold").len(), Signatures::builtin().expect("they load").len());
+}
+
 #[test]
 fn a_path_file_stands_under_one_id() {
     let set = load(&GOOD.replace("path = \"/one\"", "path_file = \"list.txt\"")).expect("loads");
