@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::signature::{Kind, Pattern, QueryCondition, Signature};
+use crate::signature::{Kind, Pattern, QueryCondition, Signature, WordList};
 use crate::uri::{NormalHost, NormalPath};
 
 /// How a tool writes regular expressions, and what it leaves in a path. Each piece stands for itself within others.
@@ -195,8 +195,8 @@ impl Dialect {
     }
 
     /// One test for each list.
-    fn words(&self, lists: &[Vec<String>], signature: &Signature) -> Result<Vec<Test>, String> {
-        let escaped = lists.iter().flatten().find(|word| has_escape(word.as_bytes()));
+    fn words(&self, lists: &[WordList], signature: &Signature) -> Result<Vec<Test>, String> {
+        let escaped = lists.iter().flat_map(|list| list.iter()).find(|word| has_escape(word.as_bytes()));
         if let Some(word) = escaped {
             return Err(format!("{word:?} has a percent-escape, which the tool has decoded before it looks"));
         }
@@ -269,7 +269,7 @@ impl Dialect {
     }
 
     /// The last segments have no words but those of the lists.
-    fn only(&self, lists: &[Vec<String>], last: u8) -> String {
+    fn only(&self, lists: &[WordList], last: u8) -> String {
         let Self { group, .. } = self;
         // Of a name or a place, the word it has at its end.
         let bare = |entry: &String| match entry.trim_end_matches('/').rsplit_once('/') {
@@ -277,8 +277,11 @@ impl Dialect {
             None => entry.to_ascii_lowercase(),
         };
         let known = |ending: bool| {
-            let words =
-                lists.iter().flatten().map(bare).filter(|word| !word.is_empty() && word.starts_with('.') == ending);
+            let words = lists
+                .iter()
+                .flat_map(|list| list.iter())
+                .map(bare)
+                .filter(|word| !word.is_empty() && word.starts_with('.') == ending);
             words.map(|word| self.literal(word.as_bytes())).collect::<Vec<_>>()
         };
         let (words, endings) = (known(false), known(true));

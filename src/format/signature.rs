@@ -69,11 +69,11 @@ fn pattern(signature: &Signature) -> Value {
     let mut object = match &signature.pattern {
         Pattern::Text(kind, patterns) => json!({(kind.name()): patterns}),
         Pattern::PathFile(name, count) => json!({"path_file": name, "paths": count}),
-        Pattern::Words(lists) => json!({"words": lists}),
+        Pattern::Words(lists) => json!({"words": lists.iter().map(|list| &**list).collect::<Vec<_>>()}),
     };
     let scope = &signature.scope;
     if !scope.unless.is_empty() {
-        object["unless"] = json!(scope.unless);
+        object["unless"] = json!(&*scope.unless);
     }
     if let Some(last) = scope.last {
         object["last"] = json!(last);

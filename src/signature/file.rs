@@ -11,6 +11,7 @@ use super::Outcome;
 use super::load::Origin;
 use super::{
     BodyTest, Confidence, Example, Exposed, Kind, Legitimate, Mitre, Pattern, QueryCondition, Signature, Webhook,
+    WordList,
 };
 
 /// Ids of the built-in signatures.
@@ -145,7 +146,8 @@ pub(super) fn read(text: &str, origin: Origin) -> Result<Vec<Located>, Vec<Fault
         vec![Fault { line, reason }]
     })?;
     let lists = document.lists.clone();
-    let mut checker = Checker { lines, origin, faults: Vec::new(), lists, body_tests: HashMap::new() };
+    let (word_lists, body_tests) = (HashMap::new(), HashMap::new());
+    let mut checker = Checker { lines, origin, faults: Vec::new(), lists, word_lists, body_tests };
     let located =
         (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
     if !checker.faults.is_empty() {
@@ -174,7 +176,9 @@ pub(super) struct Checker {
     lines: Lines,
     faults: Vec<Fault>,
     /// The words that `$name` stands for.
-    lists: BTreeMap<String, Vec<String>>,
+    pub(super) lists: BTreeMap<String, Vec<String>>,
+    /// The word lists of signatures, by what was written.
+    pub(super) word_lists: HashMap<Vec<String>, WordList>,
     origin: Origin,
     /// What was compiled: signatures that are alike share it.
     body_tests: HashMap<String, BodyTest>,
@@ -196,19 +200,6 @@ impl Checker {
         if !good {
             self.fault(at, reason());
         }
-    }
-
-    /// Puts the words of the file's lists in the places of their names.
-    pub(super) fn spelled_out(&mut self, at: &Spanned<Value>, words: Vec<String>) -> Vec<String> {
-        let mut all = Vec::new();
-        for word in words {
-            match word.strip_prefix('$').map(|name| self.lists.get(name)) {
-                None => all.push(word),
-                Some(Some(list)) => all.extend(list.iter().cloned()),
-                Some(None) => self.fault(at, format!("{word:?}: there is no such list in `lists` of this file")),
-            }
-        }
-        all
     }
 
     fn signature(&mut self, entry: &Entry, document: &Document) -> Option<Located> {

@@ -122,8 +122,11 @@ pub enum Pattern {
     PathFile(String, usize),
     /// Word lists; one entry of each matches: a word, `.ending`, `/` (the last name has no ending), `/WORD` (of the last
     /// name), `/NAME/` (a whole name), `/NAME/WORD` (a word of the name right below that one).
-    Words(Vec<Vec<String>>),
+    Words(Vec<WordList>),
 }
+
+/// A list of words; signatures that are written with the same one share it.
+pub type WordList = Arc<[String]>;
 
 /// Where the words of a path may stand, and which may not be there. Words and endings are written and compared as in
 /// [`Pattern::Words`]: whole words, lower case, `.env` an ending of the last segment.
@@ -131,7 +134,7 @@ pub enum Pattern {
 pub struct Scope {
     /// Words and endings that rule a match out, wherever in the path they stand. Beside every kind of pattern but
     /// [`Kind::Host`] and [`Kind::Raw`].
-    pub unless: Vec<String>,
+    pub unless: WordList,
     /// How many of the path's last segments the words have to stand in; `None` for the whole path. Beside
     /// [`Pattern::Words`] only.
     pub last: Option<u8>,

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Example, Kind, Pattern, Signature, Signatures};
+use super::{Example, Kind, Pattern, Signature, Signatures, WordList};
 use crate::uri::{NormalPath, Normaliser};
 
 /// Requests of one signature that another one matches too.
@@ -148,12 +148,12 @@ fn of_text(kind: Kind, pattern: &str) -> Vec<String> {
 }
 
 /// Targets with `word` of the list `at`, and each of a few words of the others.
-fn of_words(lists: &[Vec<String>], at: usize, word: &str) -> Vec<String> {
+fn of_words(lists: &[WordList], at: usize, word: &str) -> Vec<String> {
     /// Rationale: whoever always loses loses within a few.
     const TRIED: usize = 6;
     (0..TRIED)
         .map(|turn| {
-            let other = |list: &Vec<String>| list.get(turn % list.len().max(1)).cloned().unwrap_or_default();
+            let other = |list: &WordList| list.get(turn % list.len().max(1)).cloned().unwrap_or_default();
             let words =
                 lists.iter().enumerate().map(|(list, words)| if list == at { word.to_owned() } else { other(words) });
             join(&words.collect::<Vec<_>>())

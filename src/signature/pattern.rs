@@ -2,12 +2,13 @@
 //! [`super::file`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use toml::{Spanned, Value};
 
 use super::file::Checker;
 use super::table::MAX_KEY;
-use super::{Kind, Pattern, Scope, words};
+use super::{Kind, Pattern, Scope, WordList, words};
 use crate::uri::{NormalHost, NormalPath};
 
 /// What may stand in `match` beside a kind.
@@ -37,13 +38,8 @@ impl Checker {
         if let Some(value) = entry.get("unless") {
             let paths = !matches!(pattern, Pattern::Text(Kind::Host | Kind::Raw, _));
             self.require(paths, value, || "unless: only beside patterns of paths and words".to_owned());
-            scope.unless = self.spelled_out(value, strings(value.get_ref()).unwrap_or_default());
+            scope.unless = self.word_list(value, strings(value.get_ref()).unwrap_or_default());
             self.require(!scope.unless.is_empty(), value, || "unless: write a list of words".to_owned());
-            for word in &scope.unless {
-                if let Err(reason) = words::check(word) {
-                    self.fault(value, format!("word {word:?}: {reason}"));
-                }
-            }
         }
         let words = matches!(pattern, Pattern::Words(_));
         if let Some(value) = entry.get("last") {
@@ -98,13 +94,31 @@ impl Checker {
             self.fault(value, "words: write two to eight lists of words, [[\"a\", \"b\"], [\"c\"]]".to_owned());
             return None;
         };
-        let lists: Vec<Vec<String>> = lists.into_iter().map(|list| self.spelled_out(value, list)).collect();
-        for word in lists.iter().flatten() {
-            if let Err(reason) = words::check(word) {
-                self.fault(value, format!("word {word:?}: {reason}"));
+        Some(Pattern::Words(lists.into_iter().map(|list| self.word_list(value, list)).collect()))
+    }
+
+    /// A list of words, checked, with the words of the file's lists in the places of their names. What is written the
+    /// same way twice is the same list.
+    fn word_list(&mut self, at: &Spanned<Value>, written: Vec<String>) -> WordList {
+        if let Some(known) = self.word_lists.get(&written) {
+            return Arc::clone(known);
+        }
+        let mut all = Vec::new();
+        for word in &written {
+            match word.strip_prefix('$').map(|name| self.lists.get(name)) {
+                None => all.push(word.clone()),
+                Some(Some(list)) => all.extend(list.iter().cloned()),
+                Some(None) => self.fault(at, format!("{word:?}: there is no such list in `lists` of this file")),
             }
         }
-        Some(Pattern::Words(lists))
+        for word in &all {
+            if let Err(reason) = words::check(word) {
+                self.fault(at, format!("word {word:?}: {reason}"));
+            }
+        }
+        let list = WordList::from(all);
+        self.word_lists.insert(written, Arc::clone(&list));
+        list
     }
 }
 

@@ -7,8 +7,9 @@
 
 mod entry;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 pub(super) use entry::check;
 use entry::{
@@ -16,9 +17,9 @@ use entry::{
     words_of,
 };
 
-use super::Scope;
 use super::first_look::FirstLook;
 use super::perfect_hash::PerfectHash;
+use super::{Scope, WordList};
 
 /// The number that stands for the words that rule a match out; lists are numbered from 0.
 const UNLESS: u8 = u8::MAX;
@@ -26,30 +27,33 @@ const UNLESS: u8 = u8::MAX;
 /// Bits of a first look for each entry. Rationale: a path asks for twenty, and entries are few beside patterns of paths.
 const LOOK: usize = 64;
 
-/// One list of one signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+/// What a list is to a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
     signature: u32,
     list: u8,
 }
 
-/// An entry of lists of signatures.
-#[derive(Clone, Debug)]
+/// An entry of lists.
+#[derive(Clone, Debug, Default)]
 struct Word {
     /// As written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last name, `/NAME/` for a
     /// whole name, and `/NAME/WORD` for a word of the name that stands right below.
     text: Vec<u8>,
-    /// Whether it stands in the first list of one of them.
+    /// Whether it stands in the first list of a signature.
     opens: bool,
-    places: Vec<Place>,
+    /// The lists that it stands in, in order.
+    lists: Vec<u32>,
 }
 
 /// What a signature asks of the words together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Demand {
     signature: u32,
-    /// How many lists it has; 0 for a signature of another kind, which has only words that rule it out.
-    lists: u8,
+    /// Its lists; none for a signature of another kind, which has only words that rule it out.
+    lists: Vec<u32>,
+    /// The words that rule it out.
+    unless: Option<u32>,
     /// How many of the path's last segments count.
     last: Option<u8>,
     /// Whether those segments have no other words.
@@ -59,43 +63,69 @@ struct Demand {
 /// Collects words for [`Words`].
 #[derive(Debug, Default)]
 pub(super) struct WordsBuilder {
-    words: HashMap<Vec<u8>, Vec<Place>>,
+    words: HashMap<Vec<u8>, Word>,
+    /// Who asks for each list.
+    owners: Vec<Vec<Owner>>,
+    /// The number of each list, by the list itself: many signatures share one.
+    lists: HashMap<ByPlace, u32>,
     demands: Vec<Demand>,
+}
+
+/// A list that is the same only as itself.
+#[derive(Debug)]
+struct ByPlace(WordList);
+
+impl PartialEq for ByPlace {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByPlace {}
+
+impl Hash for ByPlace {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
 }
 
 impl WordsBuilder {
     /// Adds the lists of a signature and its scope, checked before. Signatures come in the order of their numbers.
-    pub(super) fn add(&mut self, signature: u32, lists: &[Vec<String>], scope: &Scope) {
+    pub(super) fn add(&mut self, signature: u32, lists: &[WordList], scope: &Scope) {
         debug_assert!(lists.len() < usize::from(UNLESS));
-        for (list, words) in (0u8..).zip(lists) {
-            words.iter().for_each(|word| self.place(word, Place { signature, list }));
+        if lists.is_empty() && scope.unless.is_empty() {
+            return;
         }
-        scope.unless.iter().for_each(|word| self.place(word, Place { signature, list: UNLESS }));
-        if !lists.is_empty() || !scope.unless.is_empty() {
-            let lists = u8::try_from(lists.len()).unwrap_or(UNLESS);
-            self.demands.push(Demand { signature, lists, last: scope.last, only: scope.only });
-        }
+        let unless = (!scope.unless.is_empty()).then(|| self.list(&scope.unless, Owner { signature, list: UNLESS }));
+        let lists = (0u8..).zip(lists).map(|(list, words)| self.list(words, Owner { signature, list })).collect();
+        self.demands.push(Demand { signature, lists, unless, last: scope.last, only: scope.only });
     }
 
-    fn place(&mut self, word: &str, place: Place) {
-        let lowered = match word.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(word.to_ascii_lowercase()),
-            false => Cow::Borrowed(word),
-        };
-        let Some(places) = self.words.get_mut(lowered.as_bytes()) else {
-            self.words.insert(lowered.into_owned().into_bytes(), vec![place]);
-            return;
-        };
-        // The lists come one after the other, so a word that stands in one twice is the last.
-        if places.last() != Some(&place) {
-            places.push(place);
-        }
+    /// The number of a list, which is added if it is new.
+    fn list(&mut self, words: &WordList, owner: Owner) -> u32 {
+        let number = *self.lists.entry(ByPlace(Arc::clone(words))).or_insert_with(|| {
+            // Bounded by the bytes of the files.
+            let number = self.owners.len() as u32;
+            self.owners.push(Vec::new());
+            for word in words.iter() {
+                let text = word.to_ascii_lowercase().into_bytes();
+                let word = self.words.entry(text).or_default();
+                if word.lists.last() != Some(&number) {
+                    word.lists.push(number);
+                }
+            }
+            number
+        });
+        self.owners[number as usize].push(owner);
+        number
     }
 
     /// Builds the table. `None` if no seed gives a perfect hash.
     pub(super) fn build(self) -> Option<Words> {
+        let opens = |list: &u32| self.owners[*list as usize].iter().any(|owner| owner.list == 0);
+        let opening: Vec<bool> = (0u32..).take(self.owners.len()).map(|list| opens(&list)).collect();
         let mut words: Vec<Word> = (self.words.into_iter())
-            .map(|(text, places)| Word { text, opens: places.iter().any(|place| place.list == 0), places })
+            .map(|(text, word)| Word { text, opens: word.lists.iter().any(|&list| opening[list as usize]), ..word })
             .collect();
         words.sort_unstable_by(|one, other| one.text.cmp(&other.text));
         let (seed, hash) = (0..8).find_map(|seed| {
@@ -111,14 +141,14 @@ impl WordsBuilder {
         parents.dedup();
         let upper = FirstLook::of(parents.iter().map(|name| hash_word(seed, name)), LOOK);
         let names = words.iter().any(|word| word.text.starts_with(b"/"));
-        Some(Words { seed, hash, words, opening, demands: self.demands, names, parents, upper })
+        Some(Words { seed, hash, words, opening, owners: self.owners, demands: self.demands, names, parents, upper })
     }
 }
 
-/// A word of a path that a signature knows.
+/// A word of a path that stands in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
-    place: Place,
+    list: u32,
     len: usize,
     /// Where it begins in the path.
     start: usize,
@@ -132,6 +162,8 @@ pub(super) struct Words {
     words: Vec<Word>,
     /// The entries of first lists.
     opening: FirstLook,
+    /// Who asks for each list.
+    owners: Vec<Vec<Owner>>,
     /// In the order of their signatures.
     demands: Vec<Demand>,
     /// Whether an entry means a whole name: only then are they looked up.
@@ -151,11 +183,14 @@ impl Words {
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         let words: usize = (self.words.iter())
-            .map(|word| word.text.capacity() + word.places.capacity() * size_of::<Place>() + size_of::<Word>())
+            .map(|word| word.text.capacity() + word.lists.capacity() * size_of::<u32>() + size_of::<Word>())
             .sum();
+        let owners: usize = self.owners.iter().map(|owners| owners.capacity() * size_of::<Owner>()).sum();
+        let demands: usize =
+            self.demands.iter().map(|demand| size_of::<Demand>() + demand.lists.capacity() * size_of::<u32>()).sum();
         let parents: usize = self.parents.iter().map(|name| name.capacity() + size_of::<Vec<u8>>()).sum();
         let looks = self.opening.memory() + self.upper.memory();
-        self.hash.memory() + words + parents + looks + self.demands.capacity() * size_of::<Demand>()
+        self.hash.memory() + words + owners + parents + looks + demands
     }
 
     /// Calls `visit` with every signature that has a word of each of its lists in `path` (in normal form), where it
@@ -165,26 +200,22 @@ impl Words {
         if !self.may_open(path, whole) {
             return;
         }
-        let mut known: Vec<(&Word, usize, usize)> = Vec::new();
-        self.each(path, whole, &mut |word, start, len| known.push((word, start, len)));
-        let opening = known.iter().filter(|(word, ..)| word.opens).flat_map(|(word, ..)| &word.places);
-        let mut open: Vec<u32> = opening.filter(|place| place.list == 0).map(|place| place.signature).collect();
-        if open.is_empty() {
+        let mut found: Vec<Found> = Vec::new();
+        let mut opens = false;
+        self.each(path, whole, &mut |word, start, len| {
+            opens |= word.opens;
+            found.extend(word.lists.iter().map(|&list| Found { list, len, start }));
+        });
+        if !opens {
             return;
         }
-        open.sort_unstable();
-        open.dedup();
-        let mut found: Vec<Found> = Vec::new();
-        for &(word, start, len) in &known {
-            let places = word.places.iter().filter(|place| open.binary_search(&place.signature).is_ok());
-            found.extend(places.map(|&place| Found { place, len, start }));
-        }
         found.sort_unstable();
-        for of_signature in found.chunk_by(|a, b| a.place.signature == b.place.signature) {
-            let Some(demand) = of_signature.first().and_then(|first| self.demand(first.place.signature)) else {
-                continue;
-            };
-            if let Some(len) = demand.len(of_signature, path) {
+        let owners = found.chunk_by(|one, other| one.list == other.list).filter_map(|same| same.first());
+        for owner in owners.filter_map(|found| self.owners.get(found.list as usize)).flatten() {
+            if owner.list == 0
+                && let Some(demand) = self.demand(owner.signature)
+                && let Some(len) = demand.len(&found, path)
+            {
                 visit(demand.signature, len);
             }
         }
@@ -192,11 +223,9 @@ impl Words {
 
     /// Whether `path` has one of the words that rule the signature out.
     pub(super) fn rule_out(&self, signature: u32, path: &[u8], whole: bool) -> bool {
-        let place = Place { signature, list: UNLESS };
+        let Some(list) = self.demand(signature).and_then(|demand| demand.unless) else { return false };
         let mut out = false;
-        if self.demand(signature).is_some() {
-            self.each(path, whole, &mut |word, _, _| out |= word.places.contains(&place));
-        }
+        self.each(path, whole, &mut |word, _, _| out |= word.lists.binary_search(&list).is_ok());
         out
     }
 
@@ -303,23 +332,30 @@ impl Words {
 }
 
 impl Demand {
-    /// The bytes of the longest word of each list together, if `found`, all of this signature and in order, is what it
-    /// asks for.
+    /// The bytes of the longest word of each list together, if `found`, which is sorted, has what it asks for.
     fn len(&self, found: &[Found], path: &[u8]) -> Option<usize> {
-        if self.lists == 0 || found.last()?.place.list == UNLESS {
+        if self.lists.is_empty() || self.unless.is_some_and(|list| !of_list(found, list).is_empty()) {
             return None;
         }
         let from = self.last.map_or(0, |last| last_segments(path, last));
         let mut sum = 0;
-        for list in 0..self.lists {
-            let words = found.iter().filter(|found| found.place.list == list && found.start >= from);
+        for &list in &self.lists {
+            let words = of_list(found, list).iter().filter(|found| found.start >= from);
             sum += words.map(|found| found.len).max()?;
         }
         let known = |(start, word): (usize, &[u8])| {
-            found.iter().any(|found| found.start <= start && start + word.len() <= found.start + found.len)
+            let covers = |found: &Found| found.start <= start && start + word.len() <= found.start + found.len;
+            self.lists.iter().any(|&list| of_list(found, list).iter().any(covers))
         };
         (!self.only || words_of(path).take_while(|&(start, _)| start >= from).all(known)).then_some(sum)
     }
+}
+
+/// What was found of one list.
+fn of_list(found: &[Found], list: u32) -> &[Found] {
+    let from = found.partition_point(|found| found.list < list);
+    let rest = found.get(from..).unwrap_or_default();
+    rest.get(..rest.partition_point(|found| found.list == list)).unwrap_or_default()
 }
 
 /// Where the last `count` segments of a path begin.
@@ -339,7 +375,7 @@ mod tests {
     }
 
     fn found_in(lists: &[&[&str]], scope: &Scope, path: &str) -> bool {
-        let lists: Vec<Vec<String>> = lists.iter().map(|list| list.iter().map(|&word| word.into()).collect()).collect();
+        let lists: Vec<WordList> = lists.iter().map(|list| list.iter().map(|&word| word.into()).collect()).collect();
         let mut builder = WordsBuilder::default();
         builder.add(7, &lists, scope);
         let mut hit = false;
@@ -375,7 +411,7 @@ mod tests {
 
     #[test]
     fn words_that_rule_out() {
-        let scope = Scope { unless: vec!["blog".into(), ".png".into()], ..Scope::default() };
+        let scope = Scope { unless: ["blog".into(), ".png".into()].into(), ..Scope::default() };
         let lists: &[&[&str]] = &[&["twilio"], &["secrets"]];
         for (path, expected) in [
             ("/twilio/secrets", true),
