@@ -30,7 +30,9 @@ const LOOK: usize = 64;
 /// What a list is to a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owner {
-    signature: u32,
+    /// The number of its demand.
+    demand: u32,
+    /// The list's number among its own.
     list: u8,
 }
 
@@ -40,10 +42,10 @@ struct Word {
     /// As written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last name, `/NAME/` for a
     /// whole name, and `/NAME/WORD` for a word of the name that stands right below.
     text: Vec<u8>,
-    /// Whether it stands in the first list of a signature.
-    opens: bool,
     /// The lists that it stands in, in order.
     lists: Vec<u32>,
+    /// Those of them that are the first of a signature.
+    opens: Vec<u32>,
 }
 
 /// What a signature asks of the words together.
@@ -96,8 +98,10 @@ impl WordsBuilder {
         if lists.is_empty() && scope.unless.is_empty() {
             return;
         }
-        let unless = (!scope.unless.is_empty()).then(|| self.list(&scope.unless, Owner { signature, list: UNLESS }));
-        let lists = (0u8..).zip(lists).map(|(list, words)| self.list(words, Owner { signature, list })).collect();
+        // As many as there are signatures at most.
+        let demand = self.demands.len() as u32;
+        let unless = (!scope.unless.is_empty()).then(|| self.list(&scope.unless, Owner { demand, list: UNLESS }));
+        let lists = (0u8..).zip(lists).map(|(list, words)| self.list(words, Owner { demand, list })).collect();
         self.demands.push(Demand { signature, lists, unless, last: scope.last, only: scope.only });
     }
 
@@ -123,9 +127,8 @@ impl WordsBuilder {
     /// Builds the table. `None` if no seed gives a perfect hash.
     pub(super) fn build(self) -> Option<Words> {
         let opens = |list: &u32| self.owners[*list as usize].iter().any(|owner| owner.list == 0);
-        let opening: Vec<bool> = (0u32..).take(self.owners.len()).map(|list| opens(&list)).collect();
         let mut words: Vec<Word> = (self.words.into_iter())
-            .map(|(text, word)| Word { text, opens: word.lists.iter().any(|&list| opening[list as usize]), ..word })
+            .map(|(text, word)| Word { text, opens: word.lists.iter().copied().filter(opens).collect(), ..word })
             .collect();
         words.sort_unstable_by(|one, other| one.text.cmp(&other.text));
         let (seed, hash) = (0..8).find_map(|seed| {
@@ -133,7 +136,7 @@ impl WordsBuilder {
             Some((seed, PerfectHash::build(&hashes)?))
         })?;
         let opening: Vec<u64> =
-            words.iter().filter(|word| word.opens).map(|word| hash_entry(seed, &word.text)).collect();
+            words.iter().filter(|word| !word.opens.is_empty()).map(|word| hash_entry(seed, &word.text)).collect();
         let opening = FirstLook::of(opening.into_iter(), LOOK);
         let mut parents: Vec<Vec<u8>> =
             words.iter().filter_map(|word| Some(word_below(&word.text)?.0.to_vec())).collect();
@@ -145,13 +148,19 @@ impl WordsBuilder {
     }
 }
 
-/// A word of a path that stands in a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    list: u32,
-    len: usize,
+/// A word of a path that stands in lists.
+#[derive(Clone, Copy, Debug)]
+struct Known<'a> {
+    word: &'a Word,
     /// Where it begins in the path.
     start: usize,
+    len: usize,
+}
+
+impl Known<'_> {
+    fn is_of(&self, list: u32) -> bool {
+        self.word.lists.binary_search(&list).is_ok()
+    }
 }
 
 /// All `words` patterns, and the words that rule out signatures of every kind.
@@ -183,7 +192,10 @@ impl Words {
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         let words: usize = (self.words.iter())
-            .map(|word| word.text.capacity() + word.lists.capacity() * size_of::<u32>() + size_of::<Word>())
+            .map(|word| {
+                let lists = (word.lists.capacity() + word.opens.capacity()) * size_of::<u32>();
+                word.text.capacity() + lists + size_of::<Word>()
+            })
             .sum();
         let owners: usize = self.owners.iter().map(|owners| owners.capacity() * size_of::<Owner>()).sum();
         let demands: usize =
@@ -200,21 +212,25 @@ impl Words {
         if !self.may_open(path, whole) {
             return;
         }
-        let mut found: Vec<Found> = Vec::new();
-        let mut opens = false;
-        self.each(path, whole, &mut |word, start, len| {
-            opens |= word.opens;
-            found.extend(word.lists.iter().map(|&list| Found { list, len, start }));
-        });
-        if !opens {
+        let mut known: Vec<Known<'_>> = Vec::new();
+        self.each(path, whole, &mut |word, start, len| known.push(Known { word, start, len }));
+        let mut opening: Vec<u32> = known.iter().flat_map(|known| &known.word.opens).copied().collect();
+        opening.sort_unstable();
+        opening.dedup();
+        if opening.is_empty() {
             return;
         }
-        found.sort_unstable();
-        let owners = found.chunk_by(|one, other| one.list == other.list).filter_map(|same| same.first());
-        for owner in owners.filter_map(|found| self.owners.get(found.list as usize)).flatten() {
+        // A bit for each list: most signatures that open have nothing else in the path.
+        let mut seen = vec![0u64; self.owners.len().div_ceil(64)];
+        for &list in known.iter().flat_map(|known| &known.word.lists) {
+            seen[list as usize / 64] |= 1 << (list % 64);
+        }
+        let is_seen = |&list: &u32| seen[list as usize / 64] >> (list % 64) & 1 == 1;
+        for owner in opening.iter().filter_map(|&list| self.owners.get(list as usize)).flatten() {
             if owner.list == 0
-                && let Some(demand) = self.demand(owner.signature)
-                && let Some(len) = demand.len(&found, path)
+                && let Some(demand) = self.demands.get(owner.demand as usize)
+                && demand.lists.iter().all(is_seen)
+                && let Some(len) = demand.len(&known, path)
             {
                 visit(demand.signature, len);
             }
@@ -332,30 +348,23 @@ impl Words {
 }
 
 impl Demand {
-    /// The bytes of the longest word of each list together, if `found`, which is sorted, has what it asks for.
-    fn len(&self, found: &[Found], path: &[u8]) -> Option<usize> {
-        if self.lists.is_empty() || self.unless.is_some_and(|list| !of_list(found, list).is_empty()) {
-            return None;
-        }
+    /// The bytes of the longest word of each list together, if the path's words have what it asks for.
+    fn len(&self, known: &[Known<'_>], path: &[u8]) -> Option<usize> {
         let from = self.last.map_or(0, |last| last_segments(path, last));
         let mut sum = 0;
         for &list in &self.lists {
-            let words = of_list(found, list).iter().filter(|found| found.start >= from);
-            sum += words.map(|found| found.len).max()?;
+            let words = known.iter().filter(|known| known.start >= from && known.is_of(list));
+            sum += words.map(|known| known.len).max()?;
         }
-        let known = |(start, word): (usize, &[u8])| {
-            let covers = |found: &Found| found.start <= start && start + word.len() <= found.start + found.len;
-            self.lists.iter().any(|&list| of_list(found, list).iter().any(covers))
+        if self.unless.is_some_and(|list| known.iter().any(|known| known.is_of(list))) {
+            return None;
+        }
+        let is_listed = |(start, word): (usize, &[u8])| {
+            let covers = |known: &&Known<'_>| known.start <= start && start + word.len() <= known.start + known.len;
+            known.iter().filter(covers).any(|known| self.lists.iter().any(|&list| known.is_of(list)))
         };
-        (!self.only || words_of(path).take_while(|&(start, _)| start >= from).all(known)).then_some(sum)
+        (!self.only || words_of(path).take_while(|&(start, _)| start >= from).all(is_listed)).then_some(sum)
     }
-}
-
-/// What was found of one list.
-fn of_list(found: &[Found], list: u32) -> &[Found] {
-    let from = found.partition_point(|found| found.list < list);
-    let rest = found.get(from..).unwrap_or_default();
-    rest.get(..rest.partition_point(|found| found.list == list)).unwrap_or_default()
 }
 
 /// Where the last `count` segments of a path begin.
