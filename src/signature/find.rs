@@ -89,6 +89,10 @@ impl Signatures {
             self.list.get(signature as usize).is_some_and(|signature| applies(signature, method, target))
         };
         for candidate in candidates.iter() {
+            let spared = |signature| {
+                let served = if candidate.decoded == 0 { served(candidates, &candidate) } else { None };
+                served.is_some_and(|path| self.words.rule_out(signature, path, whole))
+            };
             if let Some(host) = candidate.host {
                 self.table.host(host, &mut |kind, rules, len| {
                     hits.extend(rules.iter().filter(|rule| may(rule.signature)).map(|rule| Hit {
@@ -104,7 +108,9 @@ impl Signatures {
             if candidate.path.is_empty() {
                 continue;
             }
-            let in_path = |signature| may(signature) && !self.words.rule_out(signature, candidate.path, whole);
+            let in_path = |signature| {
+                may(signature) && !self.words.rule_out(signature, candidate.path, whole) && !spared(signature)
+            };
             self.table.path(candidate.path, whole, &mut |kind, rules, len| {
                 hits.extend(rules.iter().filter(|rule| in_path(rule.signature)).map(|rule| Hit {
                     kind,
@@ -116,7 +122,7 @@ impl Signatures {
                 }));
             });
             self.words.find(candidate.path, whole, &mut |signature, len| {
-                if may(signature) {
+                if may(signature) && !spared(signature) {
                     hits.push(word_hit(&candidate, signature, len));
                 }
             });
@@ -193,6 +199,19 @@ impl Signatures {
         let pattern = rule.as_written.and_then(|at| self.as_written.get(at as usize));
         wrote != normal && pattern.is_none_or(|pattern| wrote != &pattern[..])
     }
+}
+
+/// The path that is served for an undecoded one: every server decodes a path once (RFC 3986 section 2.4), so what rules
+/// out what it gets rules out what was written. A path cut at its NUL is not that one, and a second decoding is what
+/// only some servers do: each of these readings is ruled out by its own words alone.
+fn served<'a>(candidates: &Candidates<'a>, written: &Candidate<'a>) -> Option<&'a [u8]> {
+    let alike =
+        |disguise| move |other: &Candidate<'a>| other.disguises.has(disguise) == written.disguises.has(disguise);
+    (candidates.iter())
+        .filter(|other| other.decoded == 1)
+        .filter(alike(Disguise::Nul))
+        .find(alike(Disguise::Whitespace))
+        .map(|other| other.path)
 }
 
 /// A match of word lists; any lowered letter and any trailing byte was a disguise.

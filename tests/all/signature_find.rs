@@ -53,6 +53,22 @@ fn every_signature_has_hits_and_misses_that_hold() {
     }
 }
 
+/// What rules out the path that is served rules out the spelling of it; a path cut at its NUL is another one.
+#[test]
+fn what_is_served_rules_out_what_was_written() {
+    let set = set(&entry(1_010_000, "match.words = [[\"twilio\"], [\"/env\"]]\nmatch.unless = [\"img\", \".png\"]"));
+    for (target, expected) in [
+        ("/twilio/env", true),
+        ("/twilio/%65nv", true),
+        ("/twilio/.env%00.png", true),
+        ("/a/twilio-env.png", false),
+        ("/a/twilio-env.pn%67", false),
+        ("/%69mg/twilio-env", false),
+    ] {
+        assert_eq!(find(&set, "GET", target.as_bytes()).is_some(), expected, "{target}");
+    }
+}
+
 #[test]
 fn failing_examples_are_told() {
     assert_eq!(builtin().failing_examples(), [""; 0]);
