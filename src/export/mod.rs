@@ -5,8 +5,8 @@
 //! signature does. The languages look at a request in their own normal form, so what ours alone undoes (see
 //! [`Language::differences`]) is a difference of all rules of a language and stands in the head of its text.
 //!
-//! Where what is done: `path.rs` writes patterns as regular expressions in three dialects, `bytes.rs` finds what all
-//! matches have in common, and every language has a file of its own.
+//! Where what is done: `path.rs` writes patterns as regular expressions in three dialects, `tree.rs` long lists in them,
+//! `bytes.rs` finds what all matches have in common, and every language has a file of its own.
 
 mod bytes;
 mod ids;
@@ -14,6 +14,7 @@ mod path;
 mod sigma;
 mod snort3;
 mod suricata;
+mod tree;
 mod zeek;
 mod zeek_intel;
 

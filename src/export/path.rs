@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::tree::tree;
 use crate::signature::{Kind, Pattern, QueryCondition, Signature, WordList};
 use crate::uri::{NormalHost, NormalPath};
 
@@ -34,6 +35,8 @@ pub(super) struct Dialect {
     pub end: &'static str,
     /// One byte that ends a word.
     pub word_end: &'static str,
+    /// What looks whether a word ends here, where the engine can look ahead and take a group up again as `(?1)`.
+    pub word_ends: Option<&'static str>,
 }
 
 /// PCRE on Suricata's `http.uri` and Snort's `http_uri`: decoded once, the query behind it. libhtp leaves `%2f`, `;`,
@@ -56,6 +59,7 @@ pub(super) const PCRE: Dialect = Dialect {
     trailing: r"(?:[\s.\/\x5c]|%2f|\x3b(?:[^\/\x5c?#\x00%]|%(?!2f))*+)*+",
     end: r"(?:[?#\x00]|$)",
     word_end: r"(?:[\/\x5c._~\x3b-]|%2f)",
+    word_ends: Some(r"(?=[\s._~\/\x5c\x3b?#\x00-]|%2f|$)"),
 };
 
 /// Zeek's: no lazy or possessive operators, no look-ahead, no groups but capturing ones, and no `\s`; a slash is written
@@ -73,6 +77,7 @@ pub(super) const ZEEK: Dialect = Dialect {
     trailing: r"([ \x09-\x0d.\x2f\x5c]|\x3b[^\x2f\x5c?\x23]*)*",
     end: r"([?\x23]|$)",
     word_end: r"[\x2f\x5c._~\x3b\x2d]",
+    word_ends: None,
 };
 
 /// Sigma's, for `cs-uri-stem`: what most engines of log stores understand. The path as the server logged it, without
@@ -93,6 +98,7 @@ pub(super) const SIGMA: Dialect = Dialect {
     trailing: "[./]*(;[^/?#]*)?",
     end: "([?#].*)?$",
     word_end: "[/._~;-]",
+    word_ends: None,
 };
 
 /// A test of a request target.
@@ -140,6 +146,22 @@ impl Dialect {
         }
     }
 
+    /// Any of several texts; `slash` is what stands for each `/` in them. A few are written one after the other, since
+    /// people read rules.
+    fn any_text(&self, texts: &[impl AsRef<[u8]>], slash: &str) -> String {
+        /// Rationale: at a glance one sees some words; more than that are a list anyway.
+        const FEW: usize = 8;
+        let byte = |byte: u8| if byte == b'/' { slash.to_owned() } else { self.literal(&[byte]) };
+        let mut sorted: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).collect();
+        if sorted.len() <= FEW {
+            let whole = |text: &&[u8]| text.iter().map(|&one| byte(one)).collect::<String>();
+            return self.any(&sorted.iter().map(whole).collect::<Vec<_>>());
+        }
+        sorted.sort_unstable();
+        sorted.dedup();
+        tree(&sorted, self.group, &byte)
+    }
+
     /// Between two segments: at least one slash, parameters before each.
     fn between(&self) -> String {
         let Self { group, parameters, slash, .. } = self;
@@ -175,12 +197,11 @@ impl Dialect {
             }
             keys.push(key);
         }
-        let between = self.between();
         let path = |key: &Vec<u8>| {
             let segments = key.split(|&byte| byte == b'/').filter(|segment| !segment.is_empty());
-            segments.map(|segment| self.literal(segment)).collect::<Vec<_>>().join(&between)
+            segments.collect::<Vec<_>>().join(&b'/')
         };
-        let any = self.any(&keys.iter().map(path).collect::<Vec<_>>());
+        let any = self.any_text(&keys.iter().map(path).collect::<Vec<_>>(), &self.between());
         let expression = match kind {
             Kind::Path => format!("^{}{any}{}", self.lead(), self.tail()),
             Kind::Suffix => format!("{}{any}{}", self.segment_start(), self.tail()),
@@ -202,14 +223,21 @@ impl Dialect {
         }
         let scope = &signature.scope;
         let mut tests: Vec<Test> = Vec::new();
+        let (mut plain, mut content) = (Vec::new(), Vec::new());
         for list in lists {
-            let list: Vec<String> = list.iter().map(|word| word.to_ascii_lowercase()).collect();
+            let list: WordList = list.iter().map(|word| word.to_ascii_lowercase()).collect();
             let texts: Vec<&[u8]> = list.iter().map(|word| word.as_bytes()).collect();
-            let content = super::bytes::common(&texts, b"/");
-            tests.push(Test { expression: self.any_word(&list, scope.last), content, negated: false });
+            let common = super::bytes::common(&texts, b"/");
+            if self.word_ends.is_some() && scope.only && scope.last == Some(1) && only_words(&list) {
+                // Looked for where the words are gone through anyway, so that a rule has each list once.
+                content = if common.len() > content.len() { common } else { content };
+                plain.push(list);
+                continue;
+            }
+            tests.push(Test { expression: self.any_word(&list, scope.last), content: common, negated: false });
         }
         if let (true, Some(last)) = (scope.only, scope.last) {
-            tests.push(Test { expression: self.only(lists, last), content: Vec::new(), negated: false });
+            tests.push(Test { expression: self.only(lists, &plain, last), content, negated: false });
         }
         Ok(tests)
     }
@@ -232,8 +260,7 @@ impl Dialect {
         };
         let entries: Vec<String> = entries.iter().map(|entry| entry.to_ascii_lowercase()).collect();
         let sorted = Sorted::of(&entries);
-        let any =
-            |texts: &[&str]| self.any(&texts.iter().map(|text| self.literal(text.as_bytes())).collect::<Vec<_>>());
+        let any = |texts: &[&str]| self.any_text(texts, &self.literal(b"/"));
         let (start, dash, between) = (self.segment_start(), self.dash(), self.between());
         let mut all = Vec::new();
         if !sorted.words.is_empty() {
@@ -268,8 +295,8 @@ impl Dialect {
         format!("{}{}{}+){{0,{more}}}", self.group, self.between(), self.inside)
     }
 
-    /// The last segments have no words but those of the lists.
-    fn only(&self, lists: &[WordList], last: u8) -> String {
+    /// The last segments have no words but those of the lists; the last one has a word of each list of `plain`.
+    fn only(&self, lists: &[WordList], plain: &[WordList], last: u8) -> String {
         let Self { group, .. } = self;
         // Of a name or a place, the word it has at its end.
         let bare = |entry: &String| match entry.trim_end_matches('/').rsplit_once('/') {
@@ -277,27 +304,42 @@ impl Dialect {
             None => entry.to_ascii_lowercase(),
         };
         let known = |ending: bool| {
-            let words = lists
-                .iter()
-                .flat_map(|list| list.iter())
-                .map(bare)
-                .filter(|word| !word.is_empty() && word.starts_with('.') == ending);
-            words.map(|word| self.literal(word.as_bytes())).collect::<Vec<_>>()
+            let wanted = move |word: &String| !word.is_empty() && word.starts_with('.') == ending;
+            lists.iter().flat_map(|list| list.iter()).map(bare).filter(wanted).collect::<Vec<_>>()
         };
-        let (words, endings) = (known(false), known(true));
+        let (mut words, endings) = (known(false), known(true));
+        words.retain(|word| {
+            !plain.iter().flat_map(|list| list.iter()).any(|known| known.trim_start_matches('/') == word)
+        });
         let free = format!("[._~{}]", self.dash());
-        let name = match words.is_empty() {
-            true => format!("{free}*"),
-            false => {
-                let word = self.any(&words);
-                let word = if words.len() == 1 { format!("{group}{word})") } else { word };
-                format!("{free}*{group}{word}{group}{free}+{word})*)?{free}*")
-            }
+        let mut of_plain = String::new();
+        for list in plain {
+            let texts: Vec<&str> = list.iter().map(|word| word.trim_start_matches('/')).collect();
+            let (any, inside, tail) = (self.any_text(&texts, ""), self.inside, self.tail());
+            of_plain.push_str(&format!("(?={group}{inside}*{free})?({any}){group}{free}{inside}*)?{tail})"));
+        }
+        let mut any: Vec<String> = (1..=plain.len()).map(|number| format!("(?{number})")).collect();
+        if !words.is_empty() {
+            any.push(self.any_text(&words, ""));
+        }
+        let word = self.any(&any);
+        // A word has no such byte, but the name of a place may begin with one.
+        let free_first = |word: &String| word.starts_with(['.', '_', '~', '-']);
+        let name = match self.word_ends {
+            _ if any.is_empty() => format!("{free}*"),
+            Some(ends) if !words.iter().any(free_first) => format!("{free}*{group}{group}{word}){ends}{free}*)*"),
+            _ => format!("{free}*{group}{group}{word}){group}{free}+{group}{word}))*)?{free}*"),
         };
-        let ending = if endings.is_empty() { String::new() } else { format!("{group}{})?", endings.join("|")) };
+        let ending = match endings.is_empty() {
+            true => String::new(),
+            false => format!("{group}{})?", self.any_text(&endings, "")),
+        };
         let more = last.saturating_sub(1);
         let between = self.between();
         let (lead, tail, start) = (self.lead(), self.tail(), self.segment_start());
+        if more == 0 {
+            return format!("{start}{of_plain}{name}{ending}{tail}");
+        }
         let short = format!("^{lead}{name}{group}{between}{name}){{0,{more}}}{ending}{tail}");
         let long = format!("{start}{name}{group}{between}{name}){{{more}}}{ending}{tail}");
         self.any(&[short, long])
@@ -385,6 +427,14 @@ impl<'a> Sorted<'a> {
         }
         sorted
     }
+}
+
+/// Whether a list has words alone, of the last name or of any: no endings, no names, no places.
+fn only_words(list: &[String]) -> bool {
+    list.iter().all(|entry| {
+        let word = entry.strip_prefix('/').unwrap_or(entry);
+        !word.is_empty() && !word.starts_with('.') && !word.contains('/')
+    })
 }
 
 /// Whether there is `%HH` or `%uHHHH` in a pattern: only the undecoded target has that, or one encoded twice.

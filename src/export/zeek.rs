@@ -10,6 +10,7 @@ pub(super) const DIFFERENCES: &[&str] = &[
     "http-request is the URI decoded once, with its query: double percent-encoding, %uHHHH, overlong and full-width",
     "  letters, dot-dot segments and a NUL stay what they are.",
     "A decoded ? or # ends the path, as one that was sent does.",
+    "What one request of a connection met stays met: several conditions may be met by several requests of it.",
 ];
 
 /// Writes a signature as one of Zeek's.
@@ -34,6 +35,11 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
         }
     }
     expressions.extend(signature.query.iter().map(|condition| ZEEK.query(condition, true)));
+    if expressions.len() > 1 {
+        // Source: RE_Match_State of Zeek keeps what it has accepted until the connection ends.
+        let several = expressions.len();
+        missing.push(format!("its {several} conditions may be met by several requests of one connection"));
+    }
     if !signature.methods.is_empty() {
         missing.push(format!("the method is not looked at, so others than {} match", signature.methods.join(", ")));
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use regex::bytes::Regex;
-use smsentry::export::{Export, Language, Options, export};
+use smsentry::export::{Export, Gap, Language, Options, export};
 use smsentry::signature::{Example, Kind, Origin, Pattern, Signature, Signatures, Source};
 use smsentry::uri::{Disguise, NormalPath, Normaliser};
 
@@ -59,6 +59,10 @@ fn every_signature_is_written_or_listed() {
         let export = written(&set, language, Options::default());
         // What is left out must be few, or the export is none.
         let active = set.iter().filter(|signature| !signature.support).count();
+        // Rules of Suricata have 8191 bytes, and long lists fit into them.
+        let active_left_out =
+            export.gaps.iter().filter(|gap| gap.whole && !gap.reason.starts_with("is support")).count();
+        assert!(language != Language::Suricata || active_left_out == 0, "{active_left_out} left out");
         if language != Language::ZeekIntel {
             assert!(export.exported * 10 >= active * 9, "{language:?}: {} of {active}", export.exported);
         }
@@ -287,6 +291,8 @@ fn expressions_of_zeek_match_what_the_signatures_match() {
         if expressions.is_empty() {
             continue;
         }
+        let of_several = |gap: &Gap| gap.reason.ends_with("several requests of one connection");
+        let one_request_says_all = export.gaps.iter().all(of_several);
         let all = |target: &str| expressions.iter().all(|expression| expression.is_match(&decoded(target)));
         for example in signature.hits.iter().chain(&signature.misses) {
             match matches(&set, signature, example) {
@@ -294,7 +300,7 @@ fn expressions_of_zeek_match_what_the_signatures_match() {
                     assert!(all(&example.target), "{}: {example}", signature.slug);
                     hits += 1;
                 }
-                Some(false) if export.gaps.is_empty() => {
+                Some(false) if one_request_says_all => {
                     assert!(!all(&example.target), "{}: {example}", signature.slug);
                     misses += 1;
                 }

@@ -136,3 +136,32 @@ fn a_capture_filter_may_still_be_anything_else() {
     let ran = run(&["-T", "tcp", "port", "80"]);
     assert_eq!((ran.code, &*ran.err), (0, ""));
 }
+
+#[test]
+fn what_explain_says_to_write_hides_the_alert() {
+    let room = tempfile::tempdir().unwrap();
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/nginx-ipv4.pcap");
+    let alerts = |more: &[&str]| -> Vec<(u64, String)> {
+        let ran = run(&[&["-q", "--events", "alert", "-r", capture][..], more].concat());
+        let of = |event: Value| {
+            let host = event["http"]["hostname"].as_str().unwrap_or_default().to_owned();
+            (event["alert"]["signature_id"].as_u64().unwrap(), host)
+        };
+        ran.out.lines().map(|line| of(serde_json::from_str(line).unwrap())).collect()
+    };
+    let (id, host) = alerts(&[]).into_iter().find(|(id, host)| *id > 1_000_099 && !host.is_empty()).unwrap();
+    let page = run(&["signatures", "explain", &id.to_string()]).out;
+    let lines: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    for head in ["[[suppress]]", "[[allow]]"] {
+        let entry: Vec<&str> = lines
+            .iter()
+            .skip_while(|line| **line != head)
+            .take_while(|line| **line == head || !line.starts_with("[["))
+            .copied()
+            .collect();
+        assert!(entry.len() > 2, "{head}: {page}");
+        let text = entry.join("\n").replace("www.example.org", &host);
+        let written = file(&room, "mine.toml", &text);
+        assert!(alerts(&["--suppress", &written]).iter().all(|(other, at)| *other != id || *at != host), "{text}");
+    }
+}

@@ -77,6 +77,13 @@ pub(super) fn text(set: &Signatures, signature: &Signature) -> String {
         "  [[suppress]]\n  signature = {}\n  # source, destination, host or path = narrower than the signature\n  reason = \"why this is no probe here\"\n  # expires = the day to look at it again",
         signature.id
     ));
+    page.line("");
+    page.line("Where it is normal use of your own server, allow it there instead; `product` for all signatures of it:");
+    page.line("");
+    page.line(&format!(
+        "  [[allow]]\n  signature = {}\n  host = \"www.example.org\"\n  reason = \"who runs what there\"",
+        signature.id
+    ));
     page.0
 }
 

@@ -1,0 +1,86 @@
+//! Lists of texts as one expression that writes what several of them begin with once. Not what stands around it: see
+//! [`super::path`](mod@super::path).
+//!
+//! Engines that try one alternative after the other leave such a tree at the first byte that fits none of the texts,
+//! and rules have a length that a list of some hundred words would exceed.
+
+/// Any of `texts`, which are sorted and stand there once each; `byte` writes one byte, `group` opens a group.
+pub(super) fn tree(texts: &[&[u8]], group: &str, byte: &dyn Fn(u8) -> String) -> String {
+    let (optional, rest) = match texts.split_first() {
+        Some((first, rest)) if first.is_empty() => (true, rest),
+        _ => (false, texts),
+    };
+    // What follows a byte, and the bytes that are followed by just this.
+    let mut branches: Vec<(Vec<u8>, Vec<&[u8]>)> = Vec::new();
+    for same in rest.chunk_by(|a, b| a.first() == b.first()) {
+        let Some(&head) = same.first().and_then(|text| text.first()) else { continue };
+        let below: Vec<&[u8]> = same.iter().filter_map(|text| text.get(1..)).collect();
+        match branches.iter_mut().find(|(_, known)| *known == below) {
+            Some((heads, _)) => heads.push(head),
+            None => branches.push((vec![head], below)),
+        }
+    }
+    let written = |(heads, below): &(Vec<u8>, Vec<&[u8]>)| {
+        let head = any_byte(heads, group, byte);
+        match **below {
+            // Long ends are written at once, so that no text makes this call itself for every byte.
+            [only] => head + &only.iter().map(|&next| byte(next)).collect::<String>(),
+            _ => head + &tree(below, group, byte),
+        }
+    };
+    let all: Vec<String> = branches.iter().map(written).collect();
+    match (&*all, optional) {
+        ([], _) => String::new(),
+        ([only], false) => only.clone(),
+        ([only], true) if only.len() == 1 => format!("{only}?"),
+        (_, optional) => format!("{group}{}){}", all.join("|"), if optional { "?" } else { "" }),
+    }
+}
+
+/// One of several bytes.
+fn any_byte(heads: &[u8], group: &str, byte: &dyn Fn(u8) -> String) -> String {
+    let all: Vec<String> = heads.iter().map(|&head| byte(head)).collect();
+    match *heads {
+        [_] => all.concat(),
+        // Only these mean nothing in a class of any dialect.
+        _ if heads.iter().all(u8::is_ascii_alphanumeric) => format!("[{}]", all.concat()),
+        _ => format!("{group}{})", all.join("|")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use regex::Regex;
+
+    use super::*;
+
+    fn of(texts: &[&str]) -> String {
+        let texts: BTreeSet<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+        tree(&texts.into_iter().collect::<Vec<_>>(), "(?:", &|byte| char::from(byte).to_string())
+    }
+
+    #[test]
+    fn beginnings_are_written_once() {
+        assert_eq!(of(&["sms", "smsapi", "smsapp"]), "sms(?:ap[ip])?");
+        assert_eq!(of(&["key", "keys"]), "keys?");
+        assert_eq!(of(&["asms", "bsms", "c"]), "(?:[ab]sms|c)");
+        assert_eq!(of(&["one"]), "one");
+    }
+
+    proptest! {
+        #[test]
+        fn it_matches_the_texts_and_nothing_else(
+            texts in prop::collection::btree_set("[ab/]{1,5}", 1..20),
+            other in "[ab/]{1,6}",
+        ) {
+            let sorted: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+            let expression = tree(&sorted, "(?:", &|byte| char::from(byte).to_string());
+            let found = Regex::new(&format!("^(?:{expression})$")).unwrap();
+            prop_assert!(texts.iter().all(|text| found.is_match(text)), "{}", expression);
+            prop_assert_eq!(found.is_match(&other), texts.contains(&other), "{}", expression);
+        }
+    }
+}
