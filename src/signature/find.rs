@@ -89,10 +89,10 @@ impl Signatures {
             self.list.get(signature as usize).is_some_and(|signature| applies(signature, method, target))
         };
         for candidate in candidates.iter() {
-            let spared = |signature| {
-                let served = if candidate.decoded == 0 { served(candidates, &candidate) } else { None };
-                served.is_some_and(|path| self.words.rule_out(signature, path, whole))
-            };
+            let words = self.words.of(candidate.path, whole);
+            let served = if candidate.decoded == 0 { served(candidates, &candidate) } else { None };
+            let served = served.map(|path| self.words.of(path, whole));
+            let spared = |signature| served.as_ref().is_some_and(|words| words.rule_out(signature));
             if let Some(host) = candidate.host {
                 self.table.host(host, &mut |kind, rules, len| {
                     hits.extend(rules.iter().filter(|rule| may(rule.signature)).map(|rule| Hit {
@@ -108,9 +108,7 @@ impl Signatures {
             if candidate.path.is_empty() {
                 continue;
             }
-            let in_path = |signature| {
-                may(signature) && !self.words.rule_out(signature, candidate.path, whole) && !spared(signature)
-            };
+            let in_path = |signature| may(signature) && !words.rule_out(signature) && !spared(signature);
             self.table.path(candidate.path, whole, &mut |kind, rules, len| {
                 hits.extend(rules.iter().filter(|rule| in_path(rule.signature)).map(|rule| Hit {
                     kind,
@@ -121,7 +119,7 @@ impl Signatures {
                     disguises: self.path_disguises(&candidate, kind, rule, len),
                 }));
             });
-            self.words.find(candidate.path, whole, &mut |signature, len| {
+            words.find(&mut |signature, len| {
                 if may(signature) && !spared(signature) {
                     hits.push(word_hit(&candidate, signature, len));
                 }

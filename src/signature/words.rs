@@ -7,6 +7,7 @@
 
 mod entry;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -205,44 +206,9 @@ impl Words {
         self.hash.memory() + words + owners + parents + looks + demands
     }
 
-    /// Calls `visit` with every signature that has a word of each of its lists in `path` (in normal form), where it
-    /// wants them, and the bytes of the longest word of each list together. `whole` unset: the path's end was cut off
-    /// and has no ending.
-    pub(super) fn find(&self, path: &[u8], whole: bool, visit: &mut dyn FnMut(u32, usize)) {
-        if !self.may_open(path, whole) {
-            return;
-        }
-        let mut known: Vec<Known<'_>> = Vec::new();
-        self.each(path, whole, &mut |word, start, len| known.push(Known { word, start, len }));
-        let mut opening: Vec<u32> = known.iter().flat_map(|known| &known.word.opens).copied().collect();
-        opening.sort_unstable();
-        opening.dedup();
-        if opening.is_empty() {
-            return;
-        }
-        // A bit for each list: most signatures that open have nothing else in the path.
-        let mut seen = vec![0u64; self.owners.len().div_ceil(64)];
-        for &list in known.iter().flat_map(|known| &known.word.lists) {
-            seen[list as usize / 64] |= 1 << (list % 64);
-        }
-        let is_seen = |&list: &u32| seen[list as usize / 64] >> (list % 64) & 1 == 1;
-        for owner in opening.iter().filter_map(|&list| self.owners.get(list as usize)).flatten() {
-            if owner.list == 0
-                && let Some(demand) = self.demands.get(owner.demand as usize)
-                && demand.lists.iter().all(is_seen)
-                && let Some(len) = demand.len(&known, path)
-            {
-                visit(demand.signature, len);
-            }
-        }
-    }
-
-    /// Whether `path` has one of the words that rule the signature out.
-    pub(super) fn rule_out(&self, signature: u32, path: &[u8], whole: bool) -> bool {
-        let Some(list) = self.demand(signature).and_then(|demand| demand.unless) else { return false };
-        let mut out = false;
-        self.each(path, whole, &mut |word, _, _| out |= word.lists.binary_search(&list).is_ok());
-        out
+    /// What is known of a path in normal form. `whole` unset: its end was cut off, and it has no ending.
+    pub(super) const fn of<'a>(&'a self, path: &'a [u8], whole: bool) -> PathWords<'a> {
+        PathWords { words: self, path, whole, known: OnceCell::new() }
     }
 
     fn demand(&self, signature: u32) -> Option<&Demand> {
@@ -347,6 +313,62 @@ impl Words {
     }
 }
 
+/// The words of one path; looked up once, when something is first asked that a look at a bit does not answer.
+#[derive(Debug)]
+pub(super) struct PathWords<'a> {
+    words: &'a Words,
+    path: &'a [u8],
+    whole: bool,
+    known: OnceCell<Vec<Known<'a>>>,
+}
+
+impl PathWords<'_> {
+    /// Calls `visit` with every signature that has a word of each of its lists in the path, where it wants them, and
+    /// the bytes of the longest word of each list together.
+    pub(super) fn find(&self, visit: &mut dyn FnMut(u32, usize)) {
+        let Self { words, path, whole, .. } = *self;
+        if !words.may_open(path, whole) {
+            return;
+        }
+        let known = self.known();
+        let mut opening: Vec<u32> = known.iter().flat_map(|known| &known.word.opens).copied().collect();
+        opening.sort_unstable();
+        opening.dedup();
+        if opening.is_empty() {
+            return;
+        }
+        // A bit for each list: most signatures that open have nothing else in the path.
+        let mut seen = vec![0u64; words.owners.len().div_ceil(64)];
+        for &list in known.iter().flat_map(|known| &known.word.lists) {
+            seen[list as usize / 64] |= 1 << (list % 64);
+        }
+        let is_seen = |&list: &u32| seen[list as usize / 64] >> (list % 64) & 1 == 1;
+        for owner in opening.iter().filter_map(|&list| words.owners.get(list as usize)).flatten() {
+            if owner.list == 0
+                && let Some(demand) = words.demands.get(owner.demand as usize)
+                && demand.lists.iter().all(is_seen)
+                && let Some(len) = demand.len(known, path)
+            {
+                visit(demand.signature, len);
+            }
+        }
+    }
+
+    /// Whether the path has one of the words that rule the signature out.
+    pub(super) fn rule_out(&self, signature: u32) -> bool {
+        let unless = self.words.demand(signature).and_then(|demand| demand.unless);
+        unless.is_some_and(|list| self.known().iter().any(|known| known.is_of(list)))
+    }
+
+    fn known(&self) -> &[Known<'_>] {
+        self.known.get_or_init(|| {
+            let mut known = Vec::new();
+            self.words.each(self.path, self.whole, &mut |word, start, len| known.push(Known { word, start, len }));
+            known
+        })
+    }
+}
+
 impl Demand {
     /// The bytes of the longest word of each list together, if the path's words have what it asks for.
     fn len(&self, known: &[Known<'_>], path: &[u8]) -> Option<usize> {
@@ -388,7 +410,7 @@ mod tests {
         let mut builder = WordsBuilder::default();
         builder.add(7, &lists, scope);
         let mut hit = false;
-        builder.build().unwrap().find(path.as_bytes(), true, &mut |signature, _| hit = signature == 7);
+        builder.build().unwrap().of(path.as_bytes(), true).find(&mut |signature, _| hit = signature == 7);
         hit
     }
 
