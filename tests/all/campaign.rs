@@ -328,7 +328,7 @@ fn a_slow_body_makes_it_worse() {
                 exposed.body = ['TOKEN=']\n";
     fs::write(&toml, slow).unwrap();
     for more in [&[][..], &["--events", "alert,http"]] {
-        let events = replay(&capture.pcap(), 2, &[&["-S", toml.to_str().unwrap()], more].concat());
+        let events = replay(&capture.pcap(), 2, &[&["-S", toml.to_str().unwrap()][..], more].concat());
         let events: Vec<Value> = events.into_iter().filter(|event| event["event_type"] == "alert").collect();
         assert_eq!(sids(&events), [1_010_900, 1_010_000, 1_010_001, 1_000_001, 1_010_900, 1_000_005]);
         assert_eq!(metadata(&events[0], "smsentry_outcome"), ["present"]);
