@@ -33,12 +33,14 @@ pub struct Options {
     pub memory: usize,
     /// How near three signatures have to be, and how long a source is quiet when its campaign is over.
     pub window: Duration,
+    /// How long after its request a hit may come to the desk: the time an alert waits for the answer.
+    pub grace: Duration,
 }
 
 impl Default for Options {
     /// Rationale: 48 MiB hold what is known of 65,536 sources with one or two requests each.
     fn default() -> Self {
-        Self { sources: 65_536, memory: 48 << 20, window: Duration::from_secs(600) }
+        Self { sources: 65_536, memory: 48 << 20, window: Duration::from_secs(600), grace: Duration::from_secs(10) }
     }
 }
 
@@ -122,9 +124,9 @@ impl Campaigns {
         let source = Source::of(alert.transaction.client.ip);
         let mut told = Vec::new();
         let known = self.stories.find(&source);
-        if alert.late {
+        if let Some(before) = alert.late {
             if let Some(slot) = known {
-                self.change(slot, |story| story.worsen(alert));
+                self.change(slot, |story| story.worsen(before, alert));
             }
             return told;
         }
@@ -155,14 +157,22 @@ impl Campaigns {
     /// When something falls due: [`Timestamp::MAX`] for never.
     #[must_use]
     pub fn next_deadline(&self) -> Timestamp {
-        let touched = [CANDIDATE, BEGUN].into_iter().filter_map(|class| self.stories.oldest(class));
-        touched.map(|(_, touched)| touched).min().map_or(Timestamp::MAX, |touched| touched.after(self.options.window))
+        self.next_due().map_or(Timestamp::MAX, |(_, due)| due)
+    }
+
+    /// What falls due next, and when. A candidate stays for requests that were asked within the window and whose answers
+    /// are waited for; nobody is told when it goes. A campaign is over when nothing came for the window.
+    fn next_due(&self) -> Option<(Slot, Timestamp)> {
+        let Options { window, grace, .. } = self.options;
+        let due = |(class, span)| self.stories.oldest(class).map(|(slot, touched)| (slot, touched.after(span)));
+        let classes = [(CANDIDATE, window.saturating_add(grace)), (BEGUN, window)];
+        classes.into_iter().filter_map(due).min_by_key(|&(_, due)| due)
     }
 
     /// Does what falls due next: ends a campaign, or forgets a source.
     pub fn fire(&mut self) -> Option<Record> {
-        let slot = self.oldest()?;
-        let order = at(self.next_deadline());
+        let (slot, due) = self.next_due()?;
+        let order = at(due);
         let mut told = Vec::new();
         self.end(slot, order, &mut told);
         told.pop()
@@ -267,6 +277,8 @@ impl Story {
         if let Some(tale) = &mut self.tale {
             return tale.add(seen, moment, alert);
         }
+        // What is known of a signature does not reach over a pause.
+        self.parts.retain(|part| moment.time.since(part.facts.last) <= window);
         let sid = alert.signature.id;
         let at = self.parts.iter().position(|part| part.sid == sid).unwrap_or_else(|| {
             self.parts.reserve_exact(1);
@@ -297,14 +309,14 @@ impl Story {
     }
 
     /// A request that was told of before turns out to be worse.
-    fn worsen(&mut self, alert: &Alert) {
+    fn worsen(&mut self, before: Outcome, alert: &Alert) {
         let seen = self.seen;
         let facts = match &mut self.tale {
             Some(tale) => Some(&mut tale.facts),
             None => self.parts.iter_mut().find(|part| part.sid == alert.signature.id).map(|part| &mut part.facts),
         };
         if let Some(facts) = facts {
-            facts.worsen(seen, alert);
+            facts.worsen(seen, before, alert);
         }
     }
 

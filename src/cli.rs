@@ -288,6 +288,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     sensor.ports = arguments.ports;
     sensor.http_events = config.events.http;
     sensor.outcome_timeout = Duration::from_secs_f64(arguments.outcome_timeout);
+    config.row.campaign.grace = sensor.outcome_timeout;
     sensor.trusted_proxies = arguments.trusted_proxy;
     sensor.flow.checksums = match arguments.checksums {
         ChecksumName::Auto => ChecksumPolicy::Auto,

@@ -198,8 +198,11 @@ pub struct Alert {
     pub conflict: bool,
     /// Slugs of the other signatures that match.
     pub also: Vec<String>,
-    /// Whether this follows a `pending` alert of the same request (`smsentry_update: late-answer`).
-    pub late: bool,
+    /// What was told of the same request before, where a later part of the answer proved the worst
+    /// (`smsentry_update: late-answer`).
+    pub late: Option<Outcome>,
+    /// Whether it repeats what its flow was told of often enough: it only counts in its campaign.
+    pub muted: bool,
     /// The rightmost untrusted address of `X-Forwarded-For`, where trusted proxies are configured.
     pub forwarded_for: Option<std::net::IpAddr>,
     /// What the request's head says of who sent it.

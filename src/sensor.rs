@@ -146,8 +146,8 @@ struct Talk {
 #[derive(Debug, Default)]
 struct Docket {
     is_http: bool,
-    /// Whether a page was told of.
-    paged: bool,
+    /// When a page was told of last.
+    paged: Option<Timestamp>,
     /// The last packet of the client that carried bytes.
     latest: Option<Sighting>,
     /// How that packet was wrapped, unless plainly.

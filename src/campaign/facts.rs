@@ -101,11 +101,11 @@ impl Facts {
         }
     }
 
-    /// A hit that was counted as open or unknown turns out to be this.
-    pub(super) fn worsen(&mut self, number: u64, alert: &Alert) {
-        let before = [Outcome::Pending, Outcome::Unseen].into_iter().find(|&one| self.outcomes[one as usize] > 0);
-        let Some(before) = before else { return };
-        self.outcomes[before as usize] -= 1;
+    /// A hit that was counted as `before` turns out to be this.
+    pub(super) fn worsen(&mut self, number: u64, before: Outcome, alert: &Alert) {
+        // What was known of it may have been forgotten meanwhile.
+        let Some(left) = self.outcomes[before as usize].checked_sub(1) else { return };
+        self.outcomes[before as usize] = left;
         self.outcomes[alert.outcome as usize] += 1;
         if alert.outcome == Outcome::Exposed {
             self.exposed.note(number, &alert.transaction.request.target);

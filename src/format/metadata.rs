@@ -92,7 +92,7 @@ impl<'a> Metadata<'a> {
                 .then(|| [fit.text("smsentry_match", Text::from_wire(&alert.matched))]),
             smsentry_also: fit.list("smsentry_also", &alert.also),
             smsentry_context: fit.phrases("smsentry_context", &alert.context),
-            smsentry_update: alert.late.then_some(["late-answer"]),
+            smsentry_update: alert.late.map(|_| ["late-answer"]),
             smsentry_hits: (alert.repeats > 1).then(|| [alert.repeats.to_string()]),
             smsentry_truncated: truncated(alert, fit),
             smsentry_vni: network(&alert.transaction),

@@ -13,10 +13,24 @@ use crate::record::{Body, Record, Transaction};
 /// What stands for a secret.
 const INSTEAD: &[u8] = b"REDACTED";
 
-/// Names that are secret as a whole, or as the index of an array (`sms[to]`). The short ones carry phone numbers, texts and
-/// hashes in the interfaces of gateways.
-const NAMES: [&[u8]; 27] = [
+/// Names that are secret as a whole, or as the index of an array (`sms[to]`). The short ones carry passwords, phone numbers,
+/// texts and hashes in the interfaces of gateways.
+const NAMES: [&[u8]; 41] = [
     b"h",
+    b"p",
+    b"k",
+    b"pw",
+    b"psw",
+    b"pswd",
+    b"cred",
+    b"creds",
+    b"hash",
+    b"hmac",
+    b"sign",
+    b"bearer",
+    b"session",
+    b"sessionid",
+    b"api_id",
     b"to",
     b"text",
     b"txt",
@@ -205,8 +219,15 @@ fn is_secret(name: &[Unit]) -> bool {
     let words = || name.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let whole = if name.contains(&b'[') { words().next_back() } else { Some(name.trim_ascii()) };
     whole.is_some_and(|whole| NAMES.contains(&whole))
-        || words().any(|word| word.ends_with(b"key") || word.ends_with(b"keys"))
+        || words().any(is_key)
         || PARTS.iter().any(|part| memchr::memmem::find(name, part).is_some())
+}
+
+/// Whether a word of a name says that it is a key: `key`, `apikey`, `keys`, `key2`.
+fn is_key(word: &[u8]) -> bool {
+    let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let word = word.get(..word.len() - digits).unwrap_or_default();
+    word.ends_with(b"key") || word.ends_with(b"keys")
 }
 
 /// The passwords in `user:password@`, wherever an authority may stand: at the beginning, behind `//` (RFC 3986 section

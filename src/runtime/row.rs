@@ -129,7 +129,7 @@ impl Row {
         if screened == Screened::Normal {
             return;
         }
-        let silent = screened == Screened::Hidden || alert.signature.support;
+        let silent = screened == Screened::Hidden || alert.signature.support || alert.muted;
         // Whatever becomes of it, it counts in its campaign, which is told of after it.
         let campaign = self.campaigns.hit(order, &alert);
         if !silent {

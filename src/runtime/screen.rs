@@ -57,8 +57,8 @@ impl Screen {
         if self.context.weigh(alert, settled) == Weighed::Legitimate {
             return Screened::Normal;
         }
-        // A support signature is told of by its campaign alone: there is nothing to hide.
-        let Some((at, _)) = found.filter(|_| !alert.signature.support) else { return Screened::Told };
+        // What is told of by its campaign alone leaves nothing to hide.
+        let Some((at, _)) = found.filter(|_| !alert.signature.support && !alert.muted) else { return Screened::Told };
         let entry = self.suppressions.count(at);
         if self.dry {
             alert.context.extend(entry.map(suppress::Entry::label));

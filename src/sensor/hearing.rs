@@ -2,6 +2,7 @@
 //! held, and what is told. Not the pairing of answers, which the http room proves; here it is only told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::forwarded::rightmost_untrusted;
 use super::held::{Held, OVERHEAD, Probe, Reading, heap};
@@ -23,6 +24,10 @@ pub(super) enum Outlook {
     /// The capture is over, or the flow was given up: nobody knows.
     Unknown,
 }
+
+/// How often a page of one flow is told of. Rationale: connections of proxies stay open for hours and show pages all the
+/// time; a minute is little of the half hour for which a page is remembered.
+const PAGES_EVERY: Duration = Duration::from_secs(60);
 
 /// The docket of one flow, opened for one segment or deadline.
 pub(super) struct Hearing<'a> {
@@ -119,7 +124,7 @@ impl Hearing<'_> {
     /// The time for an answer is up; a later one may still prove the worst.
     pub(super) fn time_is_up(&mut self, tx_id: u32) {
         if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
-            return self.decide(tx_id);
+            return self.decide_for_now(tx_id);
         }
         let facts = self.flow.facts;
         let lost = self.find(tx_id).is_some_and(|held| held.lost)
@@ -190,10 +195,21 @@ impl Hearing<'_> {
         }
     }
 
-    /// Tells of the flow's first page, where signatures ask for it: not of one that answers a probe, since whatever a
-    /// prober gets shows no visitor.
+    /// The time is up: what was read of the answer's body so far is told of, and what is still to come may prove the worst.
+    fn decide_for_now(&mut self, tx_id: u32) {
+        let Some(held) = self.find(tx_id) else { return };
+        let (Some(reading), Some(probe)) = (&held.reading, &held.probe) else { return };
+        match reading.open.decide(&probe.signature, &reading.body) {
+            Outcome::Exposed => self.decide(tx_id),
+            outcome => self.tell(tx_id, outcome),
+        }
+    }
+
+    /// Tells of the flow's first page, and of a later one now and then, where signatures ask for it: not of one that
+    /// answers a probe, since whatever a prober gets shows no visitor.
     fn note_page(&mut self, tx_id: u32, response: &http::Response<'_>) {
-        if self.docket.paged || !self.bench.signatures.weigh_pages() || !is_page(response) {
+        let lately = |told| self.flow.at.clock.since(told) < PAGES_EVERY;
+        if self.docket.paged.is_some_and(lately) || !self.bench.signatures.weigh_pages() || !is_page(response) {
             return;
         }
         let held = self.find(tx_id);
@@ -201,8 +217,8 @@ impl Hearing<'_> {
             return;
         }
         let number = held.map(|held| held.number).unwrap_or_else(|| self.sighting().number);
-        self.docket.paged = true;
         let (at, key) = (self.flow.at, self.flow.key);
+        self.docket.paged = Some(at.clock);
         let order =
             Order { settled: at.clock, settled_by: at.number, request: number, tx_id, kind: Kind::Page, sid: 0 };
         let page = Page { client: key.end(self.client).ip, server: key.end(self.client.other()).ip };
@@ -300,20 +316,24 @@ impl Hearing<'_> {
         let Some(held) = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id) else { return };
         let Some(probe) = &mut held.probe else { return };
         let late = match probe.told {
-            None => false,
-            Some(Outcome::Pending | Outcome::Unseen) if outcome == Outcome::Exposed => true,
+            None => None,
+            Some(Outcome::Exposed) => return,
+            before if outcome == Outcome::Exposed => before,
             Some(_) => return,
         };
         probe.told = Some(outcome);
         let limit = self.bench.options.alerts_per_flow;
         let support = probe.signature.support;
         let repeats = if support { &mut self.docket.support } else { &mut self.docket.repeats };
-        if !repeats.get_or_insert_default().admit(probe.signature.id, outcome, limit) {
-            let counters = &mut self.bench.counters;
-            *(if support { &mut counters.support_suppressed } else { &mut counters.suppressed }) += 1;
-            return;
+        let muted = !repeats.get_or_insert_default().admit(probe.signature.id, outcome, limit);
+        let counters = &mut self.bench.counters;
+        match support {
+            true => counters.support_suppressed += u64::from(muted),
+            false => {
+                counters.suppressed += u64::from(muted);
+                counters.late_answers += u64::from(late.is_some());
+            }
         }
-        self.bench.counters.late_answers += u64::from(late && !support);
         let transaction = Transaction { flow, ..held.transaction.clone() };
         let trusted = &self.bench.options.trusted_proxies;
         let alert = Alert {
@@ -330,6 +350,7 @@ impl Hearing<'_> {
             conflict,
             also: probe.also.clone(),
             late,
+            muted,
             trace: probe.trace,
             context: Vec::new(),
             repeats: 1,

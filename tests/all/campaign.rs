@@ -163,6 +163,18 @@ fn three_signatures_have_to_be_within_ten_minutes() {
     assert_eq!(campaigns(&replay(&sweep(&requests), 3, &[])).len(), 0);
 }
 
+/// What was asked longer ago is no part of it, even if it was asked again.
+#[test]
+fn it_begins_with_what_is_within_ten_minutes() {
+    let requests = [(0, "/test/0"), (8, "/test/1"), (16, "/test/0"), (17, "/test/2")];
+    let requests = requests.map(|(minutes, target)| (minutes * MINUTE, target, "404 No"));
+    for campaign in campaigns(&replay(&sweep(&requests), 3, &[])) {
+        assert_eq!(metadata(&campaign, "smsentry_hits"), ["3"]);
+        assert_eq!(metadata(&campaign, "smsentry_signatures"), ["3", "test-1", "test-0", "test-2"]);
+        assert_eq!(metadata(&campaign, "smsentry_first")[0][11..16], "15:14:40"[..5]);
+    }
+}
+
 #[test]
 fn support_hits_count_and_are_never_told() {
     // Only 4, 9 and 14 of them are support.
@@ -218,6 +230,47 @@ fn quiet_is_measured_by_requests() {
     assert_eq!((&*end(9 * MINUTE), &*end(10 * MINUTE + 5000)), ("4", "3"));
 }
 
+/// The third was asked within ten minutes, and told of when its time for an answer was up.
+#[test]
+fn who_still_waits_for_an_answer_is_not_forgotten() {
+    let told = |seconds: i64, timeout: &str| {
+        let mut capture = Capture::at(1_750_000_000);
+        for (port, target) in [(1, "/test/0"), (2, "/test/1")] {
+            capture.exchange(port, &request("GET", target), &response("404 Not Found"));
+        }
+        capture.now += seconds * 1000;
+        let mut silent = capture.open(3);
+        capture.send(&mut silent, From::Client, &request("GET", "/test/2"));
+        capture.now += MINUTE;
+        capture.exchange(4, &request("GET", "/nothing"), &response("404 Not Found"));
+        sids(&campaigns(&replay(&capture.pcap(), 3, &["--outcome-timeout", timeout])))
+    };
+    for timeout in ["10", "30", "0"] {
+        assert_eq!(told(599, timeout), [1_000_001, 1_000_005], "{timeout}");
+        assert_eq!(told(601, timeout), NONE, "{timeout}");
+    }
+}
+
+/// Repeats that a flow's share of alerts leaves out are requests all the same.
+#[test]
+fn capped_hits_count_in_campaigns() {
+    let mut capture = Capture::at(1_750_000_000);
+    let mut talk = capture.open(1);
+    for number in 0..20 {
+        let target = if number == 18 { "/test/1" } else { "/test/0" };
+        capture.send(&mut talk, From::Client, &request("GET", target));
+        capture.send(&mut talk, From::Server, &response("404 Not Found"));
+        capture.now += 100_000;
+    }
+    capture.exchange(2, &request("GET", "/test/2"), &response("404 Not Found"));
+    let events = replay(&capture.pcap(), 3, &["--set", "alert.per_flow=5"]);
+    assert_eq!(events.len(), 5 + 1 + 1 + 2, "the flow's share, and what is new");
+    for campaign in campaigns(&events) {
+        assert_eq!(metadata(&campaign, "smsentry_hits"), ["21"]);
+        assert_eq!(metadata(&campaign, "smsentry_outcomes"), ["not_found=21"]);
+    }
+}
+
 #[test]
 fn what_was_exposed_is_named_and_makes_it_severe() {
     let mut capture = Capture::at(1_750_000_000);
@@ -249,6 +302,44 @@ fn a_late_answer_makes_it_worse_and_is_no_new_hit() {
     assert_eq!(metadata(&told[1], "smsentry_hits"), ["3"]);
     assert_eq!(metadata(&told[1], "smsentry_exposed"), ["1", "/test/2"]);
     assert_eq!((&told[0]["alert"]["severity"], &told[1]["alert"]["severity"]), (&2.into(), &1.into()));
+}
+
+/// So is one whose answer began in time, and was told of as `present`, if the rest of it proves `exposed`.
+#[test]
+fn a_slow_body_makes_it_worse() {
+    let mut capture = Capture::at(1_750_000_000);
+    let mut slow = capture.open(3);
+    capture.send(&mut slow, From::Client, &request("GET", "/slow"));
+    capture.send(
+        &mut slow,
+        From::Server,
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nTOK",
+    );
+    for (port, target) in [(1, "/test/0"), (2, "/test/1")] {
+        let mut silent = capture.open(port);
+        capture.send(&mut silent, From::Client, &request("GET", target));
+    }
+    capture.now += 20_000;
+    capture.send(&mut slow, From::Server, b"EN=");
+    let folder = tempfile::tempdir().unwrap();
+    let toml = folder.path().join("slow.toml");
+    let slow = "family = \"slow\"\n[[signature]]\nid = 1010900\nrev = 1\nslug = \"slow\"\ntitle = \"Slow\"\nproduct = \"Test\"\n\
+                severity = 2\nconfidence = \"high\"\nmatch.path = \"/slow\"\nexposed.proof = [\"text/plain\"]\n\
+                exposed.body = ['TOKEN=']\n";
+    fs::write(&toml, slow).unwrap();
+    for more in [&[][..], &["--events", "alert,http"]] {
+        let events = replay(&capture.pcap(), 2, &[&["-S", toml.to_str().unwrap()][..], more].concat());
+        let events: Vec<Value> = events.into_iter().filter(|event| event["event_type"] == "alert").collect();
+        assert_eq!(sids(&events), [1_010_900, 1_010_000, 1_010_001, 1_000_001, 1_010_900, 1_000_005]);
+        assert_eq!(metadata(&events[0], "smsentry_outcome"), ["present"]);
+        assert_eq!(metadata(&events[3], "smsentry_outcomes"), ["present=1", "pending=2"]);
+        assert_eq!(metadata(&events[4], "smsentry_outcome"), ["exposed"]);
+        assert_eq!(metadata(&events[4], "smsentry_update"), ["late-answer"]);
+        assert_eq!(metadata(&events[5], "smsentry_outcomes"), ["exposed=1", "pending=2"]);
+        for key in ["timestamp", "flow_id", "tx_id"] {
+            assert_eq!(events[0][key], events[4][key], "{key}");
+        }
+    }
 }
 
 /// Files that do not continue each other: each is settled by itself, whatever the clock did before.

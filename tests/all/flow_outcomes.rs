@@ -26,7 +26,7 @@ fn asked() -> Vec<Seg> {
 }
 
 fn outcomes(run: &Run) -> Vec<(&'static str, bool)> {
-    alerts(run).iter().map(|(_, alert)| (alert.outcome.name(), alert.late)).collect()
+    alerts(run).iter().map(|(_, alert)| (alert.outcome.name(), alert.late.is_some())).collect()
 }
 
 fn alerts(run: &Run) -> Vec<(&Record, &Alert)> {

@@ -350,7 +350,7 @@ fn what_was_undone_and_how_it_was_wrapped_is_told() {
     let mut probe = plain();
     probe.disguises = Disguises::default().with(Disguise::Case).with(Disguise::Percent);
     probe.conflict = true;
-    probe.late = true;
+    probe.late = Some(Outcome::Pending);
     probe.forwarded_for = Some("2001:db8::7".parse().unwrap());
     let mut vlans = Vlans::default();
     [100, 200].into_iter().for_each(|id| vlans.push(id));

@@ -93,7 +93,8 @@ pub(crate) fn plain() -> Alert {
         disguises: Disguises::default(),
         conflict: false,
         also: Vec::new(),
-        late: false,
+        late: None,
+        muted: false,
         forwarded_for: None,
         trace: Trace::default(),
         context: Vec::new(),
@@ -332,7 +333,8 @@ impl Random {
                 .fold(Disguises::default(), |set, one| if self.coin() { set.with(one) } else { set }),
             conflict: self.coin(),
             also: list(self),
-            late: self.coin(),
+            late: self.coin().then_some(Outcome::Pending),
+            muted: false,
             forwarded_for: self.coin().then(|| self.ends().0.ip),
             trace: Trace::default(),
             context: list(self),
@@ -413,7 +415,7 @@ fn greedy_of(unit: &[u8]) -> Alert {
     });
     alert.disguises = Disguise::ALL.into_iter().fold(Disguises::default(), Disguises::with);
     alert.conflict = true;
-    alert.late = true;
+    alert.late = Some(Outcome::Pending);
     alert.matched = long;
     alert.also = vec!["wp-sms-alert".into(); 500];
     alert

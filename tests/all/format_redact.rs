@@ -9,7 +9,7 @@ use super::wire::{Conn, NOT_FOUND, get, pcap};
 
 const SECRET: &str = "Zq7xW9vK3s";
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 23] = [
     "password",
     "pass",
     "passwd",
@@ -26,6 +26,13 @@ const NAMES: [&str; 16] = [
     "message",
     "sms",
     "content",
+    "p",
+    "pw",
+    "psw",
+    "api_id",
+    "key2",
+    "cred",
+    "session",
 ];
 
 /// Bytes, some of them escaped, with letters of any case.

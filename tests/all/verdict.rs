@@ -81,7 +81,7 @@ fn run(segs: &[Seg]) -> Run {
 }
 
 fn told(run: &Run) -> Vec<(&'static str, bool)> {
-    alerts(run).map(|alert| (alert.outcome.name(), alert.late)).collect()
+    alerts(run).map(|alert| (alert.outcome.name(), alert.late.is_some())).collect()
 }
 
 fn alerts(run: &Run) -> impl Iterator<Item = &Alert> {
@@ -221,7 +221,6 @@ fn what_was_seen_is_judged_when_no_more_comes() {
         ("too early", vec![part(0, head + 20)], "present"),
         ("with the head", vec![part(0, head)], "present"),
         ("the time is up", vec![part(0, enough), later(20)], "exposed"),
-        ("too early, and more comes late", vec![part(0, head + 20), later(20), part(head + 20, enough)], "present"),
         ("reset", vec![part(0, enough), c().seg(Server, "RA", 1 + enough as i64, end, b"")], "exposed"),
         (
             "a gap",
@@ -241,6 +240,11 @@ fn what_was_seen_is_judged_when_no_more_comes() {
         let kinds: Vec<_> = run.records.iter().filter(|record| !matches!(record.body, Body::Page(_))).collect();
         assert!(matches!(kinds[..], [a, b] if a.order < b.order && matches!(b.body, Body::Http(_))), "{name}");
     }
+    // What comes late may still prove the worst, and nothing else is worth a second alert.
+    let slowly = |to: usize| run(&[asked(), vec![part(0, head + 20), later(20), part(head + 20, to)]].concat());
+    assert_eq!(told(&slowly(enough)), [("present", false), ("exposed", true)]);
+    assert_eq!(told(&slowly(head + 21)), [("present", false)]);
+    assert_eq!(slowly(enough).counter("alert.late_answers"), 1);
     // Limits: judged with what is there, and dropped.
     let tiny = Options { held_memory: 1500, ..options() };
     let run = run_against(&[asked(), vec![part(0, enough)]].concat(), tiny, &SIGNATURES);
@@ -430,6 +434,10 @@ fn the_first_page_of_a_flow_is_told_of() {
         let last = run.records.iter().filter(|record| matches!(record.body, Body::Alert(_))).max_by_key(|r| r.order);
         assert!(pages[0].order < last.unwrap().order);
     }
+    // A connection that stays open shows pages for a long time.
+    let hours: Vec<Seg> =
+        talk(&exchanges[3..5]).into_iter().enumerate().map(|(at, seg)| seg.seconds(at as i64 * 30)).collect();
+    assert_eq!(self::pages(&run(&hours)).len(), 2);
     // Nothing of that kind where no signature asks.
     let source = FILE.replace("legitimate.after_page = true", "");
     let source = Source { name: "test.toml", text: &source, origin: Origin::User };

@@ -351,10 +351,10 @@ impl Run {
             .records
             .iter()
             .filter_map(|record| match &record.body {
-                Body::Alert(alert) if !alert.signature.support => Some(Told {
+                Body::Alert(alert) if !alert.signature.support && !alert.muted => Some(Told {
                     client: format!("{:?}", alert.transaction.client),
                     tx_id: alert.transaction.tx_id,
-                    late: alert.late,
+                    late: alert.late.is_some(),
                     sid: alert.signature.id,
                     outcome: alert.outcome,
                     method: String::from_utf8_lossy(&alert.transaction.request.method).into_owned(),
