@@ -211,6 +211,21 @@ impl Words {
         PathWords { words: self, path, whole, known: OnceCell::new() }
     }
 
+    /// A bit for each list that has one of the words, where so many signatures open that it is worth it: most have
+    /// nothing else in the path.
+    fn seen(&self, known: &[Known<'_>], opening: usize) -> Vec<u64> {
+        /// Rationale: a word may stand in hundreds of lists, and a signature has two or three.
+        const MANY: usize = 8;
+        if opening <= MANY {
+            return Vec::new();
+        }
+        let mut seen = vec![0u64; self.owners.len().div_ceil(64)];
+        for &list in known.iter().flat_map(|known| &known.word.lists) {
+            seen[list as usize / 64] |= 1 << (list % 64);
+        }
+        seen
+    }
+
     fn demand(&self, signature: u32) -> Option<&Demand> {
         let at = self.demands.binary_search_by_key(&signature, |demand| demand.signature).ok()?;
         self.demands.get(at)
@@ -337,12 +352,8 @@ impl PathWords<'_> {
         if opening.is_empty() {
             return;
         }
-        // A bit for each list: most signatures that open have nothing else in the path.
-        let mut seen = vec![0u64; words.owners.len().div_ceil(64)];
-        for &list in known.iter().flat_map(|known| &known.word.lists) {
-            seen[list as usize / 64] |= 1 << (list % 64);
-        }
-        let is_seen = |&list: &u32| seen[list as usize / 64] >> (list % 64) & 1 == 1;
+        let seen = words.seen(known, opening.len());
+        let is_seen = |&list: &u32| seen.get(list as usize / 64).is_none_or(|bits| bits >> (list % 64) & 1 == 1);
         for owner in opening.iter().filter_map(|&list| words.owners.get(list as usize)).flatten() {
             if owner.list == 0
                 && let Some(demand) = words.demands.get(owner.demand as usize)
