@@ -1,8 +1,11 @@
 //! What is known of a source's hits: counts, times, and short lists of names with how many there were in all. Not when
 //! they are a campaign.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::outcome::Outcome;
 use crate::record::{Alert, List, Transaction};
+use crate::segment::Endpoint;
 use crate::time::Timestamp;
 
 /// Names that a list holds.
@@ -91,7 +94,8 @@ impl Facts {
         }
         self.families.note(number, signature.family.as_bytes());
         let (server, request) = (alert.transaction.server, &alert.transaction.request);
-        self.targets.note(number, std::net::SocketAddr::new(server.ip, server.port).to_string().as_bytes());
+        self.targets
+            .note_as(number, place(server), || SocketAddr::new(server.ip, server.port).to_string().into_bytes());
         let named = [(&mut self.hosts, &request.host), (&mut self.agents, &request.user_agent)];
         for (names, value) in named {
             value.iter().for_each(|value| names.note(number, value));
@@ -161,9 +165,12 @@ impl Facts {
     }
 }
 
-/// Distinct names in the order of first sight.
+/// Distinct names in the order of first sight. They are told apart by a hash of 64 bits: who makes two names with the
+/// same one has one of them fewer listed.
 #[derive(Debug, Default)]
 pub(super) struct Names {
+    /// Hashes of the listed names, in the order of the list.
+    hashes: Vec<u64>,
     /// The first ones, each with the number of the hit that brought it.
     listed: Vec<(u64, Box<[u8]>)>,
     /// Hashes of the others, in order.
@@ -177,45 +184,54 @@ pub(super) struct Names {
 impl Names {
     fn note(&mut self, number: u64, name: &[u8]) {
         let kept = name.get(..LONGEST).unwrap_or(name);
-        if self.listed.iter().any(|(_, listed)| **listed == *kept) {
-            return;
-        }
-        if self.listed.len() < LISTED {
-            self.cut |= kept.len() < name.len();
-            self.list_one(number, kept.into());
-        } else if self.others.len() + LISTED < COUNTED
-            && let Err(at) = self.others.binary_search(&fnv(kept.iter().copied()))
-        {
-            self.others.insert(at, fnv(kept.iter().copied()));
-        }
+        self.cut |= self.note_as(number, mixed(kept), || kept.to_vec()) && kept.len() < name.len();
     }
 
-    fn list_one(&mut self, number: u64, name: Box<[u8]>) {
+    /// Notes a name by its hash; says whether it is listed now and was not.
+    fn note_as(&mut self, number: u64, hash: u64, name: impl FnOnce() -> Vec<u8>) -> bool {
+        if self.hashes.contains(&hash) {
+            return false;
+        }
+        if self.listed.len() < LISTED {
+            self.list_one(number, hash, name().into_boxed_slice());
+            return true;
+        }
+        if self.others.len() + LISTED < COUNTED
+            && let Err(at) = self.others.binary_search(&hash)
+        {
+            self.others.insert(at, hash);
+        }
+        false
+    }
+
+    fn list_one(&mut self, number: u64, hash: u64, name: Box<[u8]>) {
         // Most lists hold one name and stay so.
-        self.listed.reserve_exact(if self.listed.len() < 2 { 1 } else { self.listed.len() });
+        let more = if self.listed.len() < 2 { 1 } else { self.listed.len() };
+        self.listed.reserve_exact(more);
+        self.hashes.reserve_exact(more);
         self.bytes += name.len() + ALLOCATION;
         self.listed.push((number, name));
+        self.hashes.push(hash);
     }
 
     fn join(&mut self, others: Self) {
-        let mut all = std::mem::take(&mut self.listed);
-        all.extend(others.listed);
-        all.sort_by_key(|&(number, _)| number);
+        let mine = std::mem::take(&mut self.listed).into_iter().zip(std::mem::take(&mut self.hashes));
+        let mut all: Vec<_> = mine.chain(others.listed.into_iter().zip(others.hashes)).collect();
+        all.sort_by_key(|&((number, _), _)| number);
         self.bytes = 0;
         self.cut |= others.cut;
         self.others.extend(others.others);
-        for (number, name) in all {
-            if self.listed.iter().any(|(_, listed)| *listed == name) {
+        for ((number, name), hash) in all {
+            if self.hashes.contains(&hash) {
                 continue;
             }
             if self.listed.len() < LISTED {
-                self.list_one(number, name);
+                self.list_one(number, hash, name);
             } else {
-                self.others.push(fnv(name.iter().copied()));
+                self.others.push(hash);
             }
         }
-        let listed: Vec<u64> = self.listed.iter().map(|(_, name)| fnv(name.iter().copied())).collect();
-        self.others.retain(|hash| !listed.contains(hash));
+        self.others.retain(|hash| !self.hashes.contains(hash));
         self.others.sort_unstable();
         self.others.dedup();
         self.others.truncate(COUNTED - LISTED);
@@ -231,10 +247,37 @@ impl Names {
     }
 
     fn heap(&self) -> usize {
-        let allocations = usize::from(self.listed.capacity() > 0) + usize::from(self.others.capacity() > 0);
-        let places = self.listed.capacity() * size_of::<(u64, Box<[u8]>)>() + self.others.capacity() * size_of::<u64>();
+        let allocations = 2 * usize::from(self.listed.capacity() > 0) + usize::from(self.others.capacity() > 0);
+        let hashes = (self.hashes.capacity() + self.others.capacity()) * size_of::<u64>();
+        let places = self.listed.capacity() * size_of::<(u64, Box<[u8]>)>() + hashes;
         self.bytes + places + allocations * ALLOCATION
     }
+}
+
+/// A hash of a name that tells it from others in a list; nobody sees it. Eight bytes at a time, as there is one for each
+/// of the names of each hit.
+fn mixed(name: &[u8]) -> u64 {
+    let (chunks, rest) = name.as_chunks::<8>();
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let numbers = chunks.iter().copied().chain([last]).map(u64::from_le_bytes);
+    numbers.fold(name.len() as u64, mix)
+}
+
+/// The hash of a server's place.
+fn place(server: Endpoint) -> u64 {
+    let ip = match server.ip {
+        IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
+        IpAddr::V6(ip) => u128::from(ip),
+    };
+    // The halves of an address.
+    [(ip >> 64) as u64, ip as u64].into_iter().fold(u64::from(server.port), mix)
+}
+
+/// Both halves of the 128-bit product, folded.
+const fn mix(hash: u64, number: u64) -> u64 {
+    let product = (hash ^ number ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xd6e8_feb8_6659_fd93;
+    (product >> 64) as u64 ^ product as u64
 }
 
 /// FNV-1a with 64 bits: published, without a key, and in everybody's library.
@@ -265,6 +308,7 @@ mod tests {
         assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
         assert!(names.heap() < 12_000, "{}", names.heap());
         names.listed.pop();
+        names.hashes.pop();
         names.note(9, &[b'x'; 3000]);
         assert_eq!((names.list().items[LISTED - 1].len(), names.list().cut), (LONGEST, true));
     }

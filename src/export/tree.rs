@@ -7,7 +7,7 @@
 /// Any of `texts`, which are sorted and stand there once each; `byte` writes one byte, `group` opens a group.
 pub(super) fn tree(texts: &[&[u8]], group: &str, byte: &dyn Fn(u8) -> String) -> String {
     let (optional, rest) = match texts.split_first() {
-        Some((first, rest)) if first.is_empty() => (true, rest),
+        Some(([], rest)) => (true, rest),
         _ => (false, texts),
     };
     // What follows a byte, and the bytes that are followed by just this.

@@ -86,6 +86,8 @@ fn prepare(config: &Config, voice: &Voice) -> Result<Prepared, Exit> {
         Exit::Input
     })?;
     review(&suppressions, &signatures).iter().for_each(|line| voice.say(line));
+    // The program ends with the run; to take all signatures apart first takes longer than a small capture.
+    std::mem::forget(Arc::clone(&signatures));
     Ok(Prepared { signatures, suppressions, filter, signals })
 }
 

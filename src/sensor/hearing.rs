@@ -1,7 +1,6 @@
 //! The docket of one flow, opened for one segment or deadline: what its requests match, what becomes of those that are
 //! held, and what is told. Not the pairing of answers, which the http room proves; here it is only told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::forwarded::rightmost_untrusted;
@@ -47,8 +46,9 @@ impl http::Handler for Hearing<'_> {
         let found = bench.signatures.find(request.method, request.target, &candidates);
         let probe = found.map(|found| Probe {
             trace: trace(request, &found.signature),
+            // Nobody reads what matched of a hit that is only counted.
+            matched: if found.signature.support { Vec::new() } else { found.matched.to_vec() },
             signature: found.signature,
-            matched: found.matched.to_vec(),
             disguises: found.disguises,
             also: found.also.iter().map(|other| other.slug.clone()).collect(),
             told: None,
@@ -67,18 +67,23 @@ impl http::Handler for Hearing<'_> {
     fn response(&mut self, tx_id: u32, response: &http::Response<'_>) -> bool {
         self.note_http();
         self.note_page(tx_id, response);
+        let http_events = self.bench.options.http_events;
         let Some(held) = self.find(tx_id) else { return false };
-        let kept = [Some(response.reason), response.content_type, response.location];
-        let added = kept.into_iter().flatten().map(<[u8]>::len).sum::<usize>();
-        held.memory += added;
-        held.transaction.response = Some(Response {
+        // Nobody reads the words of an answer to a hit that is only counted.
+        let read = http_events || held.probe.as_ref().is_none_or(|probe| !probe.signature.support);
+        let owned = |value: Option<&[u8]>| value.filter(|_| read).map(<[u8]>::to_vec);
+        let seen = Response {
             status: response.status,
-            reason: response.reason.to_vec(),
-            content_type: response.content_type.map(<[u8]>::to_vec),
-            location: response.location.map(<[u8]>::to_vec),
+            reason: owned(Some(response.reason)).unwrap_or_default(),
+            content_type: owned(response.content_type),
+            location: owned(response.location),
             content_length: response.content_length,
             body_len: 0,
-        });
+        };
+        let kept = [Some(&seen.reason), seen.content_type.as_ref(), seen.location.as_ref()];
+        let added = kept.into_iter().flatten().map(Vec::len).sum::<usize>();
+        held.memory += added;
+        held.transaction.response = Some(seen);
         self.bench.waiting.memory += added;
         let verdict = self.find(tx_id).and_then(|held| {
             held.probe.as_ref().map(|probe| judge(&probe.signature, &held.transaction.request.method, response))
@@ -88,7 +93,7 @@ impl http::Handler for Hearing<'_> {
                 self.read(tx_id, open);
                 return true;
             }
-            Some(Verdict::Known(outcome)) => self.tell(tx_id, outcome),
+            Some(Verdict::Known(outcome)) => self.tell_last(tx_id, outcome),
             None => {}
         }
         if !self.bench.options.http_events {
@@ -115,7 +120,7 @@ impl http::Handler for Hearing<'_> {
     }
 
     fn unseen(&mut self, tx_id: u32) {
-        self.tell(tx_id, Outcome::Unseen);
+        self.tell_last(tx_id, Outcome::Unseen);
         self.conclude(tx_id);
     }
 }
@@ -142,7 +147,7 @@ impl Hearing<'_> {
         if self.find(tx_id).is_some() {
             self.bench.counters.held_limit += 1;
             self.decide(tx_id);
-            self.tell(tx_id, Outcome::Unseen);
+            self.tell_last(tx_id, Outcome::Unseen);
             self.conclude(tx_id);
         }
     }
@@ -157,7 +162,7 @@ impl Hearing<'_> {
             let tx_id = held.tx_id();
             let outcome = if held.lost { Outcome::Unseen } else { outcome };
             match held.transaction.response {
-                None => self.tell(tx_id, outcome),
+                None => self.tell_last(tx_id, outcome),
                 Some(_) => self.decide(tx_id),
             }
             self.conclude(tx_id);
@@ -189,7 +194,7 @@ impl Hearing<'_> {
         let outcome = reading.open.decide(&probe.signature, &reading.body);
         held.memory -= Reading::MEMORY;
         self.bench.waiting.memory -= Reading::MEMORY;
-        self.tell(tx_id, outcome);
+        self.tell_last(tx_id, outcome);
         if !self.bench.options.http_events {
             self.remove(tx_id);
         }
@@ -311,15 +316,35 @@ impl Hearing<'_> {
 
     /// Tells of a probe: once, and once more if a late answer proves the worst.
     fn tell(&mut self, tx_id: u32, outcome: Outcome) {
-        let flow = self.flow_facts();
-        let conflict = self.flow.facts.conflict;
-        let Some(held) = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id) else { return };
-        let Some(probe) = &mut held.probe else { return };
+        let Some(news) = self.news(tx_id, outcome) else { return };
+        let order = self.order(tx_id, Kind::Alert);
+        let told = self.find(tx_id).and_then(|held| Some((held.transaction.clone(), held.probe.clone()?)));
+        if let Some((transaction, probe)) = told {
+            self.push(order, transaction, probe, news);
+        }
+    }
+
+    /// Tells of a probe of which nothing more will be known; without http records the request is not held any more.
+    fn tell_last(&mut self, tx_id: u32, outcome: Outcome) {
+        if self.bench.options.http_events {
+            return self.tell(tx_id, outcome);
+        }
+        let Some(news) = self.news(tx_id, outcome) else { return };
+        let order = self.order(tx_id, Kind::Alert);
+        if let Some(Held { transaction, probe: Some(probe), .. }) = self.remove(tx_id) {
+            self.push(order, transaction, probe, news);
+        }
+    }
+
+    /// What is new about a probe, if anything is; counted.
+    fn news(&mut self, tx_id: u32, outcome: Outcome) -> Option<News> {
+        let held = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id)?;
+        let probe = held.probe.as_mut()?;
         let late = match probe.told {
             None => None,
-            Some(Outcome::Exposed) => return,
+            Some(Outcome::Exposed) => return None,
             before if outcome == Outcome::Exposed => before,
-            Some(_) => return,
+            Some(_) => return None,
         };
         probe.told = Some(outcome);
         let limit = self.bench.options.alerts_per_flow;
@@ -334,28 +359,30 @@ impl Hearing<'_> {
                 counters.late_answers += u64::from(late.is_some());
             }
         }
-        let transaction = Transaction { flow, ..held.transaction.clone() };
+        Some(News { outcome, late, muted })
+    }
+
+    fn push(&mut self, order: Order, transaction: Transaction, probe: Probe, news: News) {
+        let transaction = Transaction { flow: self.flow_facts(), ..transaction };
         let trusted = &self.bench.options.trusted_proxies;
+        let forwarded_for = transaction.request.forwarded_for.as_deref();
+        let Probe { signature, matched, disguises, also, trace, told: _ } = probe;
+        let News { outcome, late, muted } = news;
         let alert = Alert {
-            forwarded_for: transaction
-                .request
-                .forwarded_for
-                .as_deref()
-                .and_then(|value| rightmost_untrusted(value, trusted)),
+            forwarded_for: forwarded_for.and_then(|value| rightmost_untrusted(value, trusted)),
             transaction,
-            signature: Arc::clone(&probe.signature),
+            signature,
             outcome,
-            matched: probe.matched.clone(),
-            disguises: probe.disguises,
-            conflict,
-            also: probe.also.clone(),
+            matched,
+            disguises,
+            conflict: self.flow.facts.conflict,
+            also,
             late,
             muted,
-            trace: probe.trace,
+            trace,
             context: Vec::new(),
             repeats: 1,
         };
-        let order = self.order(tx_id, Kind::Alert);
         self.out.push(Record { order, body: Body::Alert(Box::new(alert)) });
     }
 
@@ -387,6 +414,14 @@ impl Hearing<'_> {
         let sid = held.and_then(|held| held.probe.as_ref()).map_or(0, |probe| probe.signature.id);
         Order { settled: at.clock, settled_by: at.number, request, tx_id, kind, sid }
     }
+}
+
+/// What is told of a probe now.
+#[derive(Clone, Copy, Debug)]
+struct News {
+    outcome: Outcome,
+    late: Option<Outcome>,
+    muted: bool,
 }
 
 /// Whether an answer is a page that a browser shows.

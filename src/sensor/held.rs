@@ -28,7 +28,7 @@ pub(super) struct Held {
 }
 
 /// What a signature found in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) signature: Arc<Signature>,
     pub(super) matched: Vec<u8>,

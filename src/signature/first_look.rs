@@ -8,7 +8,7 @@ pub(super) struct FirstLook {
 }
 
 impl FirstLook {
-    /// So many bits for each hash: with 16 one stranger in a hundred passes, with 64 one in several thousand.
+    /// So many bits for each hash: with 16 one stranger in some hundred passes, with 32 one in ten thousand.
     pub(super) fn of(hashes: impl Iterator<Item = u64> + Clone, bits: usize) -> Self {
         // Rationale: 1,024 bits are two cache lines.
         let bits = (hashes.clone().count() * bits).next_power_of_two().max(1024);
@@ -35,9 +35,13 @@ impl FirstLook {
         (hash >> 32) as usize & self.words.len().wrapping_sub(1)
     }
 
-    /// Three bits of a word.
+    /// Five bits of a word.
     const fn mark(hash: u64) -> u64 {
-        1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
+        1 << (hash & 63)
+            | 1 << (hash >> 6 & 63)
+            | 1 << (hash >> 12 & 63)
+            | 1 << (hash >> 18 & 63)
+            | 1 << (hash >> 24 & 63)
     }
 }
 

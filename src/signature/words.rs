@@ -9,7 +9,7 @@ mod entry;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 pub(super) use entry::check;
@@ -25,8 +25,8 @@ use super::{Scope, WordList};
 /// The number that stands for the words that rule a match out; lists are numbered from 0.
 const UNLESS: u8 = u8::MAX;
 
-/// Bits of a first look for each entry. Rationale: a path asks for twenty, and entries are few beside patterns of paths.
-const LOOK: usize = 64;
+/// Bits of a first look for each entry. Rationale: a path asks for twenty, and all of them lie in the first cache.
+const LOOK: usize = 32;
 
 /// What a list is to a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +66,26 @@ struct Demand {
 /// Collects words for [`Words`].
 #[derive(Debug, Default)]
 pub(super) struct WordsBuilder {
-    words: HashMap<Vec<u8>, Word>,
+    words: HashMap<Vec<u8>, Word, BuildHasherDefault<WordHasher>>,
     /// Who asks for each list.
     owners: Vec<Vec<Owner>>,
     /// The number of each list, by the list itself: many signatures share one.
     lists: HashMap<ByPlace, u32>,
     demands: Vec<Demand>,
+}
+
+/// Hashes words while the files are loaded, which their owner wrote.
+#[derive(Debug, Default)]
+struct WordHasher(u64);
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash_word(self.0, bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A list that is the same only as itself.
@@ -231,34 +245,62 @@ impl Words {
         self.demands.get(at)
     }
 
-    /// Whether anything of `path` may stand in a first list; hardly ever wrong.
-    fn may_open(&self, path: &[u8], whole: bool) -> bool {
+    /// Whether anything of `path` stands in a first list. Every path of every request comes here, so its bytes are gone
+    /// through once, from the right.
+    fn opens(&self, path: &[u8], whole: bool) -> bool {
         if self.words.is_empty() {
             return false;
         }
-        let opens = |hash: u64| self.opening.may_have(hash);
-        let last = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
-        let in_last = |start: usize| self.names && whole && start >= last;
-        let by_word = words_of(path).any(|(start, word)| {
+        let opens = |hash: u64, entry: Entry<'_>| self.is_opening(hash, entry);
+        let mut in_last = self.names && whole;
+        let (mut words, mut names) = (0, 0);
+        let (mut end, mut name_end) = (path.len(), path.len());
+        let mut below: &[u8] = &[];
+        loop {
+            let rest = path.get(..end).unwrap_or_default();
+            let start = rest.iter().rposition(|&byte| is_separator(byte)).map_or(0, |at| at + 1);
+            let word = rest.get(start..).unwrap_or_default();
             let hash = hash_word(self.seed, word);
-            opens(hash) || in_last(start) && opens(of_last(hash))
-        });
-        by_word
-            || whole && self.endings(path, last, &mut |_, ending| opens(hash_word(self.seed, ending)))
-            || self.names && self.may_open_by_name(path)
+            if !word.is_empty() && words < MAX_WORDS {
+                words += 1;
+                if opens(hash, Entry::Word(word)) || in_last && opens(of_last(hash), Entry::Last(word)) {
+                    return true;
+                }
+            }
+            if start == 0 || path.get(start - 1) == Some(&b'/') {
+                let name = path.get(start..name_end).unwrap_or_default();
+                if self.names && !name.is_empty() && names < MAX_WORDS {
+                    names += 1;
+                    let hash = if name.len() == word.len() { hash } else { hash_word(self.seed, name) };
+                    if opens(of_name(hash), Entry::Name(name))
+                        || self.upper.may_have(hash) && self.opens_below(hash, name, below)
+                    {
+                        return true;
+                    }
+                    below = name;
+                }
+                in_last = false;
+                name_end = start.saturating_sub(1);
+            }
+            match start.checked_sub(1) {
+                Some(before) => end = before,
+                None => break,
+            }
+        }
+        let last = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+        whole && self.endings(path, last, &mut |_, ending| opens(hash_word(self.seed, ending), Entry::Word(ending)))
     }
 
-    fn may_open_by_name(&self, path: &[u8]) -> bool {
-        let opens = |hash: u64| self.opening.may_have(hash);
-        let mut below: &[u8] = &[];
-        parts(path, |byte| byte == b'/').take(MAX_WORDS).any(|(_, name)| {
-            let hash = hash_word(self.seed, name);
-            let by_word = |(_, word): (usize, &[u8])| opens(of_below(hash, hash_word(self.seed, word)));
-            let found = opens(of_name(hash))
-                || self.upper.may_have(hash) && parts(below, is_separator).take(MAX_WORDS).any(by_word);
-            below = name;
-            found
-        })
+    /// Whether a word of `name`, which stands below `upper` with this hash, stands in a first list.
+    fn opens_below(&self, hash: u64, upper: &[u8], name: &[u8]) -> bool {
+        parts(name, is_separator)
+            .take(MAX_WORDS)
+            .any(|(_, word)| self.is_opening(of_below(hash, hash_word(self.seed, word)), Entry::Below(upper, word)))
+    }
+
+    /// Whether an entry with this hash stands in a first list: a look at a bit, and another at the entry itself.
+    fn is_opening(&self, hash: u64, entry: Entry<'_>) -> bool {
+        self.opening.may_have(hash) && self.probe(entry).is_some_and(|word| !word.opens.is_empty())
     }
 
     /// Calls `visit` with every ending of the last name, which begins at `last`, and with `/` if it has none, until that
@@ -342,7 +384,7 @@ impl PathWords<'_> {
     /// the bytes of the longest word of each list together.
     pub(super) fn find(&self, visit: &mut dyn FnMut(u32, usize)) {
         let Self { words, path, whole, .. } = *self;
-        if !words.may_open(path, whole) {
+        if !words.opens(path, whole) {
             return;
         }
         let known = self.known();
@@ -373,7 +415,8 @@ impl PathWords<'_> {
 
     fn known(&self) -> &[Known<'_>] {
         self.known.get_or_init(|| {
-            let mut known = Vec::new();
+            // Rationale: a path has a handful, and one allocation is better than three.
+            let mut known = Vec::with_capacity(16);
             self.words.each(self.path, self.whole, &mut |word, start, len| known.push(Known { word, start, len }));
             known
         })
