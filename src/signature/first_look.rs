@@ -47,8 +47,8 @@ impl FirstLook {
 
 #[cfg(test)]
 mod tests {
-    use super::super::perfect_hash::fold;
     use super::*;
+    use crate::signature::perfect_hash::fold;
 
     #[test]
     fn the_first_look_lets_few_strangers_pass() {

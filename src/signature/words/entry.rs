@@ -1,7 +1,7 @@
 //! What a word list is made of: what an entry may be, how it is written and hashed, and the words and names of a path.
 //! Not which signature has it: see [`super`].
 
-use super::super::perfect_hash::{fold, hash_bytes};
+use crate::signature::perfect_hash::{fold, hash_bytes};
 
 /// Words of a path that are looked up, the last ones: what is looked for stands at the end. Rationale: the longest of
 /// 100,000 benign paths have about 30.
