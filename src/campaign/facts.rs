@@ -169,31 +169,39 @@ impl Facts {
 /// same one has one of them fewer listed.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Hashes of the listed names, in the order of the list.
-    hashes: Vec<u64>,
-    /// The first ones, each with the number of the hit that brought it.
-    listed: Vec<(u64, Box<[u8]>)>,
+    /// The first ones.
+    listed: Vec<Listed>,
+    /// Their texts, one after the other.
+    texts: Vec<u8>,
     /// Hashes of the others, in order.
     others: Vec<u64>,
-    /// Bytes of the names, and what their allocations cost.
-    bytes: usize,
     /// Whether a listed name is longer than what is kept of it.
     cut: bool,
+}
+
+/// A name in a list.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    hash: u64,
+    /// The number of the hit that brought it.
+    number: u64,
+    /// Where its text ends.
+    end: usize,
 }
 
 impl Names {
     fn note(&mut self, number: u64, name: &[u8]) {
         let kept = name.get(..LONGEST).unwrap_or(name);
-        self.cut |= self.note_as(number, mixed(kept), || kept.to_vec()) && kept.len() < name.len();
+        self.cut |= self.note_as(number, mixed(kept), || kept) && kept.len() < name.len();
     }
 
     /// Notes a name by its hash; says whether it is listed now and was not.
-    fn note_as(&mut self, number: u64, hash: u64, name: impl FnOnce() -> Vec<u8>) -> bool {
-        if self.hashes.contains(&hash) {
+    fn note_as<T: AsRef<[u8]>>(&mut self, number: u64, hash: u64, name: impl FnOnce() -> T) -> bool {
+        if self.is_listed(hash) {
             return false;
         }
         if self.listed.len() < LISTED {
-            self.list_one(number, hash, name().into_boxed_slice());
+            self.list_one(number, hash, name().as_ref());
             return true;
         }
         if self.others.len() + LISTED < COUNTED
@@ -204,25 +212,36 @@ impl Names {
         false
     }
 
-    fn list_one(&mut self, number: u64, hash: u64, name: Box<[u8]>) {
+    fn is_listed(&self, hash: u64) -> bool {
+        self.listed.iter().any(|listed| listed.hash == hash)
+    }
+
+    fn list_one(&mut self, number: u64, hash: u64, name: &[u8]) {
         // Most lists hold one name and stay so.
         let more = if self.listed.len() < 2 { 1 } else { self.listed.len() };
         self.listed.reserve_exact(more);
-        self.hashes.reserve_exact(more);
-        self.bytes += name.len() + ALLOCATION;
-        self.listed.push((number, name));
-        self.hashes.push(hash);
+        if self.texts.is_empty() {
+            self.texts.reserve_exact(name.len());
+        }
+        self.texts.extend_from_slice(name);
+        self.listed.push(Listed { hash, number, end: self.texts.len() });
+    }
+
+    /// The listed names with their texts.
+    fn names(&self) -> impl Iterator<Item = (Listed, &[u8])> {
+        let starts = std::iter::once(0).chain(self.listed.iter().map(|listed| listed.end));
+        let text = |(listed, start): (&Listed, usize)| (*listed, self.texts.get(start..listed.end).unwrap_or_default());
+        self.listed.iter().zip(starts).map(text)
     }
 
     fn join(&mut self, others: Self) {
-        let mine = std::mem::take(&mut self.listed).into_iter().zip(std::mem::take(&mut self.hashes));
-        let mut all: Vec<_> = mine.chain(others.listed.into_iter().zip(others.hashes)).collect();
-        all.sort_by_key(|&((number, _), _)| number);
-        self.bytes = 0;
-        self.cut |= others.cut;
-        self.others.extend(others.others);
-        for ((number, name), hash) in all {
-            if self.hashes.contains(&hash) {
+        let mine = std::mem::take(self);
+        let mut all: Vec<_> = mine.names().chain(others.names()).collect();
+        all.sort_by_key(|(listed, _)| listed.number);
+        self.cut = mine.cut | others.cut;
+        self.others = [&mine.others[..], &others.others[..]].concat();
+        for (Listed { hash, number, .. }, name) in all {
+            if self.is_listed(hash) {
                 continue;
             }
             if self.listed.len() < LISTED {
@@ -231,26 +250,28 @@ impl Names {
                 self.others.push(hash);
             }
         }
-        self.others.retain(|hash| !self.hashes.contains(hash));
-        self.others.sort_unstable();
-        self.others.dedup();
-        self.others.truncate(COUNTED - LISTED);
+        let mut hashes = std::mem::take(&mut self.others);
+        hashes.retain(|&hash| !self.is_listed(hash));
+        hashes.sort_unstable();
+        hashes.dedup();
+        hashes.truncate(COUNTED - LISTED);
+        self.others = hashes;
     }
 
     /// As it is told.
     pub(super) fn list(&self) -> List {
         List {
-            items: self.listed.iter().map(|(_, name)| name.to_vec()).collect(),
+            items: self.names().map(|(_, name)| name.to_vec()).collect(),
             total: (self.listed.len() + self.others.len()) as u64,
             cut: self.cut,
         }
     }
 
     fn heap(&self) -> usize {
-        let allocations = 2 * usize::from(self.listed.capacity() > 0) + usize::from(self.others.capacity() > 0);
-        let hashes = (self.hashes.capacity() + self.others.capacity()) * size_of::<u64>();
-        let places = self.listed.capacity() * size_of::<(u64, Box<[u8]>)>() + hashes;
-        self.bytes + places + allocations * ALLOCATION
+        let used = [self.listed.capacity(), self.texts.capacity(), self.others.capacity()];
+        let allocations = used.into_iter().filter(|&capacity| capacity > 0).count();
+        let [listed, texts, others] = used;
+        listed * size_of::<Listed>() + texts + others * size_of::<u64>() + allocations * ALLOCATION
     }
 }
 
@@ -308,7 +329,6 @@ mod tests {
         assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
         assert!(names.heap() < 12_000, "{}", names.heap());
         names.listed.pop();
-        names.hashes.pop();
         names.note(9, &[b'x'; 3000]);
         assert_eq!((names.list().items[LISTED - 1].len(), names.list().cut), (LONGEST, true));
     }

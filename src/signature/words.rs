@@ -25,8 +25,9 @@ use super::{Scope, WordList};
 /// The number that stands for the words that rule a match out; lists are numbered from 0.
 const UNLESS: u8 = u8::MAX;
 
-/// Bits of a first look for each entry. Rationale: a path asks for twenty, and all of them lie in the first cache.
-const LOOK: usize = 32;
+/// Bits of a first look for each entry. Rationale: the bits have to stay in the first cache, whatever else goes through
+/// it; the few strangers that pass are looked up.
+const LOOK: usize = 12;
 
 /// What a list is to a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +38,18 @@ struct Owner {
     list: u8,
 }
 
-/// An entry of lists.
-#[derive(Clone, Debug, Default)]
+/// An entry of lists: where in [`Words::texts`] and [`Words::numbers`] it has what. Together and small, because a path
+/// asks for ten of them, and each is far from the others.
+#[derive(Clone, Copy, Debug)]
 struct Word {
     /// As written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last name, `/NAME/` for a
     /// whole name, and `/NAME/WORD` for a word of the name that stands right below.
-    text: Vec<u8>,
-    /// The lists that it stands in, in order.
-    lists: Vec<u32>,
-    /// Those of them that are the first of a signature.
-    opens: Vec<u32>,
+    text: u32,
+    len: u32,
+    /// The lists it stands in that are the first of a signature; from `lists` on, all that it stands in, in order.
+    opens: u32,
+    lists: u32,
+    end: u32,
 }
 
 /// What a signature asks of the words together.
@@ -66,7 +69,8 @@ struct Demand {
 /// Collects words for [`Words`].
 #[derive(Debug, Default)]
 pub(super) struct WordsBuilder {
-    words: HashMap<Vec<u8>, Word, BuildHasherDefault<WordHasher>>,
+    /// The lists that each entry stands in.
+    words: HashMap<Vec<u8>, Vec<u32>, BuildHasherDefault<WordHasher>>,
     /// Who asks for each list.
     owners: Vec<Vec<Owner>>,
     /// The number of each list, by the list itself: many signatures share one.
@@ -128,9 +132,9 @@ impl WordsBuilder {
             self.owners.push(Vec::new());
             for word in words.iter() {
                 let text = word.to_ascii_lowercase().into_bytes();
-                let word = self.words.entry(text).or_default();
-                if word.lists.last() != Some(&number) {
-                    word.lists.push(number);
+                let lists = self.words.entry(text).or_default();
+                if lists.last() != Some(&number) {
+                    lists.push(number);
                 }
             }
             number
@@ -142,31 +146,45 @@ impl WordsBuilder {
     /// Builds the table. `None` if no seed gives a perfect hash.
     pub(super) fn build(self) -> Option<Words> {
         let opens = |list: &u32| self.owners[*list as usize].iter().any(|owner| owner.list == 0);
-        let mut words: Vec<Word> = (self.words.into_iter())
-            .map(|(text, word)| Word { text, opens: word.lists.iter().copied().filter(opens).collect(), ..word })
-            .collect();
-        words.sort_unstable_by(|one, other| one.text.cmp(&other.text));
+        let mut entries: Vec<(Vec<u8>, Vec<u32>)> = self.words.into_iter().collect();
+        entries.sort_unstable();
         let (seed, hash) = (0..8).find_map(|seed| {
-            let hashes: Vec<u64> = words.iter().map(|word| hash_entry(seed, &word.text)).collect();
+            let hashes: Vec<u64> = entries.iter().map(|(text, _)| hash_entry(seed, text)).collect();
             Some((seed, PerfectHash::build(&hashes)?))
         })?;
-        let opening: Vec<u64> =
-            words.iter().filter(|word| !word.opens.is_empty()).map(|word| hash_entry(seed, &word.text)).collect();
+        let (mut words, mut texts, mut numbers) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
+        let place = |len: usize| u32::try_from(len).ok();
+        let mut opening = Vec::new();
+        for (text, lists) in &entries {
+            let (start, first) = (place(texts.len())?, place(numbers.len())?);
+            texts.extend_from_slice(text);
+            numbers.extend(lists.iter().filter(|list| opens(list)));
+            let all = place(numbers.len())?;
+            numbers.extend(lists);
+            let end = place(numbers.len())?;
+            words.push(Word { text: start, len: place(text.len())?, opens: first, lists: all, end });
+            if first < all {
+                opening.push(hash_entry(seed, text));
+            }
+        }
         let opening = FirstLook::of(opening.into_iter(), LOOK);
         let mut parents: Vec<Vec<u8>> =
-            words.iter().filter_map(|word| Some(word_below(&word.text)?.0.to_vec())).collect();
+            entries.iter().filter_map(|(text, _)| Some(word_below(text)?.0.to_vec())).collect();
         parents.sort_unstable();
         parents.dedup();
         let upper = FirstLook::of(parents.iter().map(|name| hash_word(seed, name)), LOOK);
-        let names = words.iter().any(|word| word.text.starts_with(b"/"));
-        Some(Words { seed, hash, words, opening, owners: self.owners, demands: self.demands, names, parents, upper })
+        let names = entries.iter().any(|(text, _)| text.starts_with(b"/"));
+        let (owners, demands) = (self.owners, self.demands);
+        Some(Words { seed, hash, words, texts, numbers, opening, owners, demands, names, parents, upper })
     }
 }
 
 /// A word of a path that stands in lists.
 #[derive(Clone, Copy, Debug)]
 struct Known<'a> {
-    word: &'a Word,
+    /// The lists that it stands in, and those of them that are the first of a signature.
+    lists: &'a [u32],
+    opens: &'a [u32],
     /// Where it begins in the path.
     start: usize,
     len: usize,
@@ -174,7 +192,7 @@ struct Known<'a> {
 
 impl Known<'_> {
     fn is_of(&self, list: u32) -> bool {
-        self.word.lists.binary_search(&list).is_ok()
+        self.lists.binary_search(&list).is_ok()
     }
 }
 
@@ -184,6 +202,10 @@ pub(super) struct Words {
     seed: u64,
     hash: PerfectHash,
     words: Vec<Word>,
+    /// The entries as written, one after the other.
+    texts: Vec<u8>,
+    /// Numbers of lists, those of one entry after those of the other.
+    numbers: Vec<u32>,
     /// The entries of first lists.
     opening: FirstLook,
     /// Who asks for each list.
@@ -206,12 +228,7 @@ impl Words {
 
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        let words: usize = (self.words.iter())
-            .map(|word| {
-                let lists = (word.lists.capacity() + word.opens.capacity()) * size_of::<u32>();
-                word.text.capacity() + lists + size_of::<Word>()
-            })
-            .sum();
+        let words = self.words.capacity() * size_of::<Word>() + self.texts.capacity() + self.numbers.capacity() * 4;
         let owners: usize = self.owners.iter().map(|owners| owners.capacity() * size_of::<Owner>()).sum();
         let demands: usize =
             self.demands.iter().map(|demand| size_of::<Demand>() + demand.lists.capacity() * size_of::<u32>()).sum();
@@ -234,7 +251,7 @@ impl Words {
             return Vec::new();
         }
         let mut seen = vec![0u64; self.owners.len().div_ceil(64)];
-        for &list in known.iter().flat_map(|known| &known.word.lists) {
+        for &list in known.iter().flat_map(|known| known.lists) {
             seen[list as usize / 64] |= 1 << (list % 64);
         }
         seen
@@ -300,7 +317,7 @@ impl Words {
 
     /// Whether an entry with this hash stands in a first list: a look at a bit, and another at the entry itself.
     fn is_opening(&self, hash: u64, entry: Entry<'_>) -> bool {
-        self.opening.may_have(hash) && self.probe(entry).is_some_and(|word| !word.opens.is_empty())
+        self.opening.may_have(hash) && self.probe(entry).is_some_and(|word| word.opens < word.lists)
     }
 
     /// Calls `visit` with every ending of the last name, which begins at `last`, and with `/` if it has none, until that
@@ -319,13 +336,15 @@ impl Words {
     }
 
     /// Calls `visit` with everything of `path` that is known, where it begins and how much of the path it is.
-    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(&'a Word, usize, usize)) {
+    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(Known<'a>)) {
         if self.words.is_empty() {
             return;
         }
         let mut probe = |entry: Entry<'_>, start: usize| {
             if let Some(word) = self.probe(entry) {
-                visit(word, start, entry.len());
+                let span = |from: u32, to: u32| self.numbers.get(from as usize..to as usize).unwrap_or_default();
+                let (lists, opens) = (span(word.lists, word.end), span(word.opens, word.lists));
+                visit(Known { lists, opens, start, len: entry.len() });
             }
         };
         words_of(path).for_each(|(start, word)| probe(Entry::Word(word), start));
@@ -361,12 +380,14 @@ impl Words {
         }
     }
 
-    fn probe(&self, entry: Entry<'_>) -> Option<&Word> {
+    fn probe(&self, entry: Entry<'_>) -> Option<Word> {
         if entry.len() > 2 * MAX_WORD {
             return None;
         }
         let number = self.hash.get(entry.hash(self.seed))?;
-        self.words.get(number as usize).filter(|known| entry.is(&known.text))
+        let word = *self.words.get(number as usize)?;
+        let text = self.texts.get(word.text as usize..(word.text + word.len) as usize)?;
+        entry.is(text).then_some(word)
     }
 }
 
@@ -388,7 +409,7 @@ impl PathWords<'_> {
             return;
         }
         let known = self.known();
-        let mut opening: Vec<u32> = known.iter().flat_map(|known| &known.word.opens).copied().collect();
+        let mut opening: Vec<u32> = known.iter().flat_map(|known| known.opens).copied().collect();
         opening.sort_unstable();
         opening.dedup();
         if opening.is_empty() {
@@ -417,7 +438,7 @@ impl PathWords<'_> {
         self.known.get_or_init(|| {
             // Rationale: a path has a handful, and one allocation is better than three.
             let mut known = Vec::with_capacity(16);
-            self.words.each(self.path, self.whole, &mut |word, start, len| known.push(Known { word, start, len }));
+            self.words.each(self.path, self.whole, &mut |word| known.push(word));
             known
         })
     }
