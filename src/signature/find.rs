@@ -43,10 +43,17 @@ impl Signatures {
     /// A signature of `status = "support"` is the best only where no other one matches, and never among the others.
     #[must_use]
     pub fn find<'a>(&self, method: &[u8], target: &'a [u8], candidates: &Candidates<'a>) -> Option<Match<'a>> {
-        let mut hits = self.hits(method, target, candidates);
+        let hits = self.hits(method, target, candidates);
         if hits.is_empty() {
             return None;
         }
+        self.best(hits)
+    }
+
+    // Cold: most requests match nothing, and their way is short.
+    #[cold]
+    #[inline(never)]
+    fn best<'a>(&self, mut hits: Vec<Hit<'a>>) -> Option<Match<'a>> {
         // Stable: of the equally decoded the first stays first.
         hits.sort_by_key(|hit| {
             (self.is_support(hit.signature), hit.kind, Reverse(hit.len), self.id(hit.signature), hit.decoded)

@@ -317,7 +317,13 @@ impl Words {
 
     /// Whether an entry with this hash stands in a first list: a look at a bit, and another at the entry itself.
     fn is_opening(&self, hash: u64, entry: Entry<'_>) -> bool {
-        self.opening.may_have(hash) && self.probe(entry).is_some_and(|word| word.opens < word.lists)
+        self.opening.may_have(hash) && self.is_really_opening(entry)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_really_opening(&self, entry: Entry<'_>) -> bool {
+        self.probe(entry).is_some_and(|word| word.opens < word.lists)
     }
 
     /// Calls `visit` with every ending of the last name, which begins at `last`, and with `/` if it has none, until that
@@ -404,10 +410,16 @@ impl PathWords<'_> {
     /// Calls `visit` with every signature that has a word of each of its lists in the path, where it wants them, and
     /// the bytes of the longest word of each list together.
     pub(super) fn find(&self, visit: &mut dyn FnMut(u32, usize)) {
-        let Self { words, path, whole, .. } = *self;
-        if !words.opens(path, whole) {
-            return;
+        if self.words.opens(self.path, self.whole) {
+            self.find_opened(visit);
         }
+    }
+
+    // Cold: the way of all other paths is short and stays in the cache of instructions.
+    #[cold]
+    #[inline(never)]
+    fn find_opened(&self, visit: &mut dyn FnMut(u32, usize)) {
+        let Self { words, path, .. } = *self;
         let known = self.known();
         let mut opening: Vec<u32> = known.iter().flat_map(|known| known.opens).copied().collect();
         opening.sort_unstable();
@@ -434,6 +446,8 @@ impl PathWords<'_> {
         unless.is_some_and(|list| self.known().iter().any(|known| known.is_of(list)))
     }
 
+    #[cold]
+    #[inline(never)]
     fn known(&self) -> &[Known<'_>] {
         self.known.get_or_init(|| {
             // Rationale: a path has a handful, and one allocation is better than three.
