@@ -329,6 +329,7 @@ mod tests {
         assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
         assert!(names.heap() < 12_000, "{}", names.heap());
         names.listed.pop();
+        names.texts.truncate(names.listed[LISTED - 2].end);
         names.note(9, &[b'x'; 3000]);
         assert_eq!((names.list().items[LISTED - 1].len(), names.list().cut), (LONGEST, true));
     }
