@@ -4,7 +4,9 @@
 pub mod block;
 pub mod clock;
 pub mod config;
+mod control;
 mod desk;
+mod desk_place;
 pub mod file;
 pub mod filter;
 mod inbox;

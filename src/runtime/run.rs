@@ -3,32 +3,31 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use crate::context;
 use crate::decode::Decoder;
 use crate::flow::ChecksumPolicy;
 use crate::format::{Context, InputName};
 use crate::runtime::block::Source;
-use crate::runtime::config::{Config, Interface, Origin, SignatureFiles};
-use crate::runtime::desk::{Desk, DeskOptions, Envelope, Flags, Wish};
+use crate::runtime::config::{Config, Interface, Origin};
+use crate::runtime::control::{Control, Reports};
+use crate::runtime::desk::{Desk, DeskOptions, Flags};
+use crate::runtime::desk_place::place;
 use crate::runtime::file;
 use crate::runtime::filter::Filter;
-use crate::runtime::inbox::Inbox;
-use crate::runtime::lanes::{Lanes, panic_message};
+use crate::runtime::lanes::panic_message;
 use crate::runtime::live::{LiveOptions, LiveSource};
 use crate::runtime::output::Output;
 use crate::runtime::pen::Pen;
-use crate::runtime::pump::{Asked, Pump, Surroundings, random_keys};
+use crate::runtime::pump::{Pump, random_keys};
 use crate::runtime::replay::Replay;
 use crate::runtime::row::Row;
-use crate::runtime::screen::{Renewal, Screen};
-use crate::runtime::signatures::{Loaded, Reload, load, review};
-use crate::runtime::stats::{CaptureFigures, DeskFigures, Figures, PumpFigures};
-use crate::runtime::sys::{self, Signals};
+use crate::runtime::screen::Screen;
+use crate::runtime::signatures::{Loaded, load, review};
+use crate::runtime::stats::{DeskFigures, Figures};
+use crate::runtime::sys::Signals;
 use crate::runtime::voice::Voice;
 use crate::sensor::Sensor;
 use crate::signature::Signatures;
@@ -307,235 +306,5 @@ impl Drop for Hush {
         if let Some(usual) = self.0.take().filter(|_| !std::thread::panicking()) {
             std::panic::set_hook(usual);
         }
-    }
-}
-
-/// Where the desk works.
-enum DeskPlace {
-    Here { desk: Box<Desk>, complete: bool },
-    Thread { inbox: Inbox, thread: JoinHandle<Box<Desk>>, live: bool },
-}
-
-/// How long the end of a live run waits for a desk that does nothing. Rationale: longer than the output's own grace; a
-/// disk or a terminal that hangs for longer is not worth a process that cannot be stopped.
-const DESK_GRACE: Duration = Duration::from_secs(3);
-
-/// Puts the desk and the lanes where they work: all on the spot, or the desk and every lane on a thread.
-fn place(lanes: usize, live: bool, desk: Desk, sensor: impl FnMut() -> Sensor) -> std::io::Result<(DeskPlace, Lanes)> {
-    if lanes == 0 && !live {
-        return Ok((DeskPlace::Here { desk: Box::new(desk), complete: false }, Lanes::inline(sensor)));
-    }
-    // Replay waits for a slow output; live never does, and the output's own bound decides what is dropped.
-    let (inbox, letters) = if live { Inbox::lossy() } else { Inbox::patient() };
-    let mut desk = Box::new(desk);
-    let thread = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
-        sys::mask_signals();
-        if !desk.work(&letters) {
-            desk.abandon();
-        }
-        desk
-    })?;
-    let lanes = if lanes == 0 { Lanes::inline(sensor) } else { Lanes::threads(lanes, live, inbox.clone(), sensor)? };
-    Ok((DeskPlace::Thread { inbox, thread, live }, lanes))
-}
-
-impl DeskPlace {
-    fn receive(&mut self, envelope: Envelope) -> bool {
-        match self {
-            Self::Here { desk, complete } => {
-                *complete |= desk.receive(envelope);
-                *complete
-            }
-            // A desk that is gone has what it needs, or says at the end why it is not.
-            Self::Thread { inbox, .. } => !inbox.send(envelope),
-        }
-    }
-
-    fn is_behind(&self) -> bool {
-        matches!(self, Self::Thread { inbox, .. } if inbox.is_full())
-    }
-
-    /// The desk, after its work. Live, none when it hangs in a write.
-    fn end(self) -> Result<Option<Box<Desk>>, String> {
-        match self {
-            Self::Here { desk, complete: true } => Ok(Some(desk)),
-            Self::Here { mut desk, .. } => catch_unwind(AssertUnwindSafe(|| {
-                desk.abandon();
-                Some(desk)
-            }))
-            .map_err(|panic| format!("desk: {}", panic_message(&*panic))),
-            Self::Thread { inbox, thread, live } => {
-                let gauge = inbox.gauge();
-                drop(inbox);
-                let (mut since, mut waiting) = (Instant::now(), gauge());
-                while live && !thread.is_finished() {
-                    if std::mem::replace(&mut waiting, gauge()) != waiting {
-                        since = Instant::now();
-                    }
-                    if since.elapsed() > DESK_GRACE {
-                        return Ok(None);
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                thread.join().map(Some).map_err(|panic| format!("desk: {}", panic_message(&*panic)))
-            }
-        }
-    }
-}
-
-/// What a source says of itself besides packets.
-trait Reports {
-    /// Adds its figures.
-    fn add_to(&self, figures: &mut PumpFigures);
-    /// What happened to it, to be told.
-    fn news(&mut self) -> Vec<String>;
-    /// Asks it to end; true when it has something left and says itself when it is at its end.
-    fn stop(&mut self) -> bool;
-}
-
-impl Reports for Replay {
-    fn add_to(&self, figures: &mut PumpFigures) {
-        figures.input.files = self.figures.files;
-        figures.input.unreadable = self.figures.unreadable;
-        figures.input.truncated = self.figures.truncated;
-    }
-
-    fn news(&mut self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn stop(&mut self) -> bool {
-        false
-    }
-}
-
-impl Reports for LiveSource {
-    fn add_to(&self, figures: &mut PumpFigures) {
-        let read = self.statistics().read();
-        figures.capture = Some(CaptureFigures {
-            // The kernel's own figure is up to a second old.
-            received: read.received.max(read.delivered + read.kernel_drops),
-            kernel_drops: read.kernel_drops,
-            interface_drops: read.interface_drops,
-            delivered: read.delivered,
-            own_drops: read.own_drops,
-            reopens: read.reopens,
-            outages: read.outages,
-        });
-    }
-
-    fn stop(&mut self) -> bool {
-        self.stop_handle().stop();
-        true
-    }
-
-    fn news(&mut self) -> Vec<String> {
-        let interface = self.description().interface.clone();
-        self.statistics().take_notices().iter().map(|notice| format!("{interface}: {notice}")).collect()
-    }
-}
-
-/// Turns signals and the passing of time into what the pump is asked.
-struct Control {
-    desk: Option<DeskPlace>,
-    voice: Voice,
-    signals: Signals,
-    files: SignatureFiles,
-    suppress: Vec<PathBuf>,
-    /// Where the desk looks for other entries of suppress files.
-    renewal: Renewal,
-    reload: Option<Reload>,
-    live: bool,
-    stats_interval: Duration,
-    next_stats: Instant,
-    check: Duration,
-    next_check: Instant,
-    reloads: u64,
-    refused: u64,
-    signatures: usize,
-}
-
-/// Rationale: often enough to warn in time, and a census costs nothing worth mentioning.
-const CHECK: Duration = Duration::from_secs(30);
-
-impl Control {
-    fn new(config: &Config, signals: Signals, voice: Voice, signatures: usize) -> Self {
-        let now = Instant::now();
-        let check = CHECK.min(config.silence / 2);
-        Self {
-            desk: None,
-            voice,
-            signals,
-            files: config.signatures.clone(),
-            suppress: config.suppress.clone(),
-            renewal: Renewal::default(),
-            reload: None,
-            live: config.is_live(),
-            stats_interval: config.stats_interval,
-            next_stats: now + config.stats_interval,
-            check,
-            next_check: now + check,
-            reloads: 0,
-            refused: 0,
-            signatures,
-        }
-    }
-
-    /// Signatures that were loaded since the last time, if they are any good.
-    fn reloaded(&mut self) -> Option<Arc<Signatures>> {
-        if self.signals.take_reload() {
-            self.reload = Some(Reload::begin(self.files.clone(), self.suppress.clone()));
-        }
-        let result = self.reload.as_ref()?.result()?;
-        self.reload = None;
-        match result {
-            Ok((signatures, suppressions)) => {
-                self.reloads += 1;
-                self.signatures = signatures.len();
-                review(&suppressions, &signatures).iter().for_each(|line| self.voice.say(line));
-                *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(suppressions);
-                self.voice.say(&format!("{} signatures loaded again", signatures.len()));
-                Some(signatures)
-            }
-            Err(errors) => {
-                self.refused += 1;
-                errors.iter().for_each(|error| self.voice.complain(error));
-                self.voice.complain("the signatures in use stay, and what is suppressed");
-                None
-            }
-        }
-    }
-}
-
-impl<S: Reports> Surroundings<S> for Control {
-    fn asked(&mut self, source: &mut S) -> Asked {
-        source.news().iter().for_each(|line| self.voice.complain(line));
-        let mut wish =
-            Wish { reopen: self.signals.take_hangup(), print: self.signals.take_statistics(), ..Wish::default() };
-        if self.live {
-            let now = Instant::now();
-            if now >= self.next_stats {
-                wish.stats = true;
-                self.next_stats = now + self.stats_interval;
-            }
-            if now >= self.next_check {
-                wish.check = true;
-                self.next_check = now + self.check;
-            }
-        }
-        let stop = self.signals.stop().is_some() && !source.stop();
-        let behind = self.desk.as_ref().is_some_and(DeskPlace::is_behind);
-        Asked { stop, behind, wish, signatures: self.reloaded() }
-    }
-
-    fn source_figures(&self, source: &S, figures: &mut PumpFigures) {
-        source.add_to(figures);
-        figures.input.reloads = self.reloads;
-        figures.input.refused_reloads = self.refused;
-        figures.signatures = self.signatures;
-    }
-
-    fn deliver(&mut self, envelope: Envelope) -> bool {
-        self.desk.as_mut().is_some_and(|desk| desk.receive(envelope))
     }
 }

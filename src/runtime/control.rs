@@ -1,0 +1,176 @@
+//! What a run is asked from outside while it goes on: by signals, by the passing of time, and by its source. Not what the
+//! pump does about it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::runtime::config::{Config, SignatureFiles};
+use crate::runtime::desk::{Envelope, Wish};
+use crate::runtime::desk_place::DeskPlace;
+use crate::runtime::live::LiveSource;
+use crate::runtime::pump::{Asked, Surroundings};
+use crate::runtime::replay::Replay;
+use crate::runtime::screen::Renewal;
+use crate::runtime::signatures::{Reload, review};
+use crate::runtime::stats::{CaptureFigures, PumpFigures};
+use crate::runtime::sys::Signals;
+use crate::runtime::voice::Voice;
+use crate::signature::Signatures;
+
+/// What a source says of itself besides packets.
+pub(super) trait Reports {
+    /// Adds its figures.
+    fn add_to(&self, figures: &mut PumpFigures);
+    /// What happened to it, to be told.
+    fn news(&mut self) -> Vec<String>;
+    /// Asks it to end; true when it has something left and says itself when it is at its end.
+    fn stop(&mut self) -> bool;
+}
+
+impl Reports for Replay {
+    fn add_to(&self, figures: &mut PumpFigures) {
+        figures.input.files = self.figures.files;
+        figures.input.unreadable = self.figures.unreadable;
+        figures.input.truncated = self.figures.truncated;
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+impl Reports for LiveSource {
+    fn add_to(&self, figures: &mut PumpFigures) {
+        let read = self.statistics().read();
+        figures.capture = Some(CaptureFigures {
+            // The kernel's own figure is up to a second old.
+            received: read.received.max(read.delivered + read.kernel_drops),
+            kernel_drops: read.kernel_drops,
+            interface_drops: read.interface_drops,
+            delivered: read.delivered,
+            own_drops: read.own_drops,
+            reopens: read.reopens,
+            outages: read.outages,
+        });
+    }
+
+    fn stop(&mut self) -> bool {
+        self.stop_handle().stop();
+        true
+    }
+
+    fn news(&mut self) -> Vec<String> {
+        let interface = self.description().interface.clone();
+        self.statistics().take_notices().iter().map(|notice| format!("{interface}: {notice}")).collect()
+    }
+}
+
+/// Turns signals and the passing of time into what the pump is asked.
+pub(super) struct Control {
+    pub(super) desk: Option<DeskPlace>,
+    pub(super) voice: Voice,
+    signals: Signals,
+    files: SignatureFiles,
+    suppress: Vec<PathBuf>,
+    /// Where the desk looks for other entries of suppress files.
+    pub(super) renewal: Renewal,
+    reload: Option<Reload>,
+    live: bool,
+    stats_interval: Duration,
+    next_stats: Instant,
+    check: Duration,
+    next_check: Instant,
+    reloads: u64,
+    refused: u64,
+    signatures: usize,
+}
+
+/// Rationale: often enough to warn in time, and a census costs nothing worth mentioning.
+const CHECK: Duration = Duration::from_secs(30);
+
+impl Control {
+    pub(super) fn new(config: &Config, signals: Signals, voice: Voice, signatures: usize) -> Self {
+        let now = Instant::now();
+        let check = CHECK.min(config.silence / 2);
+        Self {
+            desk: None,
+            voice,
+            signals,
+            files: config.signatures.clone(),
+            suppress: config.suppress.clone(),
+            renewal: Renewal::default(),
+            reload: None,
+            live: config.is_live(),
+            stats_interval: config.stats_interval,
+            next_stats: now + config.stats_interval,
+            check,
+            next_check: now + check,
+            reloads: 0,
+            refused: 0,
+            signatures,
+        }
+    }
+
+    /// Signatures that were loaded since the last time, if they are any good.
+    fn reloaded(&mut self) -> Option<Arc<Signatures>> {
+        if self.signals.take_reload() {
+            self.reload = Some(Reload::begin(self.files.clone(), self.suppress.clone()));
+        }
+        let result = self.reload.as_ref()?.result()?;
+        self.reload = None;
+        match result {
+            Ok((signatures, suppressions)) => {
+                self.reloads += 1;
+                self.signatures = signatures.len();
+                review(&suppressions, &signatures).iter().for_each(|line| self.voice.say(line));
+                *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(suppressions);
+                self.voice.say(&format!("{} signatures loaded again", signatures.len()));
+                Some(signatures)
+            }
+            Err(errors) => {
+                self.refused += 1;
+                errors.iter().for_each(|error| self.voice.complain(error));
+                self.voice.complain("the signatures in use stay, and what is suppressed");
+                None
+            }
+        }
+    }
+}
+
+impl<S: Reports> Surroundings<S> for Control {
+    fn asked(&mut self, source: &mut S) -> Asked {
+        source.news().iter().for_each(|line| self.voice.complain(line));
+        let mut wish =
+            Wish { reopen: self.signals.take_hangup(), print: self.signals.take_statistics(), ..Wish::default() };
+        if self.live {
+            let now = Instant::now();
+            if now >= self.next_stats {
+                wish.stats = true;
+                self.next_stats = now + self.stats_interval;
+            }
+            if now >= self.next_check {
+                wish.check = true;
+                self.next_check = now + self.check;
+            }
+        }
+        let stop = self.signals.stop().is_some() && !source.stop();
+        let behind = self.desk.as_ref().is_some_and(DeskPlace::is_behind);
+        Asked { stop, behind, wish, signatures: self.reloaded() }
+    }
+
+    fn source_figures(&self, source: &S, figures: &mut PumpFigures) {
+        source.add_to(figures);
+        figures.input.reloads = self.reloads;
+        figures.input.refused_reloads = self.refused;
+        figures.signatures = self.signatures;
+    }
+
+    fn deliver(&mut self, envelope: Envelope) -> bool {
+        self.desk.as_mut().is_some_and(|desk| desk.receive(envelope))
+    }
+}
