@@ -4,25 +4,26 @@ use super::{Example, Signature, Signatures};
 use crate::uri::Normaliser;
 
 impl Signatures {
-    /// What is wrong with the signatures' own `hits` and `misses`, a line each: a hit that does not match its
-    /// signature, or that another signature takes; a miss that matches.
+    /// What is wrong with the signatures' own `hits` and `misses`, a line each that begins with where the signature stands:
+    /// a hit that does not match its signature, or that another signature takes; a miss that matches.
     #[must_use]
     pub fn failing_examples(&self) -> Vec<String> {
         let mut normaliser = Normaliser::new();
         let mut failing = Vec::new();
-        for signature in self.iter() {
+        for (signature, place) in self.places() {
+            let slug = &signature.slug;
             for example in &signature.hits {
                 match self.told_of(&mut normaliser, signature, example) {
                     Told::Best => {}
-                    Told::Other { slug, .. } => {
-                        failing.push(format!("{}: {example} is told as {slug}", signature.slug));
+                    Told::Other { slug: other, .. } => {
+                        failing.push(format!("{place}: {slug}: {example} is told as {other}"));
                     }
-                    Told::Silent => failing.push(format!("{}: {example} does not match", signature.slug)),
+                    Told::Silent => failing.push(format!("{place}: {slug}: {example} does not match")),
                 }
             }
             for example in &signature.misses {
                 if let Told::Best | Told::Other { too: true, .. } = self.told_of(&mut normaliser, signature, example) {
-                    failing.push(format!("{}: {example} matches", signature.slug));
+                    failing.push(format!("{place}: {slug}: {example} matches"));
                 }
             }
         }

@@ -81,10 +81,10 @@ fn failing_examples_are_told() {
     assert_eq!(
         set.failing_examples(),
         [
-            "s1010000: GET \"/a\" does not match",
-            "s1010000: GET \"/a/b/\" matches",
-            "s1010001: GET \"/a/b\" is told as s1010000",
-            "s1010001: GET \"/a/b/\" matches",
+            "test.toml:2: s1010000: GET \"/a\" does not match",
+            "test.toml:2: s1010000: GET \"/a/b/\" matches",
+            "test.toml:14: s1010001: GET \"/a/b\" is told as s1010000",
+            "test.toml:14: s1010001: GET \"/a/b/\" matches",
         ]
     );
 }

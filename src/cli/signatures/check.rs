@@ -59,6 +59,7 @@ pub(super) fn overlaps(set: &Signatures, ids: &[u32]) -> Vec<String> {
     }
     let line = |(text, count): (String, usize)| match count {
         1 => text,
+        2 => format!("{text}; so is 1 more example"),
         more => format!("{text}; so are {} more examples", more - 1),
     };
     grouped.into_values().map(line).collect()
