@@ -22,21 +22,9 @@ use super::first_look::FirstLook;
 use super::perfect_hash::PerfectHash;
 use super::{Scope, WordList};
 
-/// The number that stands for the words that rule a match out; lists are numbered from 0.
-const UNLESS: u8 = u8::MAX;
-
 /// Bits of a first look for each entry. Rationale: the bits have to stay in the first cache, whatever else goes through
 /// it; the few strangers that pass are looked up.
 const LOOK: usize = 12;
-
-/// What a list is to a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Owner {
-    /// The number of its demand.
-    demand: u32,
-    /// The list's number among its own.
-    list: u8,
-}
 
 /// An entry of lists: where in [`Words::texts`] and [`Words::numbers`] it has what. Together and small, because a path
 /// asks for ten of them, and each is far from the others.
@@ -71,8 +59,8 @@ struct Demand {
 pub(super) struct WordsBuilder {
     /// The lists that each entry stands in.
     words: HashMap<Vec<u8>, Vec<u32>, BuildHasherDefault<WordHasher>>,
-    /// Who asks for each list.
-    owners: Vec<Vec<Owner>>,
+    /// The numbers of the demands whose first list each one is.
+    openers: Vec<Vec<u32>>,
     /// The number of each list, by the list itself: many signatures share one.
     lists: HashMap<ByPlace, u32>,
     demands: Vec<Demand>,
@@ -113,23 +101,25 @@ impl Hash for ByPlace {
 impl WordsBuilder {
     /// Adds the lists of a signature and its scope, checked before. Signatures come in the order of their numbers.
     pub(super) fn add(&mut self, signature: u32, lists: &[WordList], scope: &Scope) {
-        debug_assert!(lists.len() < usize::from(UNLESS));
         if lists.is_empty() && scope.unless.is_empty() {
             return;
         }
         // As many as there are signatures at most.
         let demand = self.demands.len() as u32;
-        let unless = (!scope.unless.is_empty()).then(|| self.list(&scope.unless, Owner { demand, list: UNLESS }));
-        let lists = (0u8..).zip(lists).map(|(list, words)| self.list(words, Owner { demand, list })).collect();
+        let unless = (!scope.unless.is_empty()).then(|| self.list(&scope.unless));
+        let lists: Vec<u32> = lists.iter().map(|words| self.list(words)).collect();
+        if let Some(&first) = lists.first() {
+            self.openers[first as usize].push(demand);
+        }
         self.demands.push(Demand { signature, lists, unless, last: scope.last, only: scope.only });
     }
 
     /// The number of a list, which is added if it is new.
-    fn list(&mut self, words: &WordList, owner: Owner) -> u32 {
-        let number = *self.lists.entry(ByPlace(Arc::clone(words))).or_insert_with(|| {
+    fn list(&mut self, words: &WordList) -> u32 {
+        *self.lists.entry(ByPlace(Arc::clone(words))).or_insert_with(|| {
             // Bounded by the bytes of the files.
-            let number = self.owners.len() as u32;
-            self.owners.push(Vec::new());
+            let number = self.openers.len() as u32;
+            self.openers.push(Vec::new());
             for word in words.iter() {
                 let text = word.to_ascii_lowercase().into_bytes();
                 let lists = self.words.entry(text).or_default();
@@ -138,14 +128,12 @@ impl WordsBuilder {
                 }
             }
             number
-        });
-        self.owners[number as usize].push(owner);
-        number
+        })
     }
 
     /// Builds the table. `None` if no seed gives a perfect hash.
     pub(super) fn build(self) -> Option<Words> {
-        let opens = |list: &u32| self.owners[*list as usize].iter().any(|owner| owner.list == 0);
+        let opens = |list: &u32| !self.openers[*list as usize].is_empty();
         let mut entries: Vec<(Vec<u8>, Vec<u32>)> = self.words.into_iter().collect();
         entries.sort_unstable();
         let (seed, hash) = (0..8).find_map(|seed| {
@@ -174,8 +162,8 @@ impl WordsBuilder {
         parents.dedup();
         let upper = FirstLook::of(parents.iter().map(|name| hash_word(seed, name)), LOOK);
         let names = entries.iter().any(|(text, _)| text.starts_with(b"/"));
-        let (owners, demands) = (self.owners, self.demands);
-        Some(Words { seed, hash, words, texts, numbers, opening, owners, demands, names, parents, upper })
+        let (openers, demands) = (self.openers, self.demands);
+        Some(Words { seed, hash, words, texts, numbers, opening, openers, demands, names, parents, upper })
     }
 }
 
@@ -208,8 +196,8 @@ pub(super) struct Words {
     numbers: Vec<u32>,
     /// The entries of first lists.
     opening: FirstLook,
-    /// Who asks for each list.
-    owners: Vec<Vec<Owner>>,
+    /// The numbers of the demands whose first list each one is.
+    openers: Vec<Vec<u32>>,
     /// In the order of their signatures.
     demands: Vec<Demand>,
     /// Whether an entry means a whole name: only then are they looked up.
@@ -229,12 +217,12 @@ impl Words {
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         let words = self.words.capacity() * size_of::<Word>() + self.texts.capacity() + self.numbers.capacity() * 4;
-        let owners: usize = self.owners.iter().map(|owners| owners.capacity() * size_of::<Owner>()).sum();
+        let openers: usize = self.openers.iter().map(|openers| openers.capacity() * size_of::<u32>()).sum();
         let demands: usize =
             self.demands.iter().map(|demand| size_of::<Demand>() + demand.lists.capacity() * size_of::<u32>()).sum();
         let parents: usize = self.parents.iter().map(|name| name.capacity() + size_of::<Vec<u8>>()).sum();
         let looks = self.opening.memory() + self.upper.memory();
-        self.hash.memory() + words + owners + parents + looks + demands
+        self.hash.memory() + words + openers + parents + looks + demands
     }
 
     /// What is known of a path in normal form. `whole` unset: its end was cut off, and it has no ending.
@@ -250,7 +238,7 @@ impl Words {
         if opening <= MANY {
             return Vec::new();
         }
-        let mut seen = vec![0u64; self.owners.len().div_ceil(64)];
+        let mut seen = vec![0u64; self.openers.len().div_ceil(64)];
         for &list in known.iter().flat_map(|known| known.lists) {
             seen[list as usize / 64] |= 1 << (list % 64);
         }
@@ -262,50 +250,31 @@ impl Words {
         self.demands.get(at)
     }
 
-    /// Whether anything of `path` stands in a first list. Every path of every request comes here, so its bytes are gone
-    /// through once, from the right.
+    /// Whether anything of `path` stands in a first list.
     fn opens(&self, path: &[u8], whole: bool) -> bool {
         if self.words.is_empty() {
             return false;
         }
-        let opens = |hash: u64, entry: Entry<'_>| self.is_opening(hash, entry);
-        let mut in_last = self.names && whole;
-        let (mut words, mut names) = (0, 0);
-        let (mut end, mut name_end) = (path.len(), path.len());
-        let mut below: &[u8] = &[];
-        loop {
-            let rest = path.get(..end).unwrap_or_default();
-            let start = rest.iter().rposition(|&byte| is_separator(byte)).map_or(0, |at| at + 1);
-            let word = rest.get(start..).unwrap_or_default();
-            let hash = hash_word(self.seed, word);
-            if !word.is_empty() && words < MAX_WORDS {
-                words += 1;
-                if opens(hash, Entry::Word(word)) || in_last && opens(of_last(hash), Entry::Last(word)) {
-                    return true;
-                }
-            }
-            if start == 0 || path.get(start - 1) == Some(&b'/') {
-                let name = path.get(start..name_end).unwrap_or_default();
-                if self.names && !name.is_empty() && names < MAX_WORDS {
-                    names += 1;
-                    let hash = if name.len() == word.len() { hash } else { hash_word(self.seed, name) };
-                    if opens(of_name(hash), Entry::Name(name))
-                        || self.upper.may_have(hash) && self.opens_below(hash, name, below)
-                    {
-                        return true;
-                    }
-                    below = name;
-                }
-                in_last = false;
-                name_end = start.saturating_sub(1);
-            }
-            match start.checked_sub(1) {
-                Some(before) => end = before,
-                None => break,
-            }
-        }
         let last = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
-        whole && self.endings(path, last, &mut |_, ending| opens(hash_word(self.seed, ending), Entry::Word(ending)))
+        let in_last = |start: usize| self.names && whole && start >= last;
+        let by_word = words_of(path).any(|(start, word)| {
+            let hash = hash_word(self.seed, word);
+            self.is_opening(hash, Entry::Word(word))
+                || in_last(start) && self.is_opening(of_last(hash), Entry::Last(word))
+        });
+        let by_ending = |_: usize, ending: &[u8]| self.is_opening(hash_word(self.seed, ending), Entry::Word(ending));
+        by_word || whole && self.endings(path, last, &mut { by_ending }) || self.names && self.opens_by_name(path)
+    }
+
+    fn opens_by_name(&self, path: &[u8]) -> bool {
+        let mut below: &[u8] = &[];
+        parts(path, |byte| byte == b'/').take(MAX_WORDS).any(|(_, name)| {
+            let hash = hash_word(self.seed, name);
+            let found = self.is_opening(of_name(hash), Entry::Name(name))
+                || self.upper.may_have(hash) && self.opens_below(hash, name, below);
+            below = name;
+            found
+        })
     }
 
     /// Whether a word of `name`, which stands below `upper` with this hash, stands in a first list.
@@ -429,9 +398,8 @@ impl PathWords<'_> {
         }
         let seen = words.seen(known, opening.len());
         let is_seen = |&list: &u32| seen.get(list as usize / 64).is_none_or(|bits| bits >> (list % 64) & 1 == 1);
-        for owner in opening.iter().filter_map(|&list| words.owners.get(list as usize)).flatten() {
-            if owner.list == 0
-                && let Some(demand) = words.demands.get(owner.demand as usize)
+        for &demand in opening.iter().filter_map(|&list| words.openers.get(list as usize)).flatten() {
+            if let Some(demand) = words.demands.get(demand as usize)
                 && demand.lists.iter().all(is_seen)
                 && let Some(len) = demand.len(known, path)
             {
