@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::runtime::config::SignatureFiles;
 use crate::runtime::sys;
-use crate::signature::{Origin, Parsed, Signatures, Source, builtin};
+use crate::signature::{Origin, Signatures, Source, builtin};
 use crate::suppress::{self, Suppressions};
 use crate::time::Timestamp;
 
@@ -31,35 +31,8 @@ pub fn load_signatures(files: &SignatureFiles) -> Result<Signatures, Vec<String>
     }
     let mut sources = if files.only.is_empty() { builtin().to_vec() } else { Vec::new() };
     sources.extend(texts.iter().map(|(name, text)| Source { name, text, origin: Origin::User }));
-    Signatures::put_together(parsed(&sources), &mut |name| read(Path::new(name), "see -s and -S"))
+    Signatures::load(&sources, &mut |name| read(Path::new(name), "see -s and -S"))
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
-}
-
-/// Parses all files, half of their bytes on a thread of its own: a start is waited for.
-fn parsed<'a>(sources: &[Source<'a>]) -> Vec<Parsed<'a>> {
-    let mut by_size: Vec<(usize, &Source<'a>)> = sources.iter().enumerate().collect();
-    by_size.sort_by_key(|(_, source)| std::cmp::Reverse(source.text.len()));
-    let (mut shares, mut bytes) = ([Vec::new(), Vec::new()], [0; 2]);
-    for (at, source) in by_size {
-        let lighter = usize::from(bytes[1] < bytes[0]);
-        bytes[lighter] += source.text.len();
-        shares[lighter].push((at, source));
-    }
-    let parse = |share: Vec<(usize, &Source<'a>)>| -> Vec<(usize, Parsed<'a>)> {
-        share.into_iter().map(|(at, source)| (at, Parsed::of(source))).collect()
-    };
-    let [mine, others] = shares;
-    let mut all = std::thread::scope(|scope| {
-        let other = scope.spawn(|| {
-            sys::mask_signals();
-            parse(others)
-        });
-        let mut all = parse(mine);
-        all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        all
-    });
-    all.sort_by_key(|&(at, _)| at);
-    all.into_iter().map(|(_, parsed)| parsed).collect()
 }
 
 /// Loads suppress files.

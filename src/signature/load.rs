@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::file::{self, BUILTIN_IDS, Fault, Located, USER_IDS};
+use super::file::{self, BUILTIN_IDS, Located, USER_IDS};
 use super::pattern::check_pattern;
 use super::table::{MAX_KEY, Rule, Table, TableBuilder};
 use super::words::{Words, WordsBuilder};
@@ -32,21 +32,6 @@ pub struct Source<'a> {
     pub text: &'a str,
     /// Where it came from.
     pub origin: Origin,
-}
-
-/// A signature file that was read and looked at by itself.
-#[derive(Debug)]
-pub struct Parsed<'a> {
-    source: Source<'a>,
-    read: Result<Vec<Located>, Vec<Fault>>,
-}
-
-impl<'a> Parsed<'a> {
-    /// Reads a file.
-    #[must_use]
-    pub fn of(source: &Source<'a>) -> Self {
-        Self { source: *source, read: file::read(source.text, source.origin) }
-    }
 }
 
 /// What is wrong with a signature file. Shown as `file:line: reason`.
@@ -126,21 +111,10 @@ impl Signatures {
         sources: &[Source<'_>],
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<Self, Vec<LoadError>> {
-        Self::put_together(sources.iter().map(Parsed::of).collect(), read)
-    }
-
-    /// What [`load`](Self::load) does, of files that were read on their own: for callers with several threads.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn put_together(
-        files: Vec<Parsed<'_>>,
-        read: &mut dyn FnMut(&str) -> Result<String, String>,
-    ) -> Result<Self, Vec<LoadError>> {
         let mut loader = Loader::default();
-        let beside_builtin = files.iter().any(|file| file.source.origin == Origin::Builtin);
-        for file in files {
-            loader.file(file, beside_builtin, read);
+        let beside_builtin = sources.iter().any(|source| source.origin == Origin::Builtin);
+        for source in sources {
+            loader.source(source, beside_builtin, read);
         }
         loader.finish()
     }
@@ -213,12 +187,16 @@ struct Loader {
 }
 
 impl Loader {
-    fn file(&mut self, file: Parsed<'_>, beside_builtin: bool, read: &mut dyn FnMut(&str) -> Result<String, String>) {
-        let Parsed { source, read: result } = file;
-        match result {
+    fn source(
+        &mut self,
+        source: &Source<'_>,
+        beside_builtin: bool,
+        read: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) {
+        match file::read(source.text, source.origin) {
             Ok(all) => {
                 for located in all {
-                    self.signature(&source, located, beside_builtin, read);
+                    self.signature(source, located, beside_builtin, read);
                 }
             }
             Err(faults) => self.errors.extend(faults.into_iter().map(|fault| LoadError {

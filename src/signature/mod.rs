@@ -68,7 +68,7 @@ mod words;
 use std::sync::{Arc, OnceLock};
 
 pub use find::Match;
-pub use load::{LoadError, Origin, Parsed, Signatures, Source, builtin};
+pub use load::{LoadError, Origin, Signatures, Source, builtin};
 pub use outcome::Outcome;
 pub use overlap::{Overlap, Shadowed};
 
