@@ -1,11 +1,12 @@
 //! What is known of a source's hits: counts, times, and short lists of names with how many there were in all. Not when
 //! they are a campaign.
 
-use std::net::{IpAddr, SocketAddr};
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
 
 use crate::outcome::Outcome;
 use crate::record::{Alert, List, Transaction};
-use crate::segment::Endpoint;
+use crate::table::KeyedHasher;
 use crate::time::Timestamp;
 
 /// Names that a list holds.
@@ -94,8 +95,8 @@ impl Facts {
         }
         self.families.note(number, signature.family.as_bytes());
         let (server, request) = (alert.transaction.server, &alert.transaction.request);
-        self.targets
-            .note_as(number, place(server), || SocketAddr::new(server.ip, server.port).to_string().into_bytes());
+        let server = SocketAddr::new(server.ip, server.port);
+        self.targets.note_as(number, hash_of(&server), || server.to_string());
         let named = [(&mut self.hosts, &request.host), (&mut self.agents, &request.user_agent)];
         for (names, value) in named {
             value.iter().for_each(|value| names.note(number, value));
@@ -192,7 +193,7 @@ struct Listed {
 impl Names {
     fn note(&mut self, number: u64, name: &[u8]) {
         let kept = name.get(..LONGEST).unwrap_or(name);
-        self.cut |= self.note_as(number, mixed(kept), || kept) && kept.len() < name.len();
+        self.cut |= self.note_as(number, hash_of(kept), || kept) && kept.len() < name.len();
     }
 
     /// Notes a name by its hash; says whether it is listed now and was not.
@@ -275,30 +276,11 @@ impl Names {
     }
 }
 
-/// A hash of a name that tells it from others in a list; nobody sees it. Eight bytes at a time, as there is one for each
-/// of the names of each hit.
-fn mixed(name: &[u8]) -> u64 {
-    let (chunks, rest) = name.as_chunks::<8>();
-    let mut last = [0; 8];
-    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let numbers = chunks.iter().copied().chain([last]).map(u64::from_le_bytes);
-    numbers.fold(name.len() as u64, mix)
-}
-
-/// The hash of a server's place.
-fn place(server: Endpoint) -> u64 {
-    let ip = match server.ip {
-        IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
-        IpAddr::V6(ip) => u128::from(ip),
-    };
-    // The halves of an address.
-    [(ip >> 64) as u64, ip as u64].into_iter().fold(u64::from(server.port), mix)
-}
-
-/// Both halves of the 128-bit product, folded.
-const fn mix(hash: u64, number: u64) -> u64 {
-    let product = (hash ^ number ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xd6e8_feb8_6659_fd93;
-    (product >> 64) as u64 ^ product as u64
+/// A hash that tells a name from others in a list; nobody sees it.
+fn hash_of(name: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = KeyedHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// FNV-1a with 64 bits: published, without a key, and in everybody's library.
