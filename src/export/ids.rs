@@ -68,3 +68,16 @@ pub(super) fn metadata(signature: &Signature) -> Vec<(&'static str, String)> {
     all.iter_mut().for_each(|(_, value)| *value = value.chars().map(|c| if plain(c) { c } else { '_' }).collect());
     all
 }
+
+/// References and CVE ids as options, the same in Suricata and Snort 3.
+pub(super) fn reference_options(signature: &Signature) -> String {
+    let urls = references(signature).map(|reference| format!("reference:url,{reference}; "));
+    let cves = signature.cve.iter().map(|cve| format!("reference:cve,{}; ", cve.trim_start_matches("CVE-")));
+    urls.chain(cves).collect()
+}
+
+/// What the rules of Suricata and Snort 3 say less than the signature about words that rule out.
+pub(super) fn missing_unless(signature: &Signature) -> Option<String> {
+    (!signature.scope.unless.is_empty())
+        .then(|| "words that rule out are looked for in one reading of the target, not in each".to_owned())
+}

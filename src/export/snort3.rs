@@ -24,17 +24,10 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     }
     text.push_str(&target(signature, &mut missing)?);
     text.push_str(&format!("classtype:{}; priority:{}; ", ids::class(signature), signature.severity));
-    for reference in ids::references(signature) {
-        text.push_str(&format!("reference:url,{reference}; "));
-    }
-    for cve in &signature.cve {
-        text.push_str(&format!("reference:cve,{}; ", cve.trim_start_matches("CVE-")));
-    }
+    text.push_str(&ids::reference_options(signature));
     let metadata: Vec<String> = ids::metadata(signature).iter().map(|(key, value)| format!("{key} {value}")).collect();
     text.push_str(&format!("metadata:{}; sid:{id}; rev:{}; )\n", metadata.join(","), signature.rev));
-    if !signature.scope.unless.is_empty() {
-        missing.push("words that rule out are looked for in one reading of the target, not in each".to_owned());
-    }
+    missing.extend(ids::missing_unless(signature));
     Ok(Rule { text, missing })
 }
 

@@ -28,22 +28,13 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     text.push_str(&methods(&signature.methods));
     text.push_str(&target(signature)?);
     text.push_str(&format!("classtype:{}; priority:{}; target:dest_ip; ", ids::class(signature), signature.severity));
-    for reference in ids::references(signature) {
-        text.push_str(&format!("reference:url,{reference}; "));
-    }
-    for cve in &signature.cve {
-        text.push_str(&format!("reference:cve,{}; ", cve.trim_start_matches("CVE-")));
-    }
+    text.push_str(&ids::reference_options(signature));
     let metadata: Vec<String> = ids::metadata(signature).iter().map(|(key, value)| format!("{key} {value}")).collect();
     text.push_str(&format!("metadata:{}; sid:{id}; rev:{};)\n", metadata.join(", "), signature.rev));
     if text.len() > LONGEST {
         return Err(format!("its rule has {} bytes, and Suricata reads {LONGEST}", text.len()));
     }
-    let mut missing = Vec::new();
-    if !signature.scope.unless.is_empty() {
-        missing.push("words that rule out are looked for in one reading of the target, not in each".to_owned());
-    }
-    Ok(Rule { text, missing })
+    Ok(Rule { text, missing: ids::missing_unless(signature).into_iter().collect() })
 }
 
 /// Everything that is asked of the request target.
