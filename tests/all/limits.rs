@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::attack;
+use crate::signature_find::entry;
 
 /// What a run over an attack left.
 struct Outcome {
@@ -266,20 +267,6 @@ fn memory_under_attack_in_full() {
     }
 }
 
-/// What the honest client asks for.
-const PROBE: &str = r#"
-family = "leaked-config"
-[[signature]]
-id = 1010000
-rev = 1
-slug = "probe"
-title = "probe"
-product = "probe"
-severity = 2
-confidence = "high"
-match.path = "/sms_config.json"
-"#;
-
 /// Instructions that the program takes for `n` of a shape, by callgrind.
 fn instructions(shape: &'static str, n: u64) -> u64 {
     let directory = tempfile::tempdir().unwrap();
@@ -289,7 +276,7 @@ fn instructions(shape: &'static str, n: u64) -> u64 {
     command.arg(env!("CARGO_BIN_EXE_smsentry"));
     // One signature: what it takes to load all of them is no matter here, and not the same from run to run.
     let signatures = directory.path().join("probe.toml");
-    fs::write(&signatures, PROBE).unwrap();
+    fs::write(&signatures, entry(1_010_000, r#"match.path = "/sms_config.json""#)).unwrap();
     let arguments = ["-S", signatures.to_str().unwrap()];
     assert!(replay_with(&mut command, shape, n, &arguments, "198.51.100.200").found_the_probe());
     let text = fs::read_to_string(&log).unwrap();

@@ -28,7 +28,8 @@ fn set(text: &str) -> Signatures {
 }
 
 /// A signature with a given head.
-fn entry(id: u32, matching: &str) -> String {
+/// A signature with the least there may be, and this.
+pub(crate) fn entry(id: u32, matching: &str) -> String {
     format!(
         "[[signature]]\nid = {id}\nrev = 1\nslug = \"s{id}\"\ntitle = \"t\"\nfamily = \"f\"\nproduct = \"p\"\nseverity = 2\nconfidence = \"low\"\n{matching}\n"
     )

@@ -5,19 +5,13 @@ use std::fs;
 use serde_json::Value;
 
 use crate::program::run;
+use crate::signature_find::entry;
 
-/// A file with one signature.
+/// A file with this content.
 fn file(room: &tempfile::TempDir, name: &str, content: &str) -> String {
     let path = room.path().join(name);
     fs::write(&path, content).unwrap();
     path.to_str().unwrap().to_owned()
-}
-
-fn entry(id: u32, more: &str) -> String {
-    format!(
-        "[[signature]]\nid = {id}\nrev = 1\nslug = \"s{id}\"\ntitle = \"A probe\"\nfamily = \"f\"\nproduct = \"p\"\n\
-         severity = 2\nconfidence = \"low\"\n{more}\n"
-    )
 }
 
 #[test]
