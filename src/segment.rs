@@ -114,7 +114,7 @@ impl FlowKey {
         (sum ^ sum >> 32).wrapping_mul(factors[0] | 1)
     }
 
-    /// The key as 42 bytes, for hashing: both addresses, both ports, the VLAN ids, big-endian.
+    /// The key as 42 bytes: both addresses, both ports, the VLAN ids, big-endian.
     #[must_use]
     pub fn packed(&self) -> [u8; 42] {
         let mut out = [0; 42];
@@ -125,7 +125,22 @@ impl FlowKey {
         }
         out
     }
+
+    /// The key's twelve bytes if it is one of IPv4 without VLAN ids, as most are: a third of the work to hash them.
+    #[must_use]
+    pub fn packed_v4(&self) -> Option<[u8; 12]> {
+        let [low, high] = &self.addresses;
+        let plain = low.starts_with(&V4_MAPPED) && high.starts_with(&V4_MAPPED) && self.vlans == [0; 3];
+        plain.then(|| {
+            let ([.., a, b, c, d], [.., e, f, g, h]) = (*low, *high);
+            let ([i, j], [k, l]) = (self.ports[0].to_be_bytes(), self.ports[1].to_be_bytes());
+            [a, b, c, d, e, f, g, h, i, j, k, l]
+        })
+    }
 }
+
+/// What IPv4-mapped addresses begin with.
+const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 fn map_v4(ip: [u8; 4]) -> [u8; 16] {
     (0xffff_0000_0000 | u128::from(u32::from_be_bytes(ip))).to_be_bytes()

@@ -18,7 +18,10 @@ pub trait TableKey: Eq {
 
 impl TableKey for crate::segment::FlowKey {
     fn hash(&self, hasher: &SipHasher13) -> u64 {
-        hasher.hash(&self.packed())
+        match self.packed_v4() {
+            Some(short) => hasher.hash(&short),
+            None => hasher.hash(&self.packed()),
+        }
     }
 }
 
