@@ -35,6 +35,18 @@ pub fn load_signatures(files: &SignatureFiles) -> Result<Signatures, Vec<String>
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
+/// The built-in signatures as `build.rs` left them.
+static PREBUILT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/signatures.bin"));
+
+/// The signatures of a run: the built-in ones without what only the commands for signatures show, or as
+/// [`load_signatures`] has them.
+fn signatures_of_run(files: &SignatureFiles) -> Result<Signatures, Vec<String>> {
+    if files.only.is_empty() && files.add.is_empty() {
+        return Signatures::from_prebuilt(PREBUILT).map_err(|error| vec![format!("built-in signatures: {error}")]);
+    }
+    load_signatures(files)
+}
+
 /// Loads suppress files.
 ///
 /// # Errors
@@ -63,7 +75,7 @@ pub type Loaded = (Arc<Signatures>, Suppressions);
 /// # Errors
 /// Everything that is wrong, a line each: file, line and reason.
 pub fn load(signatures: &SignatureFiles, suppress: &[PathBuf]) -> Result<Loaded, Vec<String>> {
-    match (load_signatures(signatures), load_suppressions(suppress)) {
+    match (signatures_of_run(signatures), load_suppressions(suppress)) {
         (Ok(signatures), Ok(suppressions)) => Ok((Arc::new(signatures), suppressions)),
         (signatures, suppressions) => {
             Err([signatures.err(), suppressions.err()].into_iter().flatten().flatten().collect())

@@ -2,7 +2,7 @@
 
 /// A set of hashes that may say yes wrongly, never no: most paths end here, with one look at one word (a Bloom filter
 /// blocked by words: Putze, Sanders, Singler 2007).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct FirstLook {
     words: Vec<u64>,
 }

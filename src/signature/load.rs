@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 use super::file::{self, BUILTIN_IDS, Located, USER_IDS};
 use super::pattern::check_pattern;
@@ -100,6 +100,17 @@ pub(super) struct Raw {
     pub automaton: AhoCorasick,
     /// The signature of each pattern.
     pub owners: Vec<u32>,
+}
+
+impl Raw {
+    /// `None` if there is no pattern.
+    pub(super) fn build(patterns: Vec<&str>, owners: Vec<u32>) -> Result<Option<Self>, BuildError> {
+        if patterns.is_empty() {
+            return Ok(None);
+        }
+        let kind = raw_kind(patterns.iter().map(|pattern| pattern.len()).sum());
+        Ok(Some(Self { automaton: AhoCorasick::builder().kind(Some(kind)).build(patterns)?, owners }))
+    }
 }
 
 impl Signatures {
@@ -332,16 +343,8 @@ impl Loader {
         if !self.errors.is_empty() {
             return Err(std::mem::take(&mut self.errors));
         }
-        let raw = match self.raw.is_empty() {
-            true => None,
-            false => Some(Raw {
-                automaton: AhoCorasick::builder()
-                    .kind(Some(raw_kind(self.raw.iter().map(String::len).sum())))
-                    .build(&self.raw)
-                    .map_err(|error| everywhere(format!("raw patterns: {error}")))?,
-                owners: self.raw_owners,
-            }),
-        };
+        let patterns = self.raw.iter().map(String::as_str).collect();
+        let raw = Raw::build(patterns, self.raw_owners).map_err(|error| everywhere(format!("raw patterns: {error}")))?;
         let full = || everywhere("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;

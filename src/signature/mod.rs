@@ -2,8 +2,8 @@
 //! normal form itself ([`crate::uri`]), and not what an answer means (`outcome`).
 //!
 //! Where what is done: `file.rs` and `pattern.rs` read one file, `load.rs` checks all of them together, `table.rs` and
-//! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `find.rs` asks
-//! them all and chooses, `outcome.rs` has the words for what came of it, `examples.rs` runs a signature's own examples.
+//! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `prebuilt.rs` what the build
+//! makes of the built-in files, `find.rs` asks them all and chooses, `outcome.rs` has the words for what came of it, `examples.rs` runs a signature's own examples.
 //!
 //! A signature file has a `family`, a `mitre` place (both may stand in a signature instead), `lists` of words and
 //! `answers` that its signatures share, and signatures:
@@ -62,10 +62,13 @@ mod outcome;
 mod overlap;
 mod pattern;
 mod perfect_hash;
+mod prebuilt;
 mod table;
 mod words;
 
 use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
 
 pub use find::Match;
 pub use load::{LoadError, Origin, Signatures, Source, builtin};
@@ -73,7 +76,7 @@ pub use outcome::Outcome;
 pub use overlap::{Overlap, Shadowed};
 
 /// How a pattern is compared; the better match first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
     /// The whole path, at the root.
@@ -114,7 +117,7 @@ impl Kind {
 }
 
 /// What a signature's patterns look like, as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pattern {
     /// Patterns of one kind; any of them matches. Never [`Kind::Words`].
     Text(Kind, Vec<String>),
@@ -122,7 +125,7 @@ pub enum Pattern {
     PathFile(String, usize),
     /// Word lists; one entry of each matches: a word, `.ending`, `/` (the last name has no ending), `/WORD` (of the last
     /// name), `/NAME/` (a whole name), `/NAME/WORD` (a word of the name right below that one).
-    Words(Vec<WordList>),
+    Words(#[serde(skip)] Vec<WordList>),
 }
 
 /// A list of words; signatures that are written with the same one share it.
@@ -130,10 +133,11 @@ pub type WordList = Arc<[String]>;
 
 /// Where the words of a path may stand, and which may not be there. Words and endings are written and compared as in
 /// [`Pattern::Words`]: whole words, lower case, `.env` an ending of the last segment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// Words and endings that rule a match out, wherever in the path they stand. Beside every kind of pattern but
     /// [`Kind::Host`] and [`Kind::Raw`].
+    #[serde(skip)]
     pub unless: WordList,
     /// How many of the path's last segments the words have to stand in; `None` for the whole path. Beside
     /// [`Pattern::Words`] only.
@@ -144,7 +148,7 @@ pub struct Scope {
 
 /// A condition on the query: the key is there, and where a value is given, with that value. Both are compared decoded
 /// once and without regard to ASCII case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryCondition {
     /// The key.
     pub key: String,
@@ -153,7 +157,7 @@ pub struct QueryCondition {
 }
 
 /// The place of a signature in MITRE ATT&CK; names with underscores for blanks, as in EVE metadata.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mitre {
     /// `TA0043`.
     pub tactic_id: String,
@@ -166,7 +170,7 @@ pub struct Mitre {
 }
 
 /// How sure one can be that a request which matches is a probe (EVE metadata `confidence`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// Legitimate traffic may look the same.
@@ -187,7 +191,7 @@ pub struct Example {
 }
 
 /// One checked signature.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Signature {
     /// Signature id (EVE `signature_id`), never reused.
     pub id: u32,
@@ -230,15 +234,17 @@ pub struct Signature {
     /// Who else asks for it.
     pub legitimate: Legitimate,
     /// Requests it must match.
+    #[serde(skip)]
     pub hits: Vec<Example>,
     /// Requests it must not match.
+    #[serde(skip)]
     pub misses: Vec<Example>,
     /// Whether it is a `host` signature: CONNECT answered 2xx proves an open proxy.
     pub proxy: bool,
 }
 
 /// Requests that look the same and are no probes. What is weighed is the context of a request, so this is no proof.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Legitimate {
     /// Visitors of a site that has the product fetch it: with a Referer of the same site, after a page.
     pub after_page: bool,
@@ -247,7 +253,7 @@ pub struct Legitimate {
 }
 
 /// What a provider's own call looks like: a POST by one of these agents with all of these fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     /// Beginnings of `User-Agent` values; any of them.
     pub agents: Vec<String>,
@@ -307,6 +313,18 @@ fn compile(pattern: &str) -> Result<regex::bytes::Regex, String> {
         .map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())
 }
 
+impl Serialize for BodyTest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for BodyTest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|pattern| Self::trusted(&pattern))
+    }
+}
+
 impl PartialEq for BodyTest {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -317,7 +335,7 @@ impl Eq for BodyTest {}
 
 /// The signature's own test of an answer. A media type is written in lower case and without parameters; `text/*`
 /// stands for every subtype, `none` for an answer without Content-Type (Apache sends none for an unknown extension).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exposed {
     /// Media types that a real answer has.
     pub content_types: Vec<String>,

@@ -2,7 +2,7 @@
 //! not said here: see [`crate::signature::Exposed`] for a signature's own rules and `outcome` for the general table.
 
 /// What came of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
     /// The answer proves by the signature's own test that the server gave away what was looked for.
     Exposed,

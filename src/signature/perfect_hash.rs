@@ -17,7 +17,7 @@ const PLACE: u64 = 0xbb67_ae85_84ca_a73b;
 const SPREAD: u64 = 0x3c6e_f372_fe94_f82b;
 
 /// From the hash of a key to its number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct PerfectHash {
     /// One for each bucket.
     pilots: Vec<u16>,

@@ -5,6 +5,8 @@
 //! together from the right (`path`, `suffix`, `host`) or from the left (`prefix`). So every boundary costs one roll and
 //! one probe, whatever the number of patterns.
 
+use serde::{Deserialize, Serialize};
+
 use super::Kind;
 use super::first_look::FirstLook;
 use super::perfect_hash::{PerfectHash, fold, hash_bytes};
@@ -20,7 +22,7 @@ const ROLL: u64 = 0x1f83_d9ab_fb41_bd6b;
 const KIND: u64 = 0x5be0_cd19_137e_2179;
 
 /// One pattern of one signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rule {
     /// Index of the signature.
     pub signature: u32,
@@ -31,7 +33,7 @@ pub(super) struct Rule {
 }
 
 /// A pattern in normal form.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Entry {
     start: u32,
     rules: u32,
@@ -109,7 +111,7 @@ impl TableBuilder {
 }
 
 /// All patterns but `raw` and `words`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Table {
     seed: u64,
     hash: PerfectHash,

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub(super) use entry::check;
 use entry::{
     Entry, MAX_WORD, MAX_WORDS, hash_entry, hash_word, is_separator, of_below, of_last, of_name, parts, word_below,
@@ -28,7 +30,7 @@ const LOOK: usize = 12;
 
 /// An entry of lists: where in [`Words::texts`] and [`Words::numbers`] it has what. Together and small, because a path
 /// asks for ten of them, and each is far from the others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Word {
     /// As written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last name, `/NAME/` for a
     /// whole name, and `/NAME/WORD` for a word of the name that stands right below.
@@ -41,7 +43,7 @@ struct Word {
 }
 
 /// What a signature asks of the words together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Demand {
     signature: u32,
     /// Its lists; none for a signature of another kind, which has only words that rule it out.
@@ -185,7 +187,7 @@ impl Known<'_> {
 }
 
 /// All `words` patterns, and the words that rule out signatures of every kind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Words {
     seed: u64,
     hash: PerfectHash,
