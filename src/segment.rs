@@ -103,14 +103,21 @@ impl FlowKey {
     #[must_use]
     pub fn fold(&self, factors: &[u64; 6]) -> u64 {
         let half = |address: &[u8; 16], at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| address[at + byte]));
+        let product = |word: u64, factor: u64| (word ^ word >> 32).wrapping_mul(factor | 1);
         let [low, high] = &self.addresses;
         let ports = u64::from(self.ports[0]) << 16 | u64::from(self.ports[1]);
-        let vlans = self.vlans.iter().fold(1_u64, |vlans, &id| vlans << 16 | u64::from(id));
-        let words = [half(low, 0), half(low, 8), half(high, 0), half(high, 8), ports, vlans];
-        let sum = words
-            .into_iter()
-            .zip(factors)
-            .fold(0_u64, |sum, (word, &factor)| sum.wrapping_add((word ^ word >> 32).wrapping_mul(factor | 1)));
+        let mut sum = product(half(low, 8), factors[1])
+            .wrapping_add(product(half(high, 8), factors[3]))
+            .wrapping_add(product(ports, factors[4]));
+        // What is zero in most keys adds nothing: the first halves of IPv4 addresses, and the VLAN ids.
+        let (first, second) = (half(low, 0), half(high, 0));
+        if first | second != 0 {
+            sum = sum.wrapping_add(product(first, factors[0])).wrapping_add(product(second, factors[2]));
+        }
+        if self.vlans != [0; 3] {
+            let vlans = self.vlans.iter().fold(0_u64, |vlans, &id| vlans << 16 | u64::from(id));
+            sum = sum.wrapping_add(product(vlans, factors[5]));
+        }
         (sum ^ sum >> 32).wrapping_mul(factors[0] | 1)
     }
 
@@ -352,6 +359,12 @@ impl<'a> Segment<'a> {
         &self.tcp[usize::from(self.head.header_len)..]
     }
 
+    /// Whether it acknowledges and does nothing else.
+    #[must_use]
+    pub fn is_bare_acknowledgment(&self) -> bool {
+        self.head.flags == Flags(Flags::ACK) && self.payload().is_empty() && self.head.cut == 0
+    }
+
     /// Verifies the checksums: TCP's, and what decoding found of the IPv4 headers.
     #[must_use]
     pub fn checksum(&self) -> Checksum {
@@ -375,7 +388,8 @@ impl<'a> Segment<'a> {
     fn pseudo_header_sum(&self) -> u64 {
         const PROTOCOL_TCP: u64 = 6;
         let length = self.tcp.len() as u64;
-        sum(&self.head.key.packed()[..32]) + PROTOCOL_TCP + (length >> 16) + (length & 0xffff)
+        let [low, high] = &self.head.key.addresses;
+        sum(low) + sum(high) + PROTOCOL_TCP + (length >> 16) + (length & 0xffff)
     }
 }
 

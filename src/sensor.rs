@@ -301,10 +301,15 @@ impl Sensor {
     }
 
     /// Releases the oldest held requests while they take too much memory.
+    #[inline]
     fn relieve(&mut self, at: Moment, out: &mut Vec<Record>) {
-        if self.core.bench.waiting.is_idle() {
-            return;
+        if !self.core.bench.waiting.is_idle() {
+            self.relieve_waiting(at, out);
         }
+    }
+
+    #[inline(never)]
+    fn relieve_waiting(&mut self, at: Moment, out: &mut Vec<Record>) {
         while self.core.bench.waiting.memory() > self.core.bench.options.held_memory {
             let Some((slot, tx_id)) = self.core.bench.waiting.oldest() else { return };
             self.hearing(slot, at, out, |hearing| hearing.release(tx_id));

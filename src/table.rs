@@ -25,6 +25,10 @@ impl TableKey for crate::segment::FlowKey {
     }
 }
 
+/// The hash of a key, the same in all tables that are keyed alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashed(u32);
+
 /// Where an entry stands. Valid until the entry is removed; a later entry in the same place has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
@@ -40,7 +44,9 @@ pub struct Slot {
 pub struct Table<K, V, const C: usize> {
     hasher: SipHasher13,
     index: HashTable<Place>,
-    chunks: Vec<Vec<Entry<K, V>>>,
+    contents: Vec<Vec<Option<(K, V)>>>,
+    /// One for each content.
+    links: Vec<Link>,
     free: Vec<u32>,
     lists: [List; C],
 }
@@ -60,14 +66,17 @@ impl Place {
     }
 }
 
-#[derive(Debug)]
-struct Entry<K, V> {
-    content: Option<(K, V)>,
+/// What is known of an entry beside its content.
+///
+/// Rationale: every touch writes to the neighbours' links too, so they stand close together, apart from the contents.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    touched: Timestamp,
+    hash: Hashed,
     generation: u32,
-    class: u8,
     previous: u32,
     next: u32,
-    touched: Timestamp,
+    class: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +87,7 @@ struct List {
 }
 
 const NONE: u32 = u32::MAX;
-/// Entries are allocated by the chunk and never move. Rationale: growth without copying the whole table, and little
+/// Contents are allocated by the chunk and never move. Rationale: growth without copying the whole table, and little
 /// waste in the 16 shards of a small capture.
 const CHUNK: usize = 64;
 
@@ -89,7 +98,8 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         Self {
             hasher: SipHasher13::new_with_keys(keys[0], keys[1]),
             index: HashTable::new(),
-            chunks: Vec::new(),
+            contents: Vec::new(),
+            links: Vec::new(),
             free: Vec::new(),
             lists: [List { first: NONE, last: NONE, len: 0 }; C],
         }
@@ -116,26 +126,44 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// Bytes that one entry takes, without what it owns on the heap.
     #[must_use]
     pub const fn entry_size() -> usize {
-        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth.
-        size_of::<Entry<K, V>>() + 2 * (size_of::<Place>() + 1)
+        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth; so do links.
+        size_of::<Option<(K, V)>>() + 2 * (size_of::<Place>() + 1 + size_of::<Link>())
+    }
+
+    /// The hash of `key`, for [`Table::find_hashed`] and [`Table::insert_hashed`].
+    #[must_use]
+    pub fn hash(&self, key: &K) -> Hashed {
+        Hashed((key.hash(&self.hasher) >> 32) as u32)
     }
 
     /// The entry of `key`.
     #[must_use]
     pub fn find(&self, key: &K) -> Option<Slot> {
-        let hash = self.hash(key);
+        self.find_hashed(key, self.hash(key))
+    }
+
+    /// The entry of `key`, which has this hash.
+    #[must_use]
+    pub fn find_hashed(&self, key: &K, Hashed(hash): Hashed) -> Option<Slot> {
         let same = |place: &Place| place.hash == hash && self.key_at(place.at) == Some(key);
         let at = self.index.find(Place::spread(hash), same)?.at;
-        Some(Slot { at, generation: self.entry(at).generation })
+        Some(Slot { at, generation: self.link_of(at).generation })
     }
 
     /// Adds an entry, as the most recently touched of `class`. The key must not be in the table.
     pub fn insert(&mut self, key: K, value: V, class: usize, now: Timestamp) -> Slot {
         let hash = self.hash(&key);
+        self.insert_hashed(key, hash, value, class, now)
+    }
+
+    /// The same of a key that has this hash.
+    pub fn insert_hashed(&mut self, key: K, hashed: Hashed, value: V, class: usize, now: Timestamp) -> Slot {
+        let Hashed(hash) = hashed;
         let at = self.free.pop().unwrap_or_else(|| self.grow());
-        let entry = self.entry_mut(at);
-        entry.content = Some((key, value));
-        let generation = entry.generation;
+        self.contents[at as usize / CHUNK][at as usize % CHUNK] = Some((key, value));
+        let link = self.link_mut(at);
+        link.hash = hashed;
+        let generation = link.generation;
         self.index.insert_unique(Place::spread(hash), Place { at, hash }, |place| Place::spread(place.hash));
         self.link(at, class, now);
         Slot { at, generation }
@@ -144,17 +172,29 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// The key and value in a slot, if the entry is still there.
     #[must_use]
     pub fn get(&self, slot: Slot) -> Option<(&K, &V)> {
-        let entry = self.chunks.get(slot.at as usize / CHUNK)?.get(slot.at as usize % CHUNK)?;
-        let (key, value) = entry.content.as_ref()?;
-        (entry.generation == slot.generation).then_some((key, value))
+        if self.links.get(slot.at as usize)?.generation != slot.generation {
+            return None;
+        }
+        let (key, value) = self.contents.get(slot.at as usize / CHUNK)?.get(slot.at as usize % CHUNK)?.as_ref()?;
+        Some((key, value))
+    }
+
+    /// The key in a slot and its hash, if the entry is still there.
+    #[must_use]
+    pub fn key_of(&self, slot: Slot) -> Option<(&K, Hashed)> {
+        let (key, _) = self.get(slot)?;
+        Some((key, self.link_of(slot.at).hash))
     }
 
     /// As [`Table::get`], with the value to be changed.
     #[must_use]
     pub fn get_mut(&mut self, slot: Slot) -> Option<(&K, &mut V)> {
-        let entry = self.chunks.get_mut(slot.at as usize / CHUNK)?.get_mut(slot.at as usize % CHUNK)?;
-        let (key, value) = entry.content.as_mut()?;
-        (entry.generation == slot.generation).then_some((&*key, value))
+        if self.links.get(slot.at as usize)?.generation != slot.generation {
+            return None;
+        }
+        let content = self.contents.get_mut(slot.at as usize / CHUNK)?.get_mut(slot.at as usize % CHUNK)?;
+        let (key, value) = content.as_mut()?;
+        Some((&*key, value))
     }
 
     /// Removes an entry and hands it out.
@@ -171,25 +211,25 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
 
     /// Takes an entry out of list and index; its content still stands in its place, for the caller to take away.
     fn detach(&mut self, slot: Slot) -> Option<&mut Option<(K, V)>> {
-        let (key, _) = self.get(slot)?;
-        let hash = self.hash(key);
+        let (_, Hashed(hash)) = self.key_of(slot)?;
         self.unlink(slot.at);
         if let Ok(found) = self.index.find_entry(Place::spread(hash), |place| place.at == slot.at) {
             found.remove();
         }
         self.free.push(slot.at);
-        let entry = self.entry_mut(slot.at);
-        entry.generation = entry.generation.wrapping_add(1);
-        Some(&mut entry.content)
+        let link = self.link_mut(slot.at);
+        link.generation = link.generation.wrapping_add(1);
+        self.contents.get_mut(slot.at as usize / CHUNK)?.get_mut(slot.at as usize % CHUNK)
     }
 
     /// Makes an entry the most recently touched of `class`.
     pub fn touch(&mut self, slot: Slot, class: usize, now: Timestamp) {
-        if self.get(slot).is_none() {
+        let last = self.lists[class].last == slot.at;
+        let Some(link) = self.links.get_mut(slot.at as usize).filter(|link| link.generation == slot.generation) else {
             return;
-        }
-        if usize::from(self.entry(slot.at).class) == class && self.lists[class].last == slot.at {
-            self.entry_mut(slot.at).touched = now;
+        };
+        if last && usize::from(link.class) == class {
+            link.touched = now;
             return;
         }
         self.unlink(slot.at);
@@ -200,7 +240,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     #[must_use]
     pub fn touched(&self, slot: Slot) -> Option<Timestamp> {
         self.get(slot)?;
-        Some(self.entry(slot.at).touched)
+        Some(self.link_of(slot.at).touched)
     }
 
     /// The least recently touched entry of a class, and when it was touched.
@@ -208,73 +248,68 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     pub fn oldest(&self, class: usize) -> Option<(Slot, Timestamp)> {
         let at = self.lists[class].first;
         (at != NONE).then(|| {
-            let entry = self.entry(at);
-            (Slot { at, generation: entry.generation }, entry.touched)
+            let link = self.link_of(at);
+            (Slot { at, generation: link.generation }, link.touched)
         })
     }
 
-    fn hash(&self, key: &K) -> u32 {
-        (key.hash(&self.hasher) >> 32) as u32
-    }
-
     fn key_at(&self, at: u32) -> Option<&K> {
-        self.entry(at).content.as_ref().map(|(key, _)| key)
+        self.contents[at as usize / CHUNK][at as usize % CHUNK].as_ref().map(|(key, _)| key)
     }
 
-    fn entry(&self, at: u32) -> &Entry<K, V> {
-        &self.chunks[at as usize / CHUNK][at as usize % CHUNK]
+    fn link_of(&self, at: u32) -> &Link {
+        &self.links[at as usize]
     }
 
-    fn entry_mut(&mut self, at: u32) -> &mut Entry<K, V> {
-        &mut self.chunks[at as usize / CHUNK][at as usize % CHUNK]
+    fn link_mut(&mut self, at: u32) -> &mut Link {
+        &mut self.links[at as usize]
     }
 
     fn grow(&mut self) -> u32 {
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+        if self.contents.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.contents.push(Vec::with_capacity(CHUNK));
         }
-        let before = (self.chunks.len() - 1) * CHUNK;
         // A chunk was pushed above if there was none with room.
-        let chunk = self.chunks.last_mut().expect("a chunk with room");
-        chunk.push(Entry {
-            content: None,
+        self.contents.last_mut().expect("a chunk with room").push(None);
+        self.links.push(Link {
+            touched: Timestamp::ZERO,
+            hash: Hashed(0),
             generation: 0,
-            class: 0,
             previous: NONE,
             next: NONE,
-            touched: Timestamp::ZERO,
+            class: 0,
         });
-        u32::try_from(before + chunk.len() - 1).expect("limits keep tables far below 2^32 entries")
+        u32::try_from(self.links.len() - 1).expect("limits keep tables far below 2^32 entries")
     }
 
     fn link(&mut self, at: u32, class: usize, now: Timestamp) {
         let last = self.lists[class].last;
-        let entry = self.entry_mut(at);
-        entry.class = class as u8;
-        entry.touched = now;
-        entry.previous = last;
-        entry.next = NONE;
+        let link = self.link_mut(at);
+        link.class = class as u8;
+        link.touched = now;
+        link.previous = last;
+        link.next = NONE;
         if last == NONE {
             self.lists[class].first = at;
         } else {
-            self.entry_mut(last).next = at;
+            self.link_mut(last).next = at;
         }
         self.lists[class].last = at;
         self.lists[class].len += 1;
     }
 
     fn unlink(&mut self, at: u32) {
-        let entry = self.entry(at);
-        let (previous, next, class) = (entry.previous, entry.next, usize::from(entry.class));
+        let link = self.link_of(at);
+        let (previous, next, class) = (link.previous, link.next, usize::from(link.class));
         if previous == NONE {
             self.lists[class].first = next;
         } else {
-            self.entry_mut(previous).next = next;
+            self.link_mut(previous).next = next;
         }
         if next == NONE {
             self.lists[class].last = previous;
         } else {
-            self.entry_mut(next).previous = previous;
+            self.link_mut(next).previous = previous;
         }
         self.lists[class].len -= 1;
     }

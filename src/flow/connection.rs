@@ -2,6 +2,7 @@
 
 mod delivery;
 mod handshake;
+mod orderly;
 
 use super::deadline::{Due, Hole};
 use super::ended::Beginnings;
@@ -64,7 +65,7 @@ impl<S: Default> Connection<S> {
                 self.reset(segment);
             } else if flags.has(Flags::SYN) {
                 self.handshake(segment, stage);
-            } else {
+            } else if !self.next_in_order(segment, stage) {
                 self.data(segment, stage);
             }
         }
@@ -87,6 +88,11 @@ impl<S: Default> Connection<S> {
     pub(super) fn epitaph(&self) -> Option<Beginnings> {
         let [low, high] = &self.halves;
         (low.ended && high.ended).then(|| Beginnings([low.first_seq(), high.first_seq()]))
+    }
+
+    /// Whether nothing waits, and nothing else needs memory beside the flow.
+    pub(super) fn is_orderly(&self) -> bool {
+        self.halves.iter().all(|half| half.disorder.is_none())
     }
 
     /// Updates the shard's totals for what this flow holds now; `kept` is the listener's part.

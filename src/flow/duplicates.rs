@@ -4,9 +4,9 @@
 use crate::segment::{Segment, Side};
 use crate::table::Slot;
 
-/// In microseconds. Rationale: mirrored copies leave a switch within microseconds to a millisecond; the shortest
-/// retransmission timers are far above 5 ms.
-const WINDOW: u32 = 5000;
+/// In ticks of 1,024 ns: 5 ms. Rationale: mirrored copies leave a switch within microseconds to a millisecond; the
+/// shortest retransmission timers are far above 5 ms.
+const WINDOW: u32 = 4883;
 
 /// Places for packets. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth. More
 /// places would not stay in the cache.
@@ -22,12 +22,12 @@ pub(super) struct Duplicates {
     places: Vec<Option<Packet>>,
 }
 
-/// All that the sender wrote, as far as it tells packets apart; when, in microseconds modulo 2^32; and in which flow.
+/// All that the sender wrote, as far as it tells packets apart; when, in ticks modulo 2^32; and in which flow.
 #[derive(Clone, Copy, Debug)]
 struct Packet {
     flow: Slot,
     written: [u64; 3],
-    micros: u32,
+    ticks: u32,
 }
 
 impl Duplicates {
@@ -36,7 +36,7 @@ impl Duplicates {
         if self.places.is_empty() {
             self.places = vec![None; PLACES];
         }
-        let packet = Packet { flow, written: written(segment), micros: segment.head.time.micros() as u32 };
+        let packet = Packet { flow, written: written(segment), ticks: (segment.head.time.nanos() >> 10) as u32 };
         let place = &mut self.places[place(segment.head.flow_hash, packet.written)];
         if place.is_some_and(|before| before.is_same(&packet)) {
             return true;
@@ -48,7 +48,7 @@ impl Duplicates {
 
 impl Packet {
     fn is_same(&self, other: &Self) -> bool {
-        let distance = self.micros.wrapping_sub(other.micros).cast_signed().unsigned_abs();
+        let distance = self.ticks.wrapping_sub(other.ticks).cast_signed().unsigned_abs();
         self.written == other.written && self.flow == other.flow && distance <= WINDOW
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Class;
 use crate::segment::{Flags, FlowKey, Segment, Seq};
-use crate::table::Table;
+use crate::table::{Hashed, Table};
 use crate::time::Timestamp;
 
 /// Where the streams of an ended flow began: a SYN that says so again is a copy.
@@ -27,6 +27,7 @@ pub(super) enum Late {
 }
 
 impl Ended {
+    /// `keys` are those of the table of live flows: one hash of a key is good for both.
     pub(super) fn new(keys: [u64; 2]) -> Self {
         Self { table: Table::new(keys) }
     }
@@ -35,10 +36,11 @@ impl Ended {
         self.table.len() * Table::<FlowKey, Beginnings, 1>::entry_size()
     }
 
-    /// Remembers a flow; says whether an older one was forgotten for it before its time.
+    /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time.
     pub(super) fn remember(
         &mut self,
         key: FlowKey,
+        hash: Hashed,
         beginnings: Beginnings,
         now: Timestamp,
         linger: std::time::Duration,
@@ -53,17 +55,17 @@ impl Ended {
             early |= !due;
             self.table.discard(slot);
         }
-        if let Some(slot) = self.table.find(&key) {
+        if let Some(slot) = self.table.find_hashed(&key, hash) {
             self.table.discard(slot);
         }
-        self.table.insert(key, beginnings, Class::New as usize, now);
+        self.table.insert_hashed(key, hash, beginnings, Class::New as usize, now);
         early
     }
 
-    /// Judges a segment that has no flow.
-    pub(super) fn judge(&mut self, segment: &Segment<'_>, linger: std::time::Duration) -> Late {
+    /// Judges a segment that has no flow, and whose key has this hash.
+    pub(super) fn judge(&mut self, segment: &Segment<'_>, hash: Hashed, linger: std::time::Duration) -> Late {
         let head = segment.head;
-        let Some(slot) = self.table.find(&head.key) else { return Late::New };
+        let Some(slot) = self.table.find_hashed(&head.key, hash) else { return Late::New };
         let again = self.table.get(slot).is_some_and(|(_, Beginnings(first))| {
             !head.flags.has(Flags::SYN) || first[head.side as usize] == head.seq.advance(1)
         });

@@ -123,6 +123,11 @@ impl Half {
         Seq(self.next_seq.0.wrapping_sub(self.next as u32))
     }
 
+    /// Whether a segment with this sequence number is the next of an orderly direction.
+    pub(super) fn continues_at(&self, seq: Seq) -> bool {
+        self.next_seq == seq && self.known && !self.ended && self.disorder.is_none()
+    }
+
     /// The stream offset of a sequence number; negative before the beginning.
     pub(super) fn offset(&self, seq: Seq) -> i64 {
         self.next.cast_signed() + i64::from(seq.distance_from(self.next_seq))

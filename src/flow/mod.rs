@@ -27,7 +27,7 @@ use ended::{Ended, Late};
 use history::History;
 
 use crate::segment::{Flags, FlowKey, Segment, Side};
-use crate::table::{Slot, Table};
+use crate::table::{Hashed, Slot, Table};
 use crate::time::Timestamp;
 
 /// A part of one direction's stream.
@@ -249,7 +249,8 @@ impl<S: Default> Flows<S> {
         let key = segment.head.key;
         let now = segment.head.clock;
         let at = Moment { clock: now, number: segment.head.number };
-        let slot = match self.find(&key) {
+        let (known, hash) = self.find(&key);
+        let slot = match known {
             Some(slot) => slot,
             None if segment.payload().is_empty() && !segment.head.flags.has(Flags::SYN) => {
                 self.tools.counters.stray += 1;
@@ -260,27 +261,35 @@ impl<S: Default> Flows<S> {
                 self.tools.counters.invalid_flags += 1;
                 return;
             }
-            None if self.ended.judge(segment, self.tools.options.timeouts.closing) == Late::Belated => {
+            None if self.ended.judge(segment, hash, self.tools.options.timeouts.closing) == Late::Belated => {
                 self.tools.counters.belated += 1;
                 return;
             }
             None => {
                 self.make_room(None, at, listener);
                 self.tools.counters.flows += 1;
-                self.table.insert(key, Connection::new(segment.head.time), Class::New as usize, now)
+                self.table.insert_hashed(key, hash, Connection::new(segment.head.time), Class::New as usize, now)
             }
         };
         self.latest = Some(slot);
         let Some((_, connection)) = self.table.get_mut(slot) else { return };
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
+        let was_orderly = connection.is_orderly();
         let class = connection.segment(segment, &mut stage);
-        connection.account(&mut self.tools, L::memory(&connection.state));
+        // A third of all segments: nobody kept anything of it.
+        let nothing_new = segment.is_bare_acknowledgment() && was_orderly && connection.is_orderly();
+        if !nothing_new {
+            connection.account(&mut self.tools, L::memory(&connection.state));
+        }
         let epitaph = connection.epitaph();
         self.table.touch(slot, class as usize, now);
+        if nothing_new {
+            return;
+        }
         if let Some(beginnings) = epitaph {
             self.close(slot, at, Reason::Ended, listener);
             let Options { timeouts, limits, .. } = self.tools.options;
-            let early = self.ended.remember(key, beginnings, now, timeouts.closing, limits.flows);
+            let early = self.ended.remember(key, hash, beginnings, now, timeouts.closing, limits.flows);
             self.tools.counters.ended_forgotten += u64::from(early);
         }
         if self.is_over() {
@@ -306,10 +315,16 @@ impl<S: Default> Flows<S> {
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
-    fn find(&self, key: &FlowKey) -> Option<Slot> {
-        self.latest
-            .filter(|&slot| self.table.get(slot).is_some_and(|(latest, _)| latest == key))
-            .or_else(|| self.table.find(key))
+    /// The flow of a key, and the key's hash in the tables of this shard.
+    fn find(&self, key: &FlowKey) -> (Option<Slot>, Hashed) {
+        if let Some(slot) = self.latest
+            && let Some((latest, hash)) = self.table.key_of(slot)
+            && latest == key
+        {
+            return (Some(slot), hash);
+        }
+        let hash = self.table.hash(key);
+        (self.table.find_hashed(key, hash), hash)
     }
 
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {

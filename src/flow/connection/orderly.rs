@@ -1,0 +1,40 @@
+//! The short way of the plain segment, which most are: it continues an orderly direction of an orderly connection. What it
+//! does is what [`Connection::data`] would do, and it decides no doubtful case.
+
+use super::{Connection, Stage};
+use crate::flow::Listener;
+use crate::segment::{Flags, Segment, Side};
+
+impl<S: Default> Connection<S> {
+    /// Handles the segment if it is a plain one; says whether it was.
+    pub(super) fn next_in_order<L: Listener<State = S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        stage: &mut Stage<'_, L>,
+    ) -> bool {
+        let head = segment.head;
+        let [low, high] = &mut self.halves;
+        let (half, other) = if head.side == Side::Low { (low, high) } else { (high, low) };
+        let plain = head.flags.0 & !Flags::PSH == Flags::ACK
+            && head.cut == 0
+            && half.continues_at(head.seq)
+            && other.known
+            && other.disorder.is_none()
+            // Before, an acknowledgment may choose between handshakes.
+            && other.highest > 0
+            && !half.is_stale(segment);
+        // Bytes that were seen, and not fewer than before.
+        let acked = if plain { u64::try_from(other.offset(head.ack)).ok() } else { None };
+        let Some(acked) = acked.filter(|acked| (other.acked..=other.highest).contains(acked)) else { return false };
+        half.note_timestamp(segment);
+        other.acked = acked;
+        let payload = segment.payload();
+        if payload.is_empty() {
+            other.note_claim(acked);
+        } else {
+            self.deliver(head.side, payload, Some(acked), 0, stage);
+        }
+        self.facts.missing = [0, 1].map(|at| self.halves[at].missing() > 0);
+        true
+    }
+}
