@@ -25,7 +25,7 @@ use smsentry::runtime::block::{Block, BlockSize, Source, Status};
 use smsentry::runtime::file::{expand, open};
 use smsentry::segment::{Encapsulation, Head, Segment};
 use smsentry::sensor::{self, Sensor};
-use smsentry::signature::Signatures;
+use smsentry::signature::{Search, Signatures};
 use smsentry::time::Timestamp;
 use smsentry::uri::Normaliser;
 
@@ -148,6 +148,7 @@ fn decode_block(decoder: &mut Decoder, extras: &mut Extras, block: &Block) -> us
 /// same twice and is as warm as in a long run.
 struct Replay {
     sensor: Sensor,
+    search: Search,
     frames: Vec<(i64, Vec<u8>)>,
     segments: Vec<(Head, Span)>,
     records: Vec<Record>,
@@ -156,8 +157,9 @@ struct Replay {
 impl Replay {
     fn new(capture: talk::Capture, http_events: bool) -> Self {
         let options = sensor::Options { http_events, ..sensor::Options::default() };
-        let sensor = Sensor::new(options, Arc::new(Signatures::builtin().unwrap()), [1, 2]);
-        let mut replay = Self { sensor, frames: capture.frames, segments: Vec::new(), records: Vec::new() };
+        let sensor = Sensor::new(options, [1, 2]);
+        let search = Search::new(Arc::new(Signatures::builtin().unwrap()));
+        let mut replay = Self { sensor, search, frames: capture.frames, segments: Vec::new(), records: Vec::new() };
         let (mut decoder, mut extras) = (Decoder::new(decode::Options::default(), [3, 4]), Extras::default());
         for (at, (millis, bytes)) in replay.frames.iter().enumerate() {
             let time = Timestamp::from_nanos(millis * 1_000_000);
@@ -171,7 +173,7 @@ impl Replay {
 
     /// The whole capture once; the records stay in `records`.
     fn round(&mut self) -> Duration {
-        let Self { sensor, frames, segments, records } = self;
+        let Self { sensor, search, frames, segments, records } = self;
         let count = segments.len() as u64;
         for (head, _) in segments.iter_mut() {
             head.time = head.time.after(Duration::from_secs(3600));
@@ -183,7 +185,7 @@ impl Replay {
         timed(|| {
             for ((head, span), (_, bytes)) in segments.iter().zip(frames) {
                 let tcp = &bytes[span.start as usize..span.end as usize];
-                sensor.feed(&Segment { head, tcp, encapsulation: &encapsulation }, records);
+                sensor.feed(&Segment { head, tcp, encapsulation: &encapsulation }, search, records);
             }
         })
         .1

@@ -358,7 +358,7 @@ impl Tale {
             outcomes,
             signatures: facts.slugs(),
             families: facts.families.list(),
-            targets: facts.targets.list(),
+            targets: facts.targets(),
             hosts: facts.hosts.list(),
             exposed: facts.exposed.list(),
             agents: facts.agents.list(),

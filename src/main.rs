@@ -14,9 +14,6 @@ use smsentry::runtime::voice::Voice;
 use smsentry::runtime::{Exit, load, review, run};
 use smsentry::suppress::Treatment;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let exit = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(config)) => run(*config),

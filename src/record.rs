@@ -116,7 +116,7 @@ impl Transaction {
 }
 
 /// What is told of a flow.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct FlowFacts {
     /// 96 bits from the published keyed hash of the flow: Zeek's `uid`; its low 51 bits are EVE's `flow_id`.
     pub id: u128,

@@ -10,7 +10,6 @@ mod roles;
 mod trace;
 mod waiting;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -22,10 +21,9 @@ use crate::flow::{self, Chunk, FlowView, Flows, Listener, Moment, Reason};
 use crate::http::{self, Direction};
 use crate::record::Record;
 use crate::segment::{Encapsulation, Head, Segment, Side};
-use crate::signature::Signatures;
+use crate::signature::Search;
 use crate::table::Slot;
 use crate::time::Timestamp;
-use crate::uri::Normaliser;
 use hearing::{Hearing, Outlook};
 use held::Held;
 use repeats::Repeats;
@@ -127,8 +125,6 @@ struct Core {
 #[derive(Debug)]
 struct Bench {
     options: Options,
-    signatures: Arc<Signatures>,
-    normaliser: Normaliser,
     counters: Counters,
     waiting: Waiting,
 }
@@ -176,7 +172,7 @@ struct Sighting {
 impl Sensor {
     /// A shard without flows; `keys` key its tables and are not to be guessed by anybody.
     #[must_use]
-    pub fn new(options: Options, signatures: Arc<Signatures>, keys: [u64; 2]) -> Self {
+    pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self {
             flows: Flows::new(options.flow, keys),
             quiet_until: Timestamp::from_nanos(i64::MIN),
@@ -185,29 +181,24 @@ impl Sensor {
             burst: (Timestamp::ZERO, 0),
             core: Core {
                 parsing: http::Counters::default(),
-                bench: Bench {
-                    options,
-                    signatures,
-                    normaliser: Normaliser::new(),
-                    counters: Counters::default(),
-                    waiting: Waiting::default(),
-                },
+                bench: Bench { options, counters: Counters::default(), waiting: Waiting::default() },
             },
         }
     }
 
     /// Takes a segment; what is settled by it or before it is added to `out`. Never fails: hostile input is counted.
-    pub fn feed(&mut self, segment: &Segment<'_>, out: &mut Vec<Record>) {
+    /// `search` may be another one each time: it is what requests are looked up with.
+    pub fn feed(&mut self, segment: &Segment<'_>, search: &mut Search, out: &mut Vec<Record>) {
         if segment.head.clock >= self.quiet_until {
-            self.advance(segment.head.clock, out);
+            self.advance(segment.head.clock, search, out);
         }
-        let mut ears = Ears { core: &mut self.core, segment: Some(segment), out };
+        let mut ears = Ears { core: &mut self.core, segment: Some(segment), search, out };
         self.flows.feed(segment, &mut ears);
-        self.relieve(Moment { clock: segment.head.clock, number: segment.head.number }, out);
+        self.relieve(Moment { clock: segment.head.clock, number: segment.head.number }, search, out);
     }
 
     /// Settles everything whose deadline is not after `clock`, in the order of the deadlines.
-    pub fn advance(&mut self, clock: Timestamp, out: &mut Vec<Record>) {
+    pub fn advance(&mut self, clock: Timestamp, search: &mut Search, out: &mut Vec<Record>) {
         loop {
             let (flow, answer) = (self.flows.next_deadline(), self.core.bench.waiting.next_deadline());
             let moment = flow.min(answer).max(self.not_before);
@@ -218,12 +209,12 @@ impl Sensor {
             }
             let before = out.len();
             if answer <= flow {
-                self.timeout(moment, out);
+                self.timeout(moment, search, out);
             } else {
-                self.flows.fire(moment, &mut Ears { core: &mut self.core, segment: None, out });
+                self.flows.fire(moment, &mut Ears { core: &mut self.core, segment: None, search, out });
             }
             // What waited for missing bytes may be many requests.
-            self.relieve(Moment { clock: moment, number: 0 }, out);
+            self.relieve(Moment { clock: moment, number: 0 }, search, out);
             if self.burst.0 != moment {
                 self.burst = (moment, 0);
             }
@@ -247,27 +238,21 @@ impl Sensor {
     }
 
     /// Settles what is open, because the input ended or the sensor stops: a part at a time. Says whether that was all.
-    pub fn finish(&mut self, at: Moment, out: &mut Vec<Record>) -> bool {
+    pub fn finish(&mut self, at: Moment, search: &mut Search, out: &mut Vec<Record>) -> bool {
         let before = out.len();
-        while self.flows.finish_one(at, Reason::Stop, &mut Ears { core: &mut self.core, segment: None, out }) {
-            if out.len() - before >= BURST {
+        let ears = &mut Ears { core: &mut self.core, segment: None, search, out };
+        while self.flows.finish_one(at, Reason::Stop, ears) {
+            if ears.out.len() - before >= BURST {
                 return false;
             }
         }
-        self.flows.finish(at, Reason::Stop, &mut Ears { core: &mut self.core, segment: None, out });
+        self.flows.finish(at, Reason::Stop, ears);
         self.core.bench.waiting = Waiting::default();
         // The clock may start anew.
         self.quiet_until = Timestamp::from_nanos(i64::MIN);
         self.not_before = Timestamp::from_nanos(i64::MIN);
         self.burst = (Timestamp::ZERO, 0);
         true
-    }
-
-    /// Uses other signatures from now on; requests that are held keep theirs.
-    pub fn use_signatures(&mut self, signatures: &Arc<Signatures>) {
-        if !Arc::ptr_eq(&self.core.bench.signatures, signatures) {
-            self.core.bench.signatures = Arc::clone(signatures);
-        }
     }
 
     /// What the flow room counted.
@@ -295,24 +280,24 @@ impl Sensor {
     }
 
     /// An alert's time is up.
-    fn timeout(&mut self, moment: Timestamp, out: &mut Vec<Record>) {
+    fn timeout(&mut self, moment: Timestamp, search: &mut Search, out: &mut Vec<Record>) {
         let Some(Deadline { slot, tx_id, .. }) = self.core.bench.waiting.pop() else { return };
-        self.hearing(slot, Moment { clock: moment, number: 0 }, out, |hearing| hearing.time_is_up(tx_id));
+        self.hearing(slot, Moment { clock: moment, number: 0 }, search, out, |hearing| hearing.time_is_up(tx_id));
     }
 
     /// Releases the oldest held requests while they take too much memory.
     #[inline]
-    fn relieve(&mut self, at: Moment, out: &mut Vec<Record>) {
+    fn relieve(&mut self, at: Moment, search: &mut Search, out: &mut Vec<Record>) {
         if !self.core.bench.waiting.is_idle() {
-            self.relieve_waiting(at, out);
+            self.relieve_waiting(at, search, out);
         }
     }
 
     #[inline(never)]
-    fn relieve_waiting(&mut self, at: Moment, out: &mut Vec<Record>) {
+    fn relieve_waiting(&mut self, at: Moment, search: &mut Search, out: &mut Vec<Record>) {
         while self.core.bench.waiting.memory() > self.core.bench.options.held_memory {
             let Some((slot, tx_id)) = self.core.bench.waiting.oldest() else { return };
-            self.hearing(slot, at, out, |hearing| hearing.release(tx_id));
+            self.hearing(slot, at, search, out, |hearing| hearing.release(tx_id));
         }
         let flows = &mut self.flows;
         self.core.bench.waiting.forget_unless(|slot, tx_id| {
@@ -321,12 +306,19 @@ impl Sensor {
     }
 
     /// Opens the docket of a flow that still lives.
-    fn hearing(&mut self, slot: Slot, at: Moment, out: &mut Vec<Record>, act: impl FnOnce(&mut Hearing<'_>)) {
+    fn hearing(
+        &mut self,
+        slot: Slot,
+        at: Moment,
+        search: &mut Search,
+        out: &mut Vec<Record>,
+        act: impl FnOnce(&mut Hearing<'_>),
+    ) {
         let Some((key, facts, talk)) = self.flows.state(slot) else { return };
         let Some(client) = talk.role.client() else { return };
         let flow = FlowView { slot, key, facts, at };
         let bench = &mut self.core.bench;
-        act(&mut Hearing { bench, docket: &mut talk.docket, flow, client, segment: None, out });
+        act(&mut Hearing { bench, search, docket: &mut talk.docket, flow, client, segment: None, out });
     }
 }
 
@@ -334,6 +326,7 @@ impl Sensor {
 struct Ears<'a> {
     core: &'a mut Core,
     segment: Option<&'a Segment<'a>>,
+    search: &'a mut Search,
     out: &'a mut Vec<Record>,
 }
 
@@ -424,7 +417,8 @@ impl Ears<'_> {
     fn hearing(&mut self, flow: FlowView<'_>, talk: &mut Talk, act: impl FnOnce(&mut Hearing<'_>)) {
         let Some(client) = talk.role.client() else { return };
         let bench = &mut self.core.bench;
-        act(&mut Hearing { bench, docket: &mut talk.docket, flow, client, segment: self.segment, out: self.out });
+        let (search, docket) = (&mut *self.search, &mut talk.docket);
+        act(&mut Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out });
     }
 
     /// Lets the flow's HTTP parser do something, with this flow's docket as its handler.
@@ -437,8 +431,8 @@ impl Ears<'_> {
         let Some(client) = talk.role.client() else { return };
         let Core { parsing, bench } = &mut *self.core;
         let limits = bench.options.http;
-        let docket = &mut talk.docket;
-        let mut hearing = Hearing { bench, docket, flow, client, segment: self.segment, out: self.out };
+        let (search, docket) = (&mut *self.search, &mut talk.docket);
+        let mut hearing = Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out };
         parse(
             talk.http.get_or_insert_default(),
             &mut http::Scope { limits: &limits, counters: parsing, handler: &mut hearing },

@@ -14,7 +14,7 @@ use smsentry::packet::{Link, Packet};
 use smsentry::record::{Body, Record};
 use smsentry::segment::Segment;
 use smsentry::sensor::{self, Sensor};
-use smsentry::signature::Signatures;
+use smsentry::signature::{Search, Signatures};
 use smsentry::time::Timestamp;
 
 thread_local! {
@@ -62,6 +62,7 @@ struct Line {
     decoder: Decoder,
     extras: Extras,
     sensor: Sensor,
+    search: Search,
     out: Vec<Record>,
     number: u64,
 }
@@ -69,9 +70,10 @@ struct Line {
 impl Line {
     fn new() -> Self {
         let signatures = Arc::new(Signatures::builtin().unwrap());
-        let sensor = Sensor::new(sensor::Options::default(), signatures, [1, 2]);
+        let sensor = Sensor::new(sensor::Options::default(), [1, 2]);
         let decoder = Decoder::new(Options::default(), [3, 4]);
-        Self { decoder, extras: Extras::default(), sensor, out: Vec::new(), number: 0 }
+        let search = Search::new(signatures);
+        Self { decoder, extras: Extras::default(), sensor, search, out: Vec::new(), number: 0 }
     }
 
     fn frame(&mut self, bytes: &[u8]) {
@@ -82,7 +84,8 @@ impl Line {
         let (head, span) = self.decoder.decode(&packet, time, 0, &mut self.extras).unwrap();
         let tcp = &bytes[span.start as usize..span.end as usize];
         let encapsulation = self.extras.encapsulations[head.encapsulation as usize];
-        self.sensor.feed(&Segment { head: &head, tcp, encapsulation: &encapsulation }, &mut self.out);
+        let segment = Segment { head: &head, tcp, encapsulation: &encapsulation };
+        self.sensor.feed(&segment, &mut self.search, &mut self.out);
     }
 }
 

@@ -1,11 +1,11 @@
 //! What is known of a source's hits: counts, times, and short lists of names with how many there were in all. Not when
 //! they are a campaign.
 
-use std::hash::{Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::outcome::Outcome;
 use crate::record::{Alert, List, Transaction};
+use crate::segment::Endpoint;
 use crate::table::KeyedHasher;
 use crate::time::Timestamp;
 
@@ -50,7 +50,8 @@ pub(super) struct Facts {
     sids: Vec<u32>,
     slugs: Names,
     pub(super) families: Names,
-    pub(super) targets: Names,
+    /// As [`packed`].
+    targets: Names,
     pub(super) hosts: Names,
     pub(super) exposed: Names,
     pub(super) agents: Names,
@@ -94,9 +95,8 @@ impl Facts {
             self.slugs.note(number, signature.slug.as_bytes());
         }
         self.families.note(number, signature.family.as_bytes());
-        let (server, request) = (alert.transaction.server, &alert.transaction.request);
-        let server = SocketAddr::new(server.ip, server.port);
-        self.targets.note_as(number, hash_of(&server), || server.to_string());
+        let Transaction { server, request, .. } = &alert.transaction;
+        self.targets.note(number, &packed(server));
         let named = [(&mut self.hosts, &request.host), (&mut self.agents, &request.user_agent)];
         for (names, value) in named {
             value.iter().for_each(|value| names.note(number, value));
@@ -152,6 +152,12 @@ impl Facts {
         List { total: self.sids.len() as u64, ..self.slugs.list() }
     }
 
+    /// The servers that were asked.
+    pub(super) fn targets(&self) -> List {
+        let packed = self.targets.list();
+        List { items: packed.items.iter().map(|server| unpacked(server).into_bytes()).collect(), ..packed }
+    }
+
     /// Outcomes that there were, worst first, and how often.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = (Outcome, u64)> {
         let counted = |outcome: Outcome| (outcome, self.outcomes[outcome as usize]);
@@ -166,8 +172,8 @@ impl Facts {
     }
 }
 
-/// Distinct names in the order of first sight. They are told apart by a hash of 64 bits: who makes two names with the
-/// same one has one of them fewer listed.
+/// Distinct names in the order of first sight. Those that are not listed are told apart by a hash of 64 bits: who makes two
+/// names with the same one has one of them fewer counted.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// The first ones.
@@ -183,7 +189,6 @@ pub(super) struct Names {
 /// A name in a list.
 #[derive(Clone, Copy, Debug)]
 struct Listed {
-    hash: u64,
     /// The number of the hit that brought it.
     number: u64,
     /// Where its text ends.
@@ -193,31 +198,25 @@ struct Listed {
 impl Names {
     fn note(&mut self, number: u64, name: &[u8]) {
         let kept = name.get(..LONGEST).unwrap_or(name);
-        self.cut |= self.note_as(number, hash_of(kept), || kept) && kept.len() < name.len();
-    }
-
-    /// Notes a name by its hash; says whether it is listed now and was not.
-    fn note_as<T: AsRef<[u8]>>(&mut self, number: u64, hash: u64, name: impl FnOnce() -> T) -> bool {
-        if self.is_listed(hash) {
-            return false;
+        if self.is_listed(kept) {
+            return;
         }
         if self.listed.len() < LISTED {
-            self.list_one(number, hash, name().as_ref());
-            return true;
-        }
-        if self.others.len() + LISTED < COUNTED
+            self.list_one(number, kept);
+            self.cut |= kept.len() < name.len();
+        } else if self.others.len() + LISTED < COUNTED
+            && let hash = hash_of(kept)
             && let Err(at) = self.others.binary_search(&hash)
         {
             self.others.insert(at, hash);
         }
-        false
     }
 
-    fn is_listed(&self, hash: u64) -> bool {
-        self.listed.iter().any(|listed| listed.hash == hash)
+    fn is_listed(&self, name: &[u8]) -> bool {
+        self.names().any(|(_, listed)| listed == name)
     }
 
-    fn list_one(&mut self, number: u64, hash: u64, name: &[u8]) {
+    fn list_one(&mut self, number: u64, name: &[u8]) {
         // Most lists hold one name and stay so.
         let more = if self.listed.len() < 2 { 1 } else { self.listed.len() };
         self.listed.reserve_exact(more);
@@ -225,7 +224,7 @@ impl Names {
             self.texts.reserve_exact(name.len());
         }
         self.texts.extend_from_slice(name);
-        self.listed.push(Listed { hash, number, end: self.texts.len() });
+        self.listed.push(Listed { number, end: self.texts.len() });
     }
 
     /// The listed names with their texts.
@@ -241,18 +240,19 @@ impl Names {
         all.sort_by_key(|(listed, _)| listed.number);
         self.cut = mine.cut | others.cut;
         self.others = [&mine.others[..], &others.others[..]].concat();
-        for (Listed { hash, number, .. }, name) in all {
-            if self.is_listed(hash) {
+        for (Listed { number, .. }, name) in all {
+            if self.is_listed(name) {
                 continue;
             }
             if self.listed.len() < LISTED {
-                self.list_one(number, hash, name);
+                self.list_one(number, name);
             } else {
-                self.others.push(hash);
+                self.others.push(hash_of(name));
             }
         }
+        let listed: Vec<u64> = self.names().map(|(_, name)| hash_of(name)).collect();
         let mut hashes = std::mem::take(&mut self.others);
-        hashes.retain(|&hash| !self.is_listed(hash));
+        hashes.retain(|hash| !listed.contains(hash));
         hashes.sort_unstable();
         hashes.dedup();
         hashes.truncate(COUNTED - LISTED);
@@ -276,11 +276,29 @@ impl Names {
     }
 }
 
-/// A hash that tells a name from others in a list; nobody sees it.
-fn hash_of(name: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = KeyedHasher::new();
-    name.hash(&mut hasher);
-    hasher.finish()
+/// A hash that tells a name from others; nobody sees it.
+fn hash_of(name: &[u8]) -> u64 {
+    KeyedHasher::new().hash(name)
+}
+
+/// An address and port as bytes, to be written out when they are told: most never are.
+fn packed(server: &Endpoint) -> [u8; 18] {
+    let address = match server.ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let mut bytes = [0; 18];
+    let (first, last) = bytes.split_at_mut(16);
+    first.copy_from_slice(&address.octets());
+    last.copy_from_slice(&server.port.to_be_bytes());
+    bytes
+}
+
+/// What [`packed`] made bytes of, as it is told.
+fn unpacked(bytes: &[u8]) -> String {
+    let (Some(&address), Some(&port)) = (bytes.first_chunk::<16>(), bytes.last_chunk()) else { return String::new() };
+    let ip = Ipv6Addr::from(address).to_canonical();
+    SocketAddr::new(ip, u16::from_be_bytes(port)).to_string()
 }
 
 /// FNV-1a with 64 bits: published, without a key, and in everybody's library.

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::json::escaped_len;
+use super::json::{escaped_len, is_printable};
 
 /// No character takes more serialised bytes for each byte of its own in any of the forms below: a control
 /// character's `\u0001`.
@@ -47,12 +47,28 @@ impl<'a> Text<'a> {
 
     /// Source and serialised length of the longest beginning under `cap`.
     fn measure(self, cap: usize) -> (usize, usize) {
+        if let Some(text) = self.verbatim()
+            && text.len() <= cap
+            && memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none()
+        {
+            return (text.len(), text.len());
+        }
         match self {
             Self::Plain(text) => cut(text.chars().map(|c| (c.len_utf8(), escaped_len(c))), cap),
             Self::Word(text) => cut(text.chars().map(|c| (c.len_utf8(), escaped_len(word(c)))), cap),
             Self::Bytes(bytes) => cut(bytes.iter().map(|&byte| (1, byte_len(byte))), cap),
             Self::Zeek(bytes) => cut(zeek_units(bytes), cap),
         }
+    }
+
+    /// The text itself, where its form changes nothing in it: nearly always.
+    fn verbatim(self) -> Option<&'a str> {
+        let changed = match self {
+            Self::Word(text) => text.bytes().any(|byte| matches!(byte, b' ' | b',' | b';')),
+            _ => false,
+        };
+        let text = std::str::from_utf8(self.source()).ok()?;
+        (!changed && is_printable(text.as_bytes())).then_some(text)
     }
 
     /// The bytes it is made of, undecoded.
@@ -104,9 +120,9 @@ impl Display for Text<'_> {
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match *self {
-            Self::Plain(text) => serializer.serialize_str(text),
-            _ => serializer.collect_str(self),
+        match self.verbatim() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_str(self),
         }
     }
 }

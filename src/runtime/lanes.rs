@@ -18,7 +18,7 @@ use crate::runtime::inbox::Inbox;
 use crate::runtime::sys;
 use crate::segment::{Head, Segment};
 use crate::sensor::{self, Sensor};
-use crate::signature::Signatures;
+use crate::signature::{Search, Signatures};
 use crate::time::Timestamp;
 
 /// A segment to be handled: where its bytes stand in the load.
@@ -118,6 +118,7 @@ pub(super) struct Lane {
     index: usize,
     lanes: usize,
     sensors: Vec<Sensor>,
+    search: Search,
     /// The shard that is at work.
     current: usize,
     /// The shard that panicked; it is not asked again.
@@ -142,21 +143,20 @@ impl Lane {
     /// The lane `index` of `lanes`; `sensor` makes a shard.
     pub(super) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
         let sensors = (0..SHARDS).filter(|shard| shard % lanes == index).map(|_| sensor()).collect();
-        Self { index, lanes, sensors, current: 0, broken: None, reached: LONG_AGO }
+        let search = Search::new(Arc::default());
+        Self { index, lanes, sensors, search, current: 0, broken: None, reached: LONG_AGO }
     }
 
     /// Runs this lane's share of a load.
     fn run(&mut self, load: &Load, out: &mut Vec<Record>, partly: Partly<'_>) {
-        for sensor in &mut self.sensors {
-            sensor.use_signatures(&load.signatures);
-        }
+        self.search.use_signatures(&load.signatures);
         for work in &load.work[self.index] {
             if work.head.clock > self.reached.after(APART) {
                 self.catch_up(work.head.clock, out, partly);
             }
             self.current = usize::from(work.shard) / self.lanes;
             assert!(load.panic_at != Some(work.head.number), "planted at packet {}", work.head.number);
-            self.sensors[self.current].feed(&load.segment(work), out);
+            self.sensors[self.current].feed(&load.segment(work), &mut self.search, out);
         }
         match load.job {
             Job::Segments => self.catch_up(load.clock, out, partly),
@@ -171,7 +171,7 @@ impl Lane {
             let until = due.after(APART).min(clock);
             for (at, sensor) in self.sensors.iter_mut().enumerate() {
                 self.current = at;
-                sensor.advance(until, out);
+                sensor.advance(until, &mut self.search, out);
             }
             if out.len() >= BATCH {
                 partly(out);
@@ -190,7 +190,7 @@ impl Lane {
             for (at, sensor) in self.sensors.iter_mut().enumerate() {
                 if !done[at] && Some(at) != self.broken {
                     self.current = at;
-                    done[at] = sensor.finish(Moment { clock, number: round }, out);
+                    done[at] = sensor.finish(Moment { clock, number: round }, &mut self.search, out);
                 }
             }
             if out.len() >= BATCH {

@@ -201,7 +201,7 @@ fn conduct<S: Source + Reports>(
     control.renewal = Arc::clone(&screen.renewal);
     let desk = Desk::new(options, Row::new(&config.row, screen, random_keys()), pen);
     let _hush = Hush::begin();
-    let sensor = || Sensor::new(config.sensor.clone(), Arc::clone(&signatures), random_keys());
+    let sensor = || Sensor::new(config.sensor.clone(), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {
         Ok(placed) => placed,
         Err(error) => {

@@ -14,6 +14,7 @@ use crate::http;
 use crate::outcome::{Open, Outcome, Verdict, judge};
 use crate::record::{Alert, Body, FlowFacts, Kind, Order, Page, Record, Request, Response, Transaction};
 use crate::segment::{Segment, Side};
+use crate::signature::Search;
 
 /// What the end of the answers means for requests that have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ const PAGES_EVERY: Duration = Duration::from_secs(60);
 /// The docket of one flow, opened for one segment or deadline.
 pub(super) struct Hearing<'a> {
     pub(super) bench: &'a mut Bench,
+    pub(super) search: &'a mut Search,
     pub(super) docket: &'a mut Docket,
     pub(super) flow: FlowView<'a>,
     pub(super) client: Side,
@@ -41,13 +43,10 @@ pub(super) struct Hearing<'a> {
 impl http::Handler for Hearing<'_> {
     fn request(&mut self, request: &http::Request<'_>) {
         self.note_http();
-        let bench = &mut *self.bench;
-        let candidates = bench.normaliser.candidates(request.method, request.target);
-        let found = bench.signatures.find(request.method, request.target, &candidates);
+        let found = self.search.find(request.method, request.target);
         let probe = found.map(|found| Probe {
             trace: trace(request, &found.signature),
-            // Nobody reads what matched of a hit that is only counted.
-            matched: if found.signature.support { Vec::new() } else { found.matched.to_vec() },
+            matched: found.matched,
             signature: found.signature,
             disguises: found.disguises,
             also: found.also.iter().map(|other| other.slug.clone()).collect(),
@@ -214,7 +213,7 @@ impl Hearing<'_> {
     /// answers a probe, since whatever a prober gets shows no visitor.
     fn note_page(&mut self, tx_id: u32, response: &http::Response<'_>) {
         let lately = |told| self.flow.at.clock.since(told) < PAGES_EVERY;
-        if self.docket.paged.is_some_and(lately) || !self.bench.signatures.weigh_pages() || !is_page(response) {
+        if self.docket.paged.is_some_and(lately) || !self.search.signatures().weigh_pages() || !is_page(response) {
             return;
         }
         let held = self.find(tx_id);
@@ -284,7 +283,8 @@ impl Hearing<'_> {
             client: self.flow.key.end(self.client),
             server: self.flow.key.end(self.client.other()),
             encapsulation: self.docket.wrapping.as_deref().copied().unwrap_or_default(),
-            flow: self.flow_facts(),
+            // Written when it is told of.
+            flow: FlowFacts::default(),
             tx_id: request.tx_id,
             request: Request {
                 method: request.method.to_vec(),

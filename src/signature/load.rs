@@ -344,7 +344,8 @@ impl Loader {
             return Err(std::mem::take(&mut self.errors));
         }
         let patterns = self.raw.iter().map(String::as_str).collect();
-        let raw = Raw::build(patterns, self.raw_owners).map_err(|error| everywhere(format!("raw patterns: {error}")))?;
+        let raw =
+            Raw::build(patterns, self.raw_owners).map_err(|error| everywhere(format!("raw patterns: {error}")))?;
         let full = || everywhere("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;

@@ -3,7 +3,8 @@
 //!
 //! Where what is done: `file.rs` and `pattern.rs` read one file, `load.rs` checks all of them together, `table.rs` and
 //! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words.rs` the word lists, `prebuilt.rs` what the build
-//! makes of the built-in files, `find.rs` asks them all and chooses, `outcome.rs` has the words for what came of it, `examples.rs` runs a signature's own examples.
+//! makes of the built-in files, `find.rs` asks them all and chooses, `search.rs` remembers
+//! what it said, `outcome.rs` has the words for what came of it, `examples.rs` runs a signature's own examples.
 //!
 //! A signature file has a `family`, a `mitre` place (both may stand in a signature instead), `lists` of words and
 //! `answers` that its signatures share, and signatures:
@@ -63,6 +64,7 @@ mod overlap;
 mod pattern;
 mod perfect_hash;
 mod prebuilt;
+mod search;
 mod table;
 mod words;
 
@@ -74,6 +76,7 @@ pub use find::Match;
 pub use load::{LoadError, Origin, Signatures, Source, builtin};
 pub use outcome::Outcome;
 pub use overlap::{Overlap, Shadowed};
+pub use search::{Found, Search};
 
 /// How a pattern is compared; the better match first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

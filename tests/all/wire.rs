@@ -14,7 +14,7 @@ use smsentry::packet::{Link, Packet};
 use smsentry::record::{Body, Record};
 use smsentry::segment::Segment;
 use smsentry::sensor::{Counters, Options, Ports, Sensor};
-use smsentry::signature::Signatures;
+use smsentry::signature::{Search, Signatures};
 use smsentry::time::Timestamp;
 
 /// When captures begin, in seconds since the epoch.
@@ -436,7 +436,7 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
     let verify_ip_checksum = options.flow.checksums != flow::ChecksumPolicy::None;
     let decoding = decode::Options { verify_ip_checksum, ..decode::Options::default() };
     let mut decoder = Decoder::new(decoding, [3, 4]);
-    let mut sensor = Sensor::new(options, Arc::clone(signatures), [1, 2]);
+    let (mut sensor, mut search) = (Sensor::new(options, [1, 2]), Search::new(Arc::clone(signatures)));
     let (mut records, mut extras) = (Vec::new(), Extras::default());
     let (mut now, mut clock, mut number, mut most) = (EPOCH * 1_000_000, Timestamp::ZERO, 0, [0; 4]);
     for seg in segs {
@@ -451,14 +451,14 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
             let whole = span.whole.map_or(&bytes[..], |whole| &extras.wholes[whole as usize]);
             let tcp = &whole[span.start as usize..span.end as usize];
             let encapsulation = &extras.encapsulations[head.encapsulation as usize];
-            sensor.feed(&Segment { head: &head, tcp, encapsulation }, &mut records);
+            sensor.feed(&Segment { head: &head, tcp, encapsulation }, &mut search, &mut records);
             for (most, now) in most.iter_mut().zip(sensor.usage()) {
                 *most = now.max(*most);
             }
         }
     }
-    sensor.advance(clock, &mut records);
-    sensor.finish(Moment { clock, number }, &mut records);
+    sensor.advance(clock, &mut search, &mut records);
+    sensor.finish(Moment { clock, number }, &mut search, &mut records);
     assert_eq!(sensor.usage()[0], 0, "flows are left");
     assert_eq!(sensor.usage()[1..], [0; 3], "memory is left");
     let (flow, http, own) = (*sensor.flow_counters(), *sensor.http_counters(), *sensor.counters());

@@ -9,7 +9,7 @@ use smsentry::flow::{
 use smsentry::record::{Body, Record};
 use smsentry::segment::{Endpoint, Flags, Segment, Seq, Side};
 use smsentry::sensor::{self, Sensor};
-use smsentry::signature::Signatures;
+use smsentry::signature::{Search, Signatures};
 use smsentry::time::Timestamp;
 
 use super::packet::{Choices, Made};
@@ -393,7 +393,7 @@ fn requests_told(records: &[Record]) {
 struct Rig {
     flows: Flows<Heard>,
     recorder: Recorder,
-    sensor: Option<Sensor>,
+    sensor: Option<(Sensor, Search)>,
     records: Vec<Record>,
     limits: Limits,
 }
@@ -408,7 +408,7 @@ impl Rig {
         Self {
             flows: Flows::new(options, [5, 6]),
             recorder: Recorder { urgent: hostile, restarts: hostile, ..Recorder::default() },
-            sensor: http.then(|| Sensor::new(sensor, signatures(), [7, 8])),
+            sensor: http.then(|| (Sensor::new(sensor, [7, 8]), Search::new(signatures()))),
             records: Vec::new(),
             limits: options.limits,
         }
@@ -430,8 +430,8 @@ impl Rig {
         assert!(self.flows.len() <= self.limits.flows);
         // One segment more than the limit allows may have been on its way.
         assert!(self.flows.queued_memory() <= self.limits.queued_memory + (4 << 10));
-        if let Some(sensor) = &mut self.sensor {
-            sensor.feed(segment, &mut self.records);
+        if let Some((sensor, search)) = &mut self.sensor {
+            sensor.feed(segment, search, &mut self.records);
         }
     }
 
@@ -440,8 +440,8 @@ impl Rig {
         self.flows.finish(at, Reason::Stop, &mut self.recorder);
         assert_eq!((self.flows.len(), self.flows.memory(), self.flows.queued_memory()), (0, 0, 0));
         assert_eq!(self.recorder.closed.len() as u64, self.flows.counters().flows, "every flow is closed once");
-        if let Some(sensor) = &mut self.sensor {
-            sensor.finish(at, &mut self.records);
+        if let Some((sensor, search)) = &mut self.sensor {
+            sensor.finish(at, search, &mut self.records);
             assert_eq!(sensor.usage(), [0; 4]);
         }
         self.records.iter().for_each(told);

@@ -1,0 +1,124 @@
+//! The search for what a request matches, with a memory for what was asked before: tools go through the same list at every
+//! host, and visitors of a site fetch the same files. Not the search itself: see [`super::find`].
+
+use std::sync::Arc;
+
+use super::perfect_hash::hash_bytes;
+use super::{Signature, Signatures};
+use crate::uri::{Disguises, Normaliser};
+
+/// Requests that are remembered. Rationale: the lists of common tools have some hundred paths that matter here, and 128 KiB
+/// for each of 16 shards are little.
+const PLACES: usize = 1024;
+/// Bytes of method and target of a request that is remembered: whoever makes up longer ones does not repeat them.
+const TEXT: usize = 110;
+
+const REQUEST: u64 = 0xa54f_f53a_5f1d_36f1;
+
+/// What a request matched.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The best signature.
+    pub signature: Arc<Signature>,
+    /// What matched: the path or host in normal form, or the bytes of a `raw` pattern. Empty for a signature in support of
+    /// others, of which nobody reads it.
+    pub matched: Vec<u8>,
+    /// The disguises that were undone.
+    pub disguises: Disguises,
+    /// The other signatures that match, the best first.
+    pub also: Vec<Arc<Signature>>,
+}
+
+/// Finds what requests match.
+///
+/// What is remembered is exactly what [`Signatures::find`] says, which asks for nothing but method and target.
+#[derive(Debug)]
+pub struct Search {
+    signatures: Arc<Signatures>,
+    normaliser: Normaliser,
+    /// The hash of the last request of each place: what comes only once is not remembered, and needs no room.
+    seen: Vec<u64>,
+    /// One for each place, once something came twice.
+    known: Vec<Known>,
+}
+
+/// A request that was asked before. The whole of it is compared: a stranger may choose two with the same hash.
+#[derive(Clone, Debug)]
+struct Known {
+    hash: u64,
+    found: Option<Box<Found>>,
+    method_len: u8,
+    len: u8,
+    text: [u8; TEXT],
+}
+
+impl Search {
+    /// Remembers nothing yet.
+    #[must_use]
+    pub fn new(signatures: Arc<Signatures>) -> Self {
+        Self { signatures, normaliser: Normaliser::new(), seen: vec![0; PLACES], known: Vec::new() }
+    }
+
+    /// The signatures in use.
+    #[must_use]
+    pub fn signatures(&self) -> &Arc<Signatures> {
+        &self.signatures
+    }
+
+    /// Uses other signatures from now on.
+    pub fn use_signatures(&mut self, signatures: &Arc<Signatures>) {
+        if !Arc::ptr_eq(&self.signatures, signatures) {
+            *self = Self::new(Arc::clone(signatures));
+        }
+    }
+
+    /// The best match of a request. Allocates nothing when nothing matches.
+    pub fn find(&mut self, method: &[u8], target: &[u8]) -> Option<Found> {
+        let hash = hash_bytes(hash_bytes(0, REQUEST, method), REQUEST, target);
+        // The remainder of a division by a small number.
+        let place = (hash % PLACES as u64) as usize;
+        if let Some(known) = self.known.get(place).filter(|known| known.is(hash, method, target)) {
+            return known.found.as_deref().cloned();
+        }
+        let candidates = self.normaliser.candidates(method, target);
+        let found = self.signatures.find(method, target, &candidates).map(|found| Found {
+            matched: if found.signature.support { Vec::new() } else { found.matched.to_vec() },
+            signature: found.signature,
+            disguises: found.disguises,
+            also: found.also,
+        });
+        if self.seen.get(place) == Some(&hash) {
+            self.remember(place, hash, method, target, found.as_ref());
+        } else if let Some(seen) = self.seen.get_mut(place) {
+            *seen = hash;
+        }
+        found
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn remember(&mut self, place: usize, hash: u64, method: &[u8], target: &[u8], found: Option<&Found>) {
+        let len = method.len() + target.len();
+        let (Ok(method_len), Ok(len)) = (u8::try_from(method.len()), u8::try_from(len)) else { return };
+        let mut text = [0; TEXT];
+        let Some((start, end)) = text.get_mut(..usize::from(len)).map(|text| text.split_at_mut(method.len())) else {
+            return;
+        };
+        start.copy_from_slice(method);
+        end.copy_from_slice(target);
+        if self.known.is_empty() {
+            self.known = vec![Known { hash: 0, found: None, method_len: 0, len: 0, text: [0; TEXT] }; PLACES];
+        }
+        if let Some(known) = self.known.get_mut(place) {
+            *known = Known { hash, found: found.cloned().map(Box::new), method_len, len, text };
+        }
+    }
+}
+
+impl Known {
+    fn is(&self, hash: u64, method: &[u8], target: &[u8]) -> bool {
+        self.hash == hash
+            && self.text.get(..usize::from(self.len)).and_then(|text| text.split_at_checked(self.method_len.into()))
+                == Some((method, target))
+    }
+}
