@@ -15,6 +15,8 @@ const LISTED: usize = 20;
 const COUNTED: usize = 1024;
 /// Bytes of a name. Rationale: a whole user agent of a browser, and of a target what tells it from others.
 const LONGEST: usize = 256;
+/// What stands before the text of a listed name.
+const HEAD: usize = 10;
 /// What an allocation costs beside its bytes.
 const ALLOCATION: usize = 16;
 
@@ -176,23 +178,14 @@ impl Facts {
 /// names with the same one has one of them fewer counted.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// The first ones.
-    listed: Vec<Listed>,
-    /// Their texts, one after the other.
-    texts: Vec<u8>,
+    /// The first ones, one after the other: the number of the hit that brought it (8 bytes), its length (2), its text.
+    /// Rationale: most lists hold a name or two, and there are hundred thousands of lists.
+    entries: Vec<u8>,
+    listed: usize,
     /// Hashes of the others, in order.
     others: Vec<u64>,
     /// Whether a listed name is longer than what is kept of it.
     cut: bool,
-}
-
-/// A name in a list.
-#[derive(Clone, Copy, Debug)]
-struct Listed {
-    /// The number of the hit that brought it.
-    number: u64,
-    /// Where its text ends.
-    end: usize,
 }
 
 impl Names {
@@ -201,7 +194,7 @@ impl Names {
         if self.is_listed(kept) {
             return;
         }
-        if self.listed.len() < LISTED {
+        if self.listed < LISTED {
             self.list_one(number, kept);
             self.cut |= kept.len() < name.len();
         } else if self.others.len() + LISTED < COUNTED
@@ -217,34 +210,40 @@ impl Names {
     }
 
     fn list_one(&mut self, number: u64, name: &[u8]) {
-        // Most lists hold one name and stay so.
-        let more = if self.listed.len() < 2 { 1 } else { self.listed.len() };
-        self.listed.reserve_exact(more);
-        if self.texts.is_empty() {
-            self.texts.reserve_exact(name.len());
+        // At most [`LONGEST`].
+        let len = name.len() as u16;
+        if self.entries.is_empty() {
+            self.entries.reserve_exact(HEAD + name.len());
         }
-        self.texts.extend_from_slice(name);
-        self.listed.push(Listed { number, end: self.texts.len() });
+        self.entries.extend_from_slice(&number.to_le_bytes());
+        self.entries.extend_from_slice(&len.to_le_bytes());
+        self.entries.extend_from_slice(name);
+        self.listed += 1;
     }
 
-    /// The listed names with their texts.
-    fn names(&self) -> impl Iterator<Item = (Listed, &[u8])> {
-        let starts = std::iter::once(0).chain(self.listed.iter().map(|listed| listed.end));
-        let text = |(listed, start): (&Listed, usize)| (*listed, self.texts.get(start..listed.end).unwrap_or_default());
-        self.listed.iter().zip(starts).map(text)
+    /// The listed names, each with the number of the hit that brought it.
+    fn names(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut rest = &self.entries[..];
+        std::iter::from_fn(move || {
+            let (&number, after) = rest.split_first_chunk()?;
+            let (&len, after) = after.split_first_chunk()?;
+            let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes(len)))?;
+            rest = after;
+            Some((u64::from_le_bytes(number), name))
+        })
     }
 
     fn join(&mut self, others: Self) {
         let mine = std::mem::take(self);
         let mut all: Vec<_> = mine.names().chain(others.names()).collect();
-        all.sort_by_key(|(listed, _)| listed.number);
+        all.sort_by_key(|&(number, _)| number);
         self.cut = mine.cut | others.cut;
         self.others = [&mine.others[..], &others.others[..]].concat();
-        for (Listed { number, .. }, name) in all {
+        for (number, name) in all {
             if self.is_listed(name) {
                 continue;
             }
-            if self.listed.len() < LISTED {
+            if self.listed < LISTED {
                 self.list_one(number, name);
             } else {
                 self.others.push(hash_of(name));
@@ -263,16 +262,14 @@ impl Names {
     pub(super) fn list(&self) -> List {
         List {
             items: self.names().map(|(_, name)| name.to_vec()).collect(),
-            total: (self.listed.len() + self.others.len()) as u64,
+            total: (self.listed + self.others.len()) as u64,
             cut: self.cut,
         }
     }
 
     fn heap(&self) -> usize {
-        let used = [self.listed.capacity(), self.texts.capacity(), self.others.capacity()];
-        let allocations = used.into_iter().filter(|&capacity| capacity > 0).count();
-        let [listed, texts, others] = used;
-        listed * size_of::<Listed>() + texts + others * size_of::<u64>() + allocations * ALLOCATION
+        let used = [self.entries.capacity(), self.others.capacity() * size_of::<u64>()];
+        used.into_iter().filter(|&bytes| bytes > 0).map(|bytes| bytes + ALLOCATION).sum()
     }
 }
 
@@ -328,8 +325,9 @@ mod tests {
         assert_eq!((list.items.len(), list.total, list.cut), (LISTED, COUNTED as u64, false));
         assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
         assert!(names.heap() < 12_000, "{}", names.heap());
-        names.listed.pop();
-        names.texts.truncate(names.listed[LISTED - 2].end);
+        // Without the last one, `19`.
+        names.listed -= 1;
+        names.entries.truncate(names.entries.len() - HEAD - 2);
         names.note(9, &[b'x'; 3000]);
         assert_eq!((names.list().items[LISTED - 1].len(), names.list().cut), (LONGEST, true));
     }

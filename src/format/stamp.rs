@@ -14,16 +14,29 @@ pub(super) struct Stamp(pub(super) Timestamp);
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let at = civil(self.0);
-        serializer.collect_str(&format_args!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}+0000",
-            at.year(),
-            at.month(),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-            at.subsec_nanosecond() / 1000,
-        ))
+        let micros = at.subsec_nanosecond() / 1000;
+        let parts: [(usize, i32); 7] = [
+            (4, at.year().into()),
+            (7, at.month().into()),
+            (10, at.day().into()),
+            (13, at.hour().into()),
+            (16, at.minute().into()),
+            (19, at.second().into()),
+            (26, micros),
+        ];
+        // By the digit: a record has up to six stamps, and the formatter takes a thousand instructions for each.
+        let mut text = *b"0000-00-00T00:00:00.000000+0000";
+        for (end, mut value) in parts {
+            for digit in text.get_mut(..end).into_iter().flatten().rev() {
+                if value == 0 {
+                    break;
+                }
+                // A decimal digit.
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        }
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -1,8 +1,10 @@
 //! What requests match: the built-in signatures' own hits and misses, disguised probes, and the table against a linear
 //! search over random sets.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
-use smsentry::signature::{Kind, Origin, Pattern, Signatures, Source};
+use smsentry::signature::{Kind, Origin, Pattern, Search, Signature, Signatures, Source};
 use smsentry::uri::{Disguise, NormalHost, NormalPath, Normaliser};
 
 /// The slug of the best match, the names of its disguises, and the other slugs.
@@ -51,6 +53,58 @@ fn every_signature_has_hits_and_misses_that_hold() {
                 assert!(slug != signature.slug && !also.contains(&signature.slug), "{miss:?}");
             }
         }
+    }
+}
+
+/// All examples of all built-in signatures.
+fn examples() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    let of_one = |signature: &'static Arc<Signature>| signature.hits.iter().chain(&signature.misses);
+    builtin().iter().flat_map(of_one).map(|example| (example.method.as_str(), example.target.as_bytes()))
+}
+
+#[test]
+fn what_the_build_leaves_finds_the_same() {
+    let bytes = builtin().to_prebuilt().expect("can be written");
+    let prebuilt = Signatures::from_prebuilt(&bytes).expect("can be read");
+    for (method, target) in examples() {
+        let (found, expected) = (find(&prebuilt, method, target), find(builtin(), method, target));
+        assert_eq!(found, expected, "{method} {}", target.escape_ascii());
+    }
+    assert_eq!((prebuilt.len(), prebuilt.patterns()), (builtin().len(), builtin().patterns()));
+    assert_eq!(prebuilt.weigh_pages(), builtin().weigh_pages());
+    for (signature, whole) in prebuilt.iter().zip(builtin().iter()) {
+        let mut left =
+            Signature { hits: whole.hits.clone(), misses: whole.misses.clone(), ..Signature::clone(signature) };
+        left.scope.unless = whole.scope.unless.clone();
+        if let (Pattern::Words(lists), Pattern::Words(as_written)) = (&mut left.pattern, &whole.pattern) {
+            lists.clone_from(as_written);
+        }
+        assert_eq!(format!("{left:?}"), format!("{whole:?}"));
+    }
+    assert!(Signatures::from_prebuilt(&bytes[..bytes.len() / 2]).is_err());
+}
+
+/// Each request three times in a row, all of them in two rounds, and the same under other signatures.
+#[test]
+fn what_is_remembered_is_what_was_found() {
+    let other = Arc::new(set(&entry(1_010_000, "match.suffix = \"/.env\"")));
+    let whole = Arc::new(builtin().clone());
+    let mut search = Search::new(Arc::clone(&whole));
+    for set in [&whole, &other, &whole] {
+        search.use_signatures(set);
+        for (method, target) in examples().chain(examples()).flat_map(|example| [example; 3]) {
+            let found = search.find(method.as_bytes(), target);
+            let found = found.map(|found| {
+                let also = found.also.iter().map(|signature| signature.slug.clone()).collect();
+                (found.signature.slug.clone(), found.disguises.iter().map(Disguise::name).collect(), also)
+            });
+            assert_eq!(found, find(set, method, target), "{method} {}", target.escape_ascii());
+        }
+    }
+    // One request's end is another one's method.
+    for (method, target) in [("GET", "/.env"), ("GET/", ".env"), ("GE", "T/.env")].iter().flat_map(|pair| [pair; 3]) {
+        let found = search.find(method.as_bytes(), target.as_bytes()).map(|found| found.signature.slug.clone());
+        assert_eq!(found, find(&whole, method, target.as_bytes()).map(|(slug, ..)| slug), "{method} {target}");
     }
 }
 
