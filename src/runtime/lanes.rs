@@ -116,7 +116,8 @@ impl Census {
 #[derive(Debug)]
 pub(super) struct Lane {
     index: usize,
-    lanes: usize,
+    /// Where each shard stands among those of this lane.
+    places: [usize; SHARDS],
     sensors: Vec<Sensor>,
     search: Search,
     /// The shard that is at work.
@@ -144,7 +145,8 @@ impl Lane {
     pub(super) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
         let sensors = (0..SHARDS).filter(|shard| shard % lanes == index).map(|_| sensor()).collect();
         let search = Search::new(Arc::default());
-        Self { index, lanes, sensors, search, current: 0, broken: None, reached: LONG_AGO }
+        let places = std::array::from_fn(|shard| shard / lanes);
+        Self { index, places, sensors, search, current: 0, broken: None, reached: LONG_AGO }
     }
 
     /// Runs this lane's share of a load.
@@ -154,7 +156,7 @@ impl Lane {
             if work.head.clock > self.reached.after(APART) {
                 self.catch_up(work.head.clock, out, partly);
             }
-            self.current = usize::from(work.shard) / self.lanes;
+            self.current = self.places[usize::from(work.shard)];
             assert!(load.panic_at != Some(work.head.number), "planted at packet {}", work.head.number);
             self.sensors[self.current].feed(&load.segment(work), &mut self.search, out);
         }

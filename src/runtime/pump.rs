@@ -179,6 +179,8 @@ impl Pump {
     /// Numbers and decodes the block's packets and lists the segments. Says whether enough packets were seen.
     fn decode(&mut self, load: &mut Load) -> bool {
         let lanes = self.lanes.count();
+        // Once a load: a division costs as much as the rest of the choice.
+        let lane_of: [usize; SHARDS] = std::array::from_fn(|shard| shard % lanes);
         // What passed is known for the block's end: its packets may be older, and are not late.
         let passed = self.clock.ahead(load.block.elapsed);
         let Load { block, extras, work, .. } = load;
@@ -206,7 +208,7 @@ impl Pump {
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
             // A block has far fewer than 2^32 packets.
             (entry.frame, entry.span, entry.shard) = (at as u32, span, shard);
-            work[usize::from(shard) % lanes].push(entry);
+            work[lane_of[usize::from(shard)]].push(entry);
         }
         self.clock.reach(passed);
         if self.first.is_none() && self.clock.is_started() {
