@@ -38,7 +38,7 @@ pub struct Search {
     normaliser: Normaliser,
     /// The hash of the last request of each place: what comes only once is not remembered, and needs no room.
     seen: Vec<u64>,
-    /// One for each place, once something came twice.
+    /// One for each place.
     known: Vec<Known>,
 }
 
@@ -56,7 +56,8 @@ impl Search {
     /// Remembers nothing yet.
     #[must_use]
     pub fn new(signatures: Arc<Signatures>) -> Self {
-        Self { signatures, normaliser: Normaliser::new(), seen: vec![0; PLACES], known: Vec::new() }
+        let (seen, known) = (vec![0; PLACES], vec![Known::NOTHING; PLACES]);
+        Self { signatures, normaliser: Normaliser::new(), seen, known }
     }
 
     /// The signatures in use.
@@ -68,7 +69,8 @@ impl Search {
     /// Uses other signatures from now on.
     pub fn use_signatures(&mut self, signatures: &Arc<Signatures>) {
         if !Arc::ptr_eq(&self.signatures, signatures) {
-            *self = Self::new(Arc::clone(signatures));
+            self.signatures = Arc::clone(signatures);
+            self.known.fill(Known::NOTHING);
         }
     }
 
@@ -106,9 +108,6 @@ impl Search {
         };
         start.copy_from_slice(method);
         end.copy_from_slice(target);
-        if self.known.is_empty() {
-            self.known = vec![Known { hash: 0, found: None, method_len: 0, len: 0, text: [0; TEXT] }; PLACES];
-        }
         if let Some(known) = self.known.get_mut(place) {
             *known = Known { hash, found: found.cloned().map(Box::new), method_len, len, text };
         }
@@ -116,6 +115,9 @@ impl Search {
 }
 
 impl Known {
+    /// No request: none is as long.
+    const NOTHING: Self = Self { hash: 0, found: None, method_len: 0, len: u8::MAX, text: [0; TEXT] };
+
     fn is(&self, hash: u64, method: &[u8], target: &[u8]) -> bool {
         self.hash == hash
             && self.text.get(..usize::from(self.len)).and_then(|text| text.split_at_checked(self.method_len.into()))
