@@ -126,8 +126,9 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// Bytes that one entry takes, without what it owns on the heap.
     #[must_use]
     pub const fn entry_size() -> usize {
-        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth; so do links.
-        size_of::<Option<(K, V)>>() + 2 * (size_of::<Place>() + 1 + size_of::<Link>())
+        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth; links grow by a
+        // quarter.
+        size_of::<Option<(K, V)>>() + 2 * (size_of::<Place>() + 1) + size_of::<Link>() / 4 * 5
     }
 
     /// The hash of `key`, for [`Table::find_hashed`] and [`Table::insert_hashed`].
@@ -268,6 +269,9 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     fn grow(&mut self) -> u32 {
         if self.contents.last().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.contents.push(Vec::with_capacity(CHUNK));
+        }
+        if self.links.len() == self.links.capacity() {
+            self.links.reserve_exact((self.links.len() / 4).max(CHUNK));
         }
         // A chunk was pushed above if there was none with room.
         self.contents.last_mut().expect("a chunk with room").push(None);

@@ -120,7 +120,7 @@ impl Logs {
         self.0.path().join(name)
     }
 
-    /// The EVE records of this type so far; every line must be whole.
+    /// The EVE records of this type so far; every line but one that is being written must be whole.
     pub(crate) fn records(&self, event: &str) -> Vec<Value> {
         of_type(&records_of(&self.file("eve.json")), event)
     }
@@ -134,7 +134,9 @@ impl Logs {
 
 pub(crate) fn records_of(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_inclusive('\n')
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    text[..whole]
+        .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}")))
         .collect()
 }
