@@ -166,6 +166,22 @@ impl Facts {
         Outcome::WORST_FIRST.into_iter().map(counted).filter(|&(_, count)| count > 0)
     }
 
+    /// Reads something of every part.
+    pub(super) fn glance(&self) -> usize {
+        let names = [&self.slugs, &self.families, &self.targets, &self.hosts, &self.exposed, &self.agents];
+        let counts = [self.hits, self.outcomes[0], self.outcomes[self.outcomes.len() - 1]];
+        self.sids.len() + names.map(|names| names.listed).iter().sum::<usize>() + usize::from(counts.contains(&1))
+    }
+
+    /// Reads something of every cache line of the names, and of the ids.
+    pub(super) fn glance_at_names(&self) -> usize {
+        /// Bytes that a processor fetches at once.
+        const CACHE_LINE: usize = 64;
+        let names = [&self.slugs, &self.families, &self.targets, &self.hosts, &self.exposed, &self.agents];
+        let bytes = names.iter().flat_map(|names| names.entries.iter().step_by(CACHE_LINE));
+        bytes.map(|&byte| usize::from(byte)).sum::<usize>() + usize::from(self.sids.first() == Some(&0))
+    }
+
     /// Memory outside, in bytes.
     pub(super) fn heap(&self) -> usize {
         let names = [&self.slugs, &self.families, &self.targets, &self.hosts, &self.exposed, &self.agents];

@@ -10,6 +10,7 @@ use crate::context;
 use crate::limit::{self, Limit};
 use crate::record::{Alert, Body, Order, Record};
 use crate::runtime::screen::{Screen, Screened};
+use crate::source::Source;
 use crate::suppress;
 use crate::time::Timestamp;
 
@@ -72,6 +73,15 @@ impl Row {
             limit: options.limited.then(|| Limit::new(options.limit, keys)),
             campaigns: Campaigns::new(options.campaign, keys),
         }
+    }
+
+    /// Gets ready for the records that come next.
+    pub(super) fn approach(&self, records: &[Record]) {
+        let source = |record: &Record| match &record.body {
+            Body::Alert(alert) => Some(Source::of(alert.transaction.client.ip)),
+            _ => None,
+        };
+        self.campaigns.approach(records.iter().filter_map(source));
     }
 
     /// Takes the next record of the stream; `tell` gets what is to be written, in order.
