@@ -68,7 +68,7 @@ pub(super) const PCRE: Dialect = Dialect {
 pub(super) const ZEEK: Dialect = Dialect {
     group: "(",
     escape: |byte| format!("\\x{byte:02x}"),
-    slash: r"[\x2f\x5c](\.[\x2f\x5c])*",
+    slash: r"[\x2f\x5c](\.(\x3b[^\x2f\x5c?\x23]*)?[\x2f\x5c])*",
     inside: r"[^\x2f\x5c\x3b?\x23]",
     no_dot: r"[^\x2f\x5c\x3b?\x23.]",
     parameters: r"\x3b[^\x2f\x5c?\x23]*",
