@@ -161,7 +161,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     pub fn insert_hashed(&mut self, key: K, hashed: Hashed, value: V, class: usize, now: Timestamp) -> Slot {
         let Hashed(hash) = hashed;
         let at = self.free.pop().unwrap_or_else(|| self.grow());
-        self.contents[at as usize / CHUNK][at as usize % CHUNK] = Some((key, value));
+        *self.content_mut(at) = Some((key, value));
         let link = self.link_mut(at);
         link.hash = hashed;
         let generation = link.generation;
@@ -173,29 +173,22 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// The key and value in a slot, if the entry is still there.
     #[must_use]
     pub fn get(&self, slot: Slot) -> Option<(&K, &V)> {
-        if self.links.get(slot.at as usize)?.generation != slot.generation {
-            return None;
-        }
-        let (key, value) = self.contents.get(slot.at as usize / CHUNK)?.get(slot.at as usize % CHUNK)?.as_ref()?;
-        Some((key, value))
+        self.live(slot)?;
+        self.content(slot.at).as_ref().map(|(key, value)| (key, value))
     }
 
     /// The key in a slot and its hash, if the entry is still there.
     #[must_use]
     pub fn key_of(&self, slot: Slot) -> Option<(&K, Hashed)> {
-        let (key, _) = self.get(slot)?;
-        Some((key, self.link_of(slot.at).hash))
+        let hash = self.live(slot)?.hash;
+        Some((self.key_at(slot.at)?, hash))
     }
 
     /// As [`Table::get`], with the value to be changed.
     #[must_use]
     pub fn get_mut(&mut self, slot: Slot) -> Option<(&K, &mut V)> {
-        if self.links.get(slot.at as usize)?.generation != slot.generation {
-            return None;
-        }
-        let content = self.contents.get_mut(slot.at as usize / CHUNK)?.get_mut(slot.at as usize % CHUNK)?;
-        let (key, value) = content.as_mut()?;
-        Some((&*key, value))
+        self.live(slot)?;
+        self.content_mut(slot.at).as_mut().map(|(key, value)| (&*key, value))
     }
 
     /// Removes an entry and hands it out.
@@ -212,7 +205,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
 
     /// Takes an entry out of list and index; its content still stands in its place, for the caller to take away.
     fn detach(&mut self, slot: Slot) -> Option<&mut Option<(K, V)>> {
-        let (_, Hashed(hash)) = self.key_of(slot)?;
+        let Hashed(hash) = self.live(slot)?.hash;
         self.unlink(slot.at);
         if let Ok(found) = self.index.find_entry(Place::spread(hash), |place| place.at == slot.at) {
             found.remove();
@@ -220,17 +213,14 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         self.free.push(slot.at);
         let link = self.link_mut(slot.at);
         link.generation = link.generation.wrapping_add(1);
-        self.contents.get_mut(slot.at as usize / CHUNK)?.get_mut(slot.at as usize % CHUNK)
+        Some(self.content_mut(slot.at))
     }
 
     /// Makes an entry the most recently touched of `class`.
     pub fn touch(&mut self, slot: Slot, class: usize, now: Timestamp) {
-        let last = self.lists[class].last == slot.at;
-        let Some(link) = self.links.get_mut(slot.at as usize).filter(|link| link.generation == slot.generation) else {
-            return;
-        };
-        if last && usize::from(link.class) == class {
-            link.touched = now;
+        let Some(link) = self.live(slot) else { return };
+        if usize::from(link.class) == class && self.lists[class].last == slot.at {
+            self.link_mut(slot.at).touched = now;
             return;
         }
         self.unlink(slot.at);
@@ -240,8 +230,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// When an entry was touched last.
     #[must_use]
     pub fn touched(&self, slot: Slot) -> Option<Timestamp> {
-        self.get(slot)?;
-        Some(self.link_of(slot.at).touched)
+        self.live(slot).map(|link| link.touched)
     }
 
     /// The least recently touched entry of a class, and when it was touched.
@@ -255,7 +244,20 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     }
 
     fn key_at(&self, at: u32) -> Option<&K> {
-        self.contents[at as usize / CHUNK][at as usize % CHUNK].as_ref().map(|(key, _)| key)
+        self.content(at).as_ref().map(|(key, _)| key)
+    }
+
+    fn content(&self, at: u32) -> &Option<(K, V)> {
+        &self.contents[at as usize / CHUNK][at as usize % CHUNK]
+    }
+
+    fn content_mut(&mut self, at: u32) -> &mut Option<(K, V)> {
+        &mut self.contents[at as usize / CHUNK][at as usize % CHUNK]
+    }
+
+    /// What is known of the entry in a slot, if it is still there.
+    fn live(&self, slot: Slot) -> Option<&Link> {
+        self.links.get(slot.at as usize).filter(|link| link.generation == slot.generation)
     }
 
     fn link_of(&self, at: u32) -> &Link {

@@ -123,9 +123,9 @@ impl Half {
         Seq(self.next_seq.0.wrapping_sub(self.next as u32))
     }
 
-    /// Whether a segment with this sequence number is the next of an orderly direction.
+    /// Whether a segment with this sequence number stands where the stream goes on.
     pub(super) fn continues_at(&self, seq: Seq) -> bool {
-        self.next_seq == seq && self.known && !self.ended && self.disorder.is_none()
+        self.next_seq == seq && self.known && !self.ended
     }
 
     /// The stream offset of a sequence number; negative before the beginning.

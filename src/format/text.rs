@@ -63,12 +63,12 @@ impl<'a> Text<'a> {
 
     /// The text itself, where its form changes nothing in it: nearly always.
     fn verbatim(self) -> Option<&'a str> {
-        let changed = match self {
-            Self::Word(text) => text.bytes().any(|byte| matches!(byte, b' ' | b',' | b';')),
-            _ => false,
+        let text = match self {
+            Self::Word(text) if text.contains([' ', ',', ';']) => return None,
+            Self::Plain(text) | Self::Word(text) => text,
+            Self::Bytes(bytes) | Self::Zeek(bytes) => std::str::from_utf8(bytes).ok()?,
         };
-        let text = std::str::from_utf8(self.source()).ok()?;
-        (!changed && is_printable(text.as_bytes())).then_some(text)
+        is_printable(text.as_bytes()).then_some(text)
     }
 
     /// The bytes it is made of, undecoded.

@@ -34,7 +34,7 @@ impl Traffic {
     /// Looks at a TCP payload; says whether its ports are taken for HTTP.
     pub fn glance(&mut self, ports: &Ports, low: u16, high: u16, payload: &[u8]) -> bool {
         let len = payload.len() as u64;
-        if ports.contains_one(low, high) {
+        if ports.contains(low) || ports.contains(high) {
             self.counters.http_bytes += len;
             return true;
         }

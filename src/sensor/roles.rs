@@ -28,16 +28,6 @@ impl Ports {
             Self::Ranges(ranges) => ranges.iter().any(|&(from, to)| (from..=to).contains(&port)),
         }
     }
-
-    /// Whether one of two ports is taken for HTTP.
-    #[must_use]
-    pub fn contains_one(&self, one: u16, other: u16) -> bool {
-        let within = |&(from, to): &(u16, u16)| (from..=to).contains(&one) || (from..=to).contains(&other);
-        match self {
-            Self::Any => true,
-            Self::Ranges(ranges) => ranges.iter().any(within),
-        }
-    }
 }
 
 /// What is known of the client's side.

@@ -29,7 +29,6 @@ fn set(text: &str) -> Signatures {
         .unwrap_or_else(|errors| panic!("{}", errors[0]))
 }
 
-/// A signature with a given head.
 /// A signature with the least there may be, and this.
 pub(crate) fn entry(id: u32, matching: &str) -> String {
     format!(

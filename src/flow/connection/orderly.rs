@@ -13,13 +13,14 @@ impl<S: Default> Connection<S> {
         stage: &mut Stage<'_, L>,
     ) -> bool {
         let head = segment.head;
+        let orderly = self.is_orderly();
         let [low, high] = &mut self.halves;
         let (half, other) = if head.side == Side::Low { (low, high) } else { (high, low) };
-        let plain = head.flags.0 & !Flags::PSH == Flags::ACK
+        let plain = orderly
+            && head.flags.0 & !Flags::PSH == Flags::ACK
             && head.cut == 0
             && half.continues_at(head.seq)
             && other.known
-            && other.disorder.is_none()
             // Before, an acknowledgment may choose between handshakes.
             && other.highest > 0
             && !half.is_stale(segment);
