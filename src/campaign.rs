@@ -16,7 +16,7 @@ mod facts;
 
 use std::time::Duration;
 
-use facts::{Facts, Moment, fnv};
+use facts::{About, Facts, Moment, fnv};
 
 use crate::outcome::Outcome;
 use crate::record::{Alert, Body, Campaign, Kind, Order, Record, Request, Stage, Transaction};
@@ -373,12 +373,12 @@ impl Tale {
             first: facts.first,
             last: facts.last,
             outcomes,
-            signatures: facts.slugs(),
-            families: facts.families.list(),
-            targets: facts.targets(),
-            hosts: facts.hosts.list(),
-            exposed: facts.exposed.list(),
-            agents: facts.agents.list(),
+            signatures: facts.list(About::Signatures),
+            families: facts.list(About::Families),
+            targets: facts.list(About::Targets),
+            hosts: facts.list(About::Hosts),
+            exposed: facts.list(About::Exposed),
+            agents: facts.list(About::Agents),
         };
         Record { order, body: Body::Campaign(Box::new(campaign)) }
     }

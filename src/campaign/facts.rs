@@ -17,7 +17,7 @@ const COUNTED: usize = 1024;
 /// Bytes of a name. Rationale: a whole user agent of a browser, and of a target what tells it from others.
 const LONGEST: usize = 256;
 /// What stands before the text of a listed name.
-const HEAD: usize = 10;
+const HEAD: usize = 11;
 /// What an allocation costs beside its bytes.
 const ALLOCATION: usize = 16;
 
@@ -49,16 +49,26 @@ pub(super) struct Facts {
     pub(super) last: Timestamp,
     /// By the number of the [`Outcome`].
     outcomes: [u64; Outcome::WORST_FIRST.len()],
-    /// Distinct signature ids, in order.
-    sids: Vec<u32>,
-    slugs: Names,
-    pub(super) families: Names,
-    /// As [`packed`].
-    targets: Names,
-    pub(super) hosts: Names,
-    pub(super) exposed: Names,
-    pub(super) agents: Names,
+    lists: Lists,
 }
+
+/// What names are listed of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum About {
+    /// Slugs: each is one signature's alone.
+    Signatures,
+    Families,
+    /// As [`packed`].
+    Targets,
+    Hosts,
+    /// Targets of requests that gave something away.
+    Exposed,
+    Agents,
+}
+
+/// How many of [`About`] there are.
+const LISTS: usize = 6;
 
 impl Facts {
     /// Of the hit that was asked at `begin`, which is still to be added.
@@ -70,13 +80,7 @@ impl Facts {
             first: begin.time,
             last: begin.time,
             outcomes: [0; Outcome::WORST_FIRST.len()],
-            sids: Vec::new(),
-            slugs: Names::default(),
-            families: Names::default(),
-            targets: Names::default(),
-            hosts: Names::default(),
-            exposed: Names::default(),
-            agents: Names::default(),
+            lists: Lists::default(),
         }
     }
 
@@ -89,24 +93,16 @@ impl Facts {
         self.first = self.first.min(moment.time);
         self.last = self.last.max(moment.time);
         self.outcomes[alert.outcome as usize] += 1;
-        let signature = &*alert.signature;
-        if let Err(at) = self.sids.binary_search(&signature.id)
-            && self.sids.len() < COUNTED
-        {
-            self.sids.reserve_exact(if self.sids.len() < 4 { 1 } else { self.sids.len() });
-            self.sids.insert(at, signature.id);
-            self.slugs.note(number, signature.slug.as_bytes());
-        }
-        self.families.note(number, signature.family.as_bytes());
-        let Transaction { server, request, .. } = &alert.transaction;
-        self.targets.note(number, &packed(server));
-        let named = [(&mut self.hosts, &request.host), (&mut self.agents, &request.user_agent)];
-        for (names, value) in named {
-            value.iter().for_each(|value| names.note(number, value));
-        }
-        if alert.outcome == Outcome::Exposed {
-            self.exposed.note(number, &request.target);
-        }
+        let (signature, Transaction { server, request, .. }) = (&*alert.signature, &alert.transaction);
+        let mut names = [None; LISTS];
+        let server = packed(server);
+        names[About::Signatures as usize] = Some(signature.slug.as_bytes());
+        names[About::Families as usize] = Some(signature.family.as_bytes());
+        names[About::Targets as usize] = Some(&server[..]);
+        names[About::Hosts as usize] = request.host.as_deref();
+        names[About::Exposed as usize] = (alert.outcome == Outcome::Exposed).then_some(&request.target[..]);
+        names[About::Agents as usize] = request.user_agent.as_deref();
+        self.lists.note(number, names);
     }
 
     /// A hit that was counted as `before` turns out to be this.
@@ -116,7 +112,9 @@ impl Facts {
         self.outcomes[before as usize] = left;
         self.outcomes[alert.outcome as usize] += 1;
         if alert.outcome == Outcome::Exposed {
-            self.exposed.note(number, &alert.transaction.request.target);
+            let mut names = [None; LISTS];
+            names[About::Exposed as usize] = Some(&alert.transaction.request.target[..]);
+            self.lists.note(number, names);
         }
     }
 
@@ -129,36 +127,23 @@ impl Facts {
             all.first = all.first.min(part.first);
             all.last = all.last.max(part.last);
             all.outcomes.iter_mut().zip(part.outcomes).for_each(|(sum, count)| *sum += count);
-            all.sids.extend(part.sids);
-            for (mine, theirs) in [
-                (&mut all.slugs, part.slugs),
-                (&mut all.families, part.families),
-                (&mut all.targets, part.targets),
-                (&mut all.hosts, part.hosts),
-                (&mut all.exposed, part.exposed),
-                (&mut all.agents, part.agents),
-            ] {
-                mine.join(theirs);
-            }
+            all.lists.join(&part.lists);
         }
-        all.sids.sort_unstable();
         all
     }
 
     /// Number of distinct signatures.
     pub(super) fn signatures(&self) -> usize {
-        self.sids.len()
+        self.lists.total(About::Signatures)
     }
 
-    /// The signatures' slugs.
-    pub(super) fn slugs(&self) -> List {
-        List { total: self.sids.len() as u64, ..self.slugs.list() }
-    }
-
-    /// The servers that were asked.
-    pub(super) fn targets(&self) -> List {
-        let packed = self.targets.list();
-        List { items: packed.items.iter().map(|server| unpacked(server).into_bytes()).collect(), ..packed }
+    /// What is listed about something, as it is told.
+    pub(super) fn list(&self, about: About) -> List {
+        let list = self.lists.list(about);
+        if about != About::Targets {
+            return list;
+        }
+        List { items: list.items.iter().map(|server| unpacked(server).into_bytes()).collect(), ..list }
     }
 
     /// Outcomes that there were, worst first, and how often.
@@ -167,129 +152,158 @@ impl Facts {
         Outcome::WORST_FIRST.into_iter().map(counted).filter(|&(_, count)| count > 0)
     }
 
-    /// Reads something of every cache line but those of names and ids.
+    /// Reads something of every cache line but those of names.
     pub(super) fn glance(&self) {
-        black_box((self.hits, self.outcomes, self.names().map(|names| names.listed)));
+        black_box((self.hits, self.outcomes, self.lists.listed));
     }
 
-    /// Reads something of every cache line of names and ids.
+    /// Reads something of every cache line of names.
     pub(super) fn glance_at_names(&self) {
         /// Bytes that a processor fetches at once.
         const CACHE_LINE: usize = 64;
-        black_box(self.sids.first().copied());
-        for byte in self.names().into_iter().flat_map(|names| names.entries.iter().step_by(CACHE_LINE)) {
+        for byte in self.lists.entries.iter().step_by(CACHE_LINE) {
             black_box(*byte);
         }
     }
 
     /// Memory outside, in bytes.
     pub(super) fn heap(&self) -> usize {
-        let sids = self.sids.capacity() * size_of::<u32>() + ALLOCATION;
-        sids + self.names().map(Names::heap).iter().sum::<usize>()
-    }
-
-    fn names(&self) -> [&Names; 6] {
-        [&self.slugs, &self.families, &self.targets, &self.hosts, &self.exposed, &self.agents]
+        self.lists.heap()
     }
 }
 
-/// Distinct names in the order of first sight. Those that are not listed are told apart by a hash of 64 bits: who makes two
-/// names with the same one has one of them fewer counted.
+/// Distinct names in the order of first sight, about several things. Those that are not listed are told apart by a hash of
+/// 64 bits: who makes two names with the same one has one of them fewer counted.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    /// The first ones, one after the other: the number of the hit that brought it (8 bytes), its length (2), its text.
-    /// Rationale: most lists hold a name or two, and there are hundred thousands of lists.
+struct Lists {
+    /// The first names of all lists, one after the other: the list (1 byte), the number of the hit that brought it (8), its
+    /// length (2), its text. Rationale: most lists hold a name or two, and there are hundred thousands of lists; in one
+    /// piece they are one allocation, and one or two places of the processor's cache.
     entries: Vec<u8>,
-    listed: usize,
-    /// Hashes of the others, in order.
-    others: Vec<u64>,
+    /// How many names are listed.
+    listed: [u8; LISTS],
     /// Whether a listed name is longer than what is kept of it.
-    cut: bool,
+    cut: [bool; LISTS],
+    /// Hashes of the others, in order; nearly all lists have none.
+    others: Option<Box<[Vec<u64>; LISTS]>>,
 }
 
-impl Names {
-    fn note(&mut self, number: u64, name: &[u8]) {
-        let kept = name.get(..LONGEST).unwrap_or(name);
-        if self.is_listed(kept) {
+impl Lists {
+    /// Notes a name for each list for which there is one; all are looked for in one pass.
+    fn note(&mut self, number: u64, names: [Option<&[u8]>; LISTS]) {
+        let mut news = names.map(|name| name.map(kept));
+        for (list, _, listed) in self.entries() {
+            if news[list] == Some(listed) {
+                news[list] = None;
+            }
+        }
+        let room = news.iter().flatten().map(|name| HEAD + name.len()).sum();
+        if self.entries.is_empty() {
+            self.entries.reserve_exact(room);
+        } else {
+            self.entries.reserve(room);
+        }
+        for (list, (new, name)) in news.into_iter().zip(names).enumerate() {
+            if let (Some(new), Some(name)) = (new, name) {
+                self.add(list, number, new, new.len() < name.len());
+            }
+        }
+    }
+
+    /// Adds a name that is not listed.
+    fn add(&mut self, list: usize, number: u64, name: &[u8], cut: bool) {
+        if usize::from(self.listed[list]) >= LISTED {
+            let others = &mut self.others.get_or_insert_default()[list];
+            let hash = hash_of(name);
+            if others.len() + LISTED < COUNTED
+                && let Err(at) = others.binary_search(&hash)
+            {
+                others.insert(at, hash);
+            }
             return;
         }
-        if self.listed < LISTED {
-            self.list_one(number, kept);
-            self.cut |= kept.len() < name.len();
-        } else if self.others.len() + LISTED < COUNTED
-            && let hash = hash_of(kept)
-            && let Err(at) = self.others.binary_search(&hash)
-        {
-            self.others.insert(at, hash);
-        }
-    }
-
-    fn is_listed(&self, name: &[u8]) -> bool {
-        self.names().any(|(_, listed)| listed == name)
-    }
-
-    fn list_one(&mut self, number: u64, name: &[u8]) {
-        // At most [`LONGEST`].
-        let len = name.len() as u16;
-        if self.entries.is_empty() {
-            self.entries.reserve_exact(HEAD + name.len());
-        }
+        // At most [`LISTS`] and [`LONGEST`].
+        let (about, len) = (list as u8, name.len() as u16);
+        self.entries.push(about);
         self.entries.extend_from_slice(&number.to_le_bytes());
         self.entries.extend_from_slice(&len.to_le_bytes());
         self.entries.extend_from_slice(name);
-        self.listed += 1;
+        self.listed[list] += 1;
+        self.cut[list] |= cut;
     }
 
-    /// The listed names, each with the number of the hit that brought it.
-    fn names(&self) -> impl Iterator<Item = (u64, &[u8])> {
+    /// The listed names, each with its list and the number of the hit that brought it.
+    fn entries(&self) -> impl Iterator<Item = (usize, u64, &[u8])> {
         let mut rest = &self.entries[..];
         std::iter::from_fn(move || {
-            let (&number, after) = rest.split_first_chunk()?;
-            let (&len, after) = after.split_first_chunk()?;
-            let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes(len)))?;
+            let (&head, after) = rest.split_first_chunk::<HEAD>()?;
+            let [list, number @ .., low, high] = head;
+            let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
             rest = after;
-            Some((u64::from_le_bytes(number), name))
+            Some((usize::from(list), u64::from_le_bytes(number), name))
         })
     }
 
-    fn join(&mut self, others: Self) {
+    /// The hashes of names that are not listed.
+    fn others(&self, list: usize) -> &[u64] {
+        self.others.as_ref().map_or(&[], |others| &others[list])
+    }
+
+    /// Makes of both what they would be if all had been noted here.
+    fn join(&mut self, others: &Self) {
         let mine = std::mem::take(self);
-        let mut all: Vec<_> = mine.names().chain(others.names()).collect();
-        all.sort_by_key(|&(number, _)| number);
-        self.cut = mine.cut | others.cut;
-        self.others = [&mine.others[..], &others.others[..]].concat();
-        for (number, name) in all {
-            if self.is_listed(name) {
+        let mut all: Vec<_> = mine.entries().chain(others.entries()).collect();
+        all.sort_by_key(|&(_, number, _)| number);
+        for (list, number, name) in all {
+            let mut names = [None; LISTS];
+            names[list] = Some(name);
+            self.note(number, names);
+        }
+        for list in 0..LISTS {
+            self.cut[list] = mine.cut[list] | others.cut[list];
+            let both = [mine.others(list), self.others(list), others.others(list)].concat();
+            if both.is_empty() {
                 continue;
             }
-            if self.listed < LISTED {
-                self.list_one(number, name);
-            } else {
-                self.others.push(hash_of(name));
-            }
+            let listed: Vec<u64> =
+                self.entries().filter(|&(at, ..)| at == list).map(|(.., name)| hash_of(name)).collect();
+            let mut hashes = both;
+            hashes.retain(|hash| !listed.contains(hash));
+            hashes.sort_unstable();
+            hashes.dedup();
+            hashes.truncate(COUNTED - LISTED);
+            self.others.get_or_insert_default()[list] = hashes;
         }
-        let listed: Vec<u64> = self.names().map(|(_, name)| hash_of(name)).collect();
-        let mut hashes = std::mem::take(&mut self.others);
-        hashes.retain(|hash| !listed.contains(hash));
-        hashes.sort_unstable();
-        hashes.dedup();
-        hashes.truncate(COUNTED - LISTED);
-        self.others = hashes;
+    }
+
+    /// How many names there were.
+    fn total(&self, about: About) -> usize {
+        let list = about as usize;
+        usize::from(self.listed[list]) + self.others(list).len()
     }
 
     /// As it is told.
-    pub(super) fn list(&self) -> List {
+    fn list(&self, about: About) -> List {
+        let list = about as usize;
         List {
-            items: self.names().map(|(_, name)| name.to_vec()).collect(),
-            total: (self.listed + self.others.len()) as u64,
-            cut: self.cut,
+            items: self.entries().filter(|&(at, ..)| at == list).map(|(.., name)| name.to_vec()).collect(),
+            total: self.total(about) as u64,
+            cut: self.cut[list],
         }
     }
 
     fn heap(&self) -> usize {
-        let used = [self.entries.capacity(), self.others.capacity() * size_of::<u64>()];
-        used.into_iter().filter(|&bytes| bytes > 0).map(|bytes| bytes + ALLOCATION).sum()
+        let others = self.others.as_ref().map_or(0, |others| {
+            let hashes = others.iter().map(|hashes| hashes.capacity() * size_of::<u64>() + ALLOCATION);
+            size_of_val(&**others) + ALLOCATION + hashes.sum::<usize>()
+        });
+        self.entries.capacity() + ALLOCATION + others
     }
+}
+
+/// What is kept of a name.
+fn kept(name: &[u8]) -> &[u8] {
+    name.get(..LONGEST).unwrap_or(name)
 }
 
 /// A hash that tells a name from others; nobody sees it.
@@ -334,36 +348,49 @@ mod tests {
         assert_eq!(fnv(*b"foobar"), 0x8594_4171_f739_67e8);
     }
 
-    #[test]
-    fn names_are_bounded_distinct_and_in_order() {
-        let mut names = Names::default();
-        for turn in 0..5000_u64 {
-            names.note(turn, format!("{}", turn % 3000).as_bytes());
-        }
-        let list = names.list();
-        assert_eq!((list.items.len(), list.total, list.cut), (LISTED, COUNTED as u64, false));
-        assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
-        assert!(names.heap() < 12_000, "{}", names.heap());
-        // Without the last one, `19`.
-        names.listed -= 1;
-        names.entries.truncate(names.entries.len() - HEAD - 2);
-        names.note(9, &[b'x'; 3000]);
-        assert_eq!((names.list().items[LISTED - 1].len(), names.list().cut), (LONGEST, true));
+    fn note(lists: &mut Lists, about: About, number: u64, name: &[u8]) {
+        let mut names = [None; LISTS];
+        names[about as usize] = Some(name);
+        lists.note(number, names);
     }
 
-    /// Names that came by turns to two lists, against one that had them all.
+    #[test]
+    fn names_are_bounded_distinct_and_in_order() {
+        let mut lists = Lists::default();
+        for turn in 0..5000_u64 {
+            note(&mut lists, About::Hosts, turn, format!("{}", turn % 3000).as_bytes());
+            note(&mut lists, About::Agents, turn, format!("{}", turn % 2).as_bytes());
+        }
+        let list = lists.list(About::Hosts);
+        assert_eq!((list.items.len(), list.total, list.cut), (LISTED, COUNTED as u64, false));
+        assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
+        assert_eq!(lists.list(About::Agents).items, [b"0", b"1"], "what one holds is not in the other");
+        assert_eq!(lists.list(About::Families), List::default());
+        assert!(lists.heap() < 12_000, "{}", lists.heap());
+        for about in [About::Agents, About::Hosts] {
+            note(&mut lists, about, 9, &[b'x'; 3000]);
+        }
+        let agents = lists.list(About::Agents);
+        assert_eq!((agents.items[2].len(), agents.total, agents.cut), (LONGEST, 3, true));
+        assert!(!lists.list(About::Hosts).cut, "it is not listed");
+    }
+
+    /// Names that came by turns to two sets of lists, against one that had them all.
     #[test]
     fn joined_lists_are_as_if_they_had_always_been_one() {
         for step in [1, 2, 7] {
-            let (mut parts, mut whole) = ([Names::default(), Names::default()], Names::default());
+            let (mut parts, mut whole) = ([Lists::default(), Lists::default()], Lists::default());
             for turn in 0..200_u64 {
                 let name = (turn * step % 61).to_string().into_bytes();
-                parts[(turn % 3 % 2) as usize].note(turn, &name);
-                whole.note(turn, &name);
+                let about = if turn % 5 == 0 { About::Agents } else { About::Hosts };
+                note(&mut parts[(turn % 3 % 2) as usize], about, turn, &name);
+                note(&mut whole, about, turn, &name);
             }
             let [mut one, other] = parts;
-            one.join(other);
-            assert_eq!(one.list(), whole.list(), "{step}");
+            one.join(&other);
+            for about in [About::Agents, About::Hosts] {
+                assert_eq!(one.list(about), whole.list(about), "{step}");
+            }
         }
     }
 }
