@@ -112,12 +112,17 @@ pub struct Sensor {
 /// Records that the deadlines of one moment may lead to; what else falls due then is handled a little later.
 /// Rationale: a million deadlines can fall due at once, and a moment's records are in memory before they are written.
 const BURST: usize = 1024;
+/// Parsers that are kept for flows that begin. Rationale: as many as end before others begin, and 8 KiB a shard at most.
+const SPARE: usize = 16;
 const A_LITTLE: Duration = Duration::from_millis(1);
 
 /// What all flows of the shard share.
 #[derive(Debug)]
 struct Core {
     parsing: http::Counters,
+    /// Parsers of flows that ended, for those that begin.
+    #[expect(clippy::vec_box, reason = "they go from flow to flow as they are")]
+    spare: Vec<Box<http::Connection>>,
     bench: Bench,
 }
 
@@ -181,6 +186,7 @@ impl Sensor {
             burst: (Timestamp::ZERO, 0),
             core: Core {
                 parsing: http::Counters::default(),
+                spare: Vec::new(),
                 bench: Bench { options, counters: Counters::default(), waiting: Waiting::default() },
             },
         }
@@ -377,6 +383,10 @@ impl Listener for Ears<'_> {
         let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
         let outlook = if known { Outlook::Silent } else { Outlook::Unknown };
         self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
+        if let Some(mut http) = talk.http.take().filter(|_| self.core.spare.len() < SPARE) {
+            http.renew();
+            self.core.spare.push(http);
+        }
     }
 
     fn memory(talk: &Talk) -> usize {
@@ -429,12 +439,12 @@ impl Ears<'_> {
         parse: impl FnOnce(&mut http::Connection, &mut http::Scope<'_, Hearing<'_>>),
     ) {
         let Some(client) = talk.role.client() else { return };
-        let Core { parsing, bench } = &mut *self.core;
+        let Core { parsing, spare, bench } = &mut *self.core;
         let limits = bench.options.http;
         let (search, docket) = (&mut *self.search, &mut talk.docket);
         let mut hearing = Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out };
         parse(
-            talk.http.get_or_insert_default(),
+            talk.http.get_or_insert_with(|| spare.pop().unwrap_or_default()),
             &mut http::Scope { limits: &limits, counters: parsing, handler: &mut hearing },
         );
     }

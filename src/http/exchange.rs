@@ -93,6 +93,13 @@ pub(super) struct ServerSide<'a, H> {
 }
 
 impl Exchange {
+    /// As new; room for a few requests stays.
+    pub(super) fn renew(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.renew();
+        *self = Self { waiting, ..Self::default() };
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.waiting.memory()
             + self.early.as_ref().map_or(0, |early| {

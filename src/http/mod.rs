@@ -235,6 +235,12 @@ impl Connection {
         }
     }
 
+    /// Makes it as new, for another flow. What it holds for the requests of one flow it need not allocate again.
+    pub fn renew(&mut self) {
+        (self.requests, self.responses) = Default::default();
+        self.exchange.renew();
+    }
+
     /// Heap memory held, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {

@@ -118,6 +118,16 @@ impl Waiting {
         self.entries.is_empty() && !self.doubt
     }
 
+    /// As new; room for a few requests stays.
+    pub(super) fn renew(&mut self) {
+        /// Rationale: the least that a row takes once it was needed.
+        const ROOM: usize = 4;
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.clear();
+        entries.shrink_to(ROOM);
+        *self = Self { entries, ..Self::default() };
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }
