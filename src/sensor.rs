@@ -294,7 +294,8 @@ impl Sensor {
     /// Releases the oldest held requests while they take too much memory.
     #[inline]
     fn relieve(&mut self, at: Moment, search: &mut Search, out: &mut Vec<Record>) {
-        if !self.core.bench.waiting.is_idle() {
+        let Bench { waiting, options, .. } = &self.core.bench;
+        if waiting.is_over(options.held_memory) {
             self.relieve_waiting(at, search, out);
         }
     }

@@ -36,6 +36,11 @@ pub struct Slot {
     generation: u32,
 }
 
+impl Slot {
+    /// Where no entry ever stands.
+    pub const NOWHERE: Self = Self { at: NONE, generation: 0 };
+}
+
 /// Entries are linked in `C` lists (classes), each from the least to the most recently touched.
 ///
 /// Invariants: every live entry is in exactly one list and in the index; times in one list never decrease when the

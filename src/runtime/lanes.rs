@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
 
-use crate::decode::{Extras, Span};
+use crate::decode::Extras;
 use crate::flow::{self, Moment, SHARDS};
 use crate::http;
 use crate::record::Record;
@@ -25,9 +25,11 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
     pub(super) head: Head,
-    /// Index of the frame in the block.
-    pub(super) frame: u32,
-    pub(super) span: Span,
+    /// The datagram that was put together from fragments and has its bytes; else they stand in the block.
+    pub(super) whole: Option<u32>,
+    /// Offset there of the first byte of the TCP header, and behind the last byte.
+    pub(super) start: u32,
+    pub(super) end: u32,
     pub(super) shard: u8,
 }
 
@@ -72,16 +74,13 @@ impl Load {
     }
 
     fn segment<'a>(&'a self, work: &'a Work) -> Segment<'a> {
-        let bytes = match work.span.whole {
+        let bytes = match work.whole {
             Some(whole) => &*self.extras.wholes[whole as usize],
-            None => {
-                let frame = self.block.packets[work.frame as usize];
-                &self.block.bytes[frame.start as usize..(frame.start + frame.len) as usize]
-            }
+            None => &self.block.bytes,
         };
         Segment {
             head: &work.head,
-            tcp: &bytes[work.span.start as usize..work.span.end as usize],
+            tcp: &bytes[work.start as usize..work.end as usize],
             encapsulation: &self.extras.encapsulations[work.head.encapsulation as usize],
         }
     }

@@ -206,8 +206,9 @@ impl Pump {
             }
             head.flow_hash = head.key.fold(&self.shard);
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
-            // A block has far fewer than 2^32 packets.
-            (entry.frame, entry.span, entry.shard) = (at as u32, span, shard);
+            let frame = if span.whole.is_none() { block.packets[at].start } else { 0 };
+            (entry.whole, entry.start, entry.end) = (span.whole, frame + span.start, frame + span.end);
+            entry.shard = shard;
             work[lane_of[usize::from(shard)]].push(entry);
         }
         self.clock.reach(passed);

@@ -31,9 +31,9 @@ impl Waiting {
         self.memory
     }
 
-    /// Whether nothing is held and no entry is left.
-    pub(super) fn is_idle(&self) -> bool {
-        self.memory == 0 && self.ages.is_empty() && self.deadlines.is_empty()
+    /// Whether what is held takes more than `most` bytes, or entries of settled requests are the majority.
+    pub(super) fn is_over(&self, most: usize) -> bool {
+        self.memory > most || self.ages.len().max(self.deadlines.len()) > self.worth_keeping()
     }
 
     pub(super) fn next_deadline(&self) -> Timestamp {
@@ -51,13 +51,18 @@ impl Waiting {
 
     /// Forgets entries of settled requests once they are the majority.
     pub(super) fn forget_unless(&mut self, mut alive: impl FnMut(Slot, u32) -> bool) {
-        let most = 2 * self.count + LEFTOVERS;
+        let most = self.worth_keeping();
         if self.ages.len() > most {
             self.ages.retain(|&(slot, tx_id)| alive(slot, tx_id));
         }
         if self.deadlines.len() > most {
             self.deadlines.retain(|deadline| alive(deadline.slot, deadline.tx_id));
         }
+    }
+
+    /// Entries of which most are of requests that are still held.
+    fn worth_keeping(&self) -> usize {
+        2 * self.count + LEFTOVERS
     }
 
     pub(super) fn add(&mut self, slot: Slot, tx_id: u32, memory: usize) {
