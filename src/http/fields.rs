@@ -1,7 +1,7 @@
 //! The header fields that matter: found line by line, bad lines passed over. Not what they mean for the body: see
 //! [`super::body`].
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use super::line::trim;
 
@@ -46,18 +46,17 @@ pub(super) enum Coding {
 impl<'a> Fields<'a> {
     /// Takes one field. `value` may have line folds in it (RFC 9112 section 5.2).
     pub(super) fn take(&mut self, name: &[u8], value: &'a [u8]) {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if is(b"host") => keep(&mut self.host, value),
-            6 if is(b"expect") => self.expects = true,
-            7 if is(b"referer") => keep(&mut self.referrer, value),
-            8 if is(b"location") => keep(&mut self.location, value),
-            10 if is(b"user-agent") => keep(&mut self.user_agent, value),
-            12 if is(b"content-type") => keep(&mut self.content_type, value),
-            14 if is(b"content-length") => self.length = self.length.and(value),
-            15 if is(b"x-forwarded-for") => keep(&mut self.forwarded_for, value),
-            16 if is(b"content-encoding") => keep(&mut self.content_encoding, value),
-            17 if is(b"transfer-encoding") => self.coding = last_coding(value).or(self.coding),
+            4 if is(name, b"host") => keep(&mut self.host, value),
+            6 if is(name, b"expect") => self.expects = true,
+            7 if is(name, b"referer") => keep(&mut self.referrer, value),
+            8 if is(name, b"location") => keep(&mut self.location, value),
+            10 if is(name, b"user-agent") => keep(&mut self.user_agent, value),
+            12 if is(name, b"content-type") => keep(&mut self.content_type, value),
+            14 if is(name, b"content-length") => self.length = self.length.and(value),
+            15 if is(name, b"x-forwarded-for") => keep(&mut self.forwarded_for, value),
+            16 if is(name, b"content-encoding") => keep(&mut self.content_encoding, value),
+            17 if is(name, b"transfer-encoding") => self.coding = last_coding(value).or(self.coding),
             _ => {}
         }
     }
@@ -65,16 +64,15 @@ impl<'a> Fields<'a> {
     /// Takes all lines of a head behind its first line.
     pub(super) fn of_lines(lines: &'a [u8]) -> Self {
         let mut fields = Self::default();
-        let mut start = 0;
-        let mut ends = memchr_iter(b'\n', lines).chain(std::iter::once(lines.len())).peekable();
-        while let Some(mut end) = ends.next() {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let mut end = memchr(b'\n', rest).unwrap_or(rest.len());
             // A line that begins with a blank goes on with the one before.
-            while lines.get(end + 1).is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
-                let Some(next) = ends.next() else { break };
-                end = next;
+            while matches!(rest.get(end + 1), Some(b' ' | b'\t')) {
+                end = memchr(b'\n', &rest[end + 1..]).map_or(rest.len(), |next| end + 1 + next);
             }
-            fields.take_line(&lines[start..end.min(lines.len())]);
-            start = (end + 1).min(lines.len());
+            fields.take_line(&rest[..end]);
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
         fields
     }
@@ -92,10 +90,35 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether a name is this one, which is written in lower case, whatever the case of its letters.
+///
+/// A word at a time, the last one over bytes that were compared already where it must: a head has a dozen names.
+#[inline(always)]
+fn is<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    if N >= 8 {
+        (0..N - 7).step_by(8).chain([N - 8]).all(|at| same_word(&name[at..at + 8], &known[at..at + 8]))
+    } else {
+        [0, N - 4].into_iter().all(|at| same_word(&name[at..at + 4], &known[at..at + 4]))
+    }
+}
+
+/// The same of at most eight bytes. Letters differ from those of the other case in one bit, which nothing else shares with
+/// them; all other bytes must be equal.
+#[inline(always)]
+fn same_word(name: &[u8], known: &[u8]) -> bool {
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
+    let case = known.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(byte.is_ascii_lowercase()) << 5);
+    word(name) | case == word(known)
+}
+
 /// Keeps the first value; of a folded one its first line that is not blank.
 fn keep<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
     if slot.is_none() {
-        *slot = value.split(|&byte| byte == b'\n').map(trim).find(|line| !line.is_empty()).or(Some(b""));
+        *slot = match memchr(b'\n', value) {
+            None => Some(trim(value)),
+            Some(_) => value.split(|&byte| byte == b'\n').map(trim).find(|line| !line.is_empty()).or(Some(b"")),
+        };
     }
 }
 
@@ -128,5 +151,35 @@ fn last_coding(value: &[u8]) -> Option<Coding> {
         name if name.eq_ignore_ascii_case(b"chunked") => Some(Coding::Chunked),
         name if name.eq_ignore_ascii_case(b"identity") => None,
         _ => Some(Coding::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte in every place of every name, against the comparison byte by byte.
+    #[test]
+    fn names_are_told_apart_as_byte_by_byte() {
+        fn check<const N: usize>(known: &[u8; N]) {
+            for at in 0..N {
+                for byte in 0..=u8::MAX {
+                    let mut name = known.to_ascii_uppercase();
+                    name[at] = byte;
+                    assert_eq!(is(&name, known), name.eq_ignore_ascii_case(known), "{name:?}");
+                }
+            }
+            assert!(!is(&known[1..], known) && is(known, known));
+        }
+        check(b"host");
+        check(b"expect");
+        check(b"referer");
+        check(b"location");
+        check(b"user-agent");
+        check(b"content-type");
+        check(b"content-length");
+        check(b"x-forwarded-for");
+        check(b"content-encoding");
+        check(b"transfer-encoding");
     }
 }
