@@ -120,6 +120,7 @@ const A_LITTLE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 struct Core {
     parsing: http::Counters,
+    limits: http::Limits,
     /// Parsers of flows that ended, for those that begin.
     #[expect(clippy::vec_box, reason = "they go from flow to flow as they are")]
     spare: Vec<Box<http::Connection>>,
@@ -186,6 +187,7 @@ impl Sensor {
             burst: (Timestamp::ZERO, 0),
             core: Core {
                 parsing: http::Counters::default(),
+                limits: options.http,
                 spare: Vec::new(),
                 bench: Bench { options, counters: Counters::default(), waiting: Waiting::default() },
             },
@@ -325,7 +327,7 @@ impl Sensor {
         let Some(client) = talk.role.client() else { return };
         let flow = FlowView { slot, key, facts, at };
         let bench = &mut self.core.bench;
-        act(&mut Hearing { bench, search, docket: &mut talk.docket, flow, client, segment: None, out });
+        act(&mut Hearing { bench, search, docket: &mut talk.docket, flow: &flow, client, segment: None, out });
     }
 }
 
@@ -340,7 +342,7 @@ struct Ears<'a> {
 impl Listener for Ears<'_> {
     type State = Talk;
 
-    fn chunk(&mut self, flow: FlowView<'_>, talk: &mut Talk, side: Side, chunk: Chunk<'_>) {
+    fn chunk(&mut self, flow: &FlowView<'_>, talk: &mut Talk, side: Side, chunk: Chunk<'_>) {
         match chunk {
             Chunk::Data { bytes, offset, acked } => self.bytes(flow, talk, side, bytes, offset, acked),
             Chunk::Gap { len } => {
@@ -353,7 +355,7 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn waits(&mut self, _flow: FlowView<'_>, talk: &mut Talk, side: Side) {
+    fn waits(&mut self, _flow: &FlowView<'_>, talk: &mut Talk, side: Side) {
         // A deadline or the server may let its bytes go: the packet that carried them is this one.
         if talk.role.client().is_none_or(|client| client == side)
             && let Some(segment) = self.segment
@@ -362,7 +364,7 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn end(&mut self, flow: FlowView<'_>, talk: &mut Talk, side: Side) {
+    fn end(&mut self, flow: &FlowView<'_>, talk: &mut Talk, side: Side) {
         let Some(client) = talk.role.client() else { return };
         self.hear(flow, talk, |http, scope| http.end(direction(side, client), scope));
         if side != client {
@@ -370,7 +372,7 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn closed(&mut self, flow: FlowView<'_>, talk: &mut Talk, reason: Reason) {
+    fn closed(&mut self, flow: &FlowView<'_>, talk: &mut Talk, reason: Reason) {
         if talk.http.is_some() {
             self.hear(flow, talk, |http, scope| {
                 http.end(Direction::ToServer, scope);
@@ -402,14 +404,14 @@ impl Listener for Ears<'_> {
 impl Ears<'_> {
     fn bytes(
         &mut self,
-        flow: FlowView<'_>,
+        flow: &FlowView<'_>,
         talk: &mut Talk,
         side: Side,
         bytes: &[u8],
         offset: u64,
         acked: Option<u64>,
     ) {
-        let (client, corrected) = talk.role.learn(&flow, side, bytes, &self.core.bench.options.ports);
+        let (client, corrected) = talk.role.learn(flow, side, bytes, &self.core.bench.options.ports);
         if corrected {
             self.core.bench.counters.role_corrected += 1;
             self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Unknown));
@@ -425,7 +427,7 @@ impl Ears<'_> {
         }
     }
 
-    fn hearing(&mut self, flow: FlowView<'_>, talk: &mut Talk, act: impl FnOnce(&mut Hearing<'_>)) {
+    fn hearing(&mut self, flow: &FlowView<'_>, talk: &mut Talk, act: impl FnOnce(&mut Hearing<'_>)) {
         let Some(client) = talk.role.client() else { return };
         let bench = &mut self.core.bench;
         let (search, docket) = (&mut *self.search, &mut talk.docket);
@@ -435,18 +437,17 @@ impl Ears<'_> {
     /// Lets the flow's HTTP parser do something, with this flow's docket as its handler.
     fn hear(
         &mut self,
-        flow: FlowView<'_>,
+        flow: &FlowView<'_>,
         talk: &mut Talk,
         parse: impl FnOnce(&mut http::Connection, &mut http::Scope<'_, Hearing<'_>>),
     ) {
         let Some(client) = talk.role.client() else { return };
-        let Core { parsing, spare, bench } = &mut *self.core;
-        let limits = bench.options.http;
+        let Core { parsing, limits, spare, bench } = &mut *self.core;
         let (search, docket) = (&mut *self.search, &mut talk.docket);
         let mut hearing = Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out };
         parse(
             talk.http.get_or_insert_with(|| spare.pop().unwrap_or_default()),
-            &mut http::Scope { limits: &limits, counters: parsing, handler: &mut hearing },
+            &mut http::Scope { limits, counters: parsing, handler: &mut hearing },
         );
     }
 }

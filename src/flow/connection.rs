@@ -126,7 +126,7 @@ impl<S: Default> Connection<S> {
             self.halves[side as usize].forget_waiting();
         }
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.closed(view, &mut self.state, reason);
+        stage.listener.closed(&view, &mut self.state, reason);
     }
 
     /// Handles a deadline of a hole in one direction.

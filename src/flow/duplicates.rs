@@ -46,7 +46,9 @@ impl Duplicates {
             return true;
         }
         self.marks[place] = mark;
-        self.places[place] = packet;
+        // Field by field: as a whole it would be read back from where it was just put together, which stalls.
+        let Packet { flow, written, ticks } = &mut self.places[place];
+        (*flow, *written, *ticks) = (packet.flow, packet.written, packet.ticks);
         false
     }
 }

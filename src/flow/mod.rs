@@ -111,13 +111,13 @@ pub trait Listener {
     type State: Default;
 
     /// The next part of one direction.
-    fn chunk(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side, chunk: Chunk<'_>);
+    fn chunk(&mut self, flow: &FlowView<'_>, state: &mut Self::State, side: Side, chunk: Chunk<'_>);
     /// A segment of one direction waits for what is missing before it; called before what it brings about.
-    fn waits(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
+    fn waits(&mut self, flow: &FlowView<'_>, state: &mut Self::State, side: Side);
     /// One direction ended in order.
-    fn end(&mut self, flow: FlowView<'_>, state: &mut Self::State, side: Side);
+    fn end(&mut self, flow: &FlowView<'_>, state: &mut Self::State, side: Side);
     /// The flow is gone; both directions are at their end.
-    fn closed(&mut self, flow: FlowView<'_>, state: &mut Self::State, reason: Reason);
+    fn closed(&mut self, flow: &FlowView<'_>, state: &mut Self::State, reason: Reason);
     /// Heap memory of a state in bytes.
     fn memory(state: &Self::State) -> usize;
 }
@@ -394,10 +394,10 @@ mod tests {
 
     impl Listener for Deaf {
         type State = ();
-        fn chunk(&mut self, _: FlowView<'_>, (): &mut (), _: Side, _: Chunk<'_>) {}
-        fn waits(&mut self, _: FlowView<'_>, (): &mut (), _: Side) {}
-        fn end(&mut self, _: FlowView<'_>, (): &mut (), _: Side) {}
-        fn closed(&mut self, _: FlowView<'_>, (): &mut (), _: Reason) {}
+        fn chunk(&mut self, _: &FlowView<'_>, (): &mut (), _: Side, _: Chunk<'_>) {}
+        fn waits(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
+        fn end(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
+        fn closed(&mut self, _: &FlowView<'_>, (): &mut (), _: Reason) {}
         fn memory((): &()) -> usize {
             0
         }

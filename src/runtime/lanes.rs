@@ -50,8 +50,10 @@ pub(super) struct Load {
     pub(super) job: Job,
     pub(super) block: Block,
     pub(super) extras: Extras,
-    /// For each lane its segments, in the order of capture.
-    pub(super) work: Vec<Vec<Work>>,
+    /// The segments, in the order of capture, and behind them places for more: they are written where they stand.
+    pub(super) segments: Vec<Work>,
+    /// For each lane which of them are its own.
+    pub(super) work: Vec<Vec<u32>>,
     /// The clock at the end of the block.
     pub(super) clock: Timestamp,
     pub(super) signatures: Arc<Signatures>,
@@ -151,7 +153,8 @@ impl Lane {
     /// Runs this lane's share of a load.
     fn run(&mut self, load: &Load, out: &mut Vec<Record>, partly: Partly<'_>) {
         self.search.use_signatures(&load.signatures);
-        for work in &load.work[self.index] {
+        for &at in &load.work[self.index] {
+            let work = &load.segments[at as usize];
             if work.head.clock > self.reached.after(APART) {
                 self.catch_up(work.head.clock, out, partly);
             }

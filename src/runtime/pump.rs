@@ -183,9 +183,9 @@ impl Pump {
         let lane_of: [usize; SHARDS] = std::array::from_fn(|shard| shard % lanes);
         // What passed is known for the block's end: its packets may be older, and are not late.
         let passed = self.clock.ahead(load.block.elapsed);
-        let Load { block, extras, work, .. } = load;
+        let Load { block, extras, segments, work, .. } = load;
         let mut full = false;
-        let mut entry = Work::default();
+        let mut next = 0;
         for at in 0..block.packets.len() {
             if self.count.is_some_and(|count| self.number >= count) {
                 full = true;
@@ -194,6 +194,10 @@ impl Pump {
             self.number += 1;
             let packet = block.packet(at, self.number);
             let clock = self.clock.tick(packet.time);
+            if next == segments.len() {
+                segments.push(Work::default());
+            }
+            let entry = &mut segments[next];
             let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut entry.head) else {
                 continue;
             };
@@ -209,7 +213,9 @@ impl Pump {
             let frame = if span.whole.is_none() { block.packets[at].start } else { 0 };
             (entry.whole, entry.start, entry.end) = (span.whole, frame + span.start, frame + span.end);
             entry.shard = shard;
-            work[lane_of[usize::from(shard)]].push(entry);
+            // A block has far fewer than 2^32 packets.
+            work[lane_of[usize::from(shard)]].push(next as u32);
+            next += 1;
         }
         self.clock.reach(passed);
         if self.first.is_none() && self.clock.is_started() {

@@ -34,7 +34,7 @@ pub(super) struct Hearing<'a> {
     pub(super) bench: &'a mut Bench,
     pub(super) search: &'a mut Search,
     pub(super) docket: &'a mut Docket,
-    pub(super) flow: FlowView<'a>,
+    pub(super) flow: &'a FlowView<'a>,
     pub(super) client: Side,
     pub(super) segment: Option<&'a Segment<'a>>,
     pub(super) out: &'a mut Vec<Record>,

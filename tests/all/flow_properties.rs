@@ -272,7 +272,7 @@ struct Kept {
 
 impl Listener for Ear {
     type State = Kept;
-    fn chunk(&mut self, _: FlowView<'_>, kept: &mut Kept, _: Side, chunk: Chunk<'_>) {
+    fn chunk(&mut self, _: &FlowView<'_>, kept: &mut Kept, _: Side, chunk: Chunk<'_>) {
         match chunk {
             Chunk::Data { bytes, offset, .. } => {
                 assert_eq!(offset, kept.bytes.len() as u64, "the offset is where the stream stands");
@@ -281,9 +281,9 @@ impl Listener for Ear {
             Chunk::Gap { len } => kept.bytes.extend(vec![b'?'; len as usize]),
         }
     }
-    fn waits(&mut self, _: FlowView<'_>, _: &mut Kept, _: Side) {}
-    fn end(&mut self, _: FlowView<'_>, _: &mut Kept, _: Side) {}
-    fn closed(&mut self, _: FlowView<'_>, kept: &mut Kept, _: Reason) {
+    fn waits(&mut self, _: &FlowView<'_>, _: &mut Kept, _: Side) {}
+    fn end(&mut self, _: &FlowView<'_>, _: &mut Kept, _: Side) {}
+    fn closed(&mut self, _: &FlowView<'_>, kept: &mut Kept, _: Reason) {
         let kept = std::mem::take(kept);
         self.streams.push(kept.bytes);
     }

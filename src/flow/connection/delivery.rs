@@ -88,7 +88,7 @@ impl<S: Default> Connection<S> {
         }
         let inserted = disorder.queue.insert(arrival, policy);
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.waits(view, &mut self.state, side);
+        stage.listener.waits(&view, &mut self.state, side);
         stage.tools.counters.overlap += u64::from(inserted.overlap);
         stage.tools.counters.overlap_conflict += u64::from(inserted.conflict);
         self.facts.conflict |= inserted.conflict;
@@ -191,7 +191,7 @@ impl<S: Default> Connection<S> {
         self.over |= self.halves.iter().all(|half| half.ended);
         self.facts.closed |= self.over;
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.end(view, &mut self.state, side);
+        stage.listener.end(&view, &mut self.state, side);
     }
 
     /// Hands on bytes at the stream's position, without an urgent one, and the gap that the capture cut behind them.
@@ -213,7 +213,7 @@ impl<S: Default> Connection<S> {
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
         let mut chunk = |bytes: &[u8], offset| {
             if !bytes.is_empty() {
-                stage.listener.chunk(view, &mut self.state, side, Chunk::Data { bytes, offset, acked });
+                stage.listener.chunk(&view, &mut self.state, side, Chunk::Data { bytes, offset, acked });
             }
         };
         if let Some(at) = urgent {
@@ -233,6 +233,6 @@ impl<S: Default> Connection<S> {
         stage.tools.counters.gap_bytes += len;
         self.halves[side as usize].advance(len);
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.chunk(view, &mut self.state, side, Chunk::Gap { len });
+        stage.listener.chunk(&view, &mut self.state, side, Chunk::Gap { len });
     }
 }

@@ -42,7 +42,7 @@ struct Recorder {
 impl Listener for Recorder {
     type State = Heard;
 
-    fn chunk(&mut self, _: FlowView<'_>, heard: &mut Heard, side: Side, chunk: Chunk<'_>) {
+    fn chunk(&mut self, _: &FlowView<'_>, heard: &mut Heard, side: Side, chunk: Chunk<'_>) {
         let stream = &mut heard.streams[side as usize];
         match chunk {
             Chunk::Data { bytes, offset, .. } => {
@@ -66,15 +66,15 @@ impl Listener for Recorder {
         }
     }
 
-    fn end(&mut self, _: FlowView<'_>, heard: &mut Heard, side: Side) {
+    fn end(&mut self, _: &FlowView<'_>, heard: &mut Heard, side: Side) {
         let stream = &mut heard.streams[side as usize];
         assert!(self.restarts || !stream.ended, "two ends");
         stream.ended = true;
     }
 
-    fn waits(&mut self, _: FlowView<'_>, _: &mut Heard, _: Side) {}
+    fn waits(&mut self, _: &FlowView<'_>, _: &mut Heard, _: Side) {}
 
-    fn closed(&mut self, _: FlowView<'_>, heard: &mut Heard, _: Reason) {
+    fn closed(&mut self, _: &FlowView<'_>, heard: &mut Heard, _: Reason) {
         self.closed.push(std::mem::take(heard));
     }
 
