@@ -158,9 +158,7 @@ struct Docket {
     #[expect(clippy::vec_box, reason = "most flows hold one, and the few that hold many lose them at the front")]
     held: Vec<Box<Held>>,
     /// What was told of already; most flows have no alerts.
-    repeats: Option<Box<Repeats>>,
-    /// The same of signatures in support of others.
-    support: Option<Box<Repeats>>,
+    repeats: Repeats,
 }
 
 /// What an allocation costs beside its bytes: a header, and rounding up.
@@ -394,10 +392,8 @@ impl Listener for Ears<'_> {
 
     fn memory(talk: &Talk) -> usize {
         let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
-        let repeats = [&talk.docket.repeats, &talk.docket.support].into_iter().flatten();
-        let repeats: usize = repeats.map(|repeats| repeats.memory()).sum();
         let http = talk.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
-        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + repeats
+        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + talk.docket.repeats.memory()
     }
 }
 

@@ -2,6 +2,7 @@
 //! they are a campaign.
 
 use std::hint::black_box;
+use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::outcome::Outcome;
@@ -139,11 +140,10 @@ impl Facts {
 
     /// What is listed about something, as it is told.
     pub(super) fn list(&self, about: About) -> List {
-        let list = self.lists.list(about);
-        if about != About::Targets {
-            return list;
-        }
-        List { items: list.items.iter().map(|server| unpacked(server).into_bytes()).collect(), ..list }
+        self.lists.list(about, |name, out| match about {
+            About::Targets => unpack(name, out),
+            _ => out.extend_from_slice(name),
+        })
     }
 
     /// Outcomes that there were, worst first, and how often.
@@ -282,14 +282,14 @@ impl Lists {
         usize::from(self.listed[list]) + self.others(list).len()
     }
 
-    /// As it is told.
-    fn list(&self, about: About) -> List {
-        let list = about as usize;
-        List {
-            items: self.entries().filter(|&(at, ..)| at == list).map(|(.., name)| name.to_vec()).collect(),
-            total: self.total(about) as u64,
-            cut: self.cut[list],
-        }
+    /// As it is told: each name as `write` writes it.
+    fn list(&self, about: About, write: impl Fn(&[u8], &mut Vec<u8>)) -> List {
+        let at = about as usize;
+        let mut list = List::with_room(self.listed[at].into());
+        (list.total, list.cut) = (self.total(about) as u64, self.cut[at]);
+        let names = self.entries().filter(|&(of, ..)| of == at);
+        names.for_each(|(.., name)| list.push(|text| write(name, text)));
+        list
     }
 
     fn heap(&self) -> usize {
@@ -324,11 +324,11 @@ fn packed(server: &Endpoint) -> [u8; 18] {
     bytes
 }
 
-/// What [`packed`] made bytes of, as it is told.
-fn unpacked(bytes: &[u8]) -> String {
-    let (Some(&address), Some(&port)) = (bytes.first_chunk::<16>(), bytes.last_chunk()) else { return String::new() };
+/// Writes what [`packed`] made bytes of as it is told.
+fn unpack(bytes: &[u8], out: &mut Vec<u8>) {
+    let (Some(&address), Some(&port)) = (bytes.first_chunk::<16>(), bytes.last_chunk()) else { return };
     let ip = Ipv6Addr::from(address).to_canonical();
-    SocketAddr::new(ip, u16::from_be_bytes(port)).to_string()
+    write!(out, "{}", SocketAddr::new(ip, u16::from_be_bytes(port))).expect("a Vec takes every byte");
 }
 
 /// FNV-1a with 64 bits: published, without a key, and in everybody's library.
@@ -354,6 +354,10 @@ mod tests {
         lists.note(number, names);
     }
 
+    fn told(lists: &Lists, about: About) -> List {
+        lists.list(about, |name, out| out.extend_from_slice(name))
+    }
+
     #[test]
     fn names_are_bounded_distinct_and_in_order() {
         let mut lists = Lists::default();
@@ -361,18 +365,19 @@ mod tests {
             note(&mut lists, About::Hosts, turn, format!("{}", turn % 3000).as_bytes());
             note(&mut lists, About::Agents, turn, format!("{}", turn % 2).as_bytes());
         }
-        let list = lists.list(About::Hosts);
-        assert_eq!((list.items.len(), list.total, list.cut), (LISTED, COUNTED as u64, false));
-        assert!(list.items.iter().enumerate().all(|(at, item)| *item == at.to_string().into_bytes()));
-        assert_eq!(lists.list(About::Agents).items, [b"0", b"1"], "what one holds is not in the other");
-        assert_eq!(lists.list(About::Families), List::default());
+        let hosts = told(&lists, About::Hosts);
+        assert_eq!((hosts.len(), hosts.total, hosts.cut), (LISTED, COUNTED as u64, false));
+        assert!(hosts.items().enumerate().all(|(at, item)| *item == *at.to_string().as_bytes()));
+        assert!(told(&lists, About::Agents).items().eq([b"0", b"1"]), "what one holds is not in the other");
+        assert_eq!(told(&lists, About::Families), List::default());
         assert!(lists.heap() < 12_000, "{}", lists.heap());
         for about in [About::Agents, About::Hosts] {
             note(&mut lists, about, 9, &[b'x'; 3000]);
         }
-        let agents = lists.list(About::Agents);
-        assert_eq!((agents.items[2].len(), agents.total, agents.cut), (LONGEST, 3, true));
-        assert!(!lists.list(About::Hosts).cut, "it is not listed");
+        let agents = told(&lists, About::Agents);
+        let last = agents.items().last().map(<[u8]>::len);
+        assert_eq!((last, agents.total, agents.cut), (Some(LONGEST), 3, true));
+        assert!(!told(&lists, About::Hosts).cut, "it is not listed");
     }
 
     /// Names that came by turns to two sets of lists, against one that had them all.
@@ -389,7 +394,7 @@ mod tests {
             let [mut one, other] = parts;
             one.join(&other);
             for about in [About::Agents, About::Hosts] {
-                assert_eq!(one.list(about), whole.list(about), "{step}");
+                assert_eq!(told(&one, about), told(&whole, about), "{step}");
             }
         }
     }

@@ -72,12 +72,13 @@ impl Fit {
     /// The items of a list of names, with how many there are in all before them: as many as take at most twice the cap
     /// together, each at most a quarter of it.
     pub(super) fn names<'a>(&mut self, name: &'static str, list: &'a List) -> Vec<Item<'a>> {
-        if list.items.is_empty() {
+        if list.is_empty() {
             return Vec::new();
         }
         let (mut left, mut cut) = (2 * self.cap, list.cut);
-        let mut kept = vec![Item::Total(list.total)];
-        for item in &list.items {
+        let mut kept = Vec::with_capacity(1 + list.len());
+        kept.push(Item::Total(list.total));
+        for item in list.items() {
             let (text, shorter) = Text::from_wire(item).fit(self.cap / 4);
             cut |= shorter;
             // Two quotes and a comma.

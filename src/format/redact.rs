@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Context;
-use crate::record::{Body, Record, Transaction};
+use crate::record::{Body, List, Record, Transaction};
 
 /// What stands for a secret.
 const INSTEAD: &[u8] = b"REDACTED";
@@ -88,8 +88,12 @@ pub(super) fn as_wanted<'a>(record: &'a Record, context: &Context) -> Cow<'a, Re
         Body::Http(http) => transaction(http),
         Body::Campaign(campaign) => {
             transaction(&mut campaign.transaction);
-            let lists = [&mut campaign.exposed, &mut campaign.hosts];
-            lists.into_iter().flat_map(|list| &mut list.items).for_each(take_out);
+            for list in [&mut campaign.exposed, &mut campaign.hosts] {
+                let mut without = List::with_room(list.len());
+                (without.total, without.cut) = (list.total, list.cut);
+                list.items().for_each(|item| without.push(|text| text.extend_from_slice(&redacted(item))));
+                *list = without;
+            }
         }
         Body::Page(_) | Body::Stats(_) => {}
     }

@@ -182,7 +182,7 @@ fn story(campaign: &Campaign) -> String {
 fn names(campaign: &Campaign, cap: usize) -> Vec<u8> {
     let mut detail = Vec::new();
     for (title, list) in [("exposed", &campaign.exposed), ("signatures", &campaign.signatures)] {
-        for (at, item) in list.items.iter().enumerate() {
+        for (at, item) in list.items().enumerate() {
             let before = if at == 0 { format!("{title}: ") } else { ", ".to_owned() };
             let item = both(item, cap / 4);
             // Rationale: half of the cap, since what is not plain may take twice its bytes in TSV.

@@ -349,8 +349,7 @@ impl Hearing<'_> {
         probe.told = Some(outcome);
         let limit = self.bench.options.alerts_per_flow;
         let support = probe.signature.support;
-        let repeats = if support { &mut self.docket.support } else { &mut self.docket.repeats };
-        let muted = !repeats.get_or_insert_default().admit(probe.signature.id, outcome, limit);
+        let muted = !self.docket.repeats.admit(probe.signature.id, outcome, support, limit);
         let counters = &mut self.bench.counters;
         match support {
             true => counters.support_suppressed += u64::from(muted),

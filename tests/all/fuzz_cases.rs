@@ -181,17 +181,17 @@ struct Collector(Vec<[Vec<u8>; 2]>);
 impl Listener for Collector {
     type State = [Vec<u8>; 2];
 
-    fn chunk(&mut self, _: FlowView<'_>, streams: &mut Self::State, side: Side, chunk: Chunk<'_>) {
+    fn chunk(&mut self, _: &FlowView<'_>, streams: &mut Self::State, side: Side, chunk: Chunk<'_>) {
         if let Chunk::Data { bytes, .. } = chunk {
             streams[side as usize].extend_from_slice(bytes);
         }
     }
 
-    fn end(&mut self, _: FlowView<'_>, _: &mut Self::State, _: Side) {}
+    fn end(&mut self, _: &FlowView<'_>, _: &mut Self::State, _: Side) {}
 
-    fn waits(&mut self, _: FlowView<'_>, _: &mut Self::State, _: Side) {}
+    fn waits(&mut self, _: &FlowView<'_>, _: &mut Self::State, _: Side) {}
 
-    fn closed(&mut self, _: FlowView<'_>, state: &mut Self::State, _: Reason) {
+    fn closed(&mut self, _: &FlowView<'_>, state: &mut Self::State, _: Reason) {
         let [one, two] = std::mem::take(state);
         self.0.push(if two.starts_with(b"HTTP/") { [one, two] } else { [two, one] });
     }
