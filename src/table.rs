@@ -61,13 +61,19 @@ pub struct Table<K, V, const C: usize> {
 #[derive(Clone, Copy, Debug)]
 struct Place {
     at: u32,
-    hash: u32,
+    hash: Hashed,
 }
 
-impl Place {
-    /// The hash that the index works with: it takes its bits from both ends.
-    const fn spread(hash: u32) -> u64 {
-        (hash as u64) << 32 | hash as u64
+impl Hashed {
+    /// The hash that an index works with: it takes its bits from both ends.
+    #[must_use]
+    pub const fn spread(self) -> u64 {
+        (self.0 as u64) << 32 | self.0 as u64
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn of_bits(bits: u32) -> Self {
+        Self(bits)
     }
 }
 
@@ -150,9 +156,9 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
 
     /// The entry of `key`, which has this hash.
     #[must_use]
-    pub fn find_hashed(&self, key: &K, Hashed(hash): Hashed) -> Option<Slot> {
+    pub fn find_hashed(&self, key: &K, hash: Hashed) -> Option<Slot> {
         let same = |place: &Place| place.hash == hash && self.key_at(place.at) == Some(key);
-        let at = self.index.find(Place::spread(hash), same)?.at;
+        let at = self.index.find(hash.spread(), same)?.at;
         Some(Slot { at, generation: self.link_of(at).generation })
     }
 
@@ -163,14 +169,13 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     }
 
     /// The same of a key that has this hash.
-    pub fn insert_hashed(&mut self, key: K, hashed: Hashed, value: V, class: usize, now: Timestamp) -> Slot {
-        let Hashed(hash) = hashed;
+    pub fn insert_hashed(&mut self, key: K, hash: Hashed, value: V, class: usize, now: Timestamp) -> Slot {
         let at = self.free.pop().unwrap_or_else(|| self.grow());
         *self.content_mut(at) = Some((key, value));
         let link = self.link_mut(at);
-        link.hash = hashed;
+        link.hash = hash;
         let generation = link.generation;
-        self.index.insert_unique(Place::spread(hash), Place { at, hash }, |place| Place::spread(place.hash));
+        self.index.insert_unique(hash.spread(), Place { at, hash }, |place| place.hash.spread());
         self.link(at, class, now);
         Slot { at, generation }
     }
@@ -210,9 +215,9 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
 
     /// Takes an entry out of list and index; its content still stands in its place, for the caller to take away.
     fn detach(&mut self, slot: Slot) -> Option<&mut Option<(K, V)>> {
-        let Hashed(hash) = self.live(slot)?.hash;
+        let hash = self.live(slot)?.hash;
         self.unlink(slot.at);
-        if let Ok(found) = self.index.find_entry(Place::spread(hash), |place| place.at == slot.at) {
+        if let Ok(found) = self.index.find_entry(hash.spread(), |place| place.at == slot.at) {
             found.remove();
         }
         self.free.push(slot.at);

@@ -1,21 +1,66 @@
 //! Flows of which both directions ended in order: what is remembered of them for as long as copies of their segments may
 //! still come. Not flows any more: nothing is handed on of what comes late.
 
-use super::Class;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::HashTable;
+
 use crate::segment::{Flags, FlowKey, Segment, Seq};
-use crate::table::{Hashed, Table};
+use crate::table::Hashed;
 use crate::time::Timestamp;
 
 /// Where the streams of an ended flow began: a SYN that says so again is a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Beginnings(pub(super) [Seq; 2]);
 
-/// The ended flows of a shard. Rationale: they are most of the flows of a scan, and a tenth of the size of live ones, so
-/// that the live ones stay in the cache.
-#[derive(Debug)]
+/// The ended flows of a shard, in a row in which they stand as they ended. Rationale: they are most of the flows of a
+/// scan. In a row they are written and given up one behind the other, and only their index is all over the memory.
+#[derive(Debug, Default)]
 pub(super) struct Ended {
-    table: Table<FlowKey, Beginnings, 1>,
+    row: VecDeque<Vec<Grave>>,
+    /// Number of the first place of the row; numbers go round.
+    first: u32,
+    /// How many places of the first chunk were given up.
+    gone: usize,
+    /// How many stand in the row, those that were forgotten among them.
+    len: usize,
+    index: HashTable<Place>,
+    /// A chunk that was given up, for the next that is needed.
+    spare: Option<Vec<Grave>>,
 }
+
+/// An ended flow.
+#[derive(Clone, Copy, Debug)]
+struct Grave {
+    key: FlowKey,
+    hash: Hashed,
+    beginnings: Beginnings,
+    /// When it ended, or when the latest segment came that was too late.
+    touched: Timestamp,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It stands where it was put.
+    Quiet,
+    /// A segment came late: it will be put at the end of the row again.
+    Disturbed,
+    /// Another flow has its addresses.
+    Forgotten,
+}
+
+/// Where a grave is: its number, with its hash, so that another one is rarely looked at.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    number: u32,
+    hash: Hashed,
+}
+
+/// Graves that are allocated together. Rationale: growth without copying the whole row, and little waste in the 16 shards of
+/// a small capture.
+const CHUNK: usize = 64;
 
 /// What a segment with the addresses of an ended flow is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +72,10 @@ pub(super) enum Late {
 }
 
 impl Ended {
-    /// `keys` are those of the table of live flows: one hash of a key is good for both.
-    pub(super) fn new(keys: [u64; 2]) -> Self {
-        Self { table: Table::new(keys) }
-    }
-
+    /// Memory in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.table.len() * Table::<FlowKey, Beginnings, 1>::entry_size()
+        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth.
+        self.len * (size_of::<Grave>() + 2 * (size_of::<Place>() + 1))
     }
 
     /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time.
@@ -43,46 +85,185 @@ impl Ended {
         hash: Hashed,
         beginnings: Beginnings,
         now: Timestamp,
-        linger: std::time::Duration,
+        linger: Duration,
         most: usize,
     ) -> bool {
         let mut early = false;
-        while let Some((slot, ended)) = self.table.oldest(0) {
-            let due = ended.after(linger) <= now;
-            if !due && self.table.len() < most.max(1) {
+        while let Some(&grave) = self.row.front().and_then(|chunk| chunk.get(self.gone)) {
+            let due = grave.touched.after(linger) <= now;
+            if grave.state == State::Quiet && !due && self.len < most.max(1) {
                 break;
             }
-            early |= !due;
-            self.table.discard(slot);
+            self.take_first();
+            match grave.state {
+                State::Forgotten => {}
+                State::Disturbed if !due => {
+                    self.forget_place(self.first.wrapping_sub(1), grave.hash);
+                    self.put(Grave { state: State::Quiet, ..grave });
+                }
+                State::Quiet | State::Disturbed => {
+                    early |= !due;
+                    self.forget_place(self.first.wrapping_sub(1), grave.hash);
+                }
+            }
         }
-        if let Some(slot) = self.table.find_hashed(&key, hash) {
-            self.table.discard(slot);
-        }
-        self.table.insert_hashed(key, hash, beginnings, Class::New as usize, now);
+        self.forget(&key, hash);
+        self.put(Grave { key, hash, beginnings, touched: now, state: State::Quiet });
         early
     }
 
     /// Judges a segment that has no flow, and whose key has this hash.
-    pub(super) fn judge(&mut self, segment: &Segment<'_>, hash: Hashed, linger: std::time::Duration) -> Late {
+    pub(super) fn judge(&mut self, segment: &Segment<'_>, hash: Hashed, linger: Duration) -> Late {
         let head = segment.head;
-        let Some(slot) = self.table.find_hashed(&head.key, hash) else { return Late::New };
-        let again = self.table.get(slot).is_some_and(|(_, Beginnings(first))| {
-            !head.flags.has(Flags::SYN) || first[head.side as usize] == head.seq.advance(1)
-        });
-        let fresh = self.table.touched(slot).is_some_and(|ended| head.clock < ended.after(linger));
-        if again && fresh {
+        let Some(grave) = self.find(&head.key, hash).and_then(|number| self.grave(number)) else { return Late::New };
+        let Beginnings(first) = grave.beginnings;
+        let again = !head.flags.has(Flags::SYN) || first[head.side as usize] == head.seq.advance(1);
+        if again && head.clock < grave.touched.after(linger) {
             // Where one came late, others may come later still.
-            self.table.touch(slot, Class::New as usize, head.clock);
+            (grave.touched, grave.state) = (head.clock, State::Disturbed);
             return Late::Belated;
         }
-        self.table.discard(slot);
+        self.forget(&head.key, hash);
         Late::New
     }
 
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        while let Some((slot, _)) = self.table.oldest(0) {
-            self.table.discard(slot);
+        *self = Self::default();
+    }
+
+    fn find(&self, key: &FlowKey, hash: Hashed) -> Option<u32> {
+        let same = |place: &Place| place.hash == hash && self.at(place.number).is_some_and(|grave| grave.key == *key);
+        Some(self.index.find(hash.spread(), same)?.number)
+    }
+
+    /// Forgets the flow of a key, if it is remembered; its grave is given up when its turn comes.
+    fn forget(&mut self, key: &FlowKey, hash: Hashed) {
+        if let Some(number) = self.find(key, hash) {
+            self.forget_place(number, hash);
+            if let Some(grave) = self.grave(number) {
+                grave.state = State::Forgotten;
+            }
         }
+    }
+
+    fn forget_place(&mut self, number: u32, hash: Hashed) {
+        if let Ok(place) = self.index.find_entry(hash.spread(), |place| place.number == number) {
+            place.remove();
+        }
+    }
+
+    /// Where a number stands: the chunk, and the place in it.
+    fn place(&self, number: u32) -> (usize, usize) {
+        let at = number.wrapping_sub(self.first) as usize + self.gone;
+        (at / CHUNK, at % CHUNK)
+    }
+
+    fn at(&self, number: u32) -> Option<&Grave> {
+        let (chunk, at) = self.place(number);
+        self.row.get(chunk)?.get(at)
+    }
+
+    fn grave(&mut self, number: u32) -> Option<&mut Grave> {
+        let (chunk, at) = self.place(number);
+        self.row.get_mut(chunk)?.get_mut(at)
+    }
+
+    /// Gives up the first place of the row.
+    fn take_first(&mut self) {
+        self.first = self.first.wrapping_add(1);
+        self.len -= 1;
+        self.gone += 1;
+        if self.gone == CHUNK {
+            self.gone = 0;
+            self.spare = self.row.pop_front();
+        }
+    }
+
+    /// Puts a grave at the end of the row.
+    fn put(&mut self, grave: Grave) {
+        if self.row.back().is_none_or(|chunk| chunk.len() == CHUNK) {
+            let mut chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK));
+            chunk.clear();
+            self.row.push_back(chunk);
+        }
+        // Limits keep a row far below 2^32 places.
+        let number = self.first.wrapping_add(self.len as u32);
+        self.row.back_mut().expect("a chunk with room").push(grave);
+        self.len += 1;
+        let place = Place { number, hash: grave.hash };
+        self.index.insert_unique(grave.hash.spread(), place, |place| place.hash.spread());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{Encapsulation, Endpoint, Head, Side};
+
+    const LINGER: Duration = Duration::from_secs(10);
+
+    fn key(number: u32) -> FlowKey {
+        let end = |port| Endpoint { ip: [192, 0, 2, 1].into(), port };
+        FlowKey::new(end(number as u16), end(9999)).0
+    }
+
+    fn beginnings(number: u32) -> Beginnings {
+        Beginnings([Seq(number), Seq(number)])
+    }
+
+    /// Against a plain list, over many seeded steps, some of which come late, and with all hashes alike now and then.
+    #[test]
+    fn what_is_remembered_is_what_a_list_would_remember() {
+        let mut random: u32 = 7;
+        for same_hash in [false, true] {
+            let (mut ended, mut model) = (Ended::default(), Vec::<(u32, Timestamp)>::new());
+            for step in 0..30_000_u32 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let number = (random >> 8) % if same_hash { 60 } else { 400 };
+                let hash = Hashed::of_bits(if same_hash { 5 } else { number.wrapping_mul(0x9e37_79b9) });
+                let now = Timestamp::from_nanos(i64::from(step) * 50_000_000);
+                let known = model.iter().position(|&(known, _)| known == number);
+                let fresh = known.is_some_and(|at| now < model[at].1.after(LINGER));
+                let syn = random >> 28 < 4;
+                let (flags, seq) = if syn { (Flags::SYN, number + 5) } else { (Flags::ACK, number) };
+                let head = Head {
+                    key: key(number),
+                    side: Side::Low,
+                    flags: Flags(flags),
+                    seq: Seq(seq),
+                    clock: now,
+                    ..Head::default()
+                };
+                let segment = Segment { head: &head, tcp: &[], encapsulation: &Encapsulation::default() };
+                let late = ended.judge(&segment, hash, LINGER);
+                assert_eq!(late == Late::Belated, fresh && !syn, "step {step}");
+                match known {
+                    Some(at) if fresh && !syn => model[at].1 = now,
+                    Some(at) => drop(model.remove(at)),
+                    None => {}
+                }
+                if late == Late::New {
+                    assert!(!ended.remember(key(number), hash, beginnings(number), now, LINGER, 10_000));
+                    model.push((number, now));
+                }
+                assert!(ended.len <= 400 && ended.index.len() <= ended.len);
+            }
+            ended.clear();
+            assert_eq!((ended.memory(), ended.index.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_for_new_ones() {
+        let mut ended = Ended::default();
+        let early = (0..1000_u32).filter(|&number| {
+            let now = Timestamp::from_nanos(i64::from(number));
+            ended.remember(key(number), Hashed::of_bits(number), beginnings(number), now, LINGER, 100)
+        });
+        assert_eq!(early.count(), 900);
+        assert_eq!((ended.len, ended.index.len()), (100, 100));
+        assert!(ended.find(&key(899), Hashed::of_bits(899)).is_none());
+        assert!(ended.find(&key(900), Hashed::of_bits(900)).is_some());
     }
 }

@@ -168,7 +168,7 @@ impl<S: Default> Flows<S> {
         Self {
             table: Table::new(keys),
             recent: [Slot::NOWHERE; RECENT],
-            ended: Ended::new(keys),
+            ended: Ended::default(),
             tools: Tools {
                 options,
                 counters: Counters::default(),
