@@ -14,6 +14,7 @@
 
 mod facts;
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use facts::{About, Facts, Moment, fnv};
@@ -154,13 +155,13 @@ impl Campaigns {
         told
     }
 
-    /// Reads what is known of the sources of hits that come next, a little of each at a time, so that the processor
-    /// fetches it for all of them at once. Rationale: what is known of thousands of sources does not stay in its caches,
-    /// and one hit after the other waits for a dozen places, each led to by the one before.
-    pub fn approach(&self, sources: impl Iterator<Item = Source>) {
-        let story = |source| self.stories.find(&source).and_then(|slot| self.stories.get(slot)).map(|(_, story)| story);
-        let stories: Vec<&Box<Story>> = sources.filter_map(story).collect();
-        if stories.len() > 1 {
+    /// Reads what is known of the sources of hits that come next (see [`Table::approach`]).
+    pub fn approach(&self, sources: &[Source]) {
+        if sources.len() > 1 {
+            let stories = self.stories.approach(sources.iter().copied());
+            for story in &stories {
+                black_box((story.seen, story.parts.len()));
+            }
             stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance);
             stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance_at_names);
         }

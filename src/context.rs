@@ -17,6 +17,7 @@
 //!
 //! What was discounted before that stays untold.
 
+use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -288,6 +289,15 @@ impl Context {
             self.sources.discard(slot);
         }
         self.now = Timestamp::ZERO;
+    }
+
+    /// Reads what the sources of hits that come next asked for (see [`Table::approach`]).
+    pub fn approach(&self, sources: &[Source]) {
+        if sources.len() > 1 {
+            for asked in self.sources.approach(sources.iter().copied()) {
+                black_box((asked.probes.hits[0], asked.probes.hits.last(), asked.discounts.hits[0]));
+            }
+        }
     }
 
     /// Weighs a hit and adds the circumstances to its alert; `settled` is its place in the order.

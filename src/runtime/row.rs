@@ -81,7 +81,9 @@ impl Row {
             Body::Alert(alert) => Some(Source::of(alert.transaction.client.ip)),
             _ => None,
         };
-        self.campaigns.approach(records.iter().filter_map(source));
+        let sources: Vec<Source> = records.iter().filter_map(source).collect();
+        self.screen.approach(&sources);
+        self.campaigns.approach(&sources);
     }
 
     /// Takes the next record of the stream; `tell` gets what is to be written, in order.

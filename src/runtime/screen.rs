@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::context::{self, Context, Weighed};
 use crate::record::{Alert, Page};
+use crate::source::Source;
 use crate::suppress::{self, Suppressions, Treatment};
 use crate::time::Timestamp;
 
@@ -41,6 +42,11 @@ impl Screen {
     /// Notes a page.
     pub(super) fn page(&mut self, page: Page, settled: Timestamp) {
         self.context.page(page, settled);
+    }
+
+    /// Gets ready for hits of these sources.
+    pub(super) fn approach(&self, sources: &[Source]) {
+        self.context.approach(sources);
     }
 
     /// What becomes of a hit. What the user knows to be normal use is not weighed: it says nothing of its source.
