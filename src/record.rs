@@ -1,5 +1,6 @@
 //! What the sensor tells: plain, owned data, complete enough to be written in any format. Not a format.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::outcome::Outcome;
@@ -145,11 +146,11 @@ impl FlowFacts {
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Method.
-    pub method: Vec<u8>,
+    pub method: Cow<'static, [u8]>,
     /// Request target, undecoded.
     pub target: Vec<u8>,
     /// Protocol version as written (`HTTP/1.1`); empty for HTTP/0.9.
-    pub protocol: Vec<u8>,
+    pub protocol: Cow<'static, [u8]>,
     /// First `Host` value.
     pub host: Option<Vec<u8>>,
     /// First `User-Agent` value.
@@ -185,7 +186,7 @@ pub struct Response {
 #[derive(Clone, Debug)]
 pub struct Alert {
     /// The request and its answer.
-    pub transaction: Transaction,
+    pub transaction: Box<Transaction>,
     /// The signature that matched best.
     pub signature: Arc<Signature>,
     /// What came of it.
@@ -240,7 +241,8 @@ impl Alert {
     pub fn memory(&self) -> usize {
         let lists = self.also.iter().chain(&self.context);
         let listed: usize = lists.map(|member| size_of::<String>() + member.len()).sum();
-        size_of::<Self>() + self.transaction.heap() + self.matched.len() + listed
+        let transaction = size_of::<Transaction>() + self.transaction.heap();
+        size_of::<Self>() + transaction + self.matched.len() + listed
     }
 }
 

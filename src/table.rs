@@ -2,7 +2,10 @@
 //! when they were last touched, in a few classes. Not a cache: it never evicts by itself; its owner asks for the
 //! oldest entry of a class and removes it, so that nothing is lost without being looked at.
 
-use hashbrown::HashTable;
+mod index;
+
+pub use index::{Hashed, Index};
+
 use siphasher::sip::SipHasher13;
 
 /// What keys are hashed with.
@@ -25,10 +28,6 @@ impl TableKey for crate::segment::FlowKey {
     }
 }
 
-/// The hash of a key, the same in all tables that are keyed alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hashed(u32);
-
 /// Where an entry stands. Valid until the entry is removed; a later entry in the same place has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
@@ -48,33 +47,12 @@ impl Slot {
 #[derive(Debug)]
 pub struct Table<K, V, const C: usize> {
     hasher: SipHasher13,
-    index: HashTable<Place>,
+    index: Index,
     contents: Vec<Vec<Option<(K, V)>>>,
     /// One for each content.
     links: Vec<Link>,
     free: Vec<u32>,
     lists: [List; C],
-}
-
-/// An entry's place, with 32 bits of its hash: the index grows without looking at the entries, and an entry is looked
-/// at only if those bits agree.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    at: u32,
-    hash: Hashed,
-}
-
-impl Hashed {
-    /// The hash that an index works with: it takes its bits from both ends.
-    #[must_use]
-    pub const fn spread(self) -> u64 {
-        (self.0 as u64) << 32 | self.0 as u64
-    }
-
-    #[cfg(test)]
-    pub(crate) const fn of_bits(bits: u32) -> Self {
-        Self(bits)
-    }
 }
 
 /// What is known of an entry beside its content.
@@ -108,7 +86,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     pub fn new(keys: [u64; 2]) -> Self {
         Self {
             hasher: SipHasher13::new_with_keys(keys[0], keys[1]),
-            index: HashTable::new(),
+            index: Index::default(),
             contents: Vec::new(),
             links: Vec::new(),
             free: Vec::new(),
@@ -137,15 +115,14 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// Bytes that one entry takes, without what it owns on the heap.
     #[must_use]
     pub const fn entry_size() -> usize {
-        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth; links grow by a
-        // quarter.
-        size_of::<Option<(K, V)>>() + 2 * (size_of::<Place>() + 1) + size_of::<Link>() / 4 * 5
+        // Links grow by a quarter.
+        size_of::<Option<(K, V)>>() + Index::ENTRY + size_of::<Link>() / 4 * 5
     }
 
     /// The hash of `key`, for [`Table::find_hashed`] and [`Table::insert_hashed`].
     #[must_use]
     pub fn hash(&self, key: &K) -> Hashed {
-        Hashed((key.hash(&self.hasher) >> 32) as u32)
+        Hashed::of(key.hash(&self.hasher))
     }
 
     /// The entry of `key`.
@@ -157,8 +134,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// The entry of `key`, which has this hash.
     #[must_use]
     pub fn find_hashed(&self, key: &K, hash: Hashed) -> Option<Slot> {
-        let same = |place: &Place| place.hash == hash && self.key_at(place.at) == Some(key);
-        let at = self.index.find(hash.spread(), same)?.at;
+        let at = self.index.find(hash, |at| self.key_at(at) == Some(key))?;
         Some(Slot { at, generation: self.link_of(at).generation })
     }
 
@@ -167,8 +143,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     /// its caches, and one search after the other waits for several places, each led to by the one before.
     pub fn approach(&self, keys: impl Iterator<Item = K>) -> Vec<&V> {
         let hashes: Vec<Hashed> = keys.map(|key| self.hash(&key)).collect();
-        let place = |hash: Hashed| self.index.find(hash.spread(), |place| place.hash == hash);
-        let places: Vec<u32> = hashes.into_iter().filter_map(place).map(|place| place.at).collect();
+        let places: Vec<u32> = hashes.into_iter().filter_map(|hash| self.index.find(hash, |_| true)).collect();
         places.into_iter().filter_map(|at| Some(&self.content(at).as_ref()?.1)).collect()
     }
 
@@ -185,7 +160,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         let link = self.link_mut(at);
         link.hash = hash;
         let generation = link.generation;
-        self.index.insert_unique(hash.spread(), Place { at, hash }, |place| place.hash.spread());
+        self.index.insert(hash, at);
         self.link(at, class, now);
         Slot { at, generation }
     }
@@ -227,9 +202,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     fn detach(&mut self, slot: Slot) -> Option<&mut Option<(K, V)>> {
         let hash = self.live(slot)?.hash;
         self.unlink(slot.at);
-        if let Ok(found) = self.index.find_entry(hash.spread(), |place| place.at == slot.at) {
-            found.remove();
-        }
+        self.index.remove(hash, slot.at);
         self.free.push(slot.at);
         let link = self.link_mut(slot.at);
         link.generation = link.generation.wrapping_add(1);
@@ -299,7 +272,7 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         self.contents.last_mut().expect("a chunk with room").push(None);
         self.links.push(Link {
             touched: Timestamp::ZERO,
-            hash: Hashed(0),
+            hash: Hashed::default(),
             generation: 0,
             previous: NONE,
             next: NONE,

@@ -94,7 +94,7 @@ impl Facts {
         self.first = self.first.min(moment.time);
         self.last = self.last.max(moment.time);
         self.outcomes[alert.outcome as usize] += 1;
-        let (signature, Transaction { server, request, .. }) = (&*alert.signature, &alert.transaction);
+        let (signature, Transaction { server, request, .. }) = (&*alert.signature, &*alert.transaction);
         let mut names = [None; LISTS];
         let server = packed(server);
         names[About::Signatures as usize] = Some(signature.slug.as_bytes());

@@ -4,10 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hashbrown::HashTable;
-
 use crate::segment::{Flags, FlowKey, Segment, Seq};
-use crate::table::Hashed;
+use crate::table::{Hashed, Index};
 use crate::time::Timestamp;
 
 /// Where the streams of an ended flow began: a SYN that says so again is a copy.
@@ -25,7 +23,8 @@ pub(super) struct Ended {
     gone: usize,
     /// How many stand in the row, those that were forgotten among them.
     len: usize,
-    index: HashTable<Place>,
+    /// The numbers of those that are remembered.
+    index: Index,
     /// A chunk that was given up, for the next that is needed.
     spare: Option<Vec<Grave>>,
 }
@@ -51,13 +50,6 @@ enum State {
     Forgotten,
 }
 
-/// Where a grave is: its number, with its hash, so that another one is rarely looked at.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    number: u32,
-    hash: Hashed,
-}
-
 /// Graves that are allocated together. Rationale: growth without copying the whole row, and little waste in the 16 shards of
 /// a small capture.
 const CHUNK: usize = 64;
@@ -74,8 +66,7 @@ pub(super) enum Late {
 impl Ended {
     /// Memory in bytes.
     pub(super) fn memory(&self) -> usize {
-        // The index holds a place and a control byte at a load of 7/8 at most, 7/16 just after growth.
-        self.len * (size_of::<Grave>() + 2 * (size_of::<Place>() + 1))
+        self.len * (size_of::<Grave>() + Index::ENTRY)
     }
 
     /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time.
@@ -94,17 +85,14 @@ impl Ended {
             if grave.state == State::Quiet && !due && self.len < most.max(1) {
                 break;
             }
+            if grave.state != State::Forgotten {
+                self.index.remove(grave.hash, self.first);
+            }
             self.take_first();
             match grave.state {
                 State::Forgotten => {}
-                State::Disturbed if !due => {
-                    self.forget_place(self.first.wrapping_sub(1), grave.hash);
-                    self.put(Grave { state: State::Quiet, ..grave });
-                }
-                State::Quiet | State::Disturbed => {
-                    early |= !due;
-                    self.forget_place(self.first.wrapping_sub(1), grave.hash);
-                }
+                State::Disturbed if !due => self.put(Grave { state: State::Quiet, ..grave }),
+                State::Quiet | State::Disturbed => early |= !due,
             }
         }
         self.forget(&key, hash);
@@ -133,23 +121,16 @@ impl Ended {
     }
 
     fn find(&self, key: &FlowKey, hash: Hashed) -> Option<u32> {
-        let same = |place: &Place| place.hash == hash && self.at(place.number).is_some_and(|grave| grave.key == *key);
-        Some(self.index.find(hash.spread(), same)?.number)
+        self.index.find(hash, |number| self.at(number).is_some_and(|grave| grave.key == *key))
     }
 
     /// Forgets the flow of a key, if it is remembered; its grave is given up when its turn comes.
     fn forget(&mut self, key: &FlowKey, hash: Hashed) {
         if let Some(number) = self.find(key, hash) {
-            self.forget_place(number, hash);
+            self.index.remove(hash, number);
             if let Some(grave) = self.grave(number) {
                 grave.state = State::Forgotten;
             }
-        }
-    }
-
-    fn forget_place(&mut self, number: u32, hash: Hashed) {
-        if let Ok(place) = self.index.find_entry(hash.spread(), |place| place.number == number) {
-            place.remove();
         }
     }
 
@@ -191,8 +172,7 @@ impl Ended {
         let number = self.first.wrapping_add(self.len as u32);
         self.row.back_mut().expect("a chunk with room").push(grave);
         self.len += 1;
-        let place = Place { number, hash: grave.hash };
-        self.index.insert_unique(grave.hash.spread(), place, |place| place.hash.spread());
+        self.index.insert(grave.hash, number);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::forwarded::rightmost_untrusted;
-use super::held::{Held, OVERHEAD, Probe, Reading, heap};
+use super::held::{Held, OVERHEAD, Probe, Reading, heap, kept};
 use super::identity::flow_id;
 use super::trace::trace;
 use super::waiting::Deadline;
@@ -241,17 +241,25 @@ impl Hearing<'_> {
     }
 
     fn find(&mut self, tx_id: u32) -> Option<&mut Held> {
-        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id).map(|held| &mut **held)
+        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id)
     }
 
     fn hold(&mut self, request: &http::Request<'_>, probe: Option<Probe>) {
         let support = probe.as_ref().map(|probe| probe.signature.support);
         let transaction = self.transaction(request);
         let number = self.sighting().number;
-        let memory = size_of::<Held>() + OVERHEAD + heap(&transaction.request) + probe.as_ref().map_or(0, Probe::heap);
+        let memory = size_of::<Held>()
+            + size_of::<Transaction>()
+            + OVERHEAD
+            + heap(&transaction.request)
+            + probe.as_ref().map_or(0, Probe::heap);
         self.bench.counters.held += 1;
         self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
-        self.docket.held.push(Box::new(Held { transaction, number, probe, reading: None, memory, lost: false }));
+        if self.docket.held.is_empty() {
+            // Most flows hold one.
+            self.docket.held.reserve_exact(1);
+        }
+        self.docket.held.push(Held { transaction, number, probe, reading: None, memory, lost: false });
         if let Some(support) = support {
             let counters = &mut self.bench.counters;
             *(if support { &mut counters.support } else { &mut counters.probes }) += 1;
@@ -273,10 +281,10 @@ impl Hearing<'_> {
             .unwrap_or_else(|| self.segment.map_or_else(Sighting::default, |segment| Sighting::of(segment.head)))
     }
 
-    fn transaction(&self, request: &http::Request<'_>) -> Transaction {
+    fn transaction(&self, request: &http::Request<'_>) -> Box<Transaction> {
         let sighting = self.sighting();
         let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
-        Transaction {
+        Box::new(Transaction {
             timestamp: sighting.time,
             frame: sighting.frame,
             input: sighting.input,
@@ -287,9 +295,9 @@ impl Hearing<'_> {
             flow: FlowFacts::default(),
             tx_id: request.tx_id,
             request: Request {
-                method: request.method.to_vec(),
+                method: kept(request.method),
                 target: request.target.to_vec(),
-                protocol: request.protocol.to_vec(),
+                protocol: kept(request.protocol),
                 host: owned(request.host),
                 user_agent: owned(request.user_agent),
                 referrer: owned(request.referrer),
@@ -298,7 +306,7 @@ impl Hearing<'_> {
                 truncated: request.truncated,
             },
             response: None,
-        }
+        })
     }
 
     fn flow_facts(&self) -> FlowFacts {
@@ -361,8 +369,8 @@ impl Hearing<'_> {
         Some(News { outcome, late, muted })
     }
 
-    fn push(&mut self, order: Order, transaction: Transaction, probe: Probe, news: News) {
-        let transaction = Transaction { flow: self.flow_facts(), ..transaction };
+    fn push(&mut self, order: Order, mut transaction: Box<Transaction>, probe: Probe, news: News) {
+        transaction.flow = self.flow_facts();
         let trusted = &self.bench.options.trusted_proxies;
         let forwarded_for = transaction.request.forwarded_for.as_deref();
         let Probe { signature, matched, disguises, also, trace, told: _ } = probe;
@@ -390,9 +398,9 @@ impl Hearing<'_> {
         if self.bench.options.http_events && self.find(tx_id).is_some() {
             let order = self.order(tx_id, Kind::Http);
             let flow = self.flow_facts();
-            if let Some(held) = self.remove(tx_id) {
-                let transaction = Transaction { flow, ..held.transaction };
-                self.out.push(Record { order, body: Body::Http(Box::new(transaction)) });
+            if let Some(Held { mut transaction, .. }) = self.remove(tx_id) {
+                transaction.flow = flow;
+                self.out.push(Record { order, body: Body::Http(transaction) });
             }
         } else {
             self.remove(tx_id);
@@ -403,7 +411,7 @@ impl Hearing<'_> {
         let at = self.docket.held.iter().position(|held| held.tx_id() == tx_id)?;
         let held = self.docket.held.remove(at);
         self.bench.waiting.remove(held.memory);
-        Some(*held)
+        Some(held)
     }
 
     fn order(&mut self, tx_id: u32, kind: Kind) -> Order {

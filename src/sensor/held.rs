@@ -1,6 +1,7 @@
 //! A request that is held until its answer is known, and what is kept with it. Not what becomes of it: see
 //! [`super::hearing`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::ALLOCATION;
@@ -15,7 +16,7 @@ use crate::uri::Disguises;
 /// A request that is held.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) transaction: Transaction,
+    pub(super) transaction: Box<Transaction>,
     /// Running number of the packet that completed the request.
     pub(super) number: u64,
     pub(super) probe: Option<Probe>,
@@ -78,12 +79,20 @@ impl Held {
     }
 }
 
+/// A word of a request line to be kept: those of everyday are nobody's.
+pub(super) fn kept(word: &[u8]) -> Cow<'static, [u8]> {
+    const EVERYDAY: [&[u8]; 5] = [b"GET", b"POST", b"HEAD", b"HTTP/1.1", b"HTTP/1.0"];
+    let known = EVERYDAY.into_iter().find(|known| *known == word);
+    known.map_or_else(|| Cow::Owned(word.to_vec()), Cow::Borrowed)
+}
+
 /// Heap memory of a request's strings.
 pub(super) fn heap(request: &Request) -> usize {
     let optional = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::capacity);
-    request.method.capacity()
+    let owned = |value: &Cow<'static, [u8]>| if let Cow::Owned(value) = value { value.capacity() } else { 0 };
+    owned(&request.method)
         + request.target.capacity()
-        + request.protocol.capacity()
+        + owned(&request.protocol)
         + optional(&request.host)
         + optional(&request.user_agent)
         + optional(&request.referrer)

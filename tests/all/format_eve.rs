@@ -386,7 +386,7 @@ fn what_was_undone_and_how_it_was_wrapped_is_told() {
 fn answers_and_odd_requests_are_read_as_suricata_reads_them() {
     let mut transaction = plain().transaction;
     transaction.response = None;
-    transaction.request.protocol.clear();
+    transaction.request.protocol = Vec::new().into();
     let written = event(&http(transaction.clone()), &context(None)).http;
     assert_eq!((written.protocol.as_deref(), written.status, written.length), (Some("HTTP/0.9"), None, 0));
     transaction.request.truncated = true;

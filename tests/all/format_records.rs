@@ -55,7 +55,7 @@ pub(crate) fn context(sensor_name: Option<&str>) -> Context {
 /// A plain alert: the diary's first request, answered with 404.
 pub(crate) fn plain() -> Alert {
     Alert {
-        transaction: Transaction {
+        transaction: Box::new(Transaction {
             timestamp: Timestamp::from_nanos(1_745_940_305_124_656_000),
             frame: 4,
             input: 0,
@@ -72,9 +72,9 @@ pub(crate) fn plain() -> Alert {
             },
             tx_id: 0,
             request: Request {
-                method: b"GET".to_vec(),
+                method: b"GET".into(),
                 target: b"/wp-content/plugins/sms-alert/css/admin.css".to_vec(),
-                protocol: b"HTTP/1.1".to_vec(),
+                protocol: b"HTTP/1.1".into(),
                 host: Some(b"www.example.com:8080".to_vec()),
                 user_agent: Some(b"curl/8.0".to_vec()),
                 ..Request::default()
@@ -86,7 +86,7 @@ pub(crate) fn plain() -> Alert {
                 body_len: 9,
                 ..Response::default()
             }),
-        },
+        }),
         signature: Arc::new(signature()),
         outcome: Outcome::NotFound,
         matched: b"/wp-content/plugins/sms-alert/css/admin.css".to_vec(),
@@ -108,8 +108,8 @@ pub(crate) fn alert(alert: Alert) -> Record {
 }
 
 /// A record with the body of a transaction.
-pub(crate) fn http(transaction: Transaction) -> Record {
-    record(Kind::Http, Body::Http(Box::new(transaction)))
+pub(crate) fn http(transaction: impl Into<Box<Transaction>>) -> Record {
+    record(Kind::Http, Body::Http(transaction.into()))
 }
 
 /// A record with the body of a stats record.
@@ -286,9 +286,9 @@ impl Random {
             },
             tx_id: self.next() as u32,
             request: Request {
-                method: self.bytes(),
+                method: self.bytes().into(),
                 target: self.bytes(),
-                protocol: if self.coin() { b"HTTP/1.1".to_vec() } else { self.bytes() },
+                protocol: if self.coin() { b"HTTP/1.1".into() } else { self.bytes().into() },
                 host: self.maybe(),
                 user_agent: self.maybe(),
                 referrer: self.maybe(),
@@ -311,7 +311,7 @@ impl Random {
     pub(crate) fn alert(&mut self) -> Alert {
         let list = |random: &mut Self| (0..random.below(40)).map(|_| random.string()).collect::<Vec<_>>();
         Alert {
-            transaction: self.transaction(),
+            transaction: self.transaction().into(),
             signature: Arc::new(Signature {
                 id: self.next() as u32,
                 rev: self.next() as u32,
@@ -385,9 +385,9 @@ fn greedy_of(unit: &[u8]) -> Alert {
     (0..3).for_each(|_| transaction.encapsulation.vlans.push(4095));
     let some = || Some(long.clone());
     transaction.request = Request {
-        method: long.clone(),
+        method: long.clone().into(),
         target: long.clone(),
-        protocol: long.clone(),
+        protocol: long.clone().into(),
         host: some(),
         user_agent: some(),
         referrer: some(),

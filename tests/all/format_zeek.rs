@@ -201,7 +201,7 @@ fn every_random_record_is_one_row_of_tsv_that_gives_its_strings_back() {
                 let request = &transaction.request;
                 let agent = (request.user_agent.clone(), field("user_agent"));
                 for (wire, written) in
-                    [(Some(request.method.clone()), field("method")), (request.host.clone(), field("host")), agent]
+                    [(Some(request.method.to_vec()), field("method")), (request.host.clone(), field("host")), agent]
                 {
                     assert_eq!(wire.is_some(), written.is_some());
                     let (wire, written) = (wire.unwrap_or_default(), written.unwrap_or_default());
