@@ -38,6 +38,9 @@ pub struct Search {
     normaliser: Normaliser,
     /// The hash of the last request of each place: what comes only once is not remembered, and needs no room.
     seen: Vec<u64>,
+    /// The hash of the request that is remembered in each place. Rationale: what is not remembered is told by these alone,
+    /// which stay in the first cache.
+    hashes: Vec<u64>,
     /// One for each place.
     known: Vec<Known>,
 }
@@ -45,7 +48,6 @@ pub struct Search {
 /// A request that was asked before. The whole of it is compared: a stranger may choose two with the same hash.
 #[derive(Clone, Debug)]
 struct Known {
-    hash: u64,
     found: Option<Box<Found>>,
     method_len: u8,
     len: u8,
@@ -56,8 +58,9 @@ impl Search {
     /// Remembers nothing yet.
     #[must_use]
     pub fn new(signatures: Arc<Signatures>) -> Self {
-        let (seen, known) = (vec![0; PLACES], vec![Known::NOTHING; PLACES]);
-        Self { signatures, normaliser: Normaliser::new(), seen, known }
+        let none = vec![0; PLACES];
+        let known = vec![Known::NOTHING; PLACES];
+        Self { signatures, normaliser: Normaliser::new(), seen: none.clone(), hashes: none, known }
     }
 
     /// The signatures in use.
@@ -79,7 +82,9 @@ impl Search {
         let hash = hash_bytes(hash_bytes(0, REQUEST, method), REQUEST, target);
         // The remainder of a division by a small number.
         let place = (hash % PLACES as u64) as usize;
-        if let Some(known) = self.known.get(place).filter(|known| known.is(hash, method, target)) {
+        if self.hashes.get(place) == Some(&hash)
+            && let Some(known) = self.known.get(place).filter(|known| known.is(method, target))
+        {
             return known.found.as_deref().cloned();
         }
         let candidates = self.normaliser.candidates(method, target);
@@ -108,19 +113,19 @@ impl Search {
         };
         start.copy_from_slice(method);
         end.copy_from_slice(target);
-        if let Some(known) = self.known.get_mut(place) {
-            *known = Known { hash, found: found.cloned().map(Box::new), method_len, len, text };
+        if let (Some(known), Some(kept)) = (self.known.get_mut(place), self.hashes.get_mut(place)) {
+            *kept = hash;
+            *known = Known { found: found.cloned().map(Box::new), method_len, len, text };
         }
     }
 }
 
 impl Known {
     /// No request: none is as long.
-    const NOTHING: Self = Self { hash: 0, found: None, method_len: 0, len: u8::MAX, text: [0; TEXT] };
+    const NOTHING: Self = Self { found: None, method_len: 0, len: u8::MAX, text: [0; TEXT] };
 
-    fn is(&self, hash: u64, method: &[u8], target: &[u8]) -> bool {
-        self.hash == hash
-            && self.text.get(..usize::from(self.len)).and_then(|text| text.split_at_checked(self.method_len.into()))
-                == Some((method, target))
+    fn is(&self, method: &[u8], target: &[u8]) -> bool {
+        let text = self.text.get(..usize::from(self.len));
+        text.and_then(|text| text.split_at_checked(self.method_len.into())) == Some((method, target))
     }
 }
