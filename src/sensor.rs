@@ -155,7 +155,8 @@ struct Docket {
     /// How that packet was wrapped, unless plainly.
     wrapping: Option<Box<Encapsulation>>,
     /// Requests that are held, oldest first.
-    held: Vec<Held>,
+    #[expect(clippy::vec_box, reason = "most flows hold one, and the few that hold many lose them at the front")]
+    held: Vec<Box<Held>>,
     /// What was told of already; most flows have no alerts.
     repeats: Repeats,
 }
@@ -391,11 +392,8 @@ impl Listener for Ears<'_> {
 
     fn memory(talk: &Talk) -> usize {
         let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
-        // Held requests are counted for themselves.
-        let held = &talk.docket.held;
-        let room = (held.capacity() - held.len()) * size_of::<Held>();
         let http = talk.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
-        http + room + wrapping + talk.docket.repeats.memory()
+        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + talk.docket.repeats.memory()
     }
 }
 

@@ -241,7 +241,7 @@ impl Hearing<'_> {
     }
 
     fn find(&mut self, tx_id: u32) -> Option<&mut Held> {
-        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id)
+        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id).map(|held| &mut **held)
     }
 
     fn hold(&mut self, request: &http::Request<'_>, probe: Option<Probe>) {
@@ -259,7 +259,7 @@ impl Hearing<'_> {
             // Most flows hold one.
             self.docket.held.reserve_exact(1);
         }
-        self.docket.held.push(Held { transaction, number, probe, reading: None, memory, lost: false });
+        self.docket.held.push(Box::new(Held { transaction, number, probe, reading: None, memory, lost: false }));
         if let Some(support) = support {
             let counters = &mut self.bench.counters;
             *(if support { &mut counters.support } else { &mut counters.probes }) += 1;
@@ -411,7 +411,7 @@ impl Hearing<'_> {
         let at = self.docket.held.iter().position(|held| held.tx_id() == tx_id)?;
         let held = self.docket.held.remove(at);
         self.bench.waiting.remove(held.memory);
-        Some(held)
+        Some(*held)
     }
 
     fn order(&mut self, tx_id: u32, kind: Kind) -> Order {
