@@ -423,6 +423,11 @@ fn dialogue(seed: u64, manner: Manner, nasty: bool) -> Dialogue {
 
 /// Hands a dialogue to a connection through a tap that loses segments and swaps neighbours of different directions.
 fn tapped(dialogue: &Dialogue, lossy: u64, swaps: bool, dice: &mut Dice) -> Recorder {
+    recorded(Recorder::default(), dialogue, lossy, swaps, dice)
+}
+
+/// The same with a connection of one's own.
+fn recorded(mut recorder: Recorder, dialogue: &Dialogue, lossy: u64, swaps: bool, dice: &mut Dice) -> Recorder {
     let mut wire = dialogue.wire.clone();
     if swaps {
         for at in 1..wire.len() {
@@ -431,7 +436,6 @@ fn tapped(dialogue: &Dialogue, lossy: u64, swaps: bool, dice: &mut Dice) -> Reco
             }
         }
     }
-    let mut recorder = Recorder::default();
     for piece in &wire {
         if lossy > 0 && dice.one_in(lossy) {
             continue;
@@ -499,6 +503,27 @@ fn every_pair_is_true_whatever_is_lost() {
     }
     // Not by silence.
     assert!(told * 3 > all, "{told} of {all}");
+}
+
+/// A connection that served one flow, whatever that was like, tells of the next as a new one would.
+#[test]
+fn a_renewed_connection_is_a_new_one() {
+    for seed in 0..3000 {
+        let manner = if seed % 2 == 0 { Manner::Waits } else { Manner::Pipelines };
+        let lossy = |dice: &mut Dice| if dice.one_in(4) { 0 } else { 2 + dice.below(30) };
+        let mut dice = Dice::new(seed + 900);
+        let (loss, swaps) = (lossy(&mut dice), dice.one_in(2));
+        let mut before = tapped(&dialogue(seed, manner, true), loss, swaps, &mut dice);
+        before.connection.renew();
+        let next = dialogue(seed + 1, Manner::Waits, true);
+        let (loss, swaps) = (lossy(&mut dice), dice.one_in(2));
+        let fresh = tapped(&next, loss, swaps, &mut dice.clone());
+        let mut used = Recorder::default();
+        used.connection = before.connection;
+        let renewed = recorded(used, &next, loss, swaps, &mut dice);
+        assert_eq!(renewed.requests(), fresh.requests(), "seed {seed}");
+        assert_eq!(format!("{:?}", renewed.counters), format!("{:?}", fresh.counters), "seed {seed}");
+    }
 }
 
 #[test]
