@@ -1,6 +1,7 @@
 //! The sensor: flows, HTTP, signatures and outcomes wired into one function from segments to records. A shard of the
 //! whole; not a thread, and it knows no clock but that of the segments.
 
+mod ears;
 mod forwarded;
 mod hearing;
 mod held;
@@ -17,14 +18,15 @@ use ipnet::IpNet;
 pub use identity::flow_id;
 pub use roles::Ports;
 
-use crate::flow::{self, Chunk, FlowView, Flows, Listener, Moment, Reason};
-use crate::http::{self, Direction};
+use crate::flow::{self, FlowView, Flows, Moment, Reason};
+use crate::http;
 use crate::record::Record;
-use crate::segment::{Encapsulation, Head, Segment, Side};
+use crate::segment::{Encapsulation, Head, Segment};
 use crate::signature::Search;
 use crate::table::Slot;
 use crate::time::Timestamp;
-use hearing::{Hearing, Outlook};
+use ears::Ears;
+use hearing::Hearing;
 use held::Held;
 use repeats::Repeats;
 use roles::Role;
@@ -112,8 +114,6 @@ pub struct Sensor {
 /// Records that the deadlines of one moment may lead to; what else falls due then is handled a little later.
 /// Rationale: a million deadlines can fall due at once, and a moment's records are in memory before they are written.
 const BURST: usize = 1024;
-/// Parsers that are kept for flows that begin. Rationale: as many as end before others begin, and 8 KiB a shard at most.
-const SPARE: usize = 16;
 const A_LITTLE: Duration = Duration::from_millis(1);
 
 /// What all flows of the shard share.
@@ -329,125 +329,6 @@ impl Sensor {
     }
 }
 
-/// The ear at the flows, while one segment or deadline is handled.
-struct Ears<'a> {
-    core: &'a mut Core,
-    segment: Option<&'a Segment<'a>>,
-    search: &'a mut Search,
-    out: &'a mut Vec<Record>,
-}
-
-impl Listener for Ears<'_> {
-    type State = Talk;
-
-    fn chunk(&mut self, flow: &FlowView<'_>, talk: &mut Talk, side: Side, chunk: Chunk<'_>) {
-        match chunk {
-            Chunk::Data { bytes, offset, acked } => self.bytes(flow, talk, side, bytes, offset, acked),
-            Chunk::Gap { len } => {
-                let Some(client) = talk.role.client() else { return };
-                self.hear(flow, talk, |http, scope| http.gap(direction(side, client), len, scope));
-                if side != client {
-                    self.hearing(flow, talk, |hearing| hearing.answers_lost());
-                }
-            }
-        }
-    }
-
-    fn waits(&mut self, _flow: &FlowView<'_>, talk: &mut Talk, side: Side) {
-        // A deadline or the server may let its bytes go: the packet that carried them is this one.
-        if talk.role.client().is_none_or(|client| client == side)
-            && let Some(segment) = self.segment
-        {
-            talk.docket.sighted(segment);
-        }
-    }
-
-    fn end(&mut self, flow: &FlowView<'_>, talk: &mut Talk, side: Side) {
-        let Some(client) = talk.role.client() else { return };
-        self.hear(flow, talk, |http, scope| http.end(direction(side, client), scope));
-        if side != client {
-            self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Silent));
-        }
-    }
-
-    fn closed(&mut self, flow: &FlowView<'_>, talk: &mut Talk, reason: Reason) {
-        if talk.http.is_some() {
-            self.hear(flow, talk, |http, scope| {
-                http.end(Direction::ToServer, scope);
-                http.end(Direction::ToClient, scope);
-            });
-        }
-        if talk.role.client().is_some() {
-            self.core.bench.counters.ended += 1;
-            self.core.bench.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
-        }
-        let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
-        let outlook = if known { Outlook::Silent } else { Outlook::Unknown };
-        self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
-        if let Some(mut http) = talk.http.take().filter(|_| self.core.spare.len() < SPARE) {
-            http.renew();
-            self.core.spare.push(http);
-        }
-    }
-
-    fn memory(talk: &Talk) -> usize {
-        let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
-        let http = talk.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
-        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + talk.docket.repeats.memory()
-    }
-}
-
-impl Ears<'_> {
-    fn bytes(
-        &mut self,
-        flow: &FlowView<'_>,
-        talk: &mut Talk,
-        side: Side,
-        bytes: &[u8],
-        offset: u64,
-        acked: Option<u64>,
-    ) {
-        let (client, corrected) = talk.role.learn(flow, side, bytes, &self.core.bench.options.ports);
-        if corrected {
-            self.core.bench.counters.role_corrected += 1;
-            self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Unknown));
-            talk.http = None;
-        }
-        if side == client {
-            if let Some(segment) = self.segment.filter(|segment| segment.head.side == side) {
-                talk.docket.sighted(segment);
-            }
-            self.hear(flow, talk, |http, scope| http.to_server(bytes, offset, acked, scope));
-        } else {
-            self.hear(flow, talk, |http, scope| http.to_client(bytes, offset, acked, scope));
-        }
-    }
-
-    fn hearing(&mut self, flow: &FlowView<'_>, talk: &mut Talk, act: impl FnOnce(&mut Hearing<'_>)) {
-        let Some(client) = talk.role.client() else { return };
-        let bench = &mut self.core.bench;
-        let (search, docket) = (&mut *self.search, &mut talk.docket);
-        act(&mut Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out });
-    }
-
-    /// Lets the flow's HTTP parser do something, with this flow's docket as its handler.
-    fn hear(
-        &mut self,
-        flow: &FlowView<'_>,
-        talk: &mut Talk,
-        parse: impl FnOnce(&mut http::Connection, &mut http::Scope<'_, Hearing<'_>>),
-    ) {
-        let Some(client) = talk.role.client() else { return };
-        let Core { parsing, limits, spare, bench } = &mut *self.core;
-        let (search, docket) = (&mut *self.search, &mut talk.docket);
-        let mut hearing = Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out };
-        parse(
-            talk.http.get_or_insert_with(|| spare.pop().unwrap_or_default()),
-            &mut http::Scope { limits, counters: parsing, handler: &mut hearing },
-        );
-    }
-}
-
 impl Sighting {
     fn of(head: &Head) -> Self {
         Self { time: head.time, frame: head.frame, number: head.number, input: head.input }
@@ -463,9 +344,4 @@ impl Docket {
             self.wrapping = Some(Box::new(*segment.encapsulation));
         }
     }
-}
-
-/// The direction in which `side` sends.
-fn direction(side: Side, client: Side) -> Direction {
-    if side == client { Direction::ToServer } else { Direction::ToClient }
 }
