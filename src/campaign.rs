@@ -157,14 +157,12 @@ impl Campaigns {
 
     /// Reads what is known of the sources of hits that come next (see [`Table::approach`]).
     pub fn approach(&self, sources: &[Source]) {
-        if sources.len() > 1 {
-            let stories = self.stories.approach(sources.iter().copied());
-            for story in &stories {
-                black_box((story.seen, story.parts.len()));
-            }
-            stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance);
-            stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance_at_names);
+        let stories = self.stories.approach(sources.iter().copied());
+        for story in &stories {
+            black_box((story.seen, story.parts.len()));
         }
+        stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance);
+        stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance_at_names);
     }
 
     /// When something falls due: [`Timestamp::MAX`] for never.

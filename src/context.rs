@@ -293,10 +293,8 @@ impl Context {
 
     /// Reads what the sources of hits that come next asked for (see [`Table::approach`]).
     pub fn approach(&self, sources: &[Source]) {
-        if sources.len() > 1 {
-            for asked in self.sources.approach(sources.iter().copied()) {
-                black_box((asked.probes.hits[0], asked.probes.hits.last(), asked.discounts.hits[0]));
-            }
+        for asked in self.sources.approach(sources.iter().copied()) {
+            black_box((asked.probes.hits[0], asked.probes.hits.last(), asked.discounts.hits[0]));
         }
     }
 

@@ -113,9 +113,7 @@ impl Facts {
         self.outcomes[before as usize] = left;
         self.outcomes[alert.outcome as usize] += 1;
         if alert.outcome == Outcome::Exposed {
-            let mut names = [None; LISTS];
-            names[About::Exposed as usize] = Some(&alert.transaction.request.target[..]);
-            self.lists.note(number, names);
+            self.lists.note(number, only(About::Exposed as usize, &alert.transaction.request.target));
         }
     }
 
@@ -197,11 +195,8 @@ impl Lists {
                 news[list] = None;
             }
         }
-        let room = news.iter().flatten().map(|name| HEAD + name.len()).sum();
         if self.entries.is_empty() {
-            self.entries.reserve_exact(room);
-        } else {
-            self.entries.reserve(room);
+            self.entries.reserve_exact(news.iter().flatten().map(|name| HEAD + name.len()).sum());
         }
         for (list, (new, name)) in news.into_iter().zip(names).enumerate() {
             if let (Some(new), Some(name)) = (new, name) {
@@ -255,9 +250,7 @@ impl Lists {
         let mut all: Vec<_> = mine.entries().chain(others.entries()).collect();
         all.sort_by_key(|&(_, number, _)| number);
         for (list, number, name) in all {
-            let mut names = [None; LISTS];
-            names[list] = Some(name);
-            self.note(number, names);
+            self.note(number, only(list, name));
         }
         for list in 0..LISTS {
             self.cut[list] = mine.cut[list] | others.cut[list];
@@ -299,6 +292,13 @@ impl Lists {
         });
         self.entries.capacity() + ALLOCATION + others
     }
+}
+
+/// One name, for one list.
+fn only(list: usize, name: &[u8]) -> [Option<&[u8]>; LISTS] {
+    let mut names = [None; LISTS];
+    names[list] = Some(name);
+    names
 }
 
 /// What is kept of a name.
@@ -349,9 +349,7 @@ mod tests {
     }
 
     fn note(lists: &mut Lists, about: About, number: u64, name: &[u8]) {
-        let mut names = [None; LISTS];
-        names[about as usize] = Some(name);
-        lists.note(number, names);
+        lists.note(number, only(about as usize, name));
     }
 
     fn told(lists: &Lists, about: About) -> List {

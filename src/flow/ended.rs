@@ -69,7 +69,8 @@ impl Ended {
         self.len * (size_of::<Grave>() + Index::ENTRY)
     }
 
-    /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time.
+    /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time. None with
+    /// its addresses is remembered: [`Ended::judge`] forgot it when the flow began.
     pub(super) fn remember(
         &mut self,
         key: FlowKey,
@@ -95,7 +96,7 @@ impl Ended {
                 State::Quiet | State::Disturbed => early |= !due,
             }
         }
-        self.forget(&key, hash);
+        debug_assert!(self.find(&key, hash).is_none(), "judged before it began");
         self.put(Grave { key, hash, beginnings, touched: now, state: State::Quiet });
         early
     }
@@ -103,7 +104,8 @@ impl Ended {
     /// Judges a segment that has no flow, and whose key has this hash.
     pub(super) fn judge(&mut self, segment: &Segment<'_>, hash: Hashed, linger: Duration) -> Late {
         let head = segment.head;
-        let Some(grave) = self.find(&head.key, hash).and_then(|number| self.grave(number)) else { return Late::New };
+        let Some(number) = self.find(&head.key, hash) else { return Late::New };
+        let Some(grave) = self.grave(number) else { return Late::New };
         let Beginnings(first) = grave.beginnings;
         let again = !head.flags.has(Flags::SYN) || first[head.side as usize] == head.seq.advance(1);
         if again && head.clock < grave.touched.after(linger) {
@@ -111,7 +113,9 @@ impl Ended {
             (grave.touched, grave.state) = (head.clock, State::Disturbed);
             return Late::Belated;
         }
-        self.forget(&head.key, hash);
+        // It is given up when its turn comes.
+        grave.state = State::Forgotten;
+        self.index.remove(hash, number);
         Late::New
     }
 
@@ -122,16 +126,6 @@ impl Ended {
 
     fn find(&self, key: &FlowKey, hash: Hashed) -> Option<u32> {
         self.index.find(hash, |number| self.at(number).is_some_and(|grave| grave.key == *key))
-    }
-
-    /// Forgets the flow of a key, if it is remembered; its grave is given up when its turn comes.
-    fn forget(&mut self, key: &FlowKey, hash: Hashed) {
-        if let Some(number) = self.find(key, hash) {
-            self.index.remove(hash, number);
-            if let Some(grave) = self.grave(number) {
-                grave.state = State::Forgotten;
-            }
-        }
     }
 
     /// Where a number stands: the chunk, and the place in it.

@@ -210,8 +210,8 @@ impl Pump {
             }
             head.flow_hash = head.key.fold(&self.shard);
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
-            let frame = if span.whole.is_none() { block.packets[at].start } else { 0 };
-            (entry.whole, entry.start, entry.end) = (span.whole, frame + span.start, frame + span.end);
+            let begin = if span.whole.is_none() { block.packets[at].start } else { 0 };
+            (entry.whole, entry.start, entry.end) = (span.whole, begin + span.start, begin + span.end);
             entry.shard = shard;
             // A block has far fewer than 2^32 packets.
             work[lane_of[usize::from(shard)]].push(next as u32);

@@ -82,8 +82,11 @@ impl Row {
             _ => None,
         };
         let sources: Vec<Source> = records.iter().filter_map(source).collect();
-        self.screen.approach(&sources);
-        self.campaigns.approach(&sources);
+        // What is read ahead for one is read at once anyway.
+        if sources.len() > 1 {
+            self.screen.approach(&sources);
+            self.campaigns.approach(&sources);
+        }
     }
 
     /// Takes the next record of the stream; `tell` gets what is to be written, in order.

@@ -255,10 +255,6 @@ impl Hearing<'_> {
             + probe.as_ref().map_or(0, Probe::heap);
         self.bench.counters.held += 1;
         self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
-        if self.docket.held.is_empty() {
-            // Most flows hold one.
-            self.docket.held.reserve_exact(1);
-        }
         self.docket.held.push(Box::new(Held { transaction, number, probe, reading: None, memory, lost: false }));
         if let Some(support) = support {
             let counters = &mut self.bench.counters;

@@ -122,7 +122,9 @@ impl Logs {
 
     /// The EVE records of this type so far; every line but one that is being written must be whole.
     pub(crate) fn records(&self, event: &str) -> Vec<Value> {
-        of_type(&records_of(&self.file("eve.json")), event)
+        let text = std::fs::read_to_string(self.file("eve.json")).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        of_type(&parsed(whole), event)
     }
 
     pub(crate) fn counter(&self, name: &str) -> u64 {
@@ -132,13 +134,13 @@ impl Logs {
     }
 }
 
+/// The EVE records of a log that nobody writes any more: every line must be whole.
 pub(crate) fn records_of(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    text[..whole]
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}")))
-        .collect()
+    parsed(&std::fs::read_to_string(path).unwrap_or_default())
+}
+
+fn parsed(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"))).collect()
 }
 
 pub(crate) fn of_type(records: &[Value], event: &str) -> Vec<Value> {
