@@ -62,7 +62,17 @@ impl FlowKey {
     /// As [`FlowKey::new`], of IPv4 addresses in wire order.
     #[must_use]
     pub fn from_v4(source: [u8; 4], source_port: u16, destination: [u8; 4], destination_port: u16) -> (Self, Side) {
-        Self::from_packed(map_v4(source), source_port, map_v4(destination), destination_port)
+        // As numbers of one register each: the order is that of the packed addresses.
+        let order = |address, port| u64::from(u32::from_be_bytes(address)) << 16 | u64::from(port);
+        let (from, to) = (order(source, source_port), order(destination, destination_port));
+        let (low, high, side) = if from <= to { (from, to, Side::Low) } else { (to, from, Side::High) };
+        let address = |end: u64| map_v4((end >> 16) as u32);
+        let key = Self {
+            addresses: [address(low), address(high)],
+            ports: [low as u16, high as u16],
+            vlans: [0; 3],
+        };
+        (key, side)
     }
 
     fn from_packed(source: [u8; 16], source_port: u16, destination: [u8; 16], destination_port: u16) -> (Self, Side) {
@@ -154,13 +164,13 @@ impl FlowKey {
 /// What IPv4-mapped addresses begin with.
 const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-fn map_v4(ip: [u8; 4]) -> [u8; 16] {
-    (0xffff_0000_0000 | u128::from(u32::from_be_bytes(ip))).to_be_bytes()
+fn map_v4(ip: u32) -> [u8; 16] {
+    (0xffff_0000_0000 | u128::from(ip)).to_be_bytes()
 }
 
 fn pack(ip: IpAddr) -> [u8; 16] {
     match ip {
-        IpAddr::V4(ip) => map_v4(ip.octets()),
+        IpAddr::V4(ip) => map_v4(ip.to_bits()),
         IpAddr::V6(ip) => ip.octets(),
     }
 }

@@ -172,11 +172,10 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         self.content(slot.at).as_ref().map(|(key, value)| (key, value))
     }
 
-    /// The key in a slot and its hash, if the entry is still there.
+    /// The hash of an entry's key; that of no key where there is no entry.
     #[must_use]
-    pub fn key_of(&self, slot: Slot) -> Option<(&K, Hashed)> {
-        let hash = self.live(slot)?.hash;
-        Some((self.key_at(slot.at)?, hash))
+    pub fn hash_of(&self, slot: Slot) -> Hashed {
+        self.live(slot).map_or(Hashed::default(), |link| link.hash)
     }
 
     /// As [`Table::get`], with the value to be changed.
@@ -211,13 +210,30 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
 
     /// Makes an entry the most recently touched of `class`.
     pub fn touch(&mut self, slot: Slot, class: usize, now: Timestamp) {
-        let Some(link) = self.live(slot) else { return };
-        if usize::from(link.class) == class && self.lists[class].last == slot.at {
-            self.link_mut(slot.at).touched = now;
+        let Some(link) = self.links.get_mut(slot.at as usize).filter(|link| link.generation == slot.generation) else {
+            return;
+        };
+        if usize::from(link.class) != class {
+            self.unlink(slot.at);
+            self.link(slot.at, class, now);
             return;
         }
-        self.unlink(slot.at);
-        self.link(slot.at, class, now);
+        link.touched = now;
+        let (previous, next) = (link.previous, link.next);
+        if next == NONE {
+            return;
+        }
+        // From within its list to the end, as once a packet.
+        let list = &mut self.lists[class];
+        (link.previous, link.next) = (list.last, NONE);
+        let last = std::mem::replace(&mut list.last, slot.at);
+        if previous == NONE {
+            list.first = next;
+        } else {
+            self.links[previous as usize].next = next;
+        }
+        self.links[next as usize].previous = previous;
+        self.links[last as usize].next = slot.at;
     }
 
     /// When an entry was touched last.

@@ -136,10 +136,25 @@ impl Decoder {
         head.clock = clock;
         head.input = input;
         head.wire_len = packet.wire_len;
+        match fast::tcp_in_ipv4(packet, self.options.verify_ip_checksum) {
+            Some(plain) => Ok(self.ipv4(extras, &plain, head)),
+            None => self.less_plain(packet, clock, extras, head),
+        }
+    }
+
+    /// All but TCP in plain IPv4. Apart, because its variables would take the registers of what is run most.
+    #[inline(never)]
+    fn less_plain(
+        &mut self,
+        packet: &Packet<'_>,
+        clock: Timestamp,
+        extras: &mut Extras,
+        head: &mut Head,
+    ) -> Result<Span, Skip> {
         match fast::look(packet, self.options.verify_ip_checksum) {
-            fast::Look::Segment(plain) => Ok(self.plain(extras, &plain, head)),
+            fast::Look::Segment(plain) => Ok(self.ipv6(extras, &plain, head)),
             fast::Look::NotTcp(plain) => {
-                self.count_plain(&plain);
+                self.count_plain(plain.v6, plain.vlan);
                 self.counters.udp += u64::from(plain.protocol == ip::UDP);
                 self.counters.not_tcp += 1;
                 Err(Skip::NotTcp(plain.protocol))
@@ -178,31 +193,42 @@ impl Decoder {
         self.max_packet = self.max_packet.max(packet.wire_len);
     }
 
-    fn count_plain(&mut self, plain: &fast::Plain<'_>) {
+    fn count_plain(&mut self, v6: bool, vlan: Option<u16>) {
         self.counters.ethernet += 1;
-        self.counters.vlan += u64::from(plain.vlan.is_some());
-        self.counters.ipv4 += u64::from(!plain.v6);
-        self.counters.ipv6 += u64::from(plain.v6);
+        self.counters.vlan += u64::from(vlan.is_some());
+        self.counters.ipv4 += u64::from(!v6);
+        self.counters.ipv6 += u64::from(v6);
     }
 
     #[inline]
-    fn plain(&mut self, extras: &mut Extras, plain: &fast::Plain<'_>, head: &mut Head) -> Span {
-        self.count_plain(plain);
+    fn ipv4(&mut self, extras: &mut Extras, plain: &fast::Ipv4Segment<'_>, head: &mut Head) -> Span {
+        self.count_plain(false, plain.vlan);
         self.counters.tcp += 1;
         let (mut key, side) = plain.key();
-        let mut encapsulation = 0;
-        if let Some(id) = plain.vlan {
-            let mut wrapped = Encapsulation::default();
-            wrapped.vlans.push(id);
-            encapsulation = extras.intern(&wrapped);
-            if self.options.vlan_tracking {
-                key = key.with_vlans(&wrapped.vlans);
-            }
+        let encapsulation = plain.vlan.map_or(0, |id| self.tagged(extras, &mut key, id));
+        let at = Address { key, side, ip_id: plain.ip_id(), ip_len: plain.ip_len(), cut: 0, encapsulation };
+        fill(head, &at, &plain.tcp());
+        Span { whole: None, start: plain.start, end: plain.end() }
+    }
+
+    fn ipv6(&mut self, extras: &mut Extras, plain: &fast::Ipv6Segment<'_>, head: &mut Head) -> Span {
+        let &fast::Ipv6Segment { ip, mut key, side, tcp } = plain;
+        self.count_plain(true, ip.vlan);
+        self.counters.tcp += 1;
+        let encapsulation = ip.vlan.map_or(0, |id| self.tagged(extras, &mut key, id));
+        let at = Address { key, side, ip_id: 0, ip_len: ip.ip_len, cut: 0, encapsulation };
+        fill(head, &at, &tcp);
+        Span { whole: None, start: ip.start, end: ip.start + ip.payload.len() as u32 }
+    }
+
+    /// The encapsulation of a frame with one VLAN tag, whose id the key takes over if that is wanted.
+    fn tagged(&self, extras: &mut Extras, key: &mut FlowKey, id: u16) -> u32 {
+        let mut wrapped = Encapsulation::default();
+        wrapped.vlans.push(id);
+        if self.options.vlan_tracking {
+            *key = key.with_vlans(&wrapped.vlans);
         }
-        let at = Address { key, side, ip_id: plain.ip_id, ip_len: plain.ip_len, cut: 0, encapsulation };
-        fill(head, &at, &tcp::Header::of(plain.tcp));
-        let start = plain.start;
-        Span { whole: None, start, end: start + plain.tcp.len() as u32 }
+        extras.intern(&wrapped)
     }
 
     /// Decodes a frame layer by layer.

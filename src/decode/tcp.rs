@@ -29,32 +29,29 @@ pub(super) struct Options {
     pub(super) signed: bool,
 }
 
-/// The header length that a TCP header states, if it fits the bytes and is not below the fixed part.
+/// The length that a TCP header states, in bytes; nothing says that it is sound.
 #[inline]
-pub(super) fn header_len(tcp: &[u8]) -> Option<usize> {
-    let len = usize::from(tcp.get(12)? >> 4) * 4;
-    (len >= MIN_HEADER && len <= tcp.len()).then_some(len)
+pub(super) const fn length_of(fixed: &[u8; MIN_HEADER]) -> usize {
+    (fixed[12] >> 4) as usize * 4
 }
 
 impl Header {
-    /// The header at the front of a segment that passed [`header_len`]; all zero if it did not.
+    /// A header of its fixed part and its options.
     #[inline]
-    pub(super) fn of(tcp: &[u8]) -> Self {
-        let fixed: &[u8; MIN_HEADER] = tcp.first_chunk().unwrap_or(&[0; MIN_HEADER]);
+    pub(super) fn of(fixed: &[u8; MIN_HEADER], options: &[u8]) -> Self {
         let word = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
-        let header_len = (fixed[12] >> 4) * 4;
         Self {
             source_port: half(0),
             destination_port: half(2),
             seq: Seq(word(4)),
             ack: Seq(word(8)),
             flags: Flags(fixed[13] & 0x3f),
-            header_len,
+            header_len: length_of(fixed) as u8,
             window: half(14),
             checksum: half(16),
             urgent: half(18),
-            options: Options::of(tcp.get(MIN_HEADER..usize::from(header_len)).unwrap_or_default()),
+            options: Options::of(options),
         }
     }
 

@@ -255,27 +255,12 @@ impl<S: Default> Flows<S> {
         let now = segment.head.clock;
         let at = Moment { clock: now, number: segment.head.number };
         let recent = (segment.head.flow_hash >> 48) as usize % RECENT;
-        let (known, hash) = self.find(&key, recent);
-        let slot = match known {
-            Some(slot) => slot,
-            None if segment.payload().is_empty() && !segment.head.flags.has(Flags::SYN) => {
-                self.tools.counters.stray += 1;
-                return;
-            }
-            // No server opens anything for it, so it neither begins a flow nor makes one that ended forgotten.
-            None if connection::is_nonsense(segment.head.flags) => {
-                self.tools.counters.invalid_flags += 1;
-                return;
-            }
-            None if self.ended.judge(segment, hash, self.tools.options.timeouts.closing) == Late::Belated => {
-                self.tools.counters.belated += 1;
-                return;
-            }
-            None => {
-                self.make_room(None, at, listener);
-                self.tools.counters.flows += 1;
-                self.table.insert_hashed(key, hash, Connection::new(segment.head.time), Class::New as usize, now)
-            }
+        let slot = match self.find(&key, recent) {
+            Ok(slot) => slot,
+            Err(hash) => match self.open(segment, hash, at, listener) {
+                Some(slot) => slot,
+                None => return,
+            },
         };
         self.recent[recent] = slot;
         let Some((_, connection)) = self.table.get_mut(slot) else { return };
@@ -293,6 +278,7 @@ impl<S: Default> Flows<S> {
             return;
         }
         if let Some(beginnings) = epitaph {
+            let hash = self.table.hash_of(slot);
             self.close(slot, at, Reason::Ended, listener);
             let Options { timeouts, limits, .. } = self.tools.options;
             let early = self.ended.remember(key, hash, beginnings, now, timeouts.closing, limits.flows);
@@ -303,6 +289,35 @@ impl<S: Default> Flows<S> {
         }
         let table = &self.table;
         self.tools.deadlines.forget_unless(self.tools.options.limits.flows, |slot| table.get(slot).is_some());
+    }
+
+    /// A flow for a segment of an unknown one, unless nothing can come of it.
+    #[inline(never)]
+    fn open<L: Listener<State = S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        hash: Hashed,
+        at: Moment,
+        listener: &mut L,
+    ) -> Option<Slot> {
+        let head = segment.head;
+        let counters = &mut self.tools.counters;
+        if segment.payload().is_empty() && !head.flags.has(Flags::SYN) {
+            counters.stray += 1;
+            return None;
+        }
+        // No server opens anything for it, so it neither begins a flow nor makes one that ended forgotten.
+        if connection::is_nonsense(head.flags) {
+            counters.invalid_flags += 1;
+            return None;
+        }
+        if self.ended.judge(segment, hash, self.tools.options.timeouts.closing) == Late::Belated {
+            counters.belated += 1;
+            return None;
+        }
+        self.make_room(None, at, listener);
+        self.tools.counters.flows += 1;
+        Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::New as usize, head.clock))
     }
 
     /// Gives up all flows, in the order of their last touch.
@@ -321,16 +336,15 @@ impl<S: Default> Flows<S> {
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
-    /// The flow of a key that may stand at a place of the recent ones, and the key's hash in the tables of this shard.
-    fn find(&self, key: &FlowKey, recent: usize) -> (Option<Slot>, Hashed) {
+    /// The flow of a key that may stand at a place of the recent ones; else the key's hash in the tables of this shard.
+    #[inline]
+    fn find(&self, key: &FlowKey, recent: usize) -> Result<Slot, Hashed> {
         let slot = self.recent[recent];
-        if let Some((known, hash)) = self.table.key_of(slot)
-            && known == key
-        {
-            return (Some(slot), hash);
+        if self.table.get(slot).is_some_and(|(known, _)| known == key) {
+            return Ok(slot);
         }
         let hash = self.table.hash(key);
-        (self.table.find_hashed(key, hash), hash)
+        self.table.find_hashed(key, hash).ok_or(hash)
     }
 
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {

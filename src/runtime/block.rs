@@ -37,6 +37,17 @@ pub struct Captured {
     pub time: Timestamp,
 }
 
+impl Captured {
+    /// The frame with its bytes, which stand in `slab`; numbered `number` in the run.
+    #[must_use]
+    #[inline]
+    pub fn packet<'a>(&self, slab: &'a [u8], number: u64) -> Packet<'a> {
+        let &Self { start, len, wire_len, link, frame, time } = self;
+        let bytes = &slab[start as usize..start as usize + len as usize];
+        Packet { number, frame, time, link, wire_len, bytes }
+    }
+}
+
 /// A slab of frames of one input.
 ///
 /// Invariant: every [`Captured`] lies within `bytes`.
@@ -64,9 +75,7 @@ impl Block {
     /// The frame at `at`, numbered `number` in the run.
     #[must_use]
     pub fn packet(&self, at: usize, number: u64) -> Packet<'_> {
-        let Captured { start, len, wire_len, link, frame, time } = self.packets[at];
-        let bytes = &self.bytes[start as usize..start as usize + len as usize];
-        Packet { number, frame, time, link, wire_len, bytes }
+        self.packets[at].packet(&self.bytes, number)
     }
 }
 

@@ -39,7 +39,7 @@ impl Clock {
         if time <= now {
             return now;
         }
-        if time.since(now) > DOUBTFUL {
+        if time > now.after(DOUBTFUL) {
             let agreed = doubtful.is_some_and(|before| time.since(before).max(before.since(time)) <= DOUBTFUL);
             if !agreed {
                 self.doubtful = Some(time);

@@ -194,12 +194,22 @@ impl<R: Read> FileSource<R> {
                 }
                 continue;
             }
+            if let Format::Pcap(pcap) = &self.format
+                && self.filter.is_none()
+            {
+                let end = list(pcap, bytes, at, origin, self.frames, &self.size, packets);
+                if end > at {
+                    self.frames = packets.last().map_or(self.frames, |last| last.frame);
+                    at += self.pass(end - at, end - at);
+                    continue;
+                }
+            }
             let record = &bytes[at..];
             let size = match self.format.step(record) {
                 Step::Frame { size, frame } => {
                     self.frames += 1;
                     match self.wanted(&frame, record) {
-                        Ok(true) => packets.push(self.captured(&frame, at - origin)),
+                        Ok(true) => packets.push(captured(&frame, at - origin, self.frames)),
                         Ok(false) => {}
                         Err(error) => return (at, Stop::Fault(error)),
                     }
@@ -227,18 +237,6 @@ impl<R: Read> FileSource<R> {
         let Some(filter) = &mut self.filter else { return Ok(true) };
         let bytes = &record[frame.start..frame.start + frame.len as usize];
         filter(frame.linktype, frame.wire_len, bytes).map_err(|cause| self.error(cause, ""))
-    }
-
-    #[inline]
-    fn captured(&self, frame: &Frame, record: usize) -> Captured {
-        Captured {
-            start: u32::try_from(record + frame.start).expect("a slab is below 2 GiB"),
-            len: frame.len,
-            wire_len: frame.wire_len,
-            link: frame.link,
-            frame: self.frames,
-            time: frame.time,
-        }
     }
 
     /// Hands on what an earlier read left behind: one copy of many records, or none. Returns why it stopped, or
@@ -364,6 +362,39 @@ impl<R: Read> Source for FileSource<R> {
 /// Whether a signal asked the process to end: what can't be read then is no fault of the input.
 pub(super) fn stop_requested() -> bool {
     Signals::installed().is_some_and(|signals| signals.stop().is_some())
+}
+
+/// Lists the whole frames of a classic file that follow each other at `at`, which is nearly all of it; says where they
+/// end. `frames` were before them, and their offsets are from `origin`.
+fn list(
+    pcap: &pcap::Pcap,
+    bytes: &[u8],
+    mut at: usize,
+    origin: usize,
+    mut frames: u64,
+    size: &BlockSize,
+    packets: &mut Vec<Captured>,
+) -> usize {
+    while packets.len() < size.packets && at - origin < size.bytes {
+        let Step::Frame { size, frame } = pcap.step(&bytes[at..]) else { break };
+        frames += 1;
+        packets.push(captured(&frame, at - origin, frames));
+        at += size;
+    }
+    at
+}
+
+/// A frame whose record stands at `record` in the slab.
+#[inline]
+fn captured(frame: &Frame, record: usize, number: u64) -> Captured {
+    Captured {
+        start: u32::try_from(record + frame.start).expect("a slab is below 2 GiB"),
+        len: frame.len,
+        wire_len: frame.wire_len,
+        link: frame.link,
+        frame: number,
+        time: frame.time,
+    }
 }
 
 /// Which format begins so, and how long its header is; or the cause and the way out.

@@ -153,10 +153,12 @@ impl Lane {
     /// Runs this lane's share of a load.
     fn run(&mut self, load: &Load, out: &mut Vec<Record>, partly: Partly<'_>) {
         self.search.use_signatures(&load.signatures);
+        let mut too_far = self.reached.after(APART);
         for &at in &load.work[self.index] {
             let work = &load.segments[at as usize];
-            if work.head.clock > self.reached.after(APART) {
+            if work.head.clock > too_far {
                 self.catch_up(work.head.clock, out, partly);
+                too_far = self.reached.after(APART);
             }
             self.current = self.places[usize::from(work.shard)];
             assert!(load.panic_at != Some(work.head.number), "planted at packet {}", work.head.number);

@@ -184,19 +184,17 @@ impl Pump {
         // What passed is known for the block's end: its packets may be older, and are not late.
         let passed = self.clock.ahead(load.block.elapsed);
         let Load { block, extras, segments, work, .. } = load;
-        let mut full = false;
+        let left = self.count.map_or(u64::MAX, |count| count.saturating_sub(self.number));
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(block.packets.len());
+        let full = wanted < block.packets.len();
+        if segments.len() < wanted {
+            segments.resize(wanted, Work::default());
+        }
         let mut next = 0;
-        for at in 0..block.packets.len() {
-            if self.count.is_some_and(|count| self.number >= count) {
-                full = true;
-                break;
-            }
+        for captured in &block.packets[..wanted] {
             self.number += 1;
-            let packet = block.packet(at, self.number);
+            let packet = captured.packet(&block.bytes, self.number);
             let clock = self.clock.tick(packet.time);
-            if next == segments.len() {
-                segments.push(Work::default());
-            }
             let entry = &mut segments[next];
             let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut entry.head) else {
                 continue;
@@ -210,7 +208,7 @@ impl Pump {
             }
             head.flow_hash = head.key.fold(&self.shard);
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
-            let begin = if span.whole.is_none() { block.packets[at].start } else { 0 };
+            let begin = if span.whole.is_none() { captured.start } else { 0 };
             (entry.whole, entry.start, entry.end) = (span.whole, begin + span.start, begin + span.end);
             entry.shard = shard;
             // A block has far fewer than 2^32 packets.

@@ -26,44 +26,60 @@ impl Segment<'_> {
             return Checksum::Unknown;
         }
         let pseudo = self.pseudo_header_sum();
-        if fold(pseudo + sum(self.tcp)) == 0xffff {
+        if (pseudo + native_sum(self.tcp)) % ONES == 0 {
             Checksum::Valid
-        } else if self.head.checksum == fold(pseudo) {
+        } else if self.head.checksum == u16::from_be(fold(pseudo)) {
             Checksum::Offloaded
         } else {
             Checksum::Invalid
         }
     }
 
-    /// Sum of the pseudo-header. An IPv4-mapped address adds 0xffff twice in all, which is zero in one's complement.
+    /// Sum of the pseudo-header in the machine's byte order. An IPv4-mapped address adds 0xffff twice in all, which is zero
+    /// in one's complement.
     fn pseudo_header_sum(&self) -> u64 {
-        const PROTOCOL_TCP: u64 = 6;
-        let length = self.tcp.len() as u64;
+        const PROTOCOL_TCP: u16 = 6;
+        let native = |word: u16| u64::from(word.to_be());
+        let length = self.tcp.len();
         let [low, high] = &self.head.key.addresses;
-        sum(low) + sum(high) + PROTOCOL_TCP + (length >> 16) + (length & 0xffff)
+        let lengths = native((length >> 16) as u16) + native(length as u16);
+        native_sum(low) + native_sum(high) + native(PROTOCOL_TCP) + lengths
     }
 }
+
+/// The one's complement sum of 16-bit words that are not all zero is zero where this divides their sum.
+const ONES: u64 = 0xffff;
 
 /// One's complement sum of big-endian 16-bit words, folded; an odd last byte counts as the high one.
-///
-/// Summed in the machine's byte order, eight bytes at a time, and swapped once: the sum does not mind (RFC 1071
-/// section 2).
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
-    let mut words = bytes.chunks_exact(8);
-    let mut total: u64 = 0;
-    for word in &mut words {
-        let word = u64::from_ne_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
-        total += (word >> 32) + (word & 0xffff_ffff);
-    }
-    let tail = words.remainder();
-    let mut last = [0; 8];
-    last[..tail.len()].copy_from_slice(tail);
-    let last = u64::from_ne_bytes(last);
-    total += (last >> 32) + (last & 0xffff_ffff);
-    u64::from(u16::from_be(fold(total)))
+    u64::from(u16::from_be(fold(native_sum(bytes))))
 }
 
-/// Folds a sum of [`sum`] into 16 bits.
+/// The same in the machine's byte order and not folded: the sum does not mind the order of bytes, nor wider words
+/// (RFC 1071 section 2), and is swapped once.
+#[inline]
+fn native_sum(bytes: &[u8]) -> u64 {
+    const LANES: usize = 4;
+    let (blocks, rest) = bytes.as_chunks::<{ 4 * LANES }>();
+    let mut lanes = [0_u64; LANES];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<4>();
+        for (lane, &word) in lanes.iter_mut().zip(words) {
+            *lane += u64::from(u32::from_ne_bytes(word));
+        }
+    }
+    let (words, tail) = rest.as_chunks::<4>();
+    let last = match *tail {
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        _ => [0; 4],
+    };
+    let rest: u64 = words.iter().map(|&word| u64::from(u32::from_ne_bytes(word))).sum();
+    lanes.iter().sum::<u64>() + rest + u64::from(u32::from_ne_bytes(last))
+}
+
+/// Folds a sum into 16 bits.
 pub(crate) fn fold(mut total: u64) -> u16 {
     total = (total >> 32) + (total & 0xffff_ffff);
     total = (total >> 16) + (total & 0xffff);
@@ -81,6 +97,11 @@ mod tests {
     fn checksum_of_rfc_1071_example() {
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
         assert_eq!(fold(sum(&[0x01])), 0x0100);
+        let bytes: Vec<u8> = (0..77).map(|at| at * 3 ^ 0x5a).collect();
+        for len in 0..bytes.len() {
+            let word = |word: &[u8]| u64::from(word[0]) << 8 | word.get(1).map_or(0, |&low| u64::from(low));
+            assert_eq!(sum(&bytes[..len]) % ONES, bytes[..len].chunks(2).map(word).sum::<u64>() % ONES, "{len}");
+        }
         assert_eq!(fold(u64::MAX), 0xffff);
     }
 }

@@ -25,7 +25,11 @@ impl Ports {
     pub fn contains(&self, port: u16) -> bool {
         match self {
             Self::Any => true,
-            Self::Ranges(ranges) => ranges.iter().any(|&(from, to)| (from..=to).contains(&port)),
+            // Asked of every packet, and most have one range.
+            Self::Ranges(ranges) => match ranges.as_slice() {
+                &[(from, to)] => (from..=to).contains(&port),
+                ranges => ranges.iter().any(|&(from, to)| (from..=to).contains(&port)),
+            },
         }
     }
 }

@@ -30,12 +30,15 @@ impl<S: Default> Connection<S> {
         half.note_timestamp(segment);
         other.acked = acked;
         let payload = segment.payload();
-        if payload.is_empty() {
+        // What is missing of a direction changes with its own bytes and with what the other says to have.
+        let changed = if payload.is_empty() {
             other.note_claim(acked);
+            head.side.other()
         } else {
             self.deliver(head.side, payload, Some(acked), 0, stage);
-        }
-        self.facts.missing = [0, 1].map(|at| self.halves[at].missing() > 0);
+            head.side
+        };
+        self.facts.missing[changed as usize] = self.halves[changed as usize].missing() > 0;
         true
     }
 }
