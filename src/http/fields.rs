@@ -3,6 +3,7 @@
 
 use memchr::memchr;
 
+use super::head::is_blank_line;
 use super::line::trim;
 
 /// The first values of the fields that matter, and all that decides about the body.
@@ -44,8 +45,8 @@ pub(super) enum Coding {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes one field. `value` may have line folds in it (RFC 9112 section 5.2).
-    pub(super) fn take(&mut self, name: &[u8], value: &'a [u8]) {
+    /// Takes one field.
+    pub(super) fn take(&mut self, name: &[u8], value: Value<'a>) {
         match name.len() {
             4 if is(name, b"host") => keep(&mut self.host, value),
             6 if is(name, b"expect") => self.expects = true,
@@ -53,10 +54,10 @@ impl<'a> Fields<'a> {
             8 if is(name, b"location") => keep(&mut self.location, value),
             10 if is(name, b"user-agent") => keep(&mut self.user_agent, value),
             12 if is(name, b"content-type") => keep(&mut self.content_type, value),
-            14 if is(name, b"content-length") => self.length = self.length.and(value),
+            14 if is(name, b"content-length") => self.length = self.length.and(value.bytes),
             15 if is(name, b"x-forwarded-for") => keep(&mut self.forwarded_for, value),
             16 if is(name, b"content-encoding") => keep(&mut self.content_encoding, value),
-            17 if is(name, b"transfer-encoding") => self.coding = last_coding(value).or(self.coding),
+            17 if is(name, b"transfer-encoding") => self.coding = last_coding(value.bytes).or(self.coding),
             _ => {}
         }
     }
@@ -66,27 +67,67 @@ impl<'a> Fields<'a> {
         let mut fields = Self::default();
         let mut rest = lines;
         while !rest.is_empty() {
-            let mut end = memchr(b'\n', rest).unwrap_or(rest.len());
-            // A line that begins with a blank goes on with the one before.
-            while matches!(rest.get(end + 1), Some(b' ' | b'\t')) {
-                end = memchr(b'\n', &rest[end + 1..]).map_or(rest.len(), |next| end + 1 + next);
-            }
-            fields.take_line(&rest[..end]);
-            rest = rest.get(end + 1..).unwrap_or_default();
+            let line = Line::first(rest).unwrap_or(Line { end: rest.len(), folded: true });
+            fields.take_line(&rest[..line.end], line.folded);
+            rest = rest.get(line.end + 1..).unwrap_or_default();
         }
         fields
     }
 
-    fn take_line(&mut self, line: &'a [u8]) {
+    /// Takes the lines up to the blank one that ends a head, and says where they end; `None` if it is not there.
+    pub(super) fn of_head(lines: &'a [u8]) -> Option<(Self, usize)> {
+        let mut fields = Self::default();
+        let mut at = 0;
+        loop {
+            let line = Line::first(&lines[at..])?;
+            let bytes = &lines[at..at + line.end];
+            at += line.end + 1;
+            if is_blank_line(bytes) {
+                return Some((fields, at));
+            }
+            fields.take_line(bytes, line.folded);
+        }
+    }
+
+    fn take_line(&mut self, line: &'a [u8], folded: bool) {
         if trim(line).is_empty() {
             return;
         }
         match memchr(b':', line) {
             Some(colon) if !trim(&line[..colon]).is_empty() => {
-                self.take(trim(&line[..colon]), trim(&line[colon + 1..]))
+                self.take(trim(&line[..colon]), Value { bytes: trim(&line[colon + 1..]), folded });
             }
             _ => self.bad_lines += 1,
         }
+    }
+}
+
+/// A field's value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Whether line folds may be in it (RFC 9112 section 5.2).
+    pub(super) folded: bool,
+}
+
+/// The first line of some, with the lines that go on with it.
+struct Line {
+    /// Where its line feed stands.
+    end: usize,
+    folded: bool,
+}
+
+impl Line {
+    /// `None` if its end is not there.
+    fn first(bytes: &[u8]) -> Option<Self> {
+        let mut end = memchr(b'\n', bytes)?;
+        let mut folded = false;
+        // A blank line is one, whatever comes next.
+        while matches!(bytes.get(end + 1), Some(b' ' | b'\t')) && !is_blank_line(&bytes[..end]) {
+            end += 1 + memchr(b'\n', &bytes[end + 1..])?;
+            folded = true;
+        }
+        Some(Self { end, folded })
     }
 }
 
@@ -113,11 +154,13 @@ fn same_word(name: &[u8], known: &[u8]) -> bool {
 }
 
 /// Keeps the first value; of a folded one its first line that is not blank.
-fn keep<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
+fn keep<'a>(slot: &mut Option<&'a [u8]>, value: Value<'a>) {
     if slot.is_none() {
-        *slot = match memchr(b'\n', value) {
-            None => Some(trim(value)),
-            Some(_) => value.split(|&byte| byte == b'\n').map(trim).find(|line| !line.is_empty()).or(Some(b"")),
+        *slot = match value {
+            Value { bytes, folded: true } if bytes.contains(&b'\n') => {
+                bytes.split(|&byte| byte == b'\n').map(trim).find(|line| !line.is_empty()).or(Some(b""))
+            }
+            Value { bytes, .. } => Some(trim(bytes)),
         };
     }
 }

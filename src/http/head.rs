@@ -100,6 +100,11 @@ impl Gathered {
     }
 }
 
+/// Whether a line without its line feed is the one that ends a head.
+pub(super) fn is_blank_line(line: &[u8]) -> bool {
+    line.iter().all(|&byte| byte == b'\r')
+}
+
 /// Where a head ends that is wholly there: behind its first blank line that is not at its beginning.
 pub(super) fn find_end(bytes: &[u8]) -> Option<usize> {
     let mut line_start = 0;
@@ -107,7 +112,7 @@ pub(super) fn find_end(bytes: &[u8]) -> Option<usize> {
     while let Some(end) = memchr(b'\n', &bytes[line_start..]) {
         let line = &bytes[line_start..line_start + end];
         line_start += end + 1;
-        if !first && line.iter().all(|&byte| byte == b'\r') {
+        if !first && is_blank_line(line) {
             return Some(line_start);
         }
         first = false;
@@ -120,7 +125,7 @@ pub(super) fn find_end(bytes: &[u8]) -> Option<usize> {
 pub(super) fn pass_lines(line: &mut u32, bytes: &[u8]) -> (usize, bool) {
     let mut at = 0;
     while let Some(end) = memchr(b'\n', &bytes[at..]) {
-        let blank = *line == 0 && bytes[at..at + end].iter().all(|&byte| byte == b'\r');
+        let blank = *line == 0 && is_blank_line(&bytes[at..at + end]);
         at += end + 1;
         *line = 0;
         if blank {

@@ -3,7 +3,7 @@
 
 use super::body::{Body, Passed};
 use super::fields::{Fields, Length};
-use super::head::{Added, Gathered, find_end, pass_lines};
+use super::head::{Added, Gathered, pass_lines};
 use super::line::{StatusLine, may_be_response, split_response};
 use super::waiting::{Beginning, Kind};
 use super::{Response, Still, Tools};
@@ -214,11 +214,13 @@ impl Responses {
             return 1;
         }
         let limits = tools.limits;
-        if let Some(len) = find_end(bytes).filter(|&len| len <= limits.head)
-            && let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
+        if let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
             && line_end <= limits.line
+            && let Some((fields, rest)) = Fields::of_head(&bytes[line_end..])
+            && line_end + rest <= limits.head
         {
-            self.head([&bytes[..line_end], &bytes[line_end..len]], here, None, here.at + len as u64, tools);
+            let len = line_end + rest;
+            self.head(&bytes[..line_end], fields, here, None, here.at + len as u64, tools);
             return len;
         }
         self.phase = Phase::Lines(Box::new(Lines { gathered: Gathered::default(), began: here }));
@@ -251,14 +253,16 @@ impl Responses {
     /// A gathered head is complete, or as long as it may get: then `rest` says whether its end is within a line.
     fn gathered(&mut self, rest: Option<u32>, at: u64, tools: &mut Tools<'_, impl Sink>) {
         if let Phase::Lines(lines) = std::mem::take(&mut self.phase) {
-            self.head([lines.gathered.first_line(), lines.gathered.fields()], lines.began, rest, at, tools);
+            let fields = Fields::of_lines(lines.gathered.fields());
+            self.head(lines.gathered.first_line(), fields, lines.began, rest, at, tools);
         }
     }
 
     /// A head is known, its first line and the others, up to offset `at`.
     fn head(
         &mut self,
-        [line, lines]: [&[u8]; 2],
+        line: &[u8],
+        fields: Fields<'_>,
         began: Beginning,
         rest: Option<u32>,
         at: u64,
@@ -268,7 +272,6 @@ impl Responses {
             tools.counters.resync += 1;
             return self.lose(at, tools);
         };
-        let fields = Fields::of_lines(lines);
         let content_length = match fields.length {
             Length::Valid(length) => Some(length),
             _ => None,

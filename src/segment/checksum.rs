@@ -26,7 +26,7 @@ impl Segment<'_> {
             return Checksum::Unknown;
         }
         let pseudo = self.pseudo_header_sum();
-        if (pseudo + native_sum(self.tcp)) % ONES == 0 {
+        if (pseudo + native_sum(self.tcp)).is_multiple_of(ONES) {
             Checksum::Valid
         } else if self.head.checksum == u16::from_be(fold(pseudo)) {
             Checksum::Offloaded

@@ -36,7 +36,7 @@ const ROOMS: [(&str, u8); 23] = [
 ];
 
 /// Every crate of others, and where it may be named: rooms, or files.
-const DOORS: [(&str, &[&str]); 23] = [
+const DOORS: [(&str, &[&str]); 24] = [
     ("aho_corasick", &["signature"]),
     ("base64", &["format"]),
     ("clap", &["cli", "main"]),
@@ -54,6 +54,7 @@ const DOORS: [(&str, &[&str]); 23] = [
     ("libc", &["runtime/sys.rs"]),
     // A search within bytes, wherever bytes are searched.
     ("memchr", &["http", "uri", "signature", "export", "format"]),
+    ("mimalloc", &["main"]),
     ("pcap", &["runtime"]),
     ("pcap_parser", &["runtime"]),
     // What the build leaves of the built-in signatures.

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use httparse::Status;
 
-use crate::http::fields::Fields;
+use crate::http::fields::{Fields, Value};
 use crate::http::line::{RequestLine, split_request};
 
 /// A head that was found.
@@ -51,7 +51,8 @@ pub(super) fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
     let (method, target) = (request.method?.as_bytes(), request.path?.as_bytes());
     let mut fields = Fields::default();
     for header in request.headers.iter() {
-        fields.take(header.name.as_bytes(), header.value);
+        // httparse takes no folded lines in a request.
+        fields.take(header.name.as_bytes(), Value { bytes: header.value, folded: false });
     }
     // httparse takes these two versions only, in upper case.
     let protocol: &[u8] = if request.version == Some(0) { b"HTTP/1.0" } else { b"HTTP/1.1" };
