@@ -1,4 +1,4 @@
-//! The door to the operating system: signals, `poll`, memory, network interface requests, and two functions of libpcap that the
+//! The door to the operating system: signals, `poll`, network interface requests, and two functions of libpcap that the
 //! `pcap` crate does not offer. The only file that names `libc` and the only one with `unsafe`; everything it offers is
 //! safe to call. Not a place for policy: what a signal or a lost interface means is decided by its callers.
 
@@ -247,15 +247,6 @@ pub fn mask_signals() {
         }
         libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
     }
-}
-
-/// Makes do with pages of the ordinary size, whatever is asked of the kernel later (prctl(2)). Without effect where the
-/// kernel does not know the request.
-pub fn forgo_huge_pages() {
-    const ON: libc::c_ulong = 1;
-    const UNUSED: libc::c_ulong = 0;
-    // SAFETY: this request takes numbers only.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, ON, UNUSED, UNUSED, UNUSED) };
 }
 
 unsafe extern "C" {

@@ -3,6 +3,7 @@
 
 use std::hash::Hasher;
 
+use memchr::memchr;
 use siphasher::sip::SipHasher13;
 
 use crate::http::Request;
@@ -12,41 +13,73 @@ use crate::signature::{Signature, Webhook};
 /// The published key: `smsentry` and `fields..` in ASCII.
 const KEY: [u8; 16] = *b"smsentryfields..";
 
-/// Bytes of a field name that are lowered at a time: most names are shorter.
-const PIECE: usize = 32;
-
 /// What the head of a request says that matched `signature`.
 pub(super) fn trace(request: &Request<'_>, signature: &Signature) -> Trace {
-    Trace {
-        field_order: field_order(request.head),
-        cookie: names(request.head).any(|name| name.eq_ignore_ascii_case(b"cookie")),
-        webhook: signature.legitimate.webhook.as_ref().is_some_and(|webhook| is_call(webhook, request)),
+    let mut order = FieldOrder::default();
+    let mut cookie = false;
+    for name in names(request.head) {
+        order.add(name);
+        cookie |= name.eq_ignore_ascii_case(b"cookie");
     }
+    let webhook = signature.legitimate.webhook.as_ref().is_some_and(|webhook| is_call(webhook, request));
+    Trace { field_order: order.finish(), cookie, webhook }
 }
 
 /// SipHash-1-3 (64 bits) over the field names in lower case, in their order, with LF between them.
-fn field_order(head: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_key(&KEY);
-    let mut between: &[u8] = b"";
-    for name in names(head) {
-        hasher.write(between);
-        between = b"\n";
-        // By the piece, which the hash does not see.
-        for piece in name.chunks(PIECE) {
-            let mut lower = [0; PIECE];
-            let lower = &mut lower[..piece.len()];
-            lower.copy_from_slice(piece);
-            lower.make_ascii_lowercase();
-            hasher.write(lower);
+struct FieldOrder {
+    hasher: SipHasher13,
+    /// Names that the hash has not seen yet. Rationale: it costs by the call, and most heads fit.
+    names: [u8; 128],
+    len: usize,
+    begun: bool,
+}
+
+impl Default for FieldOrder {
+    fn default() -> Self {
+        Self { hasher: SipHasher13::new_with_key(&KEY), names: [0; 128], len: 0, begun: false }
+    }
+}
+
+impl FieldOrder {
+    fn add(&mut self, name: &[u8]) {
+        if std::mem::replace(&mut self.begun, true) {
+            self.take(b"\n");
+        }
+        self.take(name);
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = &mut self.names[self.len..];
+            let (part, rest) = bytes.split_at(bytes.len().min(room.len()));
+            room[..part.len()].copy_from_slice(part);
+            room[..part.len()].make_ascii_lowercase();
+            self.len += part.len();
+            bytes = rest;
+            if self.len == self.names.len() {
+                self.hasher.write(&self.names);
+                self.len = 0;
+            }
         }
     }
-    hasher.finish()
+
+    fn finish(mut self) -> u64 {
+        self.hasher.write(&self.names[..self.len]);
+        self.hasher.finish()
+    }
 }
 
 /// The names of the fields. A line that begins with a blank goes on with the one before (RFC 9112 section 5.2), one
 /// without a name or a colon is no field.
 fn names(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split(|&byte| byte == b'\n').filter_map(|line| {
+    let mut rest = head;
+    let lines = std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest).or_else(|| (!rest.is_empty()).then_some(rest.len()))?;
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(line)
+    });
+    lines.filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;
         let name = line.get(..colon).filter(|_| !line.starts_with(b" ") && !line.starts_with(b"\t"))?.trim_ascii();
         (!name.is_empty()).then_some(name)
@@ -68,9 +101,14 @@ fn is_call(webhook: &Webhook, request: &Request<'_>) -> bool {
 mod tests {
     use super::*;
 
+    fn order(head: &str) -> u64 {
+        let mut order = FieldOrder::default();
+        names(head.as_bytes()).for_each(|name| order.add(name));
+        order.finish()
+    }
+
     #[test]
     fn the_order_of_the_names_and_nothing_else() {
-        let order = |head: &str| field_order(head.as_bytes());
         let same = order("Host: a\r\nUser-Agent: b\r\nCookie: c\r\n\r\n");
         for head in [
             "host:x\nuser-agent:y\ncookie:\n",
@@ -88,6 +126,18 @@ mod tests {
     }
 
     const FIXED: u64 = 0xaa5a_787c_9f3d_aa68;
+
+    /// However long the names are and however many, the hash is that of all of them at once.
+    #[test]
+    fn long_heads_are_hashed_as_short_ones() {
+        for (len, count) in (0..300).map(|len| (len, 1)).chain((1..90).map(|count| (count % 7 + 1, count))) {
+            let fields = vec![format!("{}: value", "Ab".repeat(len)); count];
+            let whole = vec!["ab".repeat(len); if len == 0 { 0 } else { count }].join("\n");
+            let mut hasher = SipHasher13::new_with_key(&KEY);
+            hasher.write(whole.as_bytes());
+            assert_eq!(order(&fields.join("\r\n")), hasher.finish(), "{count} of {len}");
+        }
+    }
 
     #[test]
     fn a_call_has_the_method_the_agent_and_all_fields() {
