@@ -76,8 +76,8 @@ pub struct Config {
     pub sensor: sensor::Options,
     /// What is done with records before they are written.
     pub row: row::Options,
-    /// Size of blocks.
-    pub block: BlockSize,
+    /// Size of blocks, if it is not the one that suits the source.
+    pub block: Option<BlockSize>,
     /// Whether all files are one capture, whatever their times.
     pub continuous: bool,
     /// Stop after so many packets.
@@ -130,7 +130,7 @@ impl Config {
             decode: decode::Options::default(),
             sensor: sensor::Options::default(),
             row: row::Options::default(),
-            block: BlockSize::default(),
+            block: None,
             continuous: false,
             count: None,
             sensor_name: None,

@@ -74,7 +74,7 @@ impl LiveOptions {
 }
 
 /// Rationale: enough to ride out a scheduling pause of the caller at 1 Gbit/s; longer ones are the ring's part.
-const POOL: usize = 32;
+const POOL: usize = 8;
 /// How long [`LiveSource::fill`] waits before it hands on an empty block, so that deadlines fall due on an idle link.
 const IDLE: Duration = Duration::from_millis(250);
 
