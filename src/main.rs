@@ -10,7 +10,6 @@ use cli::{Command, Refusal};
 use smsentry::runtime::config::Config;
 use smsentry::runtime::filter::Filter;
 use smsentry::runtime::live::list_interfaces;
-use smsentry::runtime::sys;
 use smsentry::runtime::voice::Voice;
 use smsentry::runtime::{Exit, load, review, run};
 use smsentry::suppress::Treatment;
@@ -21,8 +20,6 @@ use smsentry::suppress::Treatment;
 static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The heap would ask for them, and take half as much memory again for nothing that can be measured.
-    sys::forgo_huge_pages();
     let exit = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(config)) => run(*config),
         Ok(Command::Check(config)) => check(&config),

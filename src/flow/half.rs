@@ -99,6 +99,9 @@ pub(super) enum Place {
     Ahead,
 }
 
+/// What a block on the heap costs beside its bytes, on average.
+const ROUNDING: usize = 16;
+
 impl Half {
     /// Puts offset 0 at `first`, the sequence number of the first byte.
     pub(super) fn anchor(&mut self, first: Seq) {
@@ -280,7 +283,10 @@ impl Half {
     pub(super) fn kept_memory(&self) -> usize {
         self.disorder.as_ref().map_or(0, |disorder| {
             let syn_data: usize = disorder.syn_data.iter().map(|(_, data)| data.capacity()).sum();
-            size_of::<Disorder>() + disorder.candidates.capacity() * size_of::<Seq>() + syn_data
+            let rows = disorder.syn_data.capacity() * size_of::<(Seq, Vec<u8>)>();
+            // A block is kept in the next size of the heap.
+            let rounding = ROUNDING * (1 + usize::from(rows > 0) + disorder.syn_data.len());
+            size_of::<Disorder>() + disorder.candidates.capacity() * size_of::<Seq>() + rows + syn_data + rounding
         })
     }
 

@@ -47,10 +47,10 @@ impl Gathered {
         self.first_line_end.is_some()
     }
 
-    /// Memory held, in bytes. Rationale: buffers that grow by turns leave gaps in the heap, an eighth and more of what they
+    /// Memory held, in bytes. Rationale: buffers that grow by turns leave gaps in the heap, a third of what they
     /// hold (`limits::memory_is_counted_as_it_is`).
     pub(super) fn memory(&self) -> usize {
-        self.bytes.capacity() / 8 * 9 + size_of::<Self>()
+        self.bytes.capacity() / 3 * 4 + size_of::<Self>()
     }
 
     /// Whether the last byte was in the middle of a line that is not blank.

@@ -53,7 +53,7 @@ const DOORS: [(&str, &[&str]); 24] = [
     ("jiff", &["format"]),
     ("libc", &["runtime/sys.rs"]),
     // A search within bytes, wherever bytes are searched.
-    ("memchr", &["http", "uri", "signature", "export", "format"]),
+    ("memchr", &["http", "uri", "signature", "export", "format", "sensor"]),
     ("mimalloc", &["main"]),
     ("pcap", &["runtime"]),
     ("pcap_parser", &["runtime"]),

@@ -230,7 +230,7 @@ fn memory_is_counted_as_it_is() {
         ("growing-heads", 6000, &flows),
         ("out-of-order", 300_000, &queued),
         ("fragments", 40_000, &everything),
-        ("fragment-bits", 600_000, &everything),
+        ("fragment-bits", 1_000_000, &everything),
     ];
     let quiet = replay("nothing", 0, &["--lanes=0"]).peak;
     for (shape, n, sets) in cases {
