@@ -67,11 +67,7 @@ impl FlowKey {
         let (from, to) = (order(source, source_port), order(destination, destination_port));
         let (low, high, side) = if from <= to { (from, to, Side::Low) } else { (to, from, Side::High) };
         let address = |end: u64| map_v4((end >> 16) as u32);
-        let key = Self {
-            addresses: [address(low), address(high)],
-            ports: [low as u16, high as u16],
-            vlans: [0; 3],
-        };
+        let key = Self { addresses: [address(low), address(high)], ports: [low as u16, high as u16], vlans: [0; 3] };
         (key, side)
     }
 

@@ -36,9 +36,16 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Where no entry ever stands.
-    pub const NOWHERE: Self = Self { at: NONE, generation: 0 };
+    /// Where it is, for a hint.
+    #[must_use]
+    pub const fn place(self) -> Place {
+        Place(self.at)
+    }
 }
+
+/// Where an entry stood: a hint, for another may stand there now, or none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place(u32);
 
 /// Entries are linked in `C` lists (classes), each from the least to the most recently touched.
 ///
@@ -136,6 +143,14 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     pub fn find_hashed(&self, key: &K, hash: Hashed) -> Option<Slot> {
         let at = self.index.find(hash, |at| self.key_at(at) == Some(key))?;
         Some(Slot { at, generation: self.link_of(at).generation })
+    }
+
+    /// The entry of `key`, if it is at this place.
+    #[must_use]
+    pub fn find_at(&self, Place(at): Place, key: &K) -> Option<Slot> {
+        let chunk = self.contents.get(at as usize / CHUNK)?;
+        let (known, _) = chunk.get(at as usize % CHUNK)?.as_ref()?;
+        (known == key).then(|| Slot { at, generation: self.link_of(at).generation })
     }
 
     /// What is probably found for keys that come next; only hashes are compared. To be read ahead: a little of each at a

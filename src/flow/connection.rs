@@ -20,10 +20,6 @@ pub(super) struct Connection<S> {
     pub(super) state: S,
     /// What was added to the shard's totals for this flow: waiting segments, all other memory on the heap.
     accounted: (u32, u32),
-    /// Both ends sent a SYN of their own: the handshake does not tell who is the client.
-    simultaneous: bool,
-    /// The connection is over beyond doubt: both directions ended, or a reset stood exactly where one ends.
-    over: bool,
 }
 
 /// What a flow works with while it handles one segment or deadline.
@@ -45,15 +41,10 @@ impl<S: Default> Connection<S> {
             conflict: false,
             closed: false,
             missing: [false; 2],
-        };
-        Self {
-            facts,
-            halves: Default::default(),
-            state: S::default(),
-            accounted: (0, 0),
             simultaneous: false,
             over: false,
-        }
+        };
+        Self { facts, halves: Default::default(), state: S::default(), accounted: (0, 0) }
     }
 
     /// Handles a segment of this flow; says which class the flow is in now.
@@ -80,7 +71,7 @@ impl<S: Default> Connection<S> {
         let end = half.highest + u64::from(half.ended);
         if !half.known || offset == Some(half.next) || offset == Some(end) {
             self.facts.closed = true;
-            self.over = true;
+            self.facts.over = true;
         }
     }
 

@@ -27,7 +27,7 @@ use ended::{Ended, Late};
 use history::History;
 
 use crate::segment::{Flags, FlowKey, Segment, Side};
-use crate::table::{Hashed, Slot, Table};
+use crate::table::{Hashed, Place, Slot, Table};
 use crate::time::Timestamp;
 
 /// A part of one direction's stream.
@@ -75,6 +75,10 @@ pub struct Facts {
     pub closed: bool,
     /// Whether more was sent than was captured, as far as FINs and acknowledgments tell.
     pub missing: [bool; 2],
+    /// Both ends sent a SYN of their own: the handshake does not tell who is the client.
+    simultaneous: bool,
+    /// The connection is over beyond doubt: both directions ended, or a reset stood exactly where one ends.
+    over: bool,
 }
 
 /// A flow as its listener sees it.
@@ -133,8 +137,8 @@ enum Class {
 const CLASSES: [Class; 3] = [Class::New, Class::Closing, Class::Established];
 
 /// Places for the flows of the latest segments. Rationale: in a storm of 5,000 scans a second some 550 flows live at a time,
-/// 35 in a shard, so that few take each other's place; and 1 KiB a shard stays in the cache.
-const RECENT: usize = 128;
+/// 35 in a shard, so that few take each other's place; and 2 KiB a shard stay in the cache.
+const RECENT: usize = 512;
 
 /// The flows of one shard.
 #[derive(Debug)]
@@ -142,7 +146,7 @@ pub struct Flows<S> {
     table: Table<FlowKey, Connection<S>, 3>,
     /// Where the flows of the latest segments stand, by the segments' `flow_hash`. Rationale: a look here costs half of
     /// hashing the key and asking the table, and few flows speak at the same time.
-    recent: [Slot; RECENT],
+    recent: [Place; RECENT],
     ended: Ended,
     tools: Tools,
 }
@@ -167,7 +171,7 @@ impl<S: Default> Flows<S> {
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self {
             table: Table::new(keys),
-            recent: [Slot::NOWHERE; RECENT],
+            recent: [Place::default(); RECENT],
             ended: Ended::default(),
             tools: Tools {
                 options,
@@ -262,7 +266,7 @@ impl<S: Default> Flows<S> {
                 None => return,
             },
         };
-        self.recent[recent] = slot;
+        self.recent[recent] = slot.place();
         let Some((_, connection)) = self.table.get_mut(slot) else { return };
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
         let was_orderly = connection.is_orderly();
@@ -339,8 +343,7 @@ impl<S: Default> Flows<S> {
     /// The flow of a key that may stand at a place of the recent ones; else the key's hash in the tables of this shard.
     #[inline]
     fn find(&self, key: &FlowKey, recent: usize) -> Result<Slot, Hashed> {
-        let slot = self.recent[recent];
-        if self.table.get(slot).is_some_and(|(known, _)| known == key) {
+        if let Some(slot) = self.table.find_at(self.recent[recent], key) {
             return Ok(slot);
         }
         let hash = self.table.hash(key);

@@ -97,7 +97,7 @@ mod tests {
     fn checksum_of_rfc_1071_example() {
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
         assert_eq!(fold(sum(&[0x01])), 0x0100);
-        let bytes: Vec<u8> = (0..77).map(|at| at * 3 ^ 0x5a).collect();
+        let bytes: Vec<u8> = (0..77).map(|at| (at * 3) ^ 0x5a).collect();
         for len in 0..bytes.len() {
             let word = |word: &[u8]| u64::from(word[0]) << 8 | word.get(1).map_or(0, |&low| u64::from(low));
             assert_eq!(sum(&bytes[..len]) % ONES, bytes[..len].chunks(2).map(word).sum::<u64>() % ONES, "{len}");

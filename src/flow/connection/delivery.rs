@@ -188,8 +188,8 @@ impl<S: Default> Connection<S> {
     /// A FIN was reached in order.
     pub(super) fn finish<L: Listener<State = S>>(&mut self, side: Side, stage: &mut Stage<'_, L>) {
         self.halves[side as usize].ended = true;
-        self.over |= self.halves.iter().all(|half| half.ended);
-        self.facts.closed |= self.over;
+        self.facts.over |= self.halves.iter().all(|half| half.ended);
+        self.facts.closed |= self.facts.over;
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
         stage.listener.end(&view, &mut self.state, side);
     }

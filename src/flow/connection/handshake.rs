@@ -24,13 +24,13 @@ impl<S: Default> Connection<S> {
         if !half.known {
             half.anchor(isn.advance(1));
             half.note_opening(segment);
-            self.simultaneous = self.facts.client == Some(side.other());
-            self.facts.client = (!self.simultaneous).then_some(side);
+            self.facts.simultaneous = self.facts.client == Some(side.other());
+            self.facts.client = (!self.facts.simultaneous).then_some(side);
         } else if half.first_seq() != isn.advance(1) {
             stage.tools.counters.candidates_dropped +=
                 u64::from(half.offer(isn, stage.tools.options.limits.candidates));
             half.disorder().latest_offer = Some((isn, segment.head.time, segment.head.wire_len));
-        } else if self.facts.client.is_none() && !self.simultaneous {
+        } else if self.facts.client.is_none() && !self.facts.simultaneous {
             self.facts.client = Some(side);
         }
         if !segment.payload().is_empty() {
@@ -52,14 +52,14 @@ impl<S: Default> Connection<S> {
         if !asker.known {
             asker.anchor(answered);
         } else if asker.first_seq() != answered {
-            if !asker.was_offered(answered) && !self.over {
+            if !asker.was_offered(answered) && !self.facts.over {
                 stage.tools.counters.unmatched_syn_ack += 1;
                 return;
             }
             self.begin_anew(side.other(), answered, segment, stage);
         }
         self.halves[side.other() as usize].answered = true;
-        if !self.simultaneous {
+        if !self.facts.simultaneous {
             self.facts.client = Some(side.other());
         }
         let half = &mut self.halves[side as usize];
@@ -174,8 +174,8 @@ impl<S: Default> Connection<S> {
         if segment.payload().is_empty() || !half.was_offered(seq) || half.offset(seq) == half.next.cast_signed() {
             return;
         }
-        let answerable = self.halves[side.other() as usize].seen && !self.over;
-        if half.is_untouched() && self.facts.client == Some(side.other()) && !self.over {
+        let answerable = self.halves[side.other() as usize].seen && !self.facts.over;
+        if half.is_untouched() && self.facts.client == Some(side.other()) && !self.facts.over {
             // The server's own bytes tell which of several SYN-ACKs was its.
             self.halves[side as usize].anchor_elsewhere(seq, stage.tools.options.limits.candidates);
         } else if (half.is_untouched() && !half.answered) || !answerable {
