@@ -146,11 +146,12 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
     }
 
     /// The entry of `key`, if it is at this place.
-    #[must_use]
-    pub fn find_at(&self, Place(at): Place, key: &K) -> Option<Slot> {
-        let chunk = self.contents.get(at as usize / CHUNK)?;
-        let (known, _) = chunk.get(at as usize % CHUNK)?.as_ref()?;
-        (known == key).then(|| Slot { at, generation: self.link_of(at).generation })
+    #[inline]
+    pub fn find_at(&mut self, Place(at): Place, key: &K) -> Option<(Slot, &mut V)> {
+        let chunk = self.contents.get_mut(at as usize / CHUNK)?;
+        let (known, value) = chunk.get_mut(at as usize % CHUNK)?.as_mut()?;
+        let generation = self.links.get(at as usize)?.generation;
+        (known == key).then_some((Slot { at, generation }, value))
     }
 
     /// What is probably found for keys that come next; only hashes are compared. To be read ahead: a little of each at a

@@ -259,15 +259,18 @@ impl<S: Default> Flows<S> {
         let now = segment.head.clock;
         let at = Moment { clock: now, number: segment.head.number };
         let recent = (segment.head.flow_hash >> 48) as usize % RECENT;
-        let slot = match self.find(&key, recent) {
-            Ok(slot) => slot,
-            Err(hash) => match self.open(segment, hash, at, listener) {
-                Some(slot) => slot,
-                None => return,
-            },
+        let found = self.table.find_at(self.recent[recent], &key);
+        let (slot, connection) = match found {
+            Some(found) => found,
+            None => {
+                let hash = self.table.hash(&key);
+                let known = self.table.find_hashed(&key, hash);
+                let Some(slot) = known.or_else(|| self.open(segment, hash, at, listener)) else { return };
+                self.recent[recent] = slot.place();
+                let Some((_, connection)) = self.table.get_mut(slot) else { return };
+                (slot, connection)
+            }
         };
-        self.recent[recent] = slot.place();
-        let Some((_, connection)) = self.table.get_mut(slot) else { return };
         let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
         let was_orderly = connection.is_orderly();
         let class = connection.segment(segment, &mut stage);
@@ -338,16 +341,6 @@ impl<S: Default> Flows<S> {
     fn is_over(&self) -> bool {
         let limits = &self.tools.options.limits;
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
-    }
-
-    /// The flow of a key that may stand at a place of the recent ones; else the key's hash in the tables of this shard.
-    #[inline]
-    fn find(&self, key: &FlowKey, recent: usize) -> Result<Slot, Hashed> {
-        if let Some(slot) = self.table.find_at(self.recent[recent], key) {
-            return Ok(slot);
-        }
-        let hash = self.table.hash(key);
-        self.table.find_hashed(key, hash).ok_or(hash)
     }
 
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {
