@@ -200,6 +200,29 @@ fn last_coding(value: &[u8]) -> Option<Coding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::head::find_end;
+
+    /// Seeded heads of few different bytes: blank lines, folds, lines without a name, heads without an end, and what comes
+    /// behind them.
+    #[test]
+    fn a_head_read_in_one_pass_is_that_of_two() {
+        const PARTS: [&[u8]; 9] = [b"\n", b"\r\n", b" ", b"\t", b":", b"host:", b"a", b"Content-Length: 7", b"\r"];
+        const FIRST: &[u8] = b"HTTP/1.1 200 OK\r\n";
+        let (mut random, mut whole) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+        for _ in 0..50_000 {
+            let mut bytes = FIRST.to_vec();
+            for _ in 0..random % 24 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                bytes.extend_from_slice(PARTS[(random >> 33) as usize % PARTS.len()]);
+            }
+            random = random.wrapping_add(0x9e37_79b9);
+            let once = Fields::of_head(&bytes[FIRST.len()..]);
+            let twice = find_end(&bytes).map(|end| (Fields::of_lines(&bytes[FIRST.len()..end]), end - FIRST.len()));
+            assert_eq!(once, twice, "{:?}", String::from_utf8_lossy(&bytes));
+            whole += u32::from(once.is_some());
+        }
+        assert!((10_000..45_000).contains(&whole), "{whole}");
+    }
 
     /// Every byte in every place of every name, against the comparison byte by byte.
     #[test]
