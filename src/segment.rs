@@ -4,7 +4,7 @@
 mod checksum;
 
 pub use checksum::Checksum;
-pub(crate) use checksum::{fold, sum};
+pub(crate) use checksum::sums_to_zero;
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -161,9 +161,6 @@ struct Docket {
     repeats: Repeats,
 }
 
-/// What an allocation costs beside its bytes: a header, and rounding up.
-const ALLOCATION: usize = 16;
-
 /// A packet, as far as records name it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sighting {

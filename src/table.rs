@@ -28,6 +28,9 @@ impl TableKey for crate::segment::FlowKey {
     }
 }
 
+/// What an allocation costs beside its bytes, for whoever counts memory: the heap keeps a block in its next size.
+pub const ALLOCATION: usize = 16;
+
 /// Where an entry stands. Valid until the entry is removed; a later entry in the same place has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {

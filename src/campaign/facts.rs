@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::outcome::Outcome;
 use crate::record::{Alert, List, Transaction};
 use crate::segment::Endpoint;
-use crate::table::KeyedHasher;
+use crate::table::{ALLOCATION, KeyedHasher};
 use crate::time::Timestamp;
 
 /// Names that a list holds.
@@ -19,8 +19,6 @@ const COUNTED: usize = 1024;
 const LONGEST: usize = 256;
 /// What stands before the text of a listed name.
 const HEAD: usize = 11;
-/// What an allocation costs beside its bytes.
-const ALLOCATION: usize = 16;
 
 /// When a request was asked: what is written first is most significant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,7 @@
 
 use super::{ip, link, tcp, tunnel};
 use crate::packet::{Link, Packet};
-use crate::segment::{FlowKey, Side};
+use crate::segment::{FlowKey, Side, sums_to_zero};
 
 /// A plain IP packet in its frame.
 #[derive(Clone, Copy, Debug)]
@@ -144,15 +144,11 @@ fn ethernet(packet: &Packet<'_>) -> Option<(Option<u16>, u16, usize)> {
     Some(if kind == link::VLAN { (Some(field(14) & 0x0fff), field(16), 18) } else { (None, kind, 14) })
 }
 
-/// Version 4, five words of header; neither "more fragments" nor an offset. The one's complement sum is the remainder
-/// modulo 2^16 - 1 (RFC 1071), whatever the words' order and width.
+/// Version 4, five words of header; neither "more fragments" nor an offset.
 #[inline]
 fn is_plain_ipv4(header: &[u8; IPV4_HEADER], verify_checksum: bool) -> bool {
-    let word = |at: usize| {
-        u64::from(u32::from_ne_bytes([header[4 * at], header[4 * at + 1], header[4 * at + 2], header[4 * at + 3]]))
-    };
     let plain = header[0] == 0x45 && (u16::from_be_bytes([header[6], header[7]]) & 0x3fff) == 0;
-    plain && (!verify_checksum || (word(0) + word(1) + word(2) + word(3) + word(4)) % 0xffff == 0)
+    plain && (!verify_checksum || sums_to_zero(header))
 }
 
 /// The total length of an IPv4 packet by its header.

@@ -9,7 +9,7 @@ use super::datagram::{Family, Fragment};
 use super::defrag::Key;
 use super::walk::{Ip, Layer, Walk};
 use super::{Skip, be16, be32, tcp};
-use crate::segment::{Endpoint, TunnelKind, fold, sum};
+use crate::segment::{Endpoint, TunnelKind, sums_to_zero};
 
 /// IP protocol numbers.
 pub(super) const ICMP: u8 = 1;
@@ -47,7 +47,7 @@ impl Walk<'_> {
             HeaderSliceError::Content(_) => Skip::Malformed,
         })?;
         self.counters.ipv4 += 1;
-        let wrong = self.options.verify_ip_checksum && fold(sum(header.slice())) != 0xffff;
+        let wrong = self.options.verify_ip_checksum && !sums_to_zero(header.slice());
         if wrong {
             self.counters.ip_bad_checksum += 1;
             self.encapsulation.ip_checksum_wrong = true;

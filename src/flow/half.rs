@@ -5,6 +5,7 @@ use super::history::Newest;
 use super::overlap::Extent;
 use super::queue::{Arrival, Queue};
 use crate::segment::{Segment, Seq};
+use crate::table::ALLOCATION;
 use crate::time::Timestamp;
 
 /// Bytes before and behind the stream's position that a receiver could accept.
@@ -98,9 +99,6 @@ pub(super) enum Place {
     /// Bytes before it are missing.
     Ahead,
 }
-
-/// What a block on the heap costs beside its bytes, on average.
-const ROUNDING: usize = 16;
 
 impl Half {
     /// Puts offset 0 at `first`, the sequence number of the first byte.
@@ -284,9 +282,8 @@ impl Half {
         self.disorder.as_ref().map_or(0, |disorder| {
             let syn_data: usize = disorder.syn_data.iter().map(|(_, data)| data.capacity()).sum();
             let rows = disorder.syn_data.capacity() * size_of::<(Seq, Vec<u8>)>();
-            // A block is kept in the next size of the heap.
-            let rounding = ROUNDING * (1 + usize::from(rows > 0) + disorder.syn_data.len());
-            size_of::<Disorder>() + disorder.candidates.capacity() * size_of::<Seq>() + rows + syn_data + rounding
+            let allocations = ALLOCATION * (1 + usize::from(rows > 0) + disorder.syn_data.len());
+            size_of::<Disorder>() + disorder.candidates.capacity() * size_of::<Seq>() + rows + syn_data + allocations
         })
     }
 

@@ -76,8 +76,8 @@ pub struct Config {
     pub sensor: sensor::Options,
     /// What is done with records before they are written.
     pub row: row::Options,
-    /// Size of blocks, if it is not the one that suits the source.
-    pub block: Option<BlockSize>,
+    /// Size of blocks.
+    pub block: BlockSize,
     /// Whether all files are one capture, whatever their times.
     pub continuous: bool,
     /// Stop after so many packets.
@@ -114,6 +114,10 @@ impl Config {
     /// A run over `origin` with the defaults of the command line, alerts on standard output.
     #[must_use]
     pub fn new(origin: Origin) -> Self {
+        let block = match origin {
+            Origin::Files(_) => BlockSize::OF_FILES,
+            Origin::Interface(_) => BlockSize::default(),
+        };
         Self {
             origin,
             filter: None,
@@ -130,7 +134,7 @@ impl Config {
             decode: decode::Options::default(),
             sensor: sensor::Options::default(),
             row: row::Options::default(),
-            block: None,
+            block,
             continuous: false,
             count: None,
             sensor_name: None,

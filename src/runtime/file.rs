@@ -197,9 +197,10 @@ impl<R: Read> FileSource<R> {
             if let Format::Pcap(pcap) = &self.format
                 && self.filter.is_none()
             {
+                let before = packets.len();
                 let end = list(pcap, bytes, at, origin, self.frames, &self.size, packets);
                 if end > at {
-                    self.frames = packets.last().map_or(self.frames, |last| last.frame);
+                    self.frames += (packets.len() - before) as u64;
                     at += self.pass(end - at, end - at);
                     continue;
                 }

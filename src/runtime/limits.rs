@@ -88,8 +88,8 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "limit.kinds" => config.row.limit.kinds = number,
         "limit.memory" => config.row.limit.memory = number,
         "limit.seconds" => config.row.limit.every = seconds,
-        "block.packets" => config.block.get_or_insert_default().packets = number,
-        "block.bytes" => config.block.get_or_insert_default().bytes = number,
+        "block.packets" => config.block.packets = number,
+        "block.bytes" => config.block.bytes = number,
         _ => {
             let names: Vec<&str> = LIMITS.iter().map(|&(name, _)| name).collect();
             return Err(format!("--set {name}: there is no such limit (there are {})", names.join(", ")));

@@ -10,7 +10,7 @@ use crate::context;
 use crate::decode::Decoder;
 use crate::flow::ChecksumPolicy;
 use crate::format::{Context, InputName};
-use crate::runtime::block::{BlockSize, Source};
+use crate::runtime::block::Source;
 use crate::runtime::config::{Config, Interface, Origin};
 use crate::runtime::control::{Control, Reports};
 use crate::runtime::desk::{Desk, DeskOptions, Flags};
@@ -94,7 +94,7 @@ fn replay(config: &Config, paths: &[PathBuf], prepared: Prepared, mut voice: Voi
     let expanded = file::expand(paths);
     let size = expanded.iter().filter_map(|input| input.as_ref().ok()?.size).sum();
     voice.show_progress(size);
-    let mut source = Replay::new(expanded, config.block.unwrap_or(BlockSize::OF_FILES), prepared.filter, voice.clone());
+    let mut source = Replay::new(expanded, config.block, prepared.filter, voice.clone());
     if source.inputs().is_empty() {
         return Exit::Input;
     }
@@ -115,7 +115,7 @@ fn watch(config: &Config, interface: &Interface, prepared: Prepared, voice: &Voi
         promiscuous: interface.promiscuous,
         ring_mib: interface.ring_mib,
         filter: prepared.filter,
-        block: config.block.unwrap_or_default(),
+        block: config.block,
     };
     let mut source = match LiveSource::open(options, 0) {
         Ok(source) => source,

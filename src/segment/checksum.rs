@@ -26,7 +26,7 @@ impl Segment<'_> {
             return Checksum::Unknown;
         }
         let pseudo = self.pseudo_header_sum();
-        if (pseudo + native_sum(self.tcp)).is_multiple_of(ONES) {
+        if is_zero(pseudo + native_sum(self.tcp)) {
             Checksum::Valid
         } else if self.head.checksum == u16::from_be(fold(pseudo)) {
             Checksum::Offloaded
@@ -47,16 +47,19 @@ impl Segment<'_> {
     }
 }
 
-/// The one's complement sum of 16-bit words that are not all zero is zero where this divides their sum.
-const ONES: u64 = 0xffff;
-
-/// One's complement sum of big-endian 16-bit words, folded; an odd last byte counts as the high one.
-pub(crate) fn sum(bytes: &[u8]) -> u64 {
-    u64::from(u16::from_be(fold(native_sum(bytes))))
+/// Whether a header with a checksum of its own is sound: the one's complement sum of its 16-bit words is zero (RFC 1071).
+#[inline]
+pub(crate) fn sums_to_zero(header: &[u8]) -> bool {
+    is_zero(native_sum(header))
 }
 
-/// The same in the machine's byte order and not folded: the sum does not mind the order of bytes, nor wider words
-/// (RFC 1071 section 2), and is swapped once.
+/// Whether a sum of 16-bit words that are not all zero is zero in one's complement.
+const fn is_zero(sum: u64) -> bool {
+    sum.is_multiple_of(0xffff)
+}
+
+/// Sum of 16-bit words in the machine's byte order, not folded; an odd last byte counts as the high one. The one's
+/// complement sum does not mind the order of bytes, nor wider words (RFC 1071 section 2).
 #[inline]
 fn native_sum(bytes: &[u8]) -> u64 {
     const LANES: usize = 4;
@@ -80,7 +83,7 @@ fn native_sum(bytes: &[u8]) -> u64 {
 }
 
 /// Folds a sum into 16 bits.
-pub(crate) fn fold(mut total: u64) -> u16 {
+fn fold(mut total: u64) -> u16 {
     total = (total >> 32) + (total & 0xffff_ffff);
     total = (total >> 16) + (total & 0xffff);
     total = (total >> 16) + (total & 0xffff);
@@ -93,6 +96,11 @@ pub(crate) fn fold(mut total: u64) -> u16 {
 mod tests {
     use super::*;
 
+    /// The sum in the order of the network.
+    fn sum(bytes: &[u8]) -> u64 {
+        u64::from(u16::from_be(fold(native_sum(bytes))))
+    }
+
     #[test]
     fn checksum_of_rfc_1071_example() {
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
@@ -100,7 +108,7 @@ mod tests {
         let bytes: Vec<u8> = (0..77).map(|at| (at * 3) ^ 0x5a).collect();
         for len in 0..bytes.len() {
             let word = |word: &[u8]| u64::from(word[0]) << 8 | word.get(1).map_or(0, |&low| u64::from(low));
-            assert_eq!(sum(&bytes[..len]) % ONES, bytes[..len].chunks(2).map(word).sum::<u64>() % ONES, "{len}");
+            assert_eq!(sum(&bytes[..len]) % 0xffff, bytes[..len].chunks(2).map(word).sum::<u64>() % 0xffff, "{len}");
         }
         assert_eq!(fold(u64::MAX), 0xffff);
     }

@@ -2,12 +2,13 @@
 //! [`super::hearing`].
 
 use super::hearing::{Hearing, Outlook};
-use super::{ALLOCATION, Core, Talk};
+use super::{Core, Talk};
 use crate::flow::{Chunk, FlowView, Listener, Reason};
 use crate::http::{self, Direction};
 use crate::record::Record;
 use crate::segment::{Encapsulation, Segment, Side};
 use crate::signature::Search;
+use crate::table::ALLOCATION;
 
 /// Parsers that are kept for flows that begin. Rationale: as many as end before others begin, and 8 KiB a shard at most.
 const SPARE: usize = 16;

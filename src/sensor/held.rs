@@ -4,13 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::ALLOCATION;
 use super::waiting::Deadline;
 use crate::http::BODY_BEGINNING;
 use crate::outcome::{Open, Outcome};
 use crate::record::{Request, Trace, Transaction};
 use crate::signature::Signature;
-use crate::table::Slot;
+use crate::table::{ALLOCATION, Slot};
 use crate::uri::Disguises;
 
 /// A request that is held.

@@ -24,7 +24,7 @@ fn child() {
     let mut config = Config::new(Origin::Files(vec![PathBuf::from("pcaps/nginx-ipv4.pcap")]));
     config.directory = Some(PathBuf::from(words.next().unwrap()));
     config.lanes = lanes;
-    config.block = Some(BlockSize { packets, ..BlockSize::default() });
+    config.block = BlockSize { packets, ..BlockSize::default() };
     config.quiet = true;
     config.panic_at = Some(at as u64);
     let exit = smsentry::runtime::run(config);
