@@ -209,7 +209,13 @@ proptest! {
         for expression in zeek_expressions(&export.text) {
             prop_assert!(!has_bare_slash(&expression) && !expression.contains('/') && !expression.contains('"'));
             let found = Regex::new(&format!("(?-u){expression}")).unwrap();
-            prop_assert!(found.is_match(pattern.as_bytes()), "{} in {}", expression, pattern);
+            let normal = NormalPath::of(pattern.as_bytes()).path;
+            prop_assert!(found.is_match(&normal), "{} in the normal form of {}", expression, pattern);
+            // Dot-dot segments are left by Zeek, which the export's head says.
+            let climbs = |segment: &str| segment.split(';').next() == Some("..");
+            if !pattern.split(['/', '\\']).any(climbs) {
+                prop_assert!(found.is_match(pattern.as_bytes()), "{} in {}", expression, pattern);
+            }
             prop_assert!(!found.is_match(b"/something/else"));
         }
     }
