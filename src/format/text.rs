@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::json::{escaped_len, is_printable};
+use super::json::{escaped_len, has_none, is_printable};
 
 /// No character takes more serialised bytes for each byte of its own in any of the forms below: a control
 /// character's `\u0001`.
@@ -64,7 +64,7 @@ impl<'a> Text<'a> {
     /// The text itself, where its form changes nothing in it: nearly always.
     fn verbatim(self) -> Option<&'a str> {
         let text = match self {
-            Self::Word(text) if text.contains([' ', ',', ';']) => return None,
+            Self::Word(text) if !has_none(text.as_bytes(), [b' ', b',', b';']) => return None,
             Self::Plain(text) | Self::Word(text) => text,
             Self::Bytes(bytes) | Self::Zeek(bytes) => std::str::from_utf8(bytes).ok()?,
         };

@@ -36,7 +36,7 @@ const ROOMS: [(&str, u8); 23] = [
 ];
 
 /// Every crate of others, and where it may be named: rooms, or files.
-const DOORS: [(&str, &[&str]); 24] = [
+const DOORS: [(&str, &[&str]); 25] = [
     ("aho_corasick", &["signature"]),
     ("base64", &["format"]),
     ("clap", &["cli", "main"]),
@@ -50,6 +50,7 @@ const DOORS: [(&str, &[&str]); 24] = [
     ("indicatif", &["runtime"]),
     // Networks, where users write them.
     ("ipnet", &["sensor", "suppress", "cli"]),
+    ("itoa", &["format"]),
     ("jiff", &["format"]),
     ("libc", &["runtime/sys.rs"]),
     // A search within bytes, wherever bytes are searched.
