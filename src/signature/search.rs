@@ -7,9 +7,9 @@ use super::perfect_hash::hash_bytes;
 use super::{Signature, Signatures};
 use crate::uri::{Disguises, Normaliser};
 
-/// Requests that are remembered. Rationale: the lists of common tools have some hundred paths that matter here, and 128 KiB
-/// for each of 16 shards are little.
-const PLACES: usize = 1024;
+/// Requests that are remembered. Rationale: the lists of common tools have some hundred paths that matter here; of a
+/// thousand nearly each then finds one of its two places free, and 256 KiB for each lane are little.
+const PLACES: usize = 2048;
 /// Bytes of method and target of a request that is remembered: whoever makes up longer ones does not repeat them.
 const TEXT: usize = 110;
 
@@ -58,7 +58,7 @@ impl Search {
     /// Remembers nothing yet.
     #[must_use]
     pub fn new(signatures: Arc<Signatures>) -> Self {
-        let none = vec![0; PLACES];
+        let none = vec![NONE; PLACES];
         let known = vec![Known::NOTHING; PLACES];
         Self { signatures, normaliser: Normaliser::new(), seen: none.clone(), hashes: none, known }
     }
@@ -74,18 +74,20 @@ impl Search {
         if !Arc::ptr_eq(&self.signatures, signatures) {
             self.signatures = Arc::clone(signatures);
             self.known.fill(Known::NOTHING);
+            self.hashes.fill(NONE);
         }
     }
 
     /// The best match of a request. Allocates nothing when nothing matches.
     pub fn find(&mut self, method: &[u8], target: &[u8]) -> Option<Found> {
         let hash = hash_bytes(hash_bytes(0, REQUEST, method), REQUEST, target);
-        // The remainder of a division by a small number.
-        let place = (hash % PLACES as u64) as usize;
-        if self.hashes.get(place) == Some(&hash)
-            && let Some(known) = self.known.get(place).filter(|known| known.is(method, target))
-        {
-            return known.found.as_deref().cloned();
+        let places = places(hash);
+        for place in places {
+            if self.hashes.get(place) == Some(&hash)
+                && let Some(known) = self.known.get(place).filter(|known| known.is(method, target))
+            {
+                return known.found.as_deref().cloned();
+            }
         }
         let candidates = self.normaliser.candidates(method, target);
         let found = self.signatures.find(method, target, &candidates).map(|found| Found {
@@ -94,9 +96,11 @@ impl Search {
             disguises: found.disguises,
             also: found.also,
         });
-        if self.seen.get(place) == Some(&hash) {
-            self.remember(place, hash, method, target, found.as_ref());
-        } else if let Some(seen) = self.seen.get_mut(place) {
+        let [first, _] = places;
+        if self.seen.get(first) == Some(&hash) {
+            let free = places.into_iter().find(|&place| self.hashes.get(place) == Some(&NONE));
+            self.remember(free.unwrap_or(first), hash, method, target, found.as_ref());
+        } else if let Some(seen) = self.seen.get_mut(first) {
             *seen = hash;
         }
         found
@@ -120,6 +124,16 @@ impl Search {
     }
 }
 
+/// The hash of no request. One that has it is not found by another's, and is itself asked anew.
+const NONE: u64 = 0;
+
+/// The two places where a request may be remembered: of many requests few find both taken, where half of them would
+/// share a single one.
+fn places(hash: u64) -> [usize; 2] {
+    // The remainder of a division by a small number.
+    [hash, hash.rotate_left(32)].map(|hash| (hash % PLACES as u64) as usize)
+}
+
 impl Known {
     /// No request: none is as long.
     const NOTHING: Self = Self { found: None, method_len: 0, len: u8::MAX, text: [0; TEXT] };
@@ -127,5 +141,23 @@ impl Known {
     fn is(&self, method: &[u8], target: &[u8]) -> bool {
         let text = self.text.get(..usize::from(self.len));
         text.and_then(|text| text.split_at_checked(self.method_len.into())) == Some((method, target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearly_all_of_the_lists_of_tools_are_remembered() {
+        let targets: Vec<Vec<u8>> = (0..700).map(|number| format!("/list/{number}/of/a/tool").into_bytes()).collect();
+        let mut search = Search::new(Arc::default());
+        // What shares a place asks twice in a row now and then.
+        for target in targets.iter().chain(&targets).flat_map(|target| [target, target]) {
+            search.find(b"GET", target);
+        }
+        let known = |target: &Vec<u8>| search.known.iter().any(|known| known.is(b"GET", target));
+        let count = targets.iter().filter(|target| known(target)).count();
+        assert!(count > 660, "{count} of {}", targets.len());
     }
 }
