@@ -11,7 +11,7 @@ FUZZ_TARGETS ?= frame capture_file tcp_script http_stream uri defrag signature_f
 # Rationale: the sensor's own code has no unsafe but in runtime/sys.rs, and without it a run does eight times as much.
 SANITIZER ?= none
 
-.PHONY: attack scale help run build test fmt clippy unit doc fuzz fuzz-check bless bench record setup
+.PHONY: attack scale help run build test fmt clippy unit doc fuzz fuzz-check bless bench profile record setup
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ scale: setup ## what a million patterns cost: time, memory, probes
 bench: setup ## run the benchmarks of the stages and of very many patterns (the whole program: benches/whole.sh)
 	$(CARGO) bench --locked --bench stages --bench scale
 	@echo "The whole program beside tcpdump: benches/whole.sh [CAPTURE...]; see benches/README.md."
+
+profile: setup ## record anew what optimised builds know of branches (benches/README.md); after changes, before a release
+	@CARGO="$(CARGO)" benches/profile.sh
 
 record: ## record pcaps/ again from nothing (root; see pcaps/README.md)
 	pcaps/record.sh

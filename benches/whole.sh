@@ -11,6 +11,8 @@ export LC_ALL=C
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
+# shellcheck source=benches/repeat.sh
+source "$here/repeat.sh"
 runs=${RUNS:-5}
 core=${CORE:-$(taskset -pc $$ | grep -o '[0-9]*$')}
 size=${SIZE:-128}
@@ -20,27 +22,6 @@ trap 'rm -rf "$room"' EXIT
 die() {
     echo "whole.sh: $*" >&2
     exit 1
-}
-
-# Repeats a bundled capture (pcap, little-endian) up to SIZE MB. Each copy is dated two minutes after the one before, so
-# that its connections are new ones and not copies of packets.
-repeat() {
-    python3 - "$root/pcaps/$1.pcap" "$2" "$size" <<'PYTHON'
-import struct, sys
-
-source, target, megabytes = sys.argv[1], sys.argv[2], int(sys.argv[3])
-data = open(source, "rb").read()
-records, at = [], 24
-while at < len(data):
-    seconds, rest, kept, wire = struct.unpack_from("<4I", data, at)
-    records.append((seconds, struct.pack("<3I", rest, kept, wire) + data[at + 16 : at + 16 + kept]))
-    at += 16 + kept
-step = records[-1][0] - records[0][0] + 120
-with open(target, "wb") as out:
-    out.write(data[:24])
-    for copy in range(max(1, megabytes * 1_000_000 // len(data))):
-        out.write(b"".join(struct.pack("<I", seconds + copy * step) + rest for seconds, rest in records))
-PYTHON
 }
 
 # Runs a program on the core; prints "user+sys wall peak", in seconds and KiB.
@@ -130,7 +111,7 @@ if [ $# = 0 ]; then
     command -v python3 >/dev/null || die "python3 is missing, which makes a capture; name one instead"
     # Ordinary visits, and a scanner.
     for name in benign nginx-ipv4; do
-        repeat "$name" "$room/$name-repeated.pcap"
+        repeat "$root/pcaps/$name.pcap" "$room/$name-repeated.pcap" "$size"
         set -- "$@" "$room/$name-repeated.pcap"
     done
 fi

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod attack;
+mod build_profile;
 mod campaign;
 mod campaign_live;
 mod capture_situations;

@@ -1,0 +1,57 @@
+//! Optimised builds of our own code are given the recorded profile, and nothing else is: asked of the script that Cargo calls in
+//! rustc's place, with a compiler that only says what it was told.
+
+use std::path::Path;
+use std::process::Command;
+
+const OURS: &[&str] =
+    &["--crate-name", "smsentry", "--edition=2024", "-C", "opt-level=3", "-C", "metadata=0123456789abcdef"];
+
+/// What a compiler of this LLVM is told, an argument a line.
+fn told(llvm: &str, arguments: &[&str], profile: Option<&str>) -> Vec<String> {
+    let room = tempfile::tempdir().unwrap();
+    let compiler = room.path().join("rustc");
+    let answer = format!(
+        "if [ \"$*\" = '--version --verbose' ]; then echo 'LLVM version: {llvm}'; else printf '%s\\n' \"$@\"; fi"
+    );
+    // Written by another process: a file that this one has open for writing while another test forks cannot be run.
+    let write = "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+    assert!(Command::new("sh").args(["-c", write]).arg(&compiler).arg(answer).status().unwrap().success());
+    let wrapper = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/rustc-with-profile");
+    let mut command = Command::new("sh");
+    command.arg(wrapper).arg(&compiler).args(arguments).env_remove("SMSENTRY_PROFILE");
+    if let Some(profile) = profile {
+        command.env("SMSENTRY_PROFILE", profile);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn has(told: &[String], start: &str) -> bool {
+    told.iter().any(|argument| argument.starts_with(start))
+}
+
+#[test]
+fn our_own_optimised_code_is_given_the_profile() {
+    let told = told("22.1.2", OURS, None);
+    let profile = told.iter().find_map(|argument| argument.strip_prefix("-Cprofile-use=")).unwrap();
+    assert!(std::fs::metadata(profile).unwrap().len() > 1000);
+    // Names that are the same in every directory.
+    assert_eq!(told[..7], [&OURS[..6], &["metadata=smsentry"]].concat());
+}
+
+#[test]
+fn everything_else_is_built_as_cargo_says() {
+    let other = ["--crate-name", "serde", "-C", "opt-level=3", "-C", "metadata=01", "--cfg", "feature=\"a b\""];
+    let debug = ["--crate-name", "smsentry", "-C", "opt-level=1", "-C", "metadata=01"];
+    let covered = [OURS, &["-C", "instrument-coverage"]].concat();
+    for arguments in [&other[..], &debug, &covered, &["-vV"]] {
+        assert_eq!(told("22.1.2", arguments, None), arguments);
+    }
+    assert_eq!(told("22.1.2", OURS, Some("none")).len(), OURS.len());
+    // A compiler that cannot read it.
+    assert!(!has(&told("21.1.8", OURS, None), "-Cprofile-use"));
+    let recording = told("22.1.2", OURS, Some("/counts"));
+    assert!(has(&recording, "-Cprofile-generate=/counts") && !has(&recording, "-Cprofile-use"));
+}
