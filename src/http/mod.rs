@@ -6,6 +6,7 @@ mod exchange;
 mod fields;
 mod head;
 mod line;
+mod queue;
 mod requests;
 mod responses;
 mod waiting;

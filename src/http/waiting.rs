@@ -20,7 +20,7 @@
 //! loss: its requests stay unproven. Right behind a loss in its own stream only one is believed that was seen to wait
 //! before.
 
-use std::collections::VecDeque;
+use super::queue::Queue;
 
 /// Requests sent just behind a response that show that a client waits.
 ///
@@ -82,7 +82,7 @@ pub(super) struct Beginning {
 /// The requests of a flow that wait, oldest first. The first one has a number.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    entries: VecDeque<Entry>,
+    entries: Queue<Entry>,
     /// Whether it is unknown which request the next response answers.
     doubt: bool,
     /// Whether the client was seen to send a request before it had the answer to the one before.
@@ -123,13 +123,12 @@ impl Waiting {
         /// Rationale: the least that a row takes once it was needed.
         const ROOM: usize = 4;
         let mut entries = std::mem::take(&mut self.entries);
-        entries.clear();
-        entries.shrink_to(ROOM);
+        entries.clear(ROOM);
         *self = Self { entries, ..Self::default() };
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
+        self.entries.memory()
     }
 
     /// Adds a request. `seen`: how much of the server's stream was seen so far; `most`: requests that may wait. Says
@@ -250,10 +249,11 @@ impl Waiting {
 
     fn answer_in_doubt(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> Answers {
         let proven = |entry: &Entry| entry.fresh && entry.read == Some(at) && acked >= entry.head_end;
-        if !self.pipelines
-            && let Some(place) = self.entries.iter().position(proven)
-        {
-            self.entries.drain(..place).filter_map(|entry| entry.tx_id).for_each(&mut unseen);
+        let place = if self.pipelines { None } else { self.entries.iter().position(proven) };
+        if let Some(place) = place {
+            for _ in 0..place {
+                self.entries.pop_front().and_then(|entry| entry.tx_id).into_iter().for_each(&mut unseen);
+            }
             self.doubt = false;
             return self.pop().map_or(Answers::Nobody, Answers::One);
         }

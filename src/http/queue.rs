@@ -1,0 +1,119 @@
+//! A queue of which the first member stands in place: most queues here have one at most, which then takes no memory
+//! elsewhere and no way to it.
+
+use std::collections::VecDeque;
+
+/// Members in the order in which they came.
+///
+/// Invariant: where there is no first one there are no others.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    first: Option<T>,
+    rest: VecDeque<T>,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self { first: None, rest: VecDeque::new() }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Removes all; room for so many stays.
+    pub(super) fn clear(&mut self, room: usize) {
+        self.first = None;
+        self.rest.clear();
+        self.rest.shrink_to(room);
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    /// Heap memory, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.rest.capacity() * size_of::<T>()
+    }
+
+    pub(super) const fn front(&self) -> Option<&T> {
+        self.first.as_ref()
+    }
+
+    pub(super) fn back(&self) -> Option<&T> {
+        self.rest.back().or(self.first.as_ref())
+    }
+
+    pub(super) fn push_back(&mut self, member: T) {
+        if self.first.is_none() {
+            self.first = Some(member);
+        } else {
+            self.rest.push_back(member);
+        }
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<T> {
+        let next = self.rest.pop_front();
+        std::mem::replace(&mut self.first, next)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.first.iter_mut().chain(&mut self.rest)
+    }
+
+    /// Keeps those that `stays` says, which is asked of each once and in their order.
+    pub(super) fn retain(&mut self, mut stays: impl FnMut(&T) -> bool) {
+        let gone = self.first.take_if(|first| !stays(first)).is_some();
+        self.rest.retain(stays);
+        if gone {
+            self.first = self.rest.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_does_what_a_deque_does(steps in prop::collection::vec((0_u8..8, any::<u8>()), 0..60)) {
+            let (mut queue, mut deque) = (Queue::default(), VecDeque::new());
+            for (step, value) in steps {
+                match step {
+                    0..4 => {
+                        queue.push_back(value);
+                        deque.push_back(value);
+                    }
+                    4 | 5 => prop_assert_eq!(queue.pop_front(), deque.pop_front()),
+                    6 => {
+                        let (mut asked, mut wanted) = (Vec::new(), Vec::new());
+                        queue.retain(|&member| { asked.push(member); member % 3 != value % 3 });
+                        deque.retain(|&member| { wanted.push(member); member % 3 != value % 3 });
+                        prop_assert_eq!(asked, wanted);
+                    }
+                    _ if value < 32 => {
+                        queue.clear(4);
+                        deque.clear();
+                    }
+                    _ => {
+                        queue.iter_mut().for_each(|member| *member = member.wrapping_add(value));
+                        deque.iter_mut().for_each(|member| *member = member.wrapping_add(value));
+                    }
+                }
+                prop_assert_eq!(queue.iter().collect::<Vec<_>>(), deque.iter().collect::<Vec<_>>());
+                prop_assert_eq!((queue.front(), queue.back()), (deque.front(), deque.back()));
+                prop_assert_eq!((queue.len(), queue.is_empty()), (deque.len(), deque.is_empty()));
+            }
+        }
+    }
+}
