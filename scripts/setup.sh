@@ -11,6 +11,10 @@ rust_needed=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$(dirname "$0")
 say() { echo "setup: $*" >&2; }
 die() { say "$*"; exit 1; }
 
+# Cargo runs it for every crate of ours; some ways of copying a directory take the permission away.
+wrapper=$(dirname "$0")/../.cargo/rustc-with-profile
+[ -x "$wrapper" ] || die "$wrapper can't be run: chmod +x it"
+
 # Whether a program that includes pcap.h compiles and links with -lpcap: what the build is going to ask.
 has_libpcap() {
     # shellcheck disable=SC2086

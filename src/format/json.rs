@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// Appends `value` as JSON without blanks.
 pub(super) fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    value.serialize(serializer::Json(out)).expect("records are made of what JSON has a form for");
+    value.serialize(serializer::Json(out)).expect("records are made of what the serializer knows");
 }
 
 /// Length of `character` inside a JSON string, in bytes.

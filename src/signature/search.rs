@@ -8,7 +8,7 @@ use super::{Signature, Signatures};
 use crate::uri::{Disguises, Normaliser};
 
 /// Requests that are remembered. Rationale: the lists of common tools have some hundred paths that matter here; of a
-/// thousand nearly each then finds one of its two places free, and 256 KiB for each lane are little.
+/// thousand nearly each then finds one of its two places free, and 272 KiB for each lane are little.
 const PLACES: usize = 2048;
 /// Bytes of method and target of a request that is remembered: whoever makes up longer ones does not repeat them.
 const TEXT: usize = 110;
@@ -39,7 +39,7 @@ pub struct Search {
     /// The hash of the last request of each place: what comes only once is not remembered, and needs no room.
     seen: Vec<u64>,
     /// The hash of the request that is remembered in each place. Rationale: what is not remembered is told by these alone,
-    /// which stay in the first cache.
+    /// of which those that are asked for stay in the first cache.
     hashes: Vec<u64>,
     /// One for each place.
     known: Vec<Known>,
@@ -96,12 +96,16 @@ impl Search {
             disguises: found.disguises,
             also: found.also,
         });
-        let [first, _] = places;
-        if self.seen.get(first) == Some(&hash) {
+        // Noted in both places: of two that go by turns and share one, the other one still tells.
+        if places.iter().any(|&place| self.seen.get(place) == Some(&hash)) {
             let free = places.into_iter().find(|&place| self.hashes.get(place) == Some(&NONE));
-            self.remember(free.unwrap_or(first), hash, method, target, found.as_ref());
-        } else if let Some(seen) = self.seen.get_mut(first) {
-            *seen = hash;
+            self.remember(free.unwrap_or(places[0]), hash, method, target, found.as_ref());
+        } else {
+            for place in places {
+                if let Some(seen) = self.seen.get_mut(place) {
+                    *seen = hash;
+                }
+            }
         }
         found
     }
@@ -124,7 +128,7 @@ impl Search {
     }
 }
 
-/// The hash of no request. One that has it is not found by another's, and is itself asked anew.
+/// The hash of no request. One that has it is remembered at once, in a place that counts as free.
 const NONE: u64 = 0;
 
 /// The two places where a request may be remembered: of many requests few find both taken, where half of them would
@@ -152,8 +156,8 @@ mod tests {
     fn nearly_all_of_the_lists_of_tools_are_remembered() {
         let targets: Vec<Vec<u8>> = (0..700).map(|number| format!("/list/{number}/of/a/tool").into_bytes()).collect();
         let mut search = Search::new(Arc::default());
-        // What shares a place asks twice in a row now and then.
-        for target in targets.iter().chain(&targets).flat_map(|target| [target, target]) {
+        // As a tool goes through its list at one host after the other.
+        for target in [&targets; 5].into_iter().flatten() {
             search.find(b"GET", target);
         }
         let known = |target: &Vec<u8>| search.known.iter().any(|known| known.is(b"GET", target));

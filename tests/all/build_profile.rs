@@ -18,8 +18,8 @@ fn told(llvm: &str, arguments: &[&str], profile: Option<&str>) -> Vec<String> {
     let write = "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
     assert!(Command::new("sh").args(["-c", write]).arg(&compiler).arg(answer).status().unwrap().success());
     let wrapper = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/rustc-with-profile");
-    let mut command = Command::new("sh");
-    command.arg(wrapper).arg(&compiler).args(arguments).env_remove("SMSENTRY_PROFILE");
+    let mut command = Command::new(wrapper);
+    command.arg(&compiler).args(arguments).env_remove("SMSENTRY_PROFILE");
     if let Some(profile) = profile {
         command.env("SMSENTRY_PROFILE", profile);
     }
@@ -46,7 +46,8 @@ fn everything_else_is_built_as_cargo_says() {
     let other = ["--crate-name", "serde", "-C", "opt-level=3", "-C", "metadata=01", "--cfg", "feature=\"a b\""];
     let debug = ["--crate-name", "smsentry", "-C", "opt-level=1", "-C", "metadata=01"];
     let covered = [OURS, &["-C", "instrument-coverage"]].concat();
-    for arguments in [&other[..], &debug, &covered, &["-vV"]] {
+    let measured = [OURS, &["-Cprofile-generate=/elsewhere"]].concat();
+    for arguments in [&other[..], &debug, &covered, &measured, &["-vV"]] {
         assert_eq!(told("22.1.2", arguments, None), arguments);
     }
     assert_eq!(told("22.1.2", OURS, Some("none")).len(), OURS.len());
