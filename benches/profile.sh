@@ -25,10 +25,11 @@ die() {
     exit 1
 }
 
-tools=$("$rustc" --print sysroot)/lib/rustlib/$("$rustc" -vV | sed -n 's/^host: //p')/bin
+version=$("$rustc" --version --verbose)
+tools=$("$rustc" --print sysroot)/lib/rustlib/$(sed -n 's/^host: //p' <<<"$version")/bin
 [ -x "$tools/llvm-profdata" ] || die "llvm-profdata is missing: run  rustup component add llvm-tools"
-llvm=$("$rustc" -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
-grep -q "ge $llvm " .cargo/rustc-with-profile || die "rustc has LLVM $llvm: name that in .cargo/rustc-with-profile, too"
+llvm=$(sed -n 's/^LLVM version: \([0-9]*\).*/\1/p' <<<"$version")
+grep -qx "llvm_of_profile=$llvm" .cargo/rustc-with-profile || die "rustc has LLVM $llvm: .cargo/rustc-with-profile says another"
 command -v python3 >/dev/null || die "python3 is missing, which makes the captures"
 
 room=$(realpath "$(mktemp -d)")

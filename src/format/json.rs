@@ -3,6 +3,8 @@
 
 mod serializer;
 
+use std::io::Write;
+
 use serde::Serialize;
 
 /// Appends `value` as JSON without blanks.
@@ -10,10 +12,24 @@ pub(super) fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     value.serialize(serializer::Json(out)).expect("records are made of what the serializer knows");
 }
 
+/// What follows the backslash where a character has a short escape (RFC 8259 section 7).
+const fn short_escape(character: char) -> Option<u8> {
+    Some(match character {
+        '"' => b'"',
+        '\\' => b'\\',
+        '\u{8}' => b'b',
+        '\t' => b't',
+        '\n' => b'n',
+        '\u{c}' => b'f',
+        '\r' => b'r',
+        _ => return None,
+    })
+}
+
 /// Length of `character` inside a JSON string, in bytes.
 pub(super) const fn escaped_len(character: char) -> usize {
     match character {
-        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        _ if short_escape(character).is_some() => 2,
         ' '..='~' => 1,
         '\0'..='\u{ffff}' => 6,
         _ => 12,
@@ -85,28 +101,16 @@ fn push_escaped(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(rest.as_bytes());
 }
 
-/// Appends the escape of a character (RFC 8259 section 7).
+/// Appends the escape of a character.
 #[cold]
 fn push_escape(character: char, out: &mut Vec<u8>) {
-    let short = match character {
-        '"' => b'"',
-        '\\' => b'\\',
-        '\u{8}' => b'b',
-        '\t' => b't',
-        '\n' => b'n',
-        '\u{c}' => b'f',
-        '\r' => b'r',
-        _ => {
-            // Characters beyond the basic plane are a surrogate pair.
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                out.extend_from_slice(b"\\u");
-                let digit = |shift: u16| b"0123456789abcdef"[usize::from(*unit >> shift & 0xf)];
-                out.extend_from_slice(&[digit(12), digit(8), digit(4), digit(0)]);
-            }
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
+    if let Some(short) = short_escape(character) {
+        return out.extend_from_slice(&[b'\\', short]);
+    }
+    // Characters beyond the basic plane are a surrogate pair.
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        write!(out, "\\u{unit:04x}").expect("a Vec takes every byte");
+    }
 }
 
 #[cfg(test)]
@@ -119,34 +123,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_is_what_every_byte_says() {
-        for byte in 0..=u8::MAX {
-            for len in 1..20 {
-                for at in 0..len {
-                    let mut bytes = vec![b'~'; len];
-                    bytes[at] = byte;
-                    assert_eq!(is_printable(&bytes), (b' '..=b'~').contains(&byte), "{byte} at {at} of {len}");
-                }
-            }
-        }
-        assert!(is_printable(b""));
-    }
-
-    #[test]
     fn what_is_asked_eight_at_a_time_is_what_every_byte_says() {
         let odd = [b' ', b',', b';'];
-        for byte in 0..=0x7f {
+        for byte in 0..=u8::MAX {
+            let printable = (b' '..=b'~').contains(&byte);
             for len in 1..20 {
                 for at in 0..len {
-                    let mut bytes = vec![b'a'; len];
-                    bytes[at] = byte;
-                    let plain = (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
-                    assert_eq!(is_plain(&bytes), plain, "{byte} at {at} of {len}");
-                    assert_eq!(has_none(&bytes, odd), !odd.contains(&byte), "{byte} at {at} of {len}");
+                    for other in [b'~', b'a'] {
+                        let mut bytes = vec![other; len];
+                        bytes[at] = byte;
+                        assert_eq!(is_printable(&bytes), printable, "{byte} at {at} of {len}");
+                        assert_eq!(is_plain(&bytes), printable && !b"\"\\".contains(&byte), "{byte} at {at} of {len}");
+                        let none = byte.is_ascii() && !odd.contains(&byte);
+                        assert_eq!(has_none(&bytes, odd), none, "{byte} at {at} of {len}");
+                    }
                 }
             }
         }
-        assert!(is_plain(b"") && has_none(b"", odd) && !has_none("\u{e9}".as_bytes(), odd));
+        assert!(is_printable(b"") && is_plain(b"") && has_none(b"", odd));
     }
 
     /// JSON as serde_json writes it: equal where all is ASCII, and the same value where not.
@@ -190,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_form_in_json_is_refused() {
+    fn what_the_serializer_does_not_know_is_refused() {
         let mut out = Vec::new();
         let numbered = BTreeMap::from([(1, "one")]);
         assert!(numbered.serialize(serializer::Json(&mut out)).is_err());

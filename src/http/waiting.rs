@@ -252,7 +252,9 @@ impl Waiting {
         let place = if self.pipelines { None } else { self.entries.iter().position(proven) };
         if let Some(place) = place {
             for _ in 0..place {
-                self.entries.pop_front().and_then(|entry| entry.tx_id).into_iter().for_each(&mut unseen);
+                if let Some(tx_id) = self.entries.pop_front().and_then(|entry| entry.tx_id) {
+                    unseen(tx_id);
+                }
             }
             self.doubt = false;
             return self.pop().map_or(Answers::Nobody, Answers::One);
