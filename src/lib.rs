@@ -24,8 +24,7 @@
 //! | [`outcome`] | what an answer means | no pairing |
 //! | [`record`] | what is told | no format |
 //! | [`sensor`] | all of the above wired: segments in, records out | no clock, no thread |
-//! | [`context`], [`suppress`] | whether a hit is somebody's legitimate use, and what the user does not want to be told | no output |
-//! | [`campaign`], [`limit`] | what the records of one source are together, and how often they repeat | no threads, no order |
+//! | [`alerts`] | the ordered records of all flows: context, suppression, threshold, campaigns | no threads, no order |
 //! | [`mod@export`] | signatures as rules of other tools | no records |
 //! | [`format`](mod@format) | records to lines | no files |
 //! | [`runtime`] | files, interfaces, threads, signals, output | no knowledge of HTTP |
@@ -71,10 +70,7 @@ pub mod record;
 
 pub mod sensor;
 
-pub mod campaign;
-pub mod context;
-pub mod limit;
-pub mod suppress;
+pub mod alerts;
 
 pub mod export;
 pub mod format;

@@ -261,7 +261,7 @@ pub struct Campaign {
     pub transaction: Transaction,
     /// The same in all records of the campaign.
     pub id: u64,
-    /// The same for the same tool, at every sensor (see [`crate::campaign`]).
+    /// The same for the same tool, at every sensor (see [`crate::alerts::campaign`]).
     pub fingerprint: u64,
     /// Requests.
     pub hits: u64,

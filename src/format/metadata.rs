@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::fit::Fit;
 use super::text::Text;
-use crate::context;
+use crate::alerts::context;
 use crate::record::{Alert, Transaction};
 use crate::signature::{Confidence, Mitre};
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::context;
+use crate::alerts::context;
+use crate::alerts::pipeline;
 use crate::decode;
 use crate::format::Format;
 use crate::runtime::block::BlockSize;
-use crate::runtime::row;
 use crate::sensor;
 
 /// Where packets come from.
@@ -75,7 +75,7 @@ pub struct Config {
     /// The sensor's options; its limits are those of one shard.
     pub sensor: sensor::Options,
     /// What is done with records before they are written.
-    pub row: row::Options,
+    pub row: pipeline::Options,
     /// Size of blocks.
     pub block: BlockSize,
     /// Whether all files are one capture, whatever their times.
@@ -133,7 +133,7 @@ impl Config {
             lanes: 0,
             decode: decode::Options::default(),
             sensor: sensor::Options::default(),
-            row: row::Options::default(),
+            row: pipeline::Options::default(),
             block,
             continuous: false,
             count: None,

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::alerts::filter::Renewal;
 use crate::runtime::config::{Config, SignatureFiles};
 use crate::runtime::desk::{Envelope, Wish};
 use crate::runtime::desk_place::DeskPlace;
 use crate::runtime::live::LiveSource;
 use crate::runtime::pump::{Asked, Surroundings};
 use crate::runtime::replay::Replay;
-use crate::runtime::screen::Renewal;
 use crate::runtime::signatures::{Reload, review};
 use crate::runtime::stats::{CaptureFigures, PumpFigures};
 use crate::runtime::sys::Signals;

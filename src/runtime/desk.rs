@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 
+use crate::alerts::pipeline::AlertPipeline;
 use crate::format;
 use crate::record::{self, Body, Kind, Record};
 use crate::runtime::inbox::Letters;
 use crate::runtime::lanes::Census;
 use crate::runtime::pen::Pen;
-use crate::runtime::row::Row;
 use crate::runtime::silence::Silence;
 use crate::runtime::stats::{Figures, PumpFigures};
 use crate::time::Timestamp;
@@ -116,7 +116,7 @@ struct Gathering {
 #[derive(Debug)]
 pub(super) struct Desk {
     options: DeskOptions,
-    pub(super) row: Row,
+    pub(super) row: AlertPipeline,
     pen: Pen,
     gathering: BTreeMap<u64, Gathering>,
     next: u64,
@@ -131,7 +131,7 @@ pub(super) struct Desk {
 const STALLED: Duration = Duration::from_millis(20);
 
 impl Desk {
-    pub(super) fn new(options: DeskOptions, row: Row, pen: Pen) -> Self {
+    pub(super) fn new(options: DeskOptions, row: AlertPipeline, pen: Pen) -> Self {
         Self {
             options,
             row,

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::context;
+use crate::alerts::context;
+use crate::alerts::filter::AlertFilter;
+use crate::alerts::pipeline::AlertPipeline;
+use crate::alerts::suppress::Suppressions;
 use crate::decode::Decoder;
 use crate::flow::ChecksumPolicy;
 use crate::format::{Context, InputName};
@@ -23,15 +26,12 @@ use crate::runtime::output::Output;
 use crate::runtime::pen::Pen;
 use crate::runtime::pump::{Pump, random_keys};
 use crate::runtime::replay::Replay;
-use crate::runtime::row::Row;
-use crate::runtime::screen::Screen;
 use crate::runtime::signatures::{Loaded, load, review};
 use crate::runtime::stats::{DeskFigures, Figures};
 use crate::runtime::sys::Signals;
 use crate::runtime::voice::Voice;
 use crate::sensor::Sensor;
 use crate::signature::Signatures;
-use crate::suppress::Suppressions;
 use crate::time::Timestamp;
 
 /// What the process shall end with; the first that applies.
@@ -197,9 +197,9 @@ fn conduct<S: Source + Reports>(
         flags: Arc::clone(&flags),
         figures: DeskFigures::default(),
     };
-    let screen = Screen::new(context::Context::new(random_keys(), config.context), suppressions, config.dry_run);
+    let screen = AlertFilter::new(context::Context::new(random_keys(), config.context), suppressions, config.dry_run);
     control.renewal = Arc::clone(&screen.renewal);
-    let desk = Desk::new(options, Row::new(&config.row, screen, random_keys()), pen);
+    let desk = Desk::new(options, AlertPipeline::new(&config.row, screen, random_keys()), pen);
     let _hush = Hush::begin();
     let sensor = || Sensor::new(config.sensor.clone(), random_keys());
     let (desk, lanes) = match place(config.lanes, live, desk, sensor) {

@@ -1,5 +1,5 @@
 //! Signature files and suppress files from disk: read, loaded, and loaded again while the sensor runs. Not what is in
-//! them: see [`crate::signature`] and [`crate::suppress`].
+//! them: see [`crate::signature`] and [`crate::alerts::suppress`].
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
+use crate::alerts::suppress::{self, Suppressions};
 use crate::runtime::config::SignatureFiles;
 use crate::runtime::sys;
 use crate::signature::{Origin, Signatures, Source, builtin};
-use crate::suppress::{self, Suppressions};
 use crate::time::Timestamp;
 
 /// Loads the built-in signatures and the user's files, or the user's files alone.

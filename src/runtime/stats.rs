@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use crate::alerts::pipeline;
 use crate::decode;
 use crate::outcome::Outcome;
 use crate::record::{Alert, Campaign, DecoderStats, FlowStats, Stats, TcpStats};
 use crate::runtime::lanes::Census;
 use crate::runtime::output;
-use crate::runtime::row;
 use crate::runtime::traffic::Traffic;
 use crate::time::Timestamp;
 
@@ -82,7 +82,7 @@ pub struct DeskFigures {
     /// Alerts and campaign records by severity; the index is the severity.
     pub severities: [u64; 5],
     /// The row's counters.
-    pub row: row::Counters,
+    pub row: pipeline::Counters,
     /// The output's counters.
     pub output: output::Counters,
 }

@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
 /// Every room and its layer: a room may name rooms of lower layers, and itself.
-const ROOMS: [(&str, u8); 23] = [
+const ROOMS: [(&str, u8); 20] = [
     ("time", 0),
     ("counters", 1),
     ("packet", 2),
@@ -24,10 +24,7 @@ const ROOMS: [(&str, u8); 23] = [
     ("outcome", 9),
     ("record", 10),
     ("sensor", 11),
-    ("campaign", 12),
-    ("limit", 12),
-    ("context", 12),
-    ("suppress", 12),
+    ("alerts", 12),
     ("export", 12),
     ("format", 13),
     ("runtime", 14),
@@ -49,7 +46,7 @@ const DOORS: [(&str, &[&str]); 25] = [
     ("httparse", &["http"]),
     ("indicatif", &["runtime"]),
     // Networks, where users write them.
-    ("ipnet", &["sensor", "suppress", "cli"]),
+    ("ipnet", &["sensor", "alerts", "cli"]),
     ("itoa", &["format"]),
     ("jiff", &["format"]),
     ("libc", &["runtime/sys.rs"]),
@@ -64,14 +61,14 @@ const DOORS: [(&str, &[&str]); 25] = [
     ("regex", &["signature"]),
     ("ruzstd", &["runtime"]),
     // Derived on plain types, by those who read or write a format.
-    ("serde", &["signature", "suppress", "format"]),
+    ("serde", &["signature", "alerts", "format"]),
     ("serde_json", &["format"]),
     ("sha1", &["format"]),
     // A keyed hash of whatever is keyed there.
     ("siphasher", &["table", "decode", "flow", "sensor", "runtime"]),
 ];
 /// What users write: signatures, and what they do not want to be told.
-const TOML: (&str, &[&str]) = ("toml", &["signature", "suppress"]);
+const TOML: (&str, &[&str]) = ("toml", &["signature", "alerts"]);
 
 /// What touches the world, or differs from run to run. Not here: `Duration`, addresses, `Read` and `Write` themselves.
 const WORLDLY: [&str; 14] = [

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use smsentry::context::{Circumstance, Context, Limits, Weighed, confidence};
+use smsentry::alerts::context::{Circumstance, Context, Limits, Weighed, confidence};
 use smsentry::record::{Alert, Page};
 use smsentry::signature::{Confidence, Legitimate, Signature};
 use smsentry::time::Timestamp;

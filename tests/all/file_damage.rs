@@ -4,7 +4,8 @@ use smsentry::packet::Link;
 use smsentry::runtime::block::BlockSize;
 use smsentry::runtime::file::FileSource;
 
-use crate::file_captures::{self as captures, Order, Pcap, Seeded};
+use crate::file_captures as captures;
+use crate::file_captures::{Order, Pcap, Seeded};
 
 /// Cuts a file at every byte: what lies whole before the cut is read, and a cut within a record is told with the
 /// record's offset.

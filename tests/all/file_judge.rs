@@ -9,7 +9,8 @@ use smsentry::runtime::block::BlockSize;
 use smsentry::runtime::file::{expand, open};
 use smsentry::time::Timestamp;
 
-use crate::file_captures::{self as captures, Order, Pcap, Seeded};
+use crate::file_captures as captures;
+use crate::file_captures::{Order, Pcap, Seeded};
 
 /// What one of the two readers says of a file.
 struct Verdict {

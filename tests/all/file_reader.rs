@@ -10,7 +10,8 @@ use smsentry::runtime::block::{Block, BlockSize, Source, Status};
 use smsentry::runtime::file::{FileSource, Input, expand, open};
 use smsentry::time::Timestamp;
 
-use crate::file_captures::{self as captures, Frame, Order, Pcap};
+use crate::file_captures as captures;
+use crate::file_captures::{Frame, Order, Pcap};
 
 const ORDERS: [Order; 2] = [Order::Little, Order::Big];
 

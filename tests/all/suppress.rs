@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use smsentry::alerts::suppress::{Source, Suppressions, Treatment};
 use smsentry::signature::{Origin, Signatures, Source as SignatureFile};
-use smsentry::suppress::{Source, Suppressions, Treatment};
 use smsentry::time::Timestamp;
 
 use super::context::{Story, alerts, ask, room, signatures};

@@ -72,7 +72,7 @@ struct Kept {
 
 /// Who keeps repeats back.
 #[derive(Debug)]
-pub struct Limit {
+pub struct Threshold {
     options: Options,
     /// By when their minutes began.
     kinds: Table<Kind, Kept, 1>,
@@ -84,7 +84,7 @@ pub struct Limit {
 /// Before any packet.
 const BEFORE: Timestamp = Timestamp::from_nanos(i64::MIN);
 
-impl Limit {
+impl Threshold {
     /// Remembers nothing; `keys` key its table.
     #[must_use]
     pub fn new(options: Options, keys: [u64; 2]) -> Self {

@@ -139,7 +139,7 @@ fn dots(host: &[u8]) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::suppress::{Source, Suppressions};
+    use crate::alerts::suppress::{Source, Suppressions};
 
     /// Entries that have all but one condition in common are told apart by that one.
     #[test]

@@ -1,8 +1,8 @@
 //! What the user does not want to be told: entries of suppress files, asked of every alert. Not what looks legitimate by
-//! itself: see [`crate::context`].
+//! itself: see [`crate::alerts::context`].
 //!
 //! ```
-//! # use smsentry::suppress::{Source, Suppressions};
+//! # use smsentry::alerts::suppress::{Source, Suppressions};
 //! # let text = r#"
 //! [[suppress]]                           # not told; still counted in the campaign of its source
 //! source = ["192.0.2.5", "10.0.0.0/8"]   # addresses and networks; destination likewise

@@ -5,13 +5,13 @@
 //! first record that was settled at D or later; nothing that comes later was settled before the clock. So nothing
 //! depends on where a load ends.
 
-use crate::campaign::{self, Campaigns};
-use crate::context;
-use crate::limit::{self, Limit};
+use crate::alerts::campaign::{self, Campaigns};
+use crate::alerts::context;
+use crate::alerts::filter::{AlertFilter, Decision};
+use crate::alerts::suppress;
+use crate::alerts::threshold::{self, Threshold};
 use crate::record::{Alert, Body, Order, Record};
-use crate::runtime::screen::{Screen, Screened};
 use crate::source::Source;
-use crate::suppress;
 use crate::time::Timestamp;
 
 /// What the row's stages count.
@@ -22,7 +22,7 @@ pub struct Counters {
     /// The suppress files'.
     pub suppress: suppress::Counters,
     /// The limit's.
-    pub limit: limit::Counters,
+    pub limit: threshold::Counters,
     /// The campaigns'.
     pub campaign: campaign::Counters,
 }
@@ -49,34 +49,34 @@ pub struct Options {
     /// Whether repeats are told of together.
     pub limited: bool,
     /// The limit's.
-    pub limit: limit::Options,
+    pub limit: threshold::Options,
     /// The campaigns'.
     pub campaign: campaign::Options,
 }
 
 /// Where what is told goes.
-type Tell<'a> = &'a mut dyn FnMut(&Record);
+type Emit<'a> = &'a mut dyn FnMut(&Record);
 
 /// The row.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) screen: Screen,
-    limit: Option<Limit>,
+pub(crate) struct AlertPipeline {
+    pub(crate) screen: AlertFilter,
+    limit: Option<Threshold>,
     campaigns: Campaigns,
 }
 
-impl Row {
+impl AlertPipeline {
     /// `keys` key its tables.
-    pub(super) fn new(options: &Options, screen: Screen, keys: [u64; 2]) -> Self {
+    pub(crate) fn new(options: &Options, screen: AlertFilter, keys: [u64; 2]) -> Self {
         Self {
             screen,
-            limit: options.limited.then(|| Limit::new(options.limit, keys)),
+            limit: options.limited.then(|| Threshold::new(options.limit, keys)),
             campaigns: Campaigns::new(options.campaign, keys),
         }
     }
 
     /// Gets ready for the records that come next.
-    pub(super) fn approach(&self, records: &[Record]) {
+    pub(crate) fn approach(&self, records: &[Record]) {
         let source = |record: &Record| match &record.body {
             Body::Alert(alert) => Some(Source::of(alert.transaction.client.ip)),
             _ => None,
@@ -90,7 +90,7 @@ impl Row {
     }
 
     /// Takes the next record of the stream; `tell` gets what is to be written, in order.
-    pub(super) fn take(&mut self, record: Record, tell: Tell<'_>) {
+    pub(crate) fn take(&mut self, record: Record, tell: Emit<'_>) {
         self.advance(record.order.settled, tell);
         let Record { order, body } = record;
         match body {
@@ -101,9 +101,9 @@ impl Row {
     }
 
     /// Does what falls due up to `clock`, the earliest first.
-    pub(super) fn advance(&mut self, clock: Timestamp, tell: Tell<'_>) {
+    pub(crate) fn advance(&mut self, clock: Timestamp, tell: Emit<'_>) {
         loop {
-            let limit = self.limit.as_ref().map_or(Timestamp::MAX, Limit::next_deadline);
+            let limit = self.limit.as_ref().map_or(Timestamp::MAX, Threshold::next_deadline);
             let campaign = self.campaigns.next_deadline();
             let due = limit.min(campaign);
             if due > clock || due == Timestamp::MAX {
@@ -118,9 +118,9 @@ impl Row {
     }
 
     /// Tells what is still kept, because the input ended or the clock starts anew, and forgets everything.
-    pub(super) fn finish(&mut self, tell: Tell<'_>) {
+    pub(crate) fn finish(&mut self, tell: Emit<'_>) {
         self.screen.forget();
-        while let Some(record) = self.limit.as_mut().and_then(Limit::finish) {
+        while let Some(record) = self.limit.as_mut().and_then(Threshold::finish) {
             tell(&record);
         }
         while let Some(record) = self.campaigns.finish() {
@@ -129,7 +129,7 @@ impl Row {
     }
 
     /// All counters of the row.
-    pub(super) fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         let (context, suppress) = self.screen.counters();
         Counters {
             context,
@@ -139,12 +139,12 @@ impl Row {
         }
     }
 
-    fn alert(&mut self, order: Order, mut alert: Box<Alert>, tell: Tell<'_>) {
+    fn alert(&mut self, order: Order, mut alert: Box<Alert>, tell: Emit<'_>) {
         let screened = self.screen.take(&mut alert, order.settled);
-        if screened == Screened::Normal {
+        if screened == Decision::Normal {
             return;
         }
-        let silent = screened == Screened::Hidden || alert.signature.support || alert.muted;
+        let silent = screened == Decision::Hidden || alert.signature.support || alert.muted;
         // Whatever becomes of it, it counts in its campaign, which is told of after it.
         let campaign = self.campaigns.hit(order, &alert);
         if !silent {
@@ -154,7 +154,7 @@ impl Row {
     }
 
     /// Tells an alert, unless it is a repeat that is told of later.
-    fn tell(&mut self, order: Order, alert: Box<Alert>, tell: Tell<'_>) {
+    fn tell(&mut self, order: Order, alert: Box<Alert>, tell: Emit<'_>) {
         let mut before = Vec::new();
         let now = match &mut self.limit {
             Some(limit) => limit.take(order, alert, &mut before),

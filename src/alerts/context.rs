@@ -1,5 +1,5 @@
 //! What stands around a hit: whether it looks like somebody's legitimate use, and what raises or lowers the confidence
-//! that it is a probe. Decided over one ordered stream. Not the user's own exceptions: see [`crate::suppress`].
+//! that it is a probe. Decided over one ordered stream. Not the user's own exceptions: see [`crate::alerts::suppress`].
 //!
 //! Only signatures that say who else asks for the same (`legitimate` in their files) are weighed; what is found is in
 //! the alert as `smsentry_context`, in the words of [`Circumstance`]. A hit is legitimate use when

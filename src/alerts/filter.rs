@@ -3,15 +3,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::context::{self, Context, Weighed};
+use crate::alerts::context::{self, Context, Weighed};
+use crate::alerts::suppress::{self, Suppressions, Treatment};
 use crate::record::{Alert, Page};
 use crate::source::Source;
-use crate::suppress::{self, Suppressions, Treatment};
 use crate::time::Timestamp;
 
 /// What becomes of a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Screened {
+pub(crate) enum Decision {
     /// It is told.
     Told,
     /// It is not told, and counts in its campaign.
@@ -21,36 +21,36 @@ pub(super) enum Screened {
 }
 
 /// Where other entries are left to be used from now on.
-pub(super) type Renewal = Arc<Mutex<Option<Suppressions>>>;
+pub(crate) type Renewal = Arc<Mutex<Option<Suppressions>>>;
 
 /// Asks the context and the suppress files.
 #[derive(Debug)]
-pub(super) struct Screen {
+pub(crate) struct AlertFilter {
     context: Context,
     suppressions: Suppressions,
-    pub(super) renewal: Renewal,
+    pub(crate) renewal: Renewal,
     /// Hide nothing for the files' sake, but say in the alerts what would be hidden.
     dry: bool,
     counters: suppress::Counters,
 }
 
-impl Screen {
-    pub(super) fn new(context: Context, suppressions: Suppressions, dry: bool) -> Self {
+impl AlertFilter {
+    pub(crate) fn new(context: Context, suppressions: Suppressions, dry: bool) -> Self {
         Self { context, suppressions, renewal: Renewal::default(), dry, counters: suppress::Counters::default() }
     }
 
     /// Notes a page.
-    pub(super) fn page(&mut self, page: Page, settled: Timestamp) {
+    pub(crate) fn page(&mut self, page: Page, settled: Timestamp) {
         self.context.page(page, settled);
     }
 
     /// Gets ready for hits of these sources.
-    pub(super) fn approach(&self, sources: &[Source]) {
+    pub(crate) fn approach(&self, sources: &[Source]) {
         self.context.approach(sources);
     }
 
     /// What becomes of a hit. What the user knows to be normal use is not weighed: it says nothing of its source.
-    pub(super) fn take(&mut self, alert: &mut Alert, settled: Timestamp) -> Screened {
+    pub(crate) fn take(&mut self, alert: &mut Alert, settled: Timestamp) -> Decision {
         self.renew();
         let found = self.suppressions.find(alert);
         if let Some((at, Treatment::Allow)) = found
@@ -58,20 +58,20 @@ impl Screen {
         {
             self.suppressions.count(at);
             self.counters.allowed += 1;
-            return Screened::Normal;
+            return Decision::Normal;
         }
         if self.context.weigh(alert, settled) == Weighed::Legitimate {
-            return Screened::Normal;
+            return Decision::Normal;
         }
         // What is told of by its campaign alone leaves nothing to hide.
-        let Some((at, _)) = found.filter(|_| !alert.signature.support && !alert.muted) else { return Screened::Told };
+        let Some((at, _)) = found.filter(|_| !alert.signature.support && !alert.muted) else { return Decision::Told };
         let entry = self.suppressions.count(at);
         if self.dry {
             alert.context.extend(entry.map(suppress::Entry::label));
-            return Screened::Told;
+            return Decision::Told;
         }
         self.counters.suppressed += 1;
-        Screened::Hidden
+        Decision::Hidden
     }
 
     /// Uses other entries, if there are any; those that are the same go on counting.
@@ -84,12 +84,12 @@ impl Screen {
     }
 
     /// Another capture begins: its clients and sources are others.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.context.forget();
     }
 
     /// A line for each entry: how often it held, and why it is there.
-    pub(super) fn report(&mut self) -> Vec<String> {
+    pub(crate) fn report(&mut self) -> Vec<String> {
         self.renew();
         let verb = if self.dry { "would have hidden" } else { "hid" };
         let lines = self.suppressions.entries().map(|(entry, count)| {
@@ -99,7 +99,7 @@ impl Screen {
         lines.collect()
     }
 
-    pub(super) fn counters(&self) -> (context::Counters, suppress::Counters) {
+    pub(crate) fn counters(&self) -> (context::Counters, suppress::Counters) {
         (*self.context.counters(), self.counters)
     }
 }

@@ -1,0 +1,10 @@
+//! The pipeline that records pass through in order, between the sensor and the writer: context, suppression, threshold,
+//! campaigns. A pure function of the ordered stream; ordering is done by the output stage, formatting by
+//! [`crate::format`].
+
+pub mod campaign;
+pub mod context;
+pub(crate) mod filter;
+pub mod pipeline;
+pub mod suppress;
+pub mod threshold;
