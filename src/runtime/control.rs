@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::alerts::filter::Renewal;
 use crate::runtime::config::{Config, SignatureFiles};
-use crate::runtime::desk::{Envelope, Wish};
 use crate::runtime::desk_place::DeskPlace;
+use crate::runtime::live;
 use crate::runtime::live::LiveSource;
+use crate::runtime::message::{Envelope, Wish};
 use crate::runtime::pump::{Asked, Surroundings};
 use crate::runtime::replay::Replay;
 use crate::runtime::signatures::{Reload, review};
-use crate::runtime::stats::{CaptureFigures, PumpFigures};
+use crate::runtime::stats::{PumpFigures, ReloadCounters};
 use crate::runtime::sys::Signals;
 use crate::runtime::voice::Voice;
 use crate::signature::Signatures;
@@ -30,9 +31,7 @@ pub(super) trait Reports {
 
 impl Reports for Replay {
     fn add_to(&self, figures: &mut PumpFigures) {
-        figures.input.files = self.figures.files;
-        figures.input.unreadable = self.figures.unreadable;
-        figures.input.truncated = self.figures.truncated;
+        figures.replay = self.counters;
     }
 
     fn news(&mut self) -> Vec<String> {
@@ -47,16 +46,9 @@ impl Reports for Replay {
 impl Reports for LiveSource {
     fn add_to(&self, figures: &mut PumpFigures) {
         let read = self.statistics().read();
-        figures.capture = Some(CaptureFigures {
-            // The kernel's own figure is up to a second old.
-            received: read.received.max(read.delivered + read.kernel_drops),
-            kernel_drops: read.kernel_drops,
-            interface_drops: read.interface_drops,
-            delivered: read.delivered,
-            own_drops: read.own_drops,
-            reopens: read.reopens,
-            outages: read.outages,
-        });
+        // The kernel's own figure is up to a second old.
+        let received = read.received.max(read.delivered + read.kernel_drops);
+        figures.capture = Some(live::Counters { received, ..read });
     }
 
     fn stop(&mut self) -> bool {
@@ -85,8 +77,7 @@ pub(super) struct Control {
     next_stats: Instant,
     check: Duration,
     next_check: Instant,
-    reloads: u64,
-    refused: u64,
+    reloads: ReloadCounters,
     signatures: usize,
 }
 
@@ -110,8 +101,7 @@ impl Control {
             next_stats: now + config.stats_interval,
             check,
             next_check: now + check,
-            reloads: 0,
-            refused: 0,
+            reloads: ReloadCounters::default(),
             signatures,
         }
     }
@@ -125,7 +115,7 @@ impl Control {
         self.reload = None;
         match result {
             Ok((signatures, suppressions)) => {
-                self.reloads += 1;
+                self.reloads.reloads += 1;
                 self.signatures = signatures.len();
                 review(&suppressions, &signatures).iter().for_each(|line| self.voice.say(line));
                 *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(suppressions);
@@ -133,7 +123,7 @@ impl Control {
                 Some(signatures)
             }
             Err(errors) => {
-                self.refused += 1;
+                self.reloads.refused_reloads += 1;
                 errors.iter().for_each(|error| self.voice.complain(error));
                 self.voice.complain("the signatures in use stay, and what is suppressed");
                 None
@@ -165,8 +155,7 @@ impl<S: Reports> Surroundings<S> for Control {
 
     fn source_figures(&self, source: &S, figures: &mut PumpFigures) {
         source.add_to(figures);
-        figures.input.reloads = self.reloads;
-        figures.input.refused_reloads = self.refused;
+        figures.reloads = self.reloads;
         figures.signatures = self.signatures;
     }
 

@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::runtime::desk::{Desk, Envelope};
+use crate::runtime::desk::Desk;
 use crate::runtime::inbox::Inbox;
 use crate::runtime::lanes::{Lanes, panic_message};
+use crate::runtime::message::Envelope;
 use crate::runtime::sys;
 use crate::sensor::Sensor;
 

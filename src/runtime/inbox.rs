@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::record::{Body, Record};
-use crate::runtime::desk::{Envelope, Part};
+use crate::runtime::message::{Envelope, Part};
 
 /// Envelopes that may wait in replay.
 const QUEUED: usize = 64;

@@ -9,15 +9,15 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
 
 use crate::decode::Extras;
-use crate::flow::{self, Moment, SHARDS};
-use crate::http;
+use crate::flow::{Moment, SHARDS};
 use crate::record::Record;
 use crate::runtime::block::Block;
-use crate::runtime::desk::{Envelope, Part};
 use crate::runtime::inbox::Inbox;
+use crate::runtime::message::{Envelope, Part};
+use crate::runtime::stats::Census;
 use crate::runtime::sys;
 use crate::segment::{Head, Segment};
-use crate::sensor::{self, Sensor};
+use crate::sensor::Sensor;
 use crate::signature::{Search, Signatures};
 use crate::time::Timestamp;
 
@@ -84,31 +84,6 @@ impl Load {
             head: &work.head,
             tcp: &bytes[work.start as usize..work.end as usize],
             encapsulation: &self.extras.encapsulations[work.head.encapsulation as usize],
-        }
-    }
-}
-
-/// What a lane counted, summed over its shards.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Census {
-    /// The flow room's counters.
-    pub flow: flow::Counters,
-    /// The http room's counters.
-    pub http: http::Counters,
-    /// The sensor's counters.
-    pub sensor: sensor::Counters,
-    /// Flows alive, their memory, that of waiting segments, that of held requests; in bytes.
-    pub usage: [usize; 4],
-}
-
-impl Census {
-    /// Adds another lane's figures.
-    pub fn merge(&mut self, other: &Self) {
-        self.flow.merge(&other.flow);
-        self.http.merge(&other.http);
-        self.sensor.merge(&other.sensor);
-        for (sum, figure) in self.usage.iter_mut().zip(other.usage) {
-            *sum += figure;
         }
     }
 }

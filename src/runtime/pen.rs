@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::format::{Context, Format};
 use crate::record::{Body, Record};
-use crate::runtime::desk::Flags;
+use crate::runtime::message::Flags;
 use crate::runtime::output::{Output, Trouble};
 use crate::runtime::stats::DeskFigures;
 use crate::runtime::voice::Voice;

@@ -10,9 +10,10 @@ use crate::decode::Decoder;
 use crate::flow::SHARDS;
 use crate::runtime::block::{Source, SourceError, Status};
 use crate::runtime::clock::Clock;
-use crate::runtime::desk::{Envelope, Flags, Notice, Part, Wish};
 use crate::runtime::lanes::{Job, Lanes, Load, Work};
-use crate::runtime::stats::{self, PumpFigures};
+use crate::runtime::message::{Envelope, Flags, Notice, Part, Wish};
+use crate::runtime::replay;
+use crate::runtime::stats::{PumpCounters, PumpFigures, ReloadCounters};
 use crate::runtime::traffic::Traffic;
 use crate::segment::Side;
 use crate::sensor::Ports;
@@ -71,7 +72,7 @@ pub(super) struct Pump {
     pub(super) count: Option<u64>,
     pub(super) panic_at: Option<u64>,
     pub(super) traffic: Traffic,
-    pub(super) input: stats::Input,
+    pub(super) counters: PumpCounters,
     /// What shards are chosen by: the same in every replay.
     shard: [u64; 6],
     number: u64,
@@ -95,7 +96,7 @@ impl Pump {
             count: None,
             panic_at: None,
             traffic: Traffic::default(),
-            input: stats::Input::default(),
+            counters: PumpCounters::default(),
             shard: SHARD_FACTORS,
             number: 0,
             sequence: 0,
@@ -138,7 +139,7 @@ impl Pump {
             self.join_or_settle(&load, source, around);
             let full = self.decode(&mut load);
             if asked.behind && asked.wish.is_none() && status == Status::More {
-                self.input.dropped += load.work.iter().map(Vec::len).sum::<usize>() as u64;
+                self.counters.dropped += load.work.iter().map(Vec::len).sum::<usize>() as u64;
                 self.lanes.give_back(load);
                 continue;
             }
@@ -234,7 +235,7 @@ impl Pump {
         let sequence = load.sequence;
         let mut done = false;
         let (settled, lost) = self.lanes.run(load, &mut |envelope| done |= around.deliver(envelope));
-        self.input.dropped += lost;
+        self.counters.dropped += lost;
         for envelope in settled.into_iter().flatten() {
             done |= around.deliver(envelope);
         }
@@ -252,8 +253,10 @@ impl Pump {
             max_packet: self.decoder.max_packet(),
             defrag_memory: self.decoder.defrag_memory(),
             traffic: self.traffic.clone(),
-            input: self.input,
+            dispatcher: self.counters,
+            replay: replay::Counters::default(),
             capture: None,
+            reloads: ReloadCounters::default(),
             signatures: self.signatures.len(),
             clock: [first, now],
             uptime: if self.live { self.started.elapsed() } else { now.since(first) },

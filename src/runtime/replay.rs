@@ -4,8 +4,19 @@
 use crate::runtime::block::{Block, BlockSize, Source, SourceError, Status};
 use crate::runtime::file::{self, FileSource, FrameFilter, Input};
 use crate::runtime::filter::Filter;
-use crate::runtime::stats;
 use crate::runtime::voice::Voice;
+
+crate::counters! {
+    /// Counters of replayed files.
+    pub struct Counters {
+        /// Files read to their end, or in part.
+        files: "input.files",
+        /// Files that could not be opened.
+        unreadable: "input.unreadable_file",
+        /// Files that ended in the middle or are damaged.
+        truncated: "input.truncated_file",
+    }
+}
 
 /// The files of a run.
 pub(super) struct Replay {
@@ -17,7 +28,7 @@ pub(super) struct Replay {
     voice: Voice,
     /// Bytes of the files that are done.
     done: u64,
-    pub(super) figures: stats::Input,
+    pub(super) counters: Counters,
 }
 
 impl Replay {
@@ -28,18 +39,18 @@ impl Replay {
         filter: Option<Filter>,
         voice: Voice,
     ) -> Self {
-        let mut figures = stats::Input::default();
+        let mut counters = Counters::default();
         let mut inputs = Vec::new();
         for input in expanded {
             match input {
                 Ok(input) => inputs.push(input),
                 Err(error) => {
-                    figures.unreadable += 1;
+                    counters.unreadable += 1;
                     voice.complain(&error.to_string());
                 }
             }
         }
-        Self { inputs, next: 0, current: None, size, filter, voice, done: 0, figures }
+        Self { inputs, next: 0, current: None, size, filter, voice, done: 0, counters }
     }
 
     /// The files that will be read.
@@ -54,7 +65,7 @@ impl Replay {
 
     /// Whether some input could not be opened, or not be read to its end.
     pub(super) fn had_errors(&self) -> bool {
-        self.figures.unreadable + self.figures.truncated > 0
+        self.counters.unreadable + self.counters.truncated > 0
     }
 
     fn open(&mut self) {
@@ -68,12 +79,12 @@ impl Replay {
         // The list has far fewer than 2^32 files.
         match file::open(&self.inputs[index], index as u32, self.size, filter) {
             Ok(source) => {
-                self.figures.files += 1;
+                self.counters.files += 1;
                 self.current = Some(source);
             }
             Err(_) if file::stop_requested() => {}
             Err(error) => {
-                self.figures.unreadable += 1;
+                self.counters.unreadable += 1;
                 self.voice.complain(&error.to_string());
             }
         }
@@ -96,7 +107,7 @@ impl Source for Replay {
                 Ok(Status::More) => false,
                 Ok(Status::End) => true,
                 Err(error) => {
-                    self.figures.truncated += 1;
+                    self.counters.truncated += 1;
                     self.voice.complain(&error.to_string());
                     true
                 }

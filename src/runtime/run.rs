@@ -16,12 +16,13 @@ use crate::format::{Context, InputName};
 use crate::runtime::block::Source;
 use crate::runtime::config::{Config, Interface, Origin};
 use crate::runtime::control::{Control, Reports};
-use crate::runtime::desk::{Desk, DeskOptions, Flags};
+use crate::runtime::desk::{Desk, DeskOptions};
 use crate::runtime::desk_place::place;
 use crate::runtime::file;
 use crate::runtime::filter::Filter;
 use crate::runtime::lanes::panic_message;
 use crate::runtime::live::{LiveOptions, LiveSource};
+use crate::runtime::message::Flags;
 use crate::runtime::output::Output;
 use crate::runtime::pen::Pen;
 use crate::runtime::pump::{Pump, random_keys};
@@ -258,7 +259,7 @@ fn conduct<S: Source + Reports>(
 /// Says the figures and chooses the exit code.
 fn close(config: &Config, result: &Conducted, input_fault: bool, voice: &Voice) -> Exit {
     // Of a run that read nothing there are no figures, only what was said of its inputs.
-    let nothing_read = !config.is_live() && result.figures.pump.input.files == 0;
+    let nothing_read = !config.is_live() && result.figures.pump.replay.files == 0;
     if !result.output_gone && !nothing_read {
         result.figures.summary().iter().for_each(|line| voice.say(line));
         if config.verbose > 0 {

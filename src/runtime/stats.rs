@@ -5,48 +5,33 @@ use std::time::Duration;
 
 use crate::alerts::pipeline;
 use crate::decode;
+use crate::flow;
+use crate::http;
 use crate::outcome::Outcome;
 use crate::record::{Alert, Campaign, DecoderStats, FlowStats, Stats, TcpStats};
-use crate::runtime::lanes::Census;
+use crate::runtime::live;
 use crate::runtime::output;
+use crate::runtime::replay;
 use crate::runtime::traffic::Traffic;
+use crate::sensor;
 use crate::time::Timestamp;
 
 crate::counters! {
-    /// What the pump counts.
-    pub struct Input {
-        /// Files read to their end, or in part.
-        files: "input.files",
-        /// Files that could not be opened.
-        unreadable: "input.unreadable_file",
-        /// Files that ended in the middle or are damaged.
-        truncated: "input.truncated_file",
-        /// Packets that full lanes lost (live).
+    /// Counters of the dispatcher.
+    pub struct PumpCounters {
+        /// Segments lost because a lane was full (live).
         dropped: "pipeline.dropped",
+    }
+}
+
+crate::counters! {
+    /// Counters of signature reloads.
+    pub struct ReloadCounters {
         /// Signature sets loaded since the start.
         reloads: "signature.reloads",
         /// Signature sets that were refused.
         refused_reloads: "signature.refused_reloads",
     }
-}
-
-/// What the capture of an interface says, all since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CaptureFigures {
-    /// Packets the kernel took for us, lost ones included.
-    pub received: u64,
-    /// Packets lost because the ring was full.
-    pub kernel_drops: u64,
-    /// Packets the interface or its driver lost.
-    pub interface_drops: u64,
-    /// Packets put into blocks.
-    pub delivered: u64,
-    /// Packets read from the ring that could not be handed on.
-    pub own_drops: u64,
-    /// How often the interface was opened again.
-    pub reopens: u64,
-    /// How often the interface went down or away.
-    pub outages: u64,
 }
 
 /// What the pump knows.
@@ -60,16 +45,45 @@ pub struct PumpFigures {
     pub defrag_memory: usize,
     /// Kinds of traffic.
     pub traffic: Traffic,
-    /// Inputs.
-    pub input: Input,
-    /// The capture; none in replay.
-    pub capture: Option<CaptureFigures>,
+    /// Counters of the dispatcher.
+    pub dispatcher: PumpCounters,
+    /// Files read; zero for live capture.
+    pub replay: replay::Counters,
+    /// Counters of the live capture; `None` in replay.
+    pub capture: Option<live::Counters>,
+    /// Signature reloads.
+    pub reloads: ReloadCounters,
     /// Signatures in use.
     pub signatures: usize,
     /// The clock when the run began, and now.
     pub clock: [Timestamp; 2],
     /// Time since the start: packet time in replay.
     pub uptime: Duration,
+}
+
+/// What a lane counted, summed over its shards.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Census {
+    /// The flow room's counters.
+    pub flow: flow::Counters,
+    /// The http room's counters.
+    pub http: http::Counters,
+    /// The sensor's counters.
+    pub sensor: sensor::Counters,
+    /// Flows alive, their memory, that of waiting segments, that of held requests; in bytes.
+    pub usage: [usize; 4],
+}
+
+impl Census {
+    /// Adds another lane's figures.
+    pub fn merge(&mut self, other: &Self) {
+        self.flow.merge(&other.flow);
+        self.http.merge(&other.http);
+        self.sensor.merge(&other.sensor);
+        for (sum, figure) in self.usage.iter_mut().zip(other.usage) {
+            *sum += figure;
+        }
+    }
 }
 
 /// What the desk knows.
@@ -173,7 +187,9 @@ impl Figures {
 
     /// Calls `visit` with the name and value of every counter there is.
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
-        self.pump.input.each(visit);
+        self.pump.replay.each(visit);
+        self.pump.dispatcher.each(visit);
+        self.pump.reloads.each(visit);
         self.pump.decode.each(visit);
         visit("decode.max_packet", u64::from(self.pump.max_packet));
         visit("defrag.memuse", self.pump.defrag_memory as u64);
@@ -193,18 +209,7 @@ impl Figures {
         self.desk.output.each(visit);
         visit("signature.loaded", self.pump.signatures as u64);
         // In replay too, so that a reader finds the same keys everywhere.
-        let capture = self.pump.capture.unwrap_or_default();
-        for (name, value) in [
-            ("capture.kernel_packets", capture.received),
-            ("capture.kernel_drops", capture.kernel_drops),
-            ("capture.kernel_ifdrops", capture.interface_drops),
-            ("capture.packets", capture.delivered),
-            ("capture.own_drops", capture.own_drops),
-            ("capture.reopens", capture.reopens),
-            ("capture.outages", capture.outages),
-        ] {
-            visit(name, value);
-        }
+        self.pump.capture.unwrap_or_default().each(visit);
     }
 
     /// Share of packets lost, in percent of all that should have been seen.
@@ -217,7 +222,7 @@ impl Figures {
 
     /// Packets this process lost, after the kernel had handed them over.
     fn own_drops(&self) -> u64 {
-        self.pump.input.dropped + self.pump.capture.unwrap_or_default().own_drops
+        self.pump.dispatcher.dropped + self.pump.capture.unwrap_or_default().own_drops
     }
 
     /// The lines that close a run, or that SIGUSR1 asks for.
