@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# For the scripts beside it: makes large captures of bundled ones.
+# Sourced by the scripts in this directory: generates large captures from bundled ones.
 
-# repeat SOURCE TARGET MEGABYTES: repeats a capture (pcap, little-endian) up to so many MB. Each copy is dated two minutes
-# after the one before, so that its connections are new ones and not copies of packets.
+# repeat SOURCE TARGET MEGABYTES: repeats a capture (pcap, little-endian) up to MEGABYTES. Each copy is dated two minutes
+# after the previous one, so that its connections are new and its packets are not dropped as duplicates.
 repeat() {
     python3 - "$@" <<'PYTHON'
 import struct, sys

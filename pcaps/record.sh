@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Records the captures of this folder again from nothing: real nginx, Apache httpd and lighttpd in a network namespace of
-# their own, asked by real clients from another. Nothing outside those namespaces is reached, and no service is touched.
+# Records the captures of this directory again from scratch: real nginx, Apache httpd and lighttpd in a network namespace of
+# their own, with real clients in another. Nothing outside those namespaces is contacted, and no system service is changed.
 #
 #     pcaps/record.sh [--install] [NAME...]     all captures, or only the named ones (without .pcap)
 #
-# Needs root and the Debian packages nginx apache2 lighttpd lighttpd-mod-deflate tcpdump curl wget python3 iproute2 ethtool gzip; with --install it
-# installs them.
+# Needs root and the Debian packages nginx apache2 lighttpd lighttpd-mod-deflate tcpdump curl wget python3 iproute2 ethtool gzip;
+# --install installs them.
 set -euo pipefail
 export LC_ALL=C PATH="/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -30,10 +30,10 @@ blog=192.0.2.43
 open_proxy=192.0.2.50
 agent="Mozilla/5.0 (compatible; example-scanner/1.0)"
 
-say() { echo "record.sh: $*" >&2; }
-die() { say "$*"; exit 1; }
+log() { echo "record.sh: $*" >&2; }
+die() { log "$*"; exit 1; }
 
-# ---- what is needed ------------------------------------------------------------------------------------------------
+# ---- requirements ---------------------------------------------------------------------------------------------------
 
 missing() {
     local tool
@@ -43,15 +43,15 @@ missing() {
 }
 
 install_packages() {
-    command -v apt-get >/dev/null || die "--install knows apt-get only; install by hand: $packages"
+    command -v apt-get >/dev/null || die "--install supports apt-get only (install by hand: $packages)"
     apt-get update
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
-    # Debian starts a server when it installs it; here they are only wanted inside the namespace.
+    # Debian starts a server on installation; here the servers must run inside the namespace only.
     if [ -d /run/systemd/system ]; then systemctl disable --now nginx apache2 lighttpd; fi
 }
 
-# ---- the small network ---------------------------------------------------------------------------------------------
+# ---- network --------------------------------------------------------------------------------------------------------
 
 clean_up() {
     local helper name
@@ -65,7 +65,7 @@ clean_up() {
     if [ -n "$work" ]; then rm -rf "$work"; fi
 }
 
-# quiet NAMESPACE INTERFACE MAC: up, with a fixed address, packets as they go on a wire, and no chatter of IPv6's own.
+# quiet NAMESPACE INTERFACE MAC: brings the interface up with a fixed address, without offloads and without IPv6's own traffic.
 quiet() {
     ip -n "$1" link set "$2" address "$3"
     ip netns exec "$1" sysctl -qw "net.ipv6.conf.$2.addr_gen_mode=1" "net.ipv6.conf.$2.router_solicitations=0" \
@@ -74,7 +74,7 @@ quiet() {
     ip -n "$1" link set "$2" up
 }
 
-# neighbours NAMESPACE INTERFACE MAC ADDRESS...: known beforehand, so that no ARP or ND is on the wire.
+# neighbours NAMESPACE INTERFACE MAC ADDRESS...: static entries, so that no ARP or ND packets are captured.
 neighbours() {
     local namespace=$1 interface=$2 mac=$3 address
     shift 3
@@ -99,7 +99,7 @@ network() {
     neighbours "$client" c0 02:00:00:00:00:10 192.0.2.{10,20,21,30,31,40,41,42,43,50} "$nginx6" "$apache6"
     neighbours "$server" s0 02:00:00:00:00:07 198.51.100.7 2001:db8:2::7
 
-    # The same two over a switch with a mirror port.
+    # The same two namespaces over a switch with a mirror port.
     ip link add c1 netns "$client" type veth peer name port1 netns "$switch"
     ip link add s1 netns "$server" type veth peer name port2 netns "$switch"
     quiet "$client" c1 02:00:00:00:01:07
@@ -117,10 +117,10 @@ network() {
     ip -n "$switch" tuntap add mirror1 mode tun
     ip netns exec "$switch" sysctl -qw net.ipv6.conf.mirror1.addr_gen_mode=1
     ip -n "$switch" link set mirror1 up
-    sleep 2 # until the interfaces have said all that they say when they come up
+    sleep 2 # until the interfaces have sent the packets that they send when they come up
 }
 
-# ---- the servers ---------------------------------------------------------------------------------------------------
+# ---- servers --------------------------------------------------------------------------------------------------------
 
 page() { printf '<!DOCTYPE html>\n<html><head><title>%s</title></head><body><h1>%s</h1>%s</body></html>\n' "$1" "$1" "$2"; }
 
@@ -137,7 +137,7 @@ make_site() {
     printf 'nothing\n' >"$site/twilio/.secrets"
 }
 
-# A site that gives away what is looked for. Every "secret" says what it is: an example.
+# A site that exposes the files that are probed for. Every "secret" is marked as an example.
 make_exposed() {
     local site=$1
     mkdir -p "$site/twilio/.config/bin/aws/lib"
@@ -155,7 +155,7 @@ make_exposed() {
     printf 'MZ EXAMPLE, NOT A PROGRAM\n' >"$site/Sms_Bomber.exe"
 }
 
-# Secrets that their first bytes prove, and some that they don't: one too far from the beginning, one without a value.
+# Secrets that are proven by their first bytes, and some that are not: one too far from the beginning, one without a value.
 make_leaky() {
     local site=$1 line
     mkdir -p "$site/twilio"
@@ -169,13 +169,13 @@ make_leaky() {
         >"$site/actuator-env.json"
 }
 
-# A home page in which what is looked for stands as text.
+# A home page that contains key names as text.
 make_home() {
     mkdir -p "$1"
     page "How to keep keys" "<pre>TWILIO_AUTH_TOKEN=EXAMPLE-NOT-A-TOKEN</pre><p>\"propertySources\"</p>" >"$1/index.html"
 }
 
-# A blog of a WordPress kind; its pages bring the plugins' style sheets with them.
+# A WordPress-like blog; its pages load the plugins' style sheets.
 make_blog() {
     local site=$1 sheet sheets=(plugins/wp-sms/assets/css/admin-bar.css plugins/contact-form-7/includes/css/styles.css themes/twentytwentyone/style.css)
     for sheet in "${sheets[@]}"; do
@@ -199,7 +199,7 @@ servers() {
     ip netns exec "$server" nginx -p "$work/nginx/" -c "$here/servers/nginx.conf" -e error.log
     ip netns exec "$server" env SITE="$work/lighttpd/leaky" PIDFILE="$work/lighttpd/lighttpd.pid" \
         lighttpd -f "$here/servers/lighttpd.conf"
-    # Of this namespace only: the open proxy finds the name that it is asked for without asking anybody.
+    # In this namespace only: the open proxy resolves the requested name without DNS.
     printf '192.0.2.60 sms-activate.org\n' >"$work/hosts"
     # shellcheck disable=SC2016
     ip netns exec "$server" sh -c 'mount --bind "$1/hosts" /etc/hosts && exec apache2 -d "$1/apache" -f "$2"' \
@@ -207,12 +207,12 @@ servers() {
     sleep 1
 }
 
-# ---- asking --------------------------------------------------------------------------------------------------------
+# ---- clients --------------------------------------------------------------------------------------------------------
 
 in_client() { ip netns exec "$client" env -i "PATH=$PATH" "LC_ALL=C" "$@"; }
 url_host() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }
 
-# by_curl ADDRESS TARGET...: one connection, targets as they are.
+# by_curl ADDRESS TARGET...: one connection, targets unchanged.
 by_curl() {
     local address target urls=()
     address=$(url_host "$1")
@@ -224,7 +224,7 @@ by_curl() {
 # curl_with OPTION... URL
 curl_with() { in_client curl -qgsS -A "$agent" -m 5 -o /dev/null "$@" || true; }
 
-# by_wget ADDRESS TARGET...: one connection; wget encodes a target as it likes.
+# by_wget ADDRESS TARGET...: one connection; wget encodes the targets.
 by_wget() {
     local address target urls=()
     address=$(url_host "$1")
@@ -235,10 +235,10 @@ by_wget() {
 
 by_python() { in_client python3 -I "$here/ask.py" "$@"; }
 
-# through_proxy ADDRESS URL: as curl asks a proxy, CONNECT for https.
+# through_proxy ADDRESS URL: curl's proxy request, CONNECT for https.
 through_proxy() { curl_with -k -x "http://$1:80" "$2"; }
 
-# Every request of diary.txt, verbatim and once, by four clients; then the proxy test as curl makes it.
+# Every request of diary.txt, verbatim and once, by four clients; then curl's form of the proxy test.
 diary() {
     local address=$1 d
     mapfile -t d <"$here/diary.txt"
@@ -258,7 +258,7 @@ few() {
     by_python client "$1" /twilio/.secrets /images/nagios-sms5.png
 }
 
-# ---- recording -----------------------------------------------------------------------------------------------------
+# ---- recording ------------------------------------------------------------------------------------------------------
 
 # record NAME NAMESPACE INTERFACE [TCPDUMP OPTION...] -- COMMAND...
 record() {
@@ -266,7 +266,7 @@ record() {
     shift 3
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
-    say "$name.pcap"
+    log "$name.pcap"
     ip netns exec "$namespace" tcpdump -i "$interface" -n -U --immediate-mode -Z root -w "$file" "${options[@]}" 2>"$work/tcpdump.log" &
     dump=$!
     helpers+=("$dump")
@@ -283,7 +283,7 @@ record() {
     mv "$file" "$here/$name.pcap"
 }
 
-# over_switch SWITCH ARGUMENT... -- COMMAND...: with the switch running.
+# over_switch SWITCH ARGUMENT... -- COMMAND...: runs the command while the switch is running.
 over_switch() {
     local arguments=() running
     while [ "$1" != -- ]; do arguments+=("$1"); shift; done
@@ -297,7 +297,7 @@ over_switch() {
     wait "$running" 2>/dev/null || true
 }
 
-# ---- the captures: README.md says what each shows ------------------------------------------------------------------
+# ---- captures: README.md describes each one -------------------------------------------------------------------------
 
 nginx_visit() {
     by_python client "$nginx4" / /images/nagios-sms5.png
@@ -420,7 +420,7 @@ home_page_visit() {
 }
 record_home-page() { record home-page "$client" c0 -- home_page_visit; }
 
-# A browser's visit: the page, what it brings with it, and the same again, which is answered with 304.
+# A browser's visit: the page, the files that it loads, and the same again, answered with 304.
 blog_visit() {
     local sheet since urls=() options=(-qgsS -m 5 -A "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0" -H "Host: www.example.org")
     for sheet in plugins/wp-sms/assets/css/admin-bar.css plugins/contact-form-7/includes/css/styles.css themes/twentytwentyone/style.css; do
@@ -458,7 +458,7 @@ main() {
     servers
     [ ${#wanted[@]} -gt 0 ] || wanted=("${captures[@]}")
     for name in "${wanted[@]}"; do "record_$name"; done
-    say "recorded with $(nginx -v 2>&1), $(apache2 -v | sed -n 's/^Server version: //p'), $(lighttpd -v | cut -d' ' -f1), $(tcpdump --version 2>&1 | head -2 | paste -sd' ')"
+    log "recorded with $(nginx -v 2>&1), $(apache2 -v | sed -n 's/^Server version: //p'), $(lighttpd -v | cut -d' ' -f1), $(tcpdump --version 2>&1 | head -2 | paste -sd' ')"
 }
 
 main "$@"

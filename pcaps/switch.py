@@ -1,11 +1,11 @@
-"""A two-port switch with a mirror port, for record.sh: forwards every frame between two interfaces and gives tcpdump
-a copy of it as a SPAN port would. Standard library only.
+"""A two-port switch with a mirror port, for record.sh: forwards every frame between two interfaces and sends a copy
+to a tun or tap interface, as a SPAN port does. Standard library only.
 
     switch.py PORT PORT tap MIRROR [--tag TPID:VID]... [--twice]
     switch.py PORT PORT tun MIRROR
 
-With a tap mirror the copies carry the given VLAN tags, outermost first, as on a trunk (this needs no VLAN support of
-the kernel); `--twice` mirrors a frame where it comes in and where it goes out. With a tun mirror the copies are bare IP.
+With a tap mirror the copies carry the given VLAN tags, outermost first, as on a trunk (this needs no VLAN support in
+the kernel); `--twice` mirrors a frame on ingress and on egress. With a tun mirror the copies are bare IP packets.
 """
 
 import argparse
@@ -22,14 +22,14 @@ ETHERNET = 14
 
 
 def port(name):
-    """A raw socket on an interface."""
+    """Opens a raw socket on an interface."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     raw.bind((name, 0))
     return raw
 
 
 def mirror(kind, name):
-    """The user's end of an existing tun or tap interface; what is written here, tcpdump sees there."""
+    """Opens the user side of an existing tun or tap interface; tcpdump captures the frames written to it."""
     device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     flags = IFF_NO_PI | (IFF_TAP if kind == "tap" else IFF_TUN)
     fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
@@ -37,13 +37,13 @@ def mirror(kind, name):
 
 
 def tag(text):
-    """`8100:100` as the four bytes of a VLAN tag."""
+    """Returns `8100:100` as the four bytes of a VLAN tag."""
     tpid, vid = text.split(":")
     return struct.pack("!HH", int(tpid, 16), int(vid))
 
 
 def main():
-    """Forward and mirror until the script ends us."""
+    """Forwards and mirrors frames until record.sh terminates the process."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("ports", nargs=2)
     arguments.add_argument("kind", choices=("tap", "tun"))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes a machine ready to build smsentry: installs libpcap's development package where it is missing, checks the Rust
-# toolchain, which it leaves to rustup. Asks no package manager for anything when everything is there.
+# Prepares a machine for building smsentry: installs libpcap's development package if it is missing, and checks the Rust
+# toolchain, but does not install it (see rustup). Does not call a package manager when nothing is missing.
 #
 #     scripts/setup.sh [CARGO]
 set -eu
@@ -8,21 +8,21 @@ set -eu
 cargo=${1:-cargo}
 rust_needed=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$(dirname "$0")/../Cargo.toml")
 
-say() { echo "setup: $*" >&2; }
-die() { say "$*"; exit 1; }
+log() { echo "setup: $*" >&2; }
+die() { log "$*"; exit 1; }
 
-# Cargo runs it for every crate of ours; some ways of copying a directory take the permission away.
+# Cargo runs it for every crate of this package; some ways of copying a directory lose the permission.
 wrapper=$(dirname "$0")/../.cargo/rustc-with-profile
-[ -x "$wrapper" ] || die "$wrapper can't be run: chmod +x it"
+[ -x "$wrapper" ] || die "$wrapper: is not executable (chmod +x it)"
 
-# Whether a program that includes pcap.h compiles and links with -lpcap: what the build is going to ask.
+# Checks that a program that includes pcap.h compiles and links with -lpcap, which the build requires.
 has_libpcap() {
     # shellcheck disable=SC2086
     printf '#include <pcap/pcap.h>\nint main(void) { return pcap_lib_version() == 0; }\n' |
         cc ${LIBPCAP_LIBDIR:+-L"$LIBPCAP_LIBDIR"} -x c - -o /dev/null -lpcap >/dev/null 2>&1
 }
 
-# The command that installs libpcap's header and link library, and a C compiler to link with.
+# Prints the command that installs libpcap's header and link library, and a C compiler for linking.
 install_command() {
     if command -v apt-get; then echo install -y --no-install-recommends libpcap-dev gcc libc6-dev
     elif command -v dnf; then echo install -y libpcap-devel gcc
@@ -37,37 +37,37 @@ install_command() {
 install_packages() {
     # shellcheck disable=SC2046
     set -- $(install_command)
-    [ $# -gt 0 ] || die "no package manager known here; install by hand: libpcap with its header and link library" \
-        "(libpcap-dev, libpcap-devel or libpcap) and a C compiler named cc"
+    [ $# -gt 0 ] || die "no supported package manager found (install libpcap with its header and link library:" \
+        "libpcap-dev, libpcap-devel or libpcap; and a C compiler named cc)"
     sudo=""
     case $1 in
     */brew) ;; # refuses to run as root
     *) if [ "$(id -u)" != 0 ]; then
-            command -v sudo >/dev/null || die "not root, and no sudo here; run as root: $*"
+            command -v sudo >/dev/null || die "cannot install packages: not root, and sudo is missing (run as root: $*)"
             sudo=sudo
         fi ;;
     esac
     case $1 in
-    */apt-get) $sudo "$1" update || say "apt-get update failed; trying with the package lists at hand" ;;
+    */apt-get) $sudo "$1" update || log "apt-get update failed; trying with the existing package lists" ;;
     esac
-    say "${sudo:+sudo }$*"
+    log "${sudo:+sudo }$*"
     $sudo env DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 check_rust() {
-    how="get it from https://rustup.rs (rustup update stable), Rust $rust_needed or later"
-    command -v "$cargo" >/dev/null || die "cargo is missing; $how"
+    how="install Rust $rust_needed or later from https://rustup.rs, or run: rustup update stable"
+    command -v "$cargo" >/dev/null || die "cargo is missing ($how)"
     rust=$("$cargo" --version | sed -n 's/^cargo \([0-9]*\.[0-9]*\).*/\1/p')
-    [ -n "$rust" ] || die "$cargo --version says no version; $how"
+    [ -n "$rust" ] || die "$cargo: cannot read its version ($how)"
     if [ "${rust%%.*}" -lt "${rust_needed%%.*}" ] ||
         { [ "${rust%%.*}" -eq "${rust_needed%%.*}" ] && [ "${rust#*.}" -lt "${rust_needed#*.}" ]; }; then
-        die "Rust $rust is too old; $how"
+        die "Rust $rust is too old ($how)"
     fi
 }
 
 check_rust
 if ! has_libpcap; then
-    say "libpcap's development package is missing; installing it"
+    log "libpcap's development package is missing; installing it"
     install_packages
-    has_libpcap || die "installed, but a program still does not link with -lpcap: try 'echo \"#include <pcap/pcap.h>\" | cc -E -'"
+    has_libpcap || die "libpcap is installed, but a program does not link with -lpcap (check: echo '#include <pcap/pcap.h>' | cc -E -)"
 fi

@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
-"""Exports for other tools, held against the tools themselves.
+"""Checks the exports for other tools with the tools themselves.
 
     tests/exports.py SMSENTRY [--all]
 
-Suricata 7 (SMSENTRY_SURICATA, or `suricata` in the path) reads the exported rules and every capture under pcaps/, and one
-that is made here of all hits and misses of the signatures, one request a connection, as they are and in disguises (one in
-29 of these; --all for all of them). It has to fire on the same
-requests as smsentry, save for what the export lists as left out and for disguises that it does not undo. Where surinort-ast,
-pySigma or jsonschema can be imported, Snort 3 and Sigma rules are read by them; the schema is SMSENTRY_SIGMA_SCHEMA.
-Nothing but the standard library is needed for Suricata.
+Suricata 7 (SMSENTRY_SURICATA, or `suricata` in the path) reads the exported rules, every capture under pcaps/, and generated
+captures of all hits and misses of the signatures, one request per connection, unchanged and with evasions (one in 29 of these;
+--all for all of them). It must fire on the same requests as smsentry, except for signatures that the export lists as left out
+and for evasions that Suricata does not normalise. Where surinort-ast, pySigma or jsonschema can be imported, they parse the
+Snort 3 and Sigma rules; SMSENTRY_SIGMA_SCHEMA names the schema. Suricata needs nothing but the standard library.
 
-Exit: 0 good, 1 a difference, 77 skipped because Suricata is missing.
+Exit status: 0 no difference, 1 a difference, 77 skipped because Suricata is missing.
 """
 
 import collections
@@ -26,12 +25,12 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# What libhtp leaves as it is; the head of the exported rules says the same.
-NOT_UNDONE = {"double-percent", "unicode", "whitespace", "tcp-conflict"}
-# Together with another disguise, dot segments are resolved in another order.
+# Evasions that libhtp does not normalise; the header of the exported rules lists the same.
+NOT_NORMALISED = {"double-percent", "unicode", "whitespace", "tcp-conflict"}
+# Combined with another evasion, dot segments are resolved in another order.
 ORDER = {"dot-segments"}
-# What makes a request that it does not read as one.
-UNSEEN = {"whitespace", "tcp-conflict"}
+# Evasions after which Suricata does not parse a request.
+NOT_PARSED = {"whitespace", "tcp-conflict"}
 CONFIG = """%YAML 1.1
 ---
 vars:
@@ -79,18 +78,19 @@ def frame(to_server, port, seq, ack, flags, data=b""):
 
 
 def write_capture(path, requests):
-    """One connection a request, answered with 404; ports count from 1024."""
+    """Writes one connection per request, answered with 404; client ports count from 1024."""
     answer = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"
     with open(path, "wb") as out:
         out.write(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         now = 1_750_000_000_000_000
         for port, (method, target) in enumerate(requests, 1024):
             head = f"{method} {target} HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: test\r\n\r\n".encode()
-            asked, told = 1001 + len(head), 5001 + len(answer)
+            request_end, response_end = 1001 + len(head), 5001 + len(answer)
             frames = [
                 (True, 1000, 0, 2, b""), (False, 5000, 1001, 18, b""), (True, 1001, 5001, 16, b""),
-                (True, 1001, 5001, 24, head), (False, 5001, asked, 24, answer), (True, asked, told, 17, b""),
-                (False, told, asked + 1, 17, b""), (True, asked + 1, told + 1, 16, b""),
+                (True, 1001, 5001, 24, head), (False, 5001, request_end, 24, answer),
+                (True, request_end, response_end, 17, b""), (False, response_end, request_end + 1, 17, b""),
+                (True, request_end + 1, response_end + 1, 16, b""),
             ]
             for to_server, seq, ack, flags, data in frames:
                 bytes_ = frame(to_server, port, seq, ack, flags, data)
@@ -99,12 +99,12 @@ def write_capture(path, requests):
 
 
 def key_of(event):
-    """Suricata writes IPv6 addresses at full length."""
+    """Returns (client, port, transaction); Suricata writes IPv6 addresses at full length."""
     return ipaddress.ip_address(event["src_ip"]).compressed, event["src_port"], event["tx_id"]
 
 
-def disguised(method, target):
-    """A request as it is, as scanners and evaders write it, and as others that only look like it."""
+def variants_of(method, target):
+    """Returns variants of a request: unchanged, with evasions, and similar requests that must not match."""
     path, mark, query = target.partition("?")
     last = path.rfind("/")
     letter = next((at for at in range(len(path) - 1, 0, -1) if path[at].isalpha()), 0)
@@ -123,7 +123,7 @@ def disguised(method, target):
 
 
 def ours(smsentry, capture, ids):
-    """The signatures of every request, by (client, port, transaction), and its disguises and URL."""
+    """Returns smsentry's signatures, URL and evasions of every request, by (client, port, transaction)."""
     found, urls, evasions = collections.defaultdict(set), {}, collections.defaultdict(set)
     done = run(smsentry, "-q", "--ports", "any", "--events", "alert,http", "-r", capture)
     for line in done.stdout.splitlines():
@@ -139,9 +139,9 @@ def ours(smsentry, capture, ids):
     return found, urls, evasions
 
 
-def theirs(suricata, room, rules, capture):
-    logs = tempfile.mkdtemp(dir=room)
-    done = run(suricata, "-c", f"{room}/suricata.yaml", "-S", rules, "-r", capture, "-l", logs, "-k", "none",
+def theirs(suricata, work, rules, capture):
+    logs = tempfile.mkdtemp(dir=work)
+    done = run(suricata, "-c", f"{work}/suricata.yaml", "-S", rules, "-r", capture, "-l", logs, "-k", "none",
                "--runmode", "single", good=(0, 1))
     if done.returncode:
         if "not (yet) supported" not in done.stdout + done.stderr:
@@ -162,27 +162,27 @@ def theirs(suricata, room, rules, capture):
 
 
 def is_scheme(url):
-    """Whether what stands before the first colon is taken for a scheme."""
+    """Reports whether Suricata takes the part before the first colon for a scheme."""
     return not url.startswith("/") and ":" in url and "://" not in url
 
 
 def excuse(url, names, expected, fired, listed, anonymous):
-    """Which difference that the export tells of explains this one; None if none does."""
+    """Returns the documented difference that explains this one, or None."""
     missed, more = expected - fired, fired - expected
     if is_scheme(url):
         return "scheme"
-    # Nobody who asks without Referer and as no provider is a visitor or a webhook.
+    # A request without Referer and without a provider's marks is neither a visitor's nor a webhook call.
     if not anonymous and not missed and more <= listed["legitimate"]:
         return "legitimate use"
-    # Only a target that is not written plainly has several readings.
+    # Only a target that is not in plain form has several readings.
     readings = names or "%" in url or url.partition("?")[0].endswith(("/", ".")) or ";" in url
     if readings and missed | more <= listed["ruled out"]:
         return "ruled out in one reading"
-    # What it does not see through it does not find; nor does it find what that hid from another rule.
-    if names & NOT_UNDONE:
-        return "not undone"
+    # An evasion that Suricata does not normalise hides the request from this rule and from others.
+    if names & NOT_NORMALISED:
+        return "not normalised"
     if names & ORDER and len(names) > 1:
-        return "order of disguises"
+        return "order of evasions"
     return None
 
 
@@ -190,47 +190,47 @@ def compare(name, mine, urls, evasions, other, other_urls, listed, anonymous):
     differences = fired = compared = 0
     excused = collections.Counter()
     for key in sorted(set(urls) | set(mine) | set(other)):
-        expected, told = mine.get(key, set()) - listed["left out"], other.get(key, set())
+        expected, actual = mine.get(key, set()) - listed["left out"], other.get(key, set())
         names, url = evasions.get(key, set()), urls.get(key, "")
-        if key not in other_urls and (not expected or names & UNSEEN or not anonymous):
-            # It saw no such request: half of the traffic, or other framing.
+        if key not in other_urls and (not expected or names & NOT_PARSED or not anonymous):
+            # Suricata parsed no such request: half of the traffic, or other framing.
             excused["not seen"] += 1
             continue
         compared += 1
         fired += bool(expected)
-        if expected == told:
+        if expected == actual:
             continue
-        reason = excuse(url, names, expected, told, listed, anonymous)
+        reason = excuse(url, names, expected, actual, listed, anonymous)
         if reason:
             excused[reason] += 1
             continue
         differences += 1
-        print(f"{name}: {key} {url!r}: smsentry {sorted(expected)}, Suricata {sorted(told)} {sorted(names)}")
+        print(f"{name}: {key} {url!r}: smsentry {sorted(expected)}, Suricata {sorted(actual)} {sorted(names)}")
     reasons = "".join(f", {count} {reason}" for reason, count in sorted(excused.items()))
     print(f"{name}: {compared} requests, {fired} with alerts, {differences} differ, {excused.total()} excused{reasons}")
     return differences
 
 
-def told_by_export(said):
-    """The ids of what the export tells, by what it tells."""
+def export_notes(lines):
+    """Returns the signature ids in the export's messages, by kind of message."""
     def ids(mark):
-        return {int(line.split()[1]) for line in said if mark in line}
+        return {int(line.split()[1]) for line in lines if mark in line}
     return {"left out": ids(" left out: "), "ruled out": ids(" in part: words that rule out "),
             "legitimate": ids(" in part: legitimate use ")}
 
 
-def check_suricata(smsentry, suricata, room):
+def check_suricata(smsentry, suricata, work):
     signatures = [json.loads(line) for line in run(smsentry, "signatures", "list", "--json").stdout.splitlines()]
     ids = {signature["slug"]: signature["id"] for signature in signatures}
-    rules = f"{room}/smsentry.rules"
-    said = run(smsentry, "signatures", "export", "--to", "suricata", "-o", rules).stderr.splitlines()
-    print("Suricata: export:", said[-1].removeprefix("smsentry: "))
-    listed = told_by_export(said)
-    with open(f"{room}/suricata.yaml", "w", encoding="ascii") as config:
+    rules = f"{work}/smsentry.rules"
+    notes = run(smsentry, "signatures", "export", "--to", "suricata", "-o", rules).stderr.splitlines()
+    print("Suricata: export:", notes[-1].removeprefix("smsentry: "))
+    listed = export_notes(notes)
+    with open(f"{work}/suricata.yaml", "w", encoding="ascii") as config:
         config.write(CONFIG)
-    test = run(suricata, "-T", "-c", f"{room}/suricata.yaml", "-S", rules, "-l", room)
+    test = run(suricata, "-T", "-c", f"{work}/suricata.yaml", "-S", rules, "-l", work)
     loaded = [line for line in (test.stdout + test.stderr).splitlines() if "rules successfully loaded" in line]
-    print("suricata -T:", loaded[-1].strip() if loaded else "good")
+    print("suricata -T:", loaded[-1].strip() if loaded else "no error")
     with open(rules, encoding="utf-8") as lines:
         written = sum(line.startswith("alert ") for line in lines)
     differences = 0
@@ -243,22 +243,22 @@ def check_suricata(smsentry, suricata, room):
             if " " in text and text.split(" ")[0].isalpha():
                 method, _, target = text.partition(" ")
             examples.append((method, target))
-    variants = [variant for example in examples for variant in disguised(*example) if " " not in variant[1]]
+    variants = [variant for example in examples for variant in variants_of(*example) if " " not in variant[1]]
     if "--all" not in sys.argv:
         variants = variants[::29]
     made = []
-    for name, requests in [("examples", examples), ("disguises-made", variants)]:
+    for name, requests in [("examples", examples), ("evasions", variants)]:
         for number, first in enumerate(range(0, len(requests), 20_000)):
-            made.append(f"{room}/{name}-{number}.pcap")
+            made.append(f"{work}/{name}-{number}.pcap")
             write_capture(made[-1], requests[first:first + 20_000])
     for capture in made + sorted(glob.glob(f"{ROOT}/pcaps/*.pcap*")):
         plain = capture
         if capture.endswith(".gz"):
-            plain = f"{room}/{os.path.basename(capture)[:-3]}"
+            plain = f"{work}/{os.path.basename(capture)[:-3]}"
             with gzip.open(capture) as source, open(plain, "wb") as target:
                 shutil.copyfileobj(source, target)
         mine, urls, evasions = ours(smsentry, plain, ids)
-        other, other_urls = theirs(suricata, room, rules, plain)
+        other, other_urls = theirs(suricata, work, rules, plain)
         if other is None:
             print(f"{os.path.basename(capture)}: skipped, Suricata does not read this link type")
             continue
@@ -271,7 +271,7 @@ def check_snort(smsentry):
     try:
         import surinort_ast
     except ImportError:
-        print("Snort 3: skipped, there is no surinort_ast")
+        print("Snort 3: skipped, surinort_ast is not installed")
         return 0
     text = run(smsentry, "signatures", "export", "--to", "snort3").stdout
     rules = [line for line in text.splitlines() if line.startswith("alert ")]
@@ -279,10 +279,10 @@ def check_snort(smsentry):
     for rule in rules:
         try:
             surinort_ast.parse_rule(rule, dialect=surinort_ast.Dialect.SNORT3)
-        except Exception as error:  # Whatever it is, the rule is not read.
+        except Exception as error:  # Any error means that the rule is not parsed.
             bad += 1
             print(f"Snort 3: {error}: {rule[:200]}")
-    print(f"Snort 3: {len(rules)} rules, {bad} not read by surinort-ast")
+    print(f"Snort 3: {len(rules)} rules, {bad} not parsed by surinort-ast")
     return bad
 
 
@@ -291,29 +291,29 @@ def check_sigma(smsentry):
         import yaml
         from sigma.collection import SigmaCollection
     except ImportError:
-        print("Sigma: skipped, there is no pySigma")
+        print("Sigma: skipped, pySigma is not installed")
         return 0
     text = run(smsentry, "signatures", "export", "--to", "sigma").stdout
     rules = SigmaCollection.from_yaml(text)
     bad = len(rules.errors)
     documents = [document for document in yaml.safe_load_all(text) if document]
-    print(f"Sigma: {len(rules.rules)} rules read by pySigma, {bad} errors")
+    print(f"Sigma: {len(rules.rules)} rules parsed by pySigma, {bad} errors")
     if "SMSENTRY_SIGMA_SCHEMA" in os.environ:
         import jsonschema
         with open(os.environ["SMSENTRY_SIGMA_SCHEMA"], encoding="utf-8") as file:
             validator = jsonschema.Draft202012Validator(json.load(file))
         for document in documents:
-            # Days are text in the schema, and YAML reads them as days.
+            # Dates are strings in the schema, and the YAML loader returns dates.
             document.update({key: str(document[key]) for key in ("date", "modified") if key in document})
             for error in validator.iter_errors(document):
                 bad += 1
                 print(f"Sigma: {document['title']}: {error.message}")
-        print(f"Sigma: {len(documents)} documents, {bad} faults after the schema")
+        print(f"Sigma: {len(documents)} documents, {bad} errors after the schema check")
     for module, backend in [("splunk", "SplunkBackend"), ("elasticsearch", "LuceneBackend")]:
         try:
             convert = getattr(__import__(f"sigma.backends.{module}", fromlist=[backend]), backend)().convert_rule
         except ImportError:
-            print(f"Sigma: skipped, there is no sigma.backends.{module}")
+            print(f"Sigma: skipped, sigma.backends.{module} is not installed")
             continue
         empty = [rule.title for rule in rules.rules if not any(query.strip() for query in convert(rule))]
         bad += len(empty)
@@ -338,10 +338,10 @@ def main():
     differences = check_snort(smsentry) + check_sigma(smsentry)
     suricata = os.environ.get("SMSENTRY_SURICATA") or shutil.which("suricata")
     if not suricata:
-        print("Suricata: skipped, there is none (SMSENTRY_SURICATA)")
+        print("Suricata: skipped, not installed (set SMSENTRY_SURICATA)")
         sys.exit(1 if differences else 77)
-    with tempfile.TemporaryDirectory() as room:
-        differences += check_suricata(smsentry, suricata, room)
+    with tempfile.TemporaryDirectory() as work:
+        differences += check_suricata(smsentry, suricata, work)
     sys.exit(1 if differences else 0)
 
 

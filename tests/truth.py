@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Holds what smsentry says of a generated capture against the capture's ground truth.
+"""Compares smsentry's output for a generated capture with the capture's ground truth.
 
     tests/truth.py SMSENTRY CAPTURE.pcap [--ports 80] [--verbose]
 
-CAPTURE.truth.json gives the probes by request target and the number of requests; CAPTURE.flows.tsv, where there is one,
-a line per flow (client, port, category, target, expected class). Prints a table by category and exits with 1 if a probe
-is missing or invented where the truth is letter by letter. Classes that leave room (normal forms wider than the truth)
-are only reported.
+CAPTURE.truth.json has the probes by request target and the number of requests; CAPTURE.flows.tsv, if it exists, has a
+line per flow (client, port, category, target, expected class). Prints a table by category and exits with 1 if a probe
+is missing or reported wrongly where the ground truth is verbatim. Classes without an exact expectation (normal forms
+wider than the ground truth) are only printed.
 """
 
 import argparse
@@ -17,10 +17,10 @@ import pathlib
 import subprocess
 import sys
 
-# Classes of flows whose target is sent as such, so that an alert is due for each.
-DUE = {"exact", "exact+query", "norm", "norm2", "case", "abs", "probe", "hit", "yes", "must"}
-# Classes in which nothing may alert.
-SILENT = {"neg", "none", "undelivered"}
+# Classes of flows whose target is sent as listed, so that each must alert.
+MUST_ALERT = {"exact", "exact+query", "norm", "norm2", "case", "abs", "probe", "hit", "yes", "must"}
+# Classes in which no flow may alert.
+NO_ALERT = {"neg", "none", "undelivered"}
 
 
 def events(program, capture, ports):
@@ -33,7 +33,7 @@ def events(program, capture, ports):
 
 
 def by_path(truth, alerts, strict):
-    """Alerts whose target is a probe letter by letter, against the truth's figures. Not strict: more of them may be."""
+    """Compares alerts whose target is a verbatim probe with the ground truth. Not strict: additional ones are allowed."""
     wanted = collections.Counter(truth["probes_by_path"])
     found = collections.Counter(url for _, url in alerts)
     wrong = 0
@@ -48,23 +48,23 @@ def by_path(truth, alerts, strict):
 
 
 def by_category(rows, flows, probes, verbose):
-    """Flows with an alert, by category. The truth is letter by letter: a probe but for its last slash may alert."""
+    """Compares flows with an alert by category. The ground truth is verbatim: a probe without its last slash may alert."""
     same = {path.rstrip("/") for path in probes}
     table = collections.OrderedDict()
     for row in rows:
         entry = table.setdefault((row["category"], row["expected"]), [0, 0])
         alerts = flows.get((ipaddress.ip_address(row["client"]), int(row["port"])), [])
-        if row["expected"] in SILENT:
+        if row["expected"] in NO_ALERT:
             alerts = [url for url in alerts if url.rstrip("/") not in same]
         entry[0] += 1
         entry[1] += bool(alerts)
-        if verbose and not alerts and row["expected"] in DUE:
-            print(f"  silent: {row['category']} {row['client']}:{row['port']} {row['target'][:100]}")
+        if verbose and not alerts and row["expected"] in MUST_ALERT:
+            print(f"  no alert: {row['category']} {row['client']}:{row['port']} {row['target'][:100]}")
     wrong = 0
     for (category, expected), (count, alerted) in table.items():
-        bad = (expected in DUE and alerted < count) or (expected in SILENT and alerted > 0)
+        bad = (expected in MUST_ALERT and alerted < count) or (expected in NO_ALERT and alerted > 0)
         wrong += bad
-        mark = "WRONG" if bad else "" if expected in DUE | SILENT else "look"
+        mark = "WRONG" if bad else "" if expected in MUST_ALERT | NO_ALERT else "check"
         print(f"{category:28} {expected:12} {alerted:5} of {count:5} flows alert {mark}")
     return wrong
 
