@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 FUZZ_TARGETS ?= frame capture_file tcp_script http_stream uri defrag signature_file
-# Rationale: the sensor's own code has no unsafe but in runtime/sys.rs, and without it a run does eight times as much.
+# Rationale: the sensor's own code has no unsafe but in sys/, and without it a run does eight times as much.
 SANITIZER ?= none
 
 .PHONY: attack scale help run build test fmt clippy unit doc fuzz fuzz-check bless bench profile record setup

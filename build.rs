@@ -1,4 +1,4 @@
-//! Reads and checks the built-in signatures once for all starts, and leaves them for `src/runtime/signatures.rs` to compile
+//! Reads and checks the built-in signatures once for all starts, and leaves them for `src/app/load.rs` to compile
 //! in. What is wrong with one of them ends the build, with file and line.
 
 // Rationale: two rooms of the program as they are; the build uses a part of them.

@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
+use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::file::{expand, open};
 use smsentry::decode::{self, Decoder, Extras, Span};
 use smsentry::format::{Context, Format, InputName};
 use smsentry::record::{Body, Record};
-use smsentry::runtime::block::{Block, BlockSize, Source, Status};
-use smsentry::runtime::file::{expand, open};
 use smsentry::segment::{Encapsulation, Head, Segment};
 use smsentry::sensor::{self, Sensor};
 use smsentry::signature::{Search, Signatures};

@@ -27,12 +27,17 @@
 //! | [`alerts`] | the ordered records of all flows: context, suppression, threshold, campaigns | no threads, no order |
 //! | [`mod@export`] | signatures as rules of other tools | no records |
 //! | [`format`](mod@format) | records to lines | no files |
-//! | [`runtime`] | files, interfaces, threads, signals, output | no knowledge of HTTP |
+//! | [`sys`] | console, poll, signals, interfaces | no policy |
+//! | [`capture`], [`logs`] | where frames come from, where lines go | no decoding, no formatting |
+//! | [`stats`] | counters of all modules | no counting |
+//! | [`pipeline`] | dispatcher, lanes, channel, clock | no order of records |
+//! | [`output`] | the ordered stage: alerts, format, write | no decisions on alerts |
+//! | [`app`] | configuration, wiring, the run | no command line |
 //!
 //! # Invariants
 //!
-//! * **Below `runtime` everything is a function of its input**: no thread, no I/O, no clock, no `unsafe`. Time is that of
-//!   the packets, made monotone by [`runtime::clock`], and travels with every segment.
+//! * **Below `sys` everything is a function of its input**: no thread, no I/O, no clock, no `unsafe`. Time is that of
+//!   the packets, made monotone by [`pipeline::clock`], and travels with every segment.
 //! * **Nothing depends on where a block ends**, on the number of lanes, or on the keys of the tables: the output of a
 //!   replay is the same, byte for byte. Flows live in 16 shards; what shards share by limit is shared out among them, and
 //!   a deadline is settled with itself as its time, before anything later in its shard.
@@ -75,4 +80,10 @@ pub mod alerts;
 pub mod export;
 pub mod format;
 
-pub mod runtime;
+pub mod app;
+pub mod capture;
+pub mod logs;
+pub mod output;
+pub mod pipeline;
+pub mod stats;
+pub mod sys;

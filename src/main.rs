@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use cli::signatures::Answer;
 use cli::{Command, Refusal};
 use smsentry::alerts::suppress::Treatment;
-use smsentry::runtime::config::Config;
-use smsentry::runtime::filter::Filter;
-use smsentry::runtime::live::list_interfaces;
-use smsentry::runtime::voice::Voice;
-use smsentry::runtime::{Exit, load, review, run};
+use smsentry::app::config::Config;
+use smsentry::app::run;
+use smsentry::app::{Exit, load, review};
+use smsentry::capture::bpf::Filter;
+use smsentry::capture::live::list_interfaces;
+use smsentry::sys::console::Voice;
 
 /// Rationale: of a scan each hit is a dozen short strings that live for a while, which is where the C library's heap is slow:
 /// a tenth of the whole time.

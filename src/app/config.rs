@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::alerts::context;
 use crate::alerts::pipeline;
+use crate::capture::block::BlockSize;
 use crate::decode;
 use crate::format::Format;
-use crate::runtime::block::BlockSize;
 use crate::sensor;
 
 /// Where packets come from.

@@ -6,21 +6,21 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::alerts::filter::Renewal;
-use crate::runtime::config::{Config, SignatureFiles};
-use crate::runtime::desk_place::DeskPlace;
-use crate::runtime::live;
-use crate::runtime::live::LiveSource;
-use crate::runtime::message::{Envelope, Wish};
-use crate::runtime::pump::{Asked, Surroundings};
-use crate::runtime::replay::Replay;
-use crate::runtime::signatures::{Reload, review};
-use crate::runtime::stats::{PumpFigures, ReloadCounters};
-use crate::runtime::sys::Signals;
-use crate::runtime::voice::Voice;
+use crate::app::config::{Config, SignatureFiles};
+use crate::app::load::{Reload, review};
+use crate::app::wiring::DeskPlace;
+use crate::capture::live;
+use crate::capture::live::LiveSource;
+use crate::capture::replay::Replay;
+use crate::pipeline::dispatcher::{Asked, Surroundings};
+use crate::pipeline::message::{Envelope, Wish};
 use crate::signature::Signatures;
+use crate::stats::{PumpFigures, ReloadCounters};
+use crate::sys::Signals;
+use crate::sys::console::Voice;
 
 /// What a source says of itself besides packets.
-pub(super) trait Reports {
+pub(crate) trait Reports {
     /// Adds its figures.
     fn add_to(&self, figures: &mut PumpFigures);
     /// What happened to it, to be told.
@@ -63,14 +63,14 @@ impl Reports for LiveSource {
 }
 
 /// Turns signals and the passing of time into what the pump is asked.
-pub(super) struct Control {
-    pub(super) desk: Option<DeskPlace>,
-    pub(super) voice: Voice,
+pub(crate) struct Control {
+    pub(crate) desk: Option<DeskPlace>,
+    pub(crate) voice: Voice,
     signals: Signals,
     files: SignatureFiles,
     suppress: Vec<PathBuf>,
     /// Where the desk looks for other entries of suppress files.
-    pub(super) renewal: Renewal,
+    pub(crate) renewal: Renewal,
     reload: Option<Reload>,
     live: bool,
     stats_interval: Duration,
@@ -85,7 +85,7 @@ pub(super) struct Control {
 const CHECK: Duration = Duration::from_secs(30);
 
 impl Control {
-    pub(super) fn new(config: &Config, signals: Signals, voice: Voice, signatures: usize) -> Self {
+    pub(crate) fn new(config: &Config, signals: Signals, voice: Voice, signatures: usize) -> Self {
         let now = Instant::now();
         let check = CHECK.min(config.silence / 2);
         Self {

@@ -1,7 +1,7 @@
 //! The limits by the names that `--set` knows them by. Not what they mean: each room says that of its own.
 
+use crate::app::config::Config;
 use crate::flow::SHARDS;
-use crate::runtime::config::Config;
 
 /// Every limit: its name, and what it counts.
 pub const LIMITS: &[(&str, &str)] = &[

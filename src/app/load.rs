@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::alerts::suppress::{self, Suppressions};
-use crate::runtime::config::SignatureFiles;
-use crate::runtime::sys;
+use crate::app::config::SignatureFiles;
 use crate::signature::{Origin, Signatures, Source, builtin};
+use crate::sys;
 use crate::time::Timestamp;
 
 /// Loads the built-in signatures and the user's files, or the user's files alone.
@@ -111,11 +111,11 @@ fn read(path: &Path, see: &str) -> Result<String, String> {
 
 /// A reload on a thread of its own.
 #[derive(Debug)]
-pub(super) struct Reload(Receiver<Result<Loaded, Vec<String>>>);
+pub(crate) struct Reload(Receiver<Result<Loaded, Vec<String>>>);
 
 impl Reload {
     /// Begins to load.
-    pub(super) fn begin(signatures: SignatureFiles, suppress: Vec<PathBuf>) -> Self {
+    pub(crate) fn begin(signatures: SignatureFiles, suppress: Vec<PathBuf>) -> Self {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
             sys::mask_signals();
@@ -126,7 +126,7 @@ impl Reload {
     }
 
     /// What came of it, once it did.
-    pub(super) fn result(&self) -> Option<Result<Loaded, Vec<String>>> {
+    pub(crate) fn result(&self) -> Option<Result<Loaded, Vec<String>>> {
         match self.0.try_recv() {
             Ok(result) => Some(result),
             Err(TryRecvError::Empty) => None,

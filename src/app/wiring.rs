@@ -4,15 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::runtime::desk::Desk;
-use crate::runtime::inbox::Inbox;
-use crate::runtime::lanes::{Lanes, panic_message};
-use crate::runtime::message::Envelope;
-use crate::runtime::sys;
+use crate::output::stage::Desk;
+use crate::pipeline::channel::Inbox;
+use crate::pipeline::lanes::{Lanes, panic_message};
+use crate::pipeline::message::Envelope;
 use crate::sensor::Sensor;
+use crate::sys;
 
 /// Where the desk works.
-pub(super) enum DeskPlace {
+pub(crate) enum DeskPlace {
     Here { desk: Box<Desk>, complete: bool },
     Thread { inbox: Inbox, thread: JoinHandle<Box<Desk>>, live: bool },
 }
@@ -22,7 +22,7 @@ pub(super) enum DeskPlace {
 const DESK_GRACE: Duration = Duration::from_secs(3);
 
 /// Puts the desk and the lanes where they work: all on the spot, or the desk and every lane on a thread.
-pub(super) fn place(
+pub(crate) fn place(
     lanes: usize,
     live: bool,
     desk: Desk,
@@ -46,7 +46,7 @@ pub(super) fn place(
 }
 
 impl DeskPlace {
-    pub(super) fn receive(&mut self, envelope: Envelope) -> bool {
+    pub(crate) fn receive(&mut self, envelope: Envelope) -> bool {
         match self {
             Self::Here { desk, complete } => {
                 *complete |= desk.receive(envelope);
@@ -57,12 +57,12 @@ impl DeskPlace {
         }
     }
 
-    pub(super) fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         matches!(self, Self::Thread { inbox, .. } if inbox.is_full())
     }
 
     /// The desk, after its work. Live, none when it hangs in a write.
-    pub(super) fn end(self) -> Result<Option<Box<Desk>>, String> {
+    pub(crate) fn end(self) -> Result<Option<Box<Desk>>, String> {
         match self {
             Self::Here { desk, complete: true } => Ok(Some(desk)),
             Self::Here { mut desk, .. } => catch_unwind(AssertUnwindSafe(|| {

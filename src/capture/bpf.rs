@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::runtime::sys;
+use crate::sys;
 
 /// A user's filter expression with its compiled programs, one per link type met.
 pub struct Filter {

@@ -1,10 +1,10 @@
 //! Capture files one after the other as one source. A file that can't be read further is told of and left; the next one
 //! follows. Not the reading of a file: see [`super::file`].
 
-use crate::runtime::block::{Block, BlockSize, Source, SourceError, Status};
-use crate::runtime::file::{self, FileSource, FrameFilter, Input};
-use crate::runtime::filter::Filter;
-use crate::runtime::voice::Voice;
+use crate::capture::block::{Block, BlockSize, Source, SourceError, Status};
+use crate::capture::bpf::Filter;
+use crate::capture::file::{self, FileSource, FrameFilter, Input};
+use crate::sys::console::Voice;
 
 crate::counters! {
     /// Counters of replayed files.
@@ -19,7 +19,7 @@ crate::counters! {
 }
 
 /// The files of a run.
-pub(super) struct Replay {
+pub(crate) struct Replay {
     inputs: Vec<Input>,
     next: usize,
     current: Option<FileSource>,
@@ -28,12 +28,12 @@ pub(super) struct Replay {
     voice: Voice,
     /// Bytes of the files that are done.
     done: u64,
-    pub(super) counters: Counters,
+    pub(crate) counters: Counters,
 }
 
 impl Replay {
     /// Expands what the user named. What can't be opened is told of at once.
-    pub(super) fn new(
+    pub(crate) fn new(
         expanded: Vec<Result<Input, SourceError>>,
         size: BlockSize,
         filter: Option<Filter>,
@@ -54,17 +54,17 @@ impl Replay {
     }
 
     /// The files that will be read.
-    pub(super) fn inputs(&self) -> &[Input] {
+    pub(crate) fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
     /// Bytes read so far.
-    pub(super) fn bytes_read(&self) -> u64 {
+    pub(crate) fn bytes_read(&self) -> u64 {
         self.done + self.current.as_ref().map_or(0, FileSource::bytes_read)
     }
 
     /// Whether some input could not be opened, or not be read to its end.
-    pub(super) fn had_errors(&self) -> bool {
+    pub(crate) fn had_errors(&self) -> bool {
         self.counters.unreadable + self.counters.truncated > 0
     }
 

@@ -13,13 +13,15 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
+use smsentry::app::config::{Config, Events, Interface, Origin, SignatureFiles};
+use smsentry::app::limits::{self, LIMITS};
+use smsentry::capture::bpf::read_expression;
+use smsentry::capture::live;
 use smsentry::flow::{ChecksumPolicy, OverlapPolicy, SHARDS};
 use smsentry::format::Format;
-use smsentry::runtime::config::{Config, Events, Interface, Origin, SignatureFiles};
-use smsentry::runtime::filter::read_expression;
-use smsentry::runtime::limits::{self, LIMITS};
-use smsentry::runtime::{live, spare_cores, sys};
+use smsentry::pipeline::spare_cores;
 use smsentry::sensor::Ports;
+use smsentry::sys;
 
 /// What the process shall do.
 pub(crate) enum Command {

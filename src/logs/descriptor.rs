@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::runtime::sys;
+use crate::sys;
 
 /// A pipe that polls writable takes this many bytes without a wait, and takes them whole (PIPE_BUF, pipe(7)).
 const PORTION: usize = 4096;
@@ -16,25 +16,25 @@ const PORTION: usize = 4096;
 /// Rationale: not `O_NONBLOCK`, which belongs to the open file, and that of standard output may be a terminal's that
 /// the shell goes on to use.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(crate) struct Outlet {
     file: File,
     /// Whether a reader decides how fast it takes (a pipe, a socket, a terminal).
     is_stream: bool,
-    pub(super) waits: bool,
+    pub(crate) waits: bool,
 }
 
 impl Outlet {
-    pub(super) fn new(file: File, waits: bool) -> Self {
+    pub(crate) fn new(file: File, waits: bool) -> Self {
         let is_stream = file.metadata().is_ok_and(|metadata| !metadata.is_file());
         Self { file, is_stream, waits }
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
     /// Waits until there is room for more, or the reader is gone, at most for `longest`.
-    pub(super) fn wait_for_room(&self, longest: Duration) {
+    pub(crate) fn wait_for_room(&self, longest: Duration) {
         // Out of memory in the kernel: the write will tell.
         let _ = sys::wait_writable(self.file.as_fd(), longest);
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::format::{Format, Log};
-use crate::runtime::outlet::Outlet;
+use crate::logs::descriptor::Outlet;
 use crate::time::Timestamp;
 
 crate::counters! {

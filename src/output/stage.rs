@@ -10,23 +10,23 @@ use crossbeam_channel::RecvTimeoutError;
 
 use crate::alerts::pipeline::AlertPipeline;
 use crate::format;
+use crate::output::writer::Pen;
+use crate::pipeline::channel::Letters;
+use crate::pipeline::message::{Envelope, Notice, Part};
 use crate::record::{self, Body, Kind, Record};
-use crate::runtime::inbox::Letters;
-use crate::runtime::message::{Envelope, Notice, Part};
-use crate::runtime::pen::Pen;
-use crate::runtime::silence::Silence;
-use crate::runtime::stats::{Census, Figures};
+use crate::stats::visibility::Silence;
+use crate::stats::{Census, Figures};
 use crate::time::Timestamp;
 
 /// What is chosen for the desk.
 #[derive(Debug)]
-pub(super) struct DeskOptions {
-    pub(super) lanes: usize,
-    pub(super) live: bool,
+pub(crate) struct DeskOptions {
+    pub(crate) lanes: usize,
+    pub(crate) live: bool,
     /// Live: how long a link may be without an HTTP request before that is told.
-    pub(super) silence: Duration,
-    pub(super) stats: bool,
-    pub(super) counters_file: Option<PathBuf>,
+    pub(crate) silence: Duration,
+    pub(crate) stats: bool,
+    pub(crate) counters_file: Option<PathBuf>,
 }
 
 /// A load of which not everything is here.
@@ -40,14 +40,14 @@ struct Gathering {
 
 /// The desk.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     options: DeskOptions,
-    pub(super) row: AlertPipeline,
+    pub(crate) row: AlertPipeline,
     pen: Pen,
     gathering: BTreeMap<u64, Gathering>,
     next: u64,
-    pub(super) figures: Figures,
-    pub(super) fault: Option<String>,
+    pub(crate) figures: Figures,
+    pub(crate) fault: Option<String>,
     silence: Silence,
     /// Live: records that never came here because the desk was too far behind.
     lost: u64,
@@ -57,7 +57,7 @@ pub(super) struct Desk {
 const STALLED: Duration = Duration::from_millis(20);
 
 impl Desk {
-    pub(super) fn new(options: DeskOptions, row: AlertPipeline, pen: Pen) -> Self {
+    pub(crate) fn new(options: DeskOptions, row: AlertPipeline, pen: Pen) -> Self {
         Self {
             options,
             row,
@@ -72,7 +72,7 @@ impl Desk {
     }
 
     /// Works through the inbox until the last envelope, or until nobody sends any more. Says whether it was the last.
-    pub(super) fn work(&mut self, letters: &Letters) -> bool {
+    pub(crate) fn work(&mut self, letters: &Letters) -> bool {
         loop {
             let stalled = self.pen.output.is_stalled();
             match letters.next(stalled.then_some(Duration::ZERO)) {
@@ -96,7 +96,7 @@ impl Desk {
     }
 
     /// Takes an envelope; what is complete is written. Says whether it was the last.
-    pub(super) fn receive(&mut self, envelope: Envelope) -> bool {
+    pub(crate) fn receive(&mut self, envelope: Envelope) -> bool {
         if let Part::Partly(mut records) = envelope.part {
             records.sort_unstable_by_key(|record| record.order);
             self.pass(records);
@@ -138,7 +138,7 @@ impl Desk {
     }
 
     /// The last was not told, since something broke: writes what there is.
-    pub(super) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         for (_, gathering) in std::mem::take(&mut self.gathering) {
             self.settle(gathering);
         }

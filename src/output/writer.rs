@@ -5,28 +5,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::format::{Context, Format};
+use crate::logs::log::{Output, Trouble};
+use crate::pipeline::message::Flags;
 use crate::record::{Body, Record};
-use crate::runtime::message::Flags;
-use crate::runtime::output::{Output, Trouble};
-use crate::runtime::stats::DeskFigures;
-use crate::runtime::voice::Voice;
+use crate::stats::DeskFigures;
+use crate::sys::console::Voice;
 
 /// What writes for the desk.
 #[derive(Debug)]
-pub(super) struct Pen {
-    pub(super) format: Format,
-    pub(super) context: Context,
+pub(crate) struct Pen {
+    pub(crate) format: Format,
+    pub(crate) context: Context,
     /// Whether alerts are written, and not only counted.
-    pub(super) alerts: bool,
-    pub(super) output: Output,
-    pub(super) voice: Voice,
-    pub(super) flags: Arc<Flags>,
-    pub(super) figures: DeskFigures,
+    pub(crate) alerts: bool,
+    pub(crate) output: Output,
+    pub(crate) voice: Voice,
+    pub(crate) flags: Arc<Flags>,
+    pub(crate) figures: DeskFigures,
 }
 
 impl Pen {
     /// Counts a record and writes its line.
-    pub(super) fn write(&mut self, record: &Record) {
+    pub(crate) fn write(&mut self, record: &Record) {
         match &record.body {
             Body::Alert(alert) => self.figures.count(alert),
             Body::Campaign(campaign) => self.figures.count_campaign(campaign),
@@ -44,7 +44,7 @@ impl Pen {
     }
 
     /// Does something with the output and tells what went wrong.
-    pub(super) fn note(&mut self, act: impl FnOnce(&mut Output) -> Option<Trouble>) {
+    pub(crate) fn note(&mut self, act: impl FnOnce(&mut Output) -> Option<Trouble>) {
         match act(&mut self.output) {
             None => {}
             Some(Trouble::Closed) => self.flags.closed.store(true, Ordering::Relaxed),

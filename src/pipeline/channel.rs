@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
+use crate::pipeline::message::{Envelope, Part};
 use crate::record::{Body, Record};
-use crate::runtime::message::{Envelope, Part};
 
 /// Envelopes that may wait in replay.
 const QUEUED: usize = 64;
@@ -20,7 +20,7 @@ const ENVELOPES: usize = 1 << 16;
 
 /// The sending end. Clones send to the same desk.
 #[derive(Clone, Debug)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     sender: Sender<Envelope>,
     backlog: Option<Arc<Backlog>>,
 }
@@ -35,27 +35,27 @@ struct Backlog {
 
 /// The desk's end.
 #[derive(Debug)]
-pub(super) struct Letters {
+pub(crate) struct Letters {
     receiver: Receiver<Envelope>,
     backlog: Option<Arc<Backlog>>,
 }
 
 impl Inbox {
     /// One that makes senders wait when it is full.
-    pub(super) fn patient() -> (Self, Letters) {
+    pub(crate) fn patient() -> (Self, Letters) {
         let (sender, receiver) = bounded(QUEUED);
         (Self { sender, backlog: None }, Letters { receiver, backlog: None })
     }
 
     /// One at which nobody ever waits.
-    pub(super) fn lossy() -> (Self, Letters) {
+    pub(crate) fn lossy() -> (Self, Letters) {
         let (sender, receiver) = unbounded();
         let backlog = Some(Arc::<Backlog>::default());
         (Self { sender, backlog: backlog.clone() }, Letters { receiver, backlog })
     }
 
     /// Sends; false when the desk is gone.
-    pub(super) fn send(&self, mut envelope: Envelope) -> bool {
+    pub(crate) fn send(&self, mut envelope: Envelope) -> bool {
         if let Some(backlog) = &self.backlog {
             backlog.envelopes.fetch_add(1, Ordering::Relaxed);
             if let Part::Settled { records, .. } = &mut envelope.part
@@ -73,20 +73,20 @@ impl Inbox {
     }
 
     /// Tells how many envelopes wait, live; also when nobody sends any more.
-    pub(super) fn gauge(&self) -> impl Fn() -> usize + use<> {
+    pub(crate) fn gauge(&self) -> impl Fn() -> usize + use<> {
         let backlog = self.backlog.clone();
         move || backlog.as_ref().map_or(0, |backlog| backlog.envelopes.load(Ordering::Relaxed))
     }
 
     /// Whether the desk is so far behind that nothing more should be begun.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.backlog.as_ref().is_some_and(|backlog| backlog.envelopes.load(Ordering::Relaxed) > ENVELOPES)
     }
 }
 
 impl Letters {
     /// The next; waits at most for `longest`, or as long as it takes.
-    pub(super) fn next(&self, longest: Option<Duration>) -> Result<Envelope, RecvTimeoutError> {
+    pub(crate) fn next(&self, longest: Option<Duration>) -> Result<Envelope, RecvTimeoutError> {
         let envelope = match longest {
             Some(longest) => self.receiver.recv_timeout(longest)?,
             None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)?,
@@ -101,7 +101,7 @@ impl Letters {
     }
 
     /// Records that were left out since this was last asked.
-    pub(super) fn take_lost(&self) -> u64 {
+    pub(crate) fn take_lost(&self) -> u64 {
         self.backlog.as_ref().map_or(0, |backlog| backlog.lost.swap(0, Ordering::Relaxed))
     }
 }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::capture::block::{Source, SourceError, Status};
+use crate::capture::replay;
 use crate::decode::Decoder;
 use crate::flow::SHARDS;
-use crate::runtime::block::{Source, SourceError, Status};
-use crate::runtime::clock::Clock;
-use crate::runtime::lanes::{Job, Lanes, Load, Work};
-use crate::runtime::message::{Envelope, Flags, Notice, Part, Wish};
-use crate::runtime::replay;
-use crate::runtime::stats::{PumpCounters, PumpFigures, ReloadCounters};
-use crate::runtime::traffic::Traffic;
+use crate::pipeline::clock::Clock;
+use crate::pipeline::lanes::{Job, Lanes, Load, Work};
+use crate::pipeline::message::{Envelope, Flags, Notice, Part, Wish};
 use crate::segment::Side;
 use crate::sensor::Ports;
 use crate::signature::Signatures;
+use crate::stats::traffic::Traffic;
+use crate::stats::{PumpCounters, PumpFigures, ReloadCounters};
 use crate::time::Timestamp;
 
 /// A file that begins at most this long after the last packet of the one before continues it.
@@ -38,19 +38,19 @@ const SHARD_FACTORS: [u64; 6] = [
 
 /// What the pump is asked to do between two blocks.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// End the run.
-    pub(super) stop: bool,
+    pub(crate) stop: bool,
     /// Live: the desk is so far behind that nothing more shall be begun.
-    pub(super) behind: bool,
+    pub(crate) behind: bool,
     /// What the desk shall do.
-    pub(super) wish: Wish,
+    pub(crate) wish: Wish,
     /// Use these signatures from now on.
-    pub(super) signatures: Option<Arc<Signatures>>,
+    pub(crate) signatures: Option<Arc<Signatures>>,
 }
 
 /// Who asks the pump, and whom it tells.
-pub(super) trait Surroundings<S> {
+pub(crate) trait Surroundings<S> {
     /// What is asked between two blocks. `idle`: the last block was empty.
     fn asked(&mut self, source: &mut S) -> Asked;
     /// What the source says of itself.
@@ -60,19 +60,19 @@ pub(super) trait Surroundings<S> {
 }
 
 /// The pump.
-pub(super) struct Pump {
-    pub(super) decoder: Decoder,
-    pub(super) lanes: Lanes,
-    pub(super) ports: Ports,
-    pub(super) flags: Arc<Flags>,
-    pub(super) signatures: Arc<Signatures>,
-    pub(super) clock: Clock,
-    pub(super) live: bool,
-    pub(super) continuous: bool,
-    pub(super) count: Option<u64>,
-    pub(super) panic_at: Option<u64>,
-    pub(super) traffic: Traffic,
-    pub(super) counters: PumpCounters,
+pub(crate) struct Pump {
+    pub(crate) decoder: Decoder,
+    pub(crate) lanes: Lanes,
+    pub(crate) ports: Ports,
+    pub(crate) flags: Arc<Flags>,
+    pub(crate) signatures: Arc<Signatures>,
+    pub(crate) clock: Clock,
+    pub(crate) live: bool,
+    pub(crate) continuous: bool,
+    pub(crate) count: Option<u64>,
+    pub(crate) panic_at: Option<u64>,
+    pub(crate) traffic: Traffic,
+    pub(crate) counters: PumpCounters,
     /// What shards are chosen by: the same in every replay.
     shard: [u64; 6],
     number: u64,
@@ -83,7 +83,7 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn new(decoder: Decoder, lanes: Lanes, signatures: Arc<Signatures>, flags: Arc<Flags>) -> Self {
+    pub(crate) fn new(decoder: Decoder, lanes: Lanes, signatures: Arc<Signatures>, flags: Arc<Flags>) -> Self {
         Self {
             decoder,
             lanes,
@@ -107,7 +107,7 @@ impl Pump {
     }
 
     /// Live: nobody may choose his shard.
-    pub(super) fn hide_shards(&mut self) {
+    pub(crate) fn hide_shards(&mut self) {
         self.shard = std::array::from_fn(|_| random_keys()[0]);
     }
 
@@ -116,7 +116,7 @@ impl Pump {
     ///
     /// # Errors
     /// When the source fails as a whole; everything before was handled.
-    pub(super) fn run<S: Source>(
+    pub(crate) fn run<S: Source>(
         &mut self,
         source: &mut S,
         around: &mut impl Surroundings<S>,
@@ -151,7 +151,7 @@ impl Pump {
     }
 
     /// Settles everything that is open, and says that it was the last.
-    pub(super) fn finish<S>(&mut self, source: &S, around: &mut impl Surroundings<S>) {
+    pub(crate) fn finish<S>(&mut self, source: &S, around: &mut impl Surroundings<S>) {
         let mut load = self.lanes.empty();
         load.job = Job::Finish;
         self.hand_on(load, Wish { stats: true, last: true, ..Wish::default() }, source, around);
@@ -267,7 +267,7 @@ impl Pump {
 }
 
 /// Two numbers nobody can guess, from the operating system's randomness by way of the standard library.
-pub(super) fn random_keys() -> [u64; 2] {
+pub(crate) fn random_keys() -> [u64; 2] {
     let state = std::hash::RandomState::new();
     [state.hash_one(1_u8), state.hash_one(2_u8)]
 }

@@ -8,34 +8,34 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
 
+use crate::capture::block::Block;
 use crate::decode::Extras;
 use crate::flow::{Moment, SHARDS};
+use crate::pipeline::channel::Inbox;
+use crate::pipeline::message::{Envelope, Part};
 use crate::record::Record;
-use crate::runtime::block::Block;
-use crate::runtime::inbox::Inbox;
-use crate::runtime::message::{Envelope, Part};
-use crate::runtime::stats::Census;
-use crate::runtime::sys;
 use crate::segment::{Head, Segment};
 use crate::sensor::Sensor;
 use crate::signature::{Search, Signatures};
+use crate::stats::Census;
+use crate::sys;
 use crate::time::Timestamp;
 
 /// A segment to be handled: where its bytes stand in the load.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Work {
-    pub(super) head: Head,
+pub(crate) struct Work {
+    pub(crate) head: Head,
     /// The datagram that was put together from fragments and has its bytes; else they stand in the block.
-    pub(super) whole: Option<u32>,
+    pub(crate) whole: Option<u32>,
     /// Offset there of the first byte of the TCP header, and behind the last byte.
-    pub(super) start: u32,
-    pub(super) end: u32,
-    pub(super) shard: u8,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) shard: u8,
 }
 
 /// What is to be done with a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Job {
+pub(crate) enum Job {
     /// Handle the segments.
     #[default]
     Segments,
@@ -45,26 +45,26 @@ pub(super) enum Job {
 
 /// A block with its segments listed for each lane.
 #[derive(Debug, Default)]
-pub(super) struct Load {
-    pub(super) sequence: u64,
-    pub(super) job: Job,
-    pub(super) block: Block,
-    pub(super) extras: Extras,
+pub(crate) struct Load {
+    pub(crate) sequence: u64,
+    pub(crate) job: Job,
+    pub(crate) block: Block,
+    pub(crate) extras: Extras,
     /// The segments, in the order of capture, and behind them places for more: they are written where they stand.
-    pub(super) segments: Vec<Work>,
+    pub(crate) segments: Vec<Work>,
     /// For each lane which of them are its own.
-    pub(super) work: Vec<Vec<u32>>,
+    pub(crate) work: Vec<Vec<u32>>,
     /// The clock at the end of the block.
-    pub(super) clock: Timestamp,
-    pub(super) signatures: Arc<Signatures>,
+    pub(crate) clock: Timestamp,
+    pub(crate) signatures: Arc<Signatures>,
     /// Whether the lanes add their figures to what they say.
-    pub(super) census: bool,
+    pub(crate) census: bool,
     /// The packet at which a lane shall panic: only tests set it.
-    pub(super) panic_at: Option<u64>,
+    pub(crate) panic_at: Option<u64>,
 }
 
 impl Load {
-    pub(super) fn clear(&mut self, lanes: usize) {
+    pub(crate) fn clear(&mut self, lanes: usize) {
         self.block.clear();
         self.extras.clear();
         self.work.resize_with(lanes, Vec::new);
@@ -90,7 +90,7 @@ impl Load {
 
 /// One lane: whole shards.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(crate) struct Lane {
     index: usize,
     /// Where each shard stands among those of this lane.
     places: [usize; SHARDS],
@@ -118,7 +118,7 @@ type Partly<'a> = &'a mut dyn FnMut(&mut Vec<Record>);
 
 impl Lane {
     /// The lane `index` of `lanes`; `sensor` makes a shard.
-    pub(super) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
+    pub(crate) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
         let sensors = (0..SHARDS).filter(|shard| shard % lanes == index).map(|_| sensor()).collect();
         let search = Search::new(Arc::default());
         let places = std::array::from_fn(|shard| shard / lanes);
@@ -192,7 +192,7 @@ impl Lane {
         }
     }
 
-    pub(super) fn census(&self) -> Census {
+    pub(crate) fn census(&self) -> Census {
         let mut census = Census::default();
         for sensor in &self.sensors {
             census.merge(&Census {
@@ -242,7 +242,7 @@ impl Drop for Lent {
 
 /// How lanes run.
 #[derive(Debug)]
-pub(super) enum Lanes {
+pub(crate) enum Lanes {
     /// On the spot.
     Inline {
         /// The only lane.
@@ -256,7 +256,7 @@ pub(super) enum Lanes {
 
 /// Lanes on threads.
 #[derive(Debug)]
-pub(super) struct Threads {
+pub(crate) struct Threads {
     inboxes: Vec<Sender<Arc<Lent>>>,
     threads: Vec<JoinHandle<()>>,
     home: (Sender<Load>, Receiver<Load>),
@@ -275,12 +275,12 @@ const PATIENCE: Duration = Duration::from_millis(10);
 
 impl Lanes {
     /// One lane on the spot.
-    pub(super) fn inline(mut sensor: impl FnMut() -> Sensor) -> Self {
+    pub(crate) fn inline(mut sensor: impl FnMut() -> Sensor) -> Self {
         Self::Inline { lane: Box::new(Lane::new(0, 1, &mut sensor)), load: Some(Box::default()) }
     }
 
     /// So many lanes on threads; they tell `to_desk` what they settled.
-    pub(super) fn threads(
+    pub(crate) fn threads(
         count: usize,
         lossy: bool,
         to_desk: Inbox,
@@ -301,7 +301,7 @@ impl Lanes {
     }
 
     /// Number of lanes.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         match self {
             Self::Inline { .. } => 1,
             Self::Threads(threads) => threads.inboxes.len(),
@@ -309,7 +309,7 @@ impl Lanes {
     }
 
     /// An empty load; waits for one if all are out.
-    pub(super) fn empty(&mut self) -> Load {
+    pub(crate) fn empty(&mut self) -> Load {
         let lanes = self.count();
         let mut load = match self {
             Self::Inline { load, .. } => *load.take().unwrap_or_default(),
@@ -320,7 +320,7 @@ impl Lanes {
     }
 
     /// Takes a load back that shall not be run.
-    pub(super) fn give_back(&mut self, load: Load) {
+    pub(crate) fn give_back(&mut self, load: Load) {
         match self {
             Self::Inline { load: home, .. } => *home = Some(Box::new(load)),
             Self::Threads(threads) => threads.idle.push(load),
@@ -329,7 +329,7 @@ impl Lanes {
 
     /// Runs a load. On the spot, `deliver` gets what is settled before the load is through. Returns what was settled on
     /// the spot, and how many segments were lost to full lanes.
-    pub(super) fn run(&mut self, load: Load, deliver: &mut dyn FnMut(Envelope)) -> ([Option<Envelope>; 2], u64) {
+    pub(crate) fn run(&mut self, load: Load, deliver: &mut dyn FnMut(Envelope)) -> ([Option<Envelope>; 2], u64) {
         match self {
             Self::Inline { lane, load: home } => {
                 let load = Box::new(load);
@@ -345,7 +345,7 @@ impl Lanes {
     }
 
     /// Ends the threads, after they did what they have.
-    pub(super) fn stop(self) {
+    pub(crate) fn stop(self) {
         if let Self::Threads(Threads { inboxes, threads, .. }) = self {
             drop(inboxes);
             for thread in threads {
@@ -411,7 +411,7 @@ pub fn spare_cores() -> usize {
 }
 
 /// The text of a panic.
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -1,23 +1,23 @@
 //! Messages from the lanes and the dispatcher to the output stage. Does not transport them; see
-//! [`super::inbox`].
+//! [`super::channel`].
 
 use std::sync::atomic::AtomicBool;
 
 use crate::record::Record;
-use crate::runtime::stats::{Census, PumpFigures};
+use crate::stats::{Census, PumpFigures};
 use crate::time::Timestamp;
 
 /// Something for the desk.
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     /// The load it belongs to.
-    pub(super) sequence: u64,
-    pub(super) part: Part,
+    pub(crate) sequence: u64,
+    pub(crate) part: Part,
 }
 
 /// What is in an envelope.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// A lane did its share of a load.
     Settled {
         /// What it settled.
@@ -35,48 +35,48 @@ pub(super) enum Part {
 
 /// What the pump wants after a load.
 #[derive(Debug, Default)]
-pub(super) struct Notice {
+pub(crate) struct Notice {
     /// The pump's figures; given with every wish that needs figures.
-    pub(super) figures: Option<Box<PumpFigures>>,
-    pub(super) wish: Wish,
+    pub(crate) figures: Option<Box<PumpFigures>>,
+    pub(crate) wish: Wish,
     /// The clock at the end of the load: every lane has settled what fell due up to here.
-    pub(super) clock: Timestamp,
+    pub(crate) clock: Timestamp,
     /// Everything open was settled: the input is over, or the clock starts anew.
-    pub(super) finished: bool,
+    pub(crate) finished: bool,
 }
 
 /// What to do once a load is settled.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wish {
+pub(crate) struct Wish {
     /// Write a stats record, and the file of counters.
-    pub(super) stats: bool,
+    pub(crate) stats: bool,
     /// Say the figures (SIGUSR1), and write the file of counters.
-    pub(super) print: bool,
+    pub(crate) print: bool,
     /// Close and open the logs (SIGHUP).
-    pub(super) reopen: bool,
+    pub(crate) reopen: bool,
     /// Look for signs that the sensor sees nothing.
-    pub(super) check: bool,
+    pub(crate) check: bool,
     /// It was the last load.
-    pub(super) last: bool,
+    pub(crate) last: bool,
 }
 
 impl Wish {
     /// Whether there is nothing to do.
-    pub(super) const fn is_none(self) -> bool {
+    pub(crate) const fn is_none(self) -> bool {
         !(self.needs_census() || self.reopen)
     }
 
     /// Whether the lanes' figures are needed.
-    pub(super) const fn needs_census(self) -> bool {
+    pub(crate) const fn needs_census(self) -> bool {
         self.stats || self.print || self.check || self.last
     }
 }
 
 /// What the desk and the pump say to each other outside the stream.
 #[derive(Debug, Default)]
-pub(super) struct Flags {
+pub(crate) struct Flags {
     /// Nobody reads the output any more.
-    pub(super) closed: AtomicBool,
+    pub(crate) closed: AtomicBool,
     /// A lane or the desk is broken.
-    pub(super) broken: AtomicBool,
+    pub(crate) broken: AtomicBool,
 }

@@ -1,19 +1,22 @@
 //! The figures of a run: every room's counters put together, as EVE's `stats`, as one JSON object, and as the lines that
 //! close a run. Not the counting, which each room does for itself.
 
+pub mod traffic;
+pub mod visibility;
+
 use std::time::Duration;
 
 use crate::alerts::pipeline;
+use crate::capture::live;
+use crate::capture::replay;
 use crate::decode;
 use crate::flow;
 use crate::http;
+use crate::logs::log;
 use crate::outcome::Outcome;
 use crate::record::{Alert, Campaign, DecoderStats, FlowStats, Stats, TcpStats};
-use crate::runtime::live;
-use crate::runtime::output;
-use crate::runtime::replay;
-use crate::runtime::traffic::Traffic;
 use crate::sensor;
+use crate::stats::traffic::Traffic;
 use crate::time::Timestamp;
 
 crate::counters! {
@@ -98,7 +101,7 @@ pub struct DeskFigures {
     /// The row's counters.
     pub row: pipeline::Counters,
     /// The output's counters.
-    pub output: output::Counters,
+    pub output: log::Counters,
 }
 
 /// The outcomes, worst first.

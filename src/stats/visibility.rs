@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::runtime::stats::Figures;
+use crate::stats::Figures;
 use crate::time::Timestamp;
 
 /// Rationale: a few flows may be one-sided by chance.
@@ -10,7 +10,7 @@ const FLOWS: u64 = 20;
 
 /// What was said about seeing nothing.
 #[derive(Debug, Default)]
-pub(super) struct Silence {
+pub(crate) struct Silence {
     requests: u64,
     since: Option<Timestamp>,
     told_no_http: bool,
@@ -19,7 +19,7 @@ pub(super) struct Silence {
 
 impl Silence {
     /// Looks at the figures as of `now`: what is to be said. `longest`: how long a link may be without HTTP.
-    pub(super) fn judge(&mut self, now: Timestamp, longest: Duration, figures: &Figures) -> Vec<String> {
+    pub(crate) fn judge(&mut self, now: Timestamp, longest: Duration, figures: &Figures) -> Vec<String> {
         let mut warnings = Vec::new();
         let requests = figures.lanes.http.requests;
         // The run began where its clock did, which may be long before the first look.

@@ -5,6 +5,8 @@
 // Rationale: system calls and C functions can't be had otherwise; each block says why it is sound.
 #![allow(unsafe_code)]
 
+pub mod console;
+
 use std::ffi::{CString, c_void};
 use std::io;
 use std::mem::MaybeUninit;

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use smsentry::runtime::limits::LIMITS;
+use smsentry::app::limits::LIMITS;
 
 use crate::file_captures::Seeded;
 use crate::talk::{self, From};

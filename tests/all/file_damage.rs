@@ -1,8 +1,8 @@
 //! Cut and damaged captures: everything readable first, then the file, the packet number, the offset and the cause.
 
+use smsentry::capture::block::BlockSize;
+use smsentry::capture::file::FileSource;
 use smsentry::packet::Link;
-use smsentry::runtime::block::BlockSize;
-use smsentry::runtime::file::FileSource;
 
 use crate::file_captures as captures;
 use crate::file_captures::{Order, Pcap, Seeded};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pcap::{Capture, Precision};
-use smsentry::runtime::block::BlockSize;
-use smsentry::runtime::file::{expand, open};
+use smsentry::capture::block::BlockSize;
+use smsentry::capture::file::{expand, open};
 use smsentry::time::Timestamp;
 
 use crate::file_captures as captures;

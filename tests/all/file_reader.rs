@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::file::{FileSource, Input, expand, open};
 use smsentry::packet::Link;
-use smsentry::runtime::block::{Block, BlockSize, Source, Status};
-use smsentry::runtime::file::{FileSource, Input, expand, open};
 use smsentry::time::Timestamp;
 
 use crate::file_captures as captures;

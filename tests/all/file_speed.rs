@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use smsentry::runtime::block::{Block, BlockSize, Source, Status};
-use smsentry::runtime::file::{expand, open};
+use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::file::{expand, open};
 
 /// Packets and bytes, with a byte of each frame looked at, as the decoder does.
 fn ours(path: &PathBuf, size: BlockSize) -> (u64, u64) {

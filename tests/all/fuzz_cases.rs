@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::file;
 use smsentry::decode::{Decoder, Extras, Options};
 use smsentry::flow::{self, Chunk, FlowView, Flows, Listener, Moment, Reason};
 use smsentry::packet::Link;
-use smsentry::runtime::block::{Block, BlockSize, Source, Status};
-use smsentry::runtime::file;
 use smsentry::segment::{Segment, Side};
 use smsentry::signature::builtin;
 use smsentry::time::Timestamp;

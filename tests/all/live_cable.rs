@@ -6,8 +6,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use smsentry::runtime::block::{Block, Source, Status};
-use smsentry::runtime::live::{Counters, LiveOptions, LiveSource, Statistics};
+use smsentry::capture::block::{Block, Source, Status};
+use smsentry::capture::live::{Counters, LiveOptions, LiveSource, Statistics};
 
 /// Set inside the namespace.
 const INSIDE: &str = "SMSENTRY_TEST_NAMESPACE";

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::bpf::Filter;
+use smsentry::capture::live::{LiveOptions, LiveSource};
 use smsentry::packet::Link;
-use smsentry::runtime::block::{Block, BlockSize, Source, Status};
-use smsentry::runtime::filter::Filter;
-use smsentry::runtime::live::{LiveOptions, LiveSource};
 
 use crate::live_cable::{Sender, eventually, frame, in_namespace, ip, lay_cable, options, receive};
 

@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use smsentry::runtime::filter::Filter;
-use smsentry::runtime::live::{LiveError, LiveOptions, LiveSource, list_interfaces};
+use smsentry::capture::bpf::Filter;
+use smsentry::capture::live::{LiveError, LiveOptions, LiveSource, list_interfaces};
 
 use crate::live_cable::{Namespace, Process, in_namespace, ip, is_inside, lay_cable, options, receive, test_of};
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use smsentry::runtime::block::{Block, Source, Status};
-use smsentry::runtime::live::{LiveSource, Notice};
+use smsentry::capture::block::{Block, Source, Status};
+use smsentry::capture::live::{LiveSource, Notice};
 
 use crate::live_cable::{Sender, frame, in_namespace, ip, lay_cable, options, receive};
 

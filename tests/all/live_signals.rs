@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use smsentry::runtime::sys::{Signals, Wake};
+use smsentry::sys::{Signals, Wake};
 
 use crate::live_sensor::BINARY;
 

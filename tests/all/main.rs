@@ -58,6 +58,7 @@ mod signature_load;
 mod signature_pipeline;
 mod signature_scale;
 mod signatures_command;
+mod source_imports;
 mod suppress;
 mod talk;
 mod uri_evasion_set;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use smsentry::runtime::block::BlockSize;
-use smsentry::runtime::config::{Config, Origin};
+use smsentry::app::config::{Config, Origin};
+use smsentry::capture::block::BlockSize;
 
 use crate::program::{Ran, root};
 
@@ -27,7 +27,7 @@ fn child() {
     config.block = BlockSize { packets, ..BlockSize::default() };
     config.quiet = true;
     config.panic_at = Some(at as u64);
-    let exit = smsentry::runtime::run(config);
+    let exit = smsentry::app::run(config);
     std::process::exit(exit as i32);
 }
 

@@ -10,7 +10,7 @@ use super::compression::decoder;
 use super::magic::{LOOK, Magic};
 use super::stdin::Stdin;
 use super::{CONVERT, FileSource, FrameFilter, Pace};
-use crate::runtime::block::{BlockSize, SourceError};
+use crate::capture::block::{BlockSize, SourceError};
 
 /// One file to replay.
 #[derive(Clone, Debug, PartialEq, Eq)]

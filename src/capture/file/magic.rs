@@ -1,6 +1,6 @@
 //! What a file is, by its first bytes; its name says nothing. Not a check that the rest is sound.
 
-use super::step::Order;
+use super::parse_step::Order;
 
 /// How many bytes a decision may want.
 pub(super) const LOOK: usize = 24;

@@ -7,22 +7,22 @@
 //! ```
 
 mod compression;
+mod inputs;
 mod magic;
-mod open;
+mod parse_step;
 mod pcap;
 mod pcapng;
 mod stdin;
-mod step;
 
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::inputs::{Input, expand, open};
 use self::magic::Magic;
-pub use self::open::{Input, expand, open};
-use self::step::{Frame, Step};
+use self::parse_step::{Frame, Step};
 use super::block::{Block, BlockSize, Captured, Source, SourceError, Status};
-use super::sys::Signals;
+use crate::sys::Signals;
 
 /// A capture filter: is asked with a frame's link type (the number in the file), its length on the wire and its
 /// captured bytes. A frame that it refuses keeps its number and is not put into the block; an error ends the input.

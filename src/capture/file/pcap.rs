@@ -6,7 +6,7 @@
 use pcap_parser::parse_pcap_header;
 
 use super::magic::Pcap as Variant;
-use super::step::{Frame, MAX_FRAME, Order, Step, snapshot_limit};
+use super::parse_step::{Frame, MAX_FRAME, Order, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 

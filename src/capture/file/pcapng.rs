@@ -5,7 +5,7 @@
 
 use pcap_parser::{EPB_MAGIC, IDB_MAGIC, SHB_MAGIC, SPB_MAGIC, parse_unknownblock_be, parse_unknownblock_le};
 
-use super::step::{Frame, MAX_FRAME, Order, Step, snapshot_limit};
+use super::parse_step::{Frame, MAX_FRAME, Order, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 

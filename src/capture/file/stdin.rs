@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind, Read, Result};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::runtime::sys::Signals;
+use crate::sys::Signals;
 
 /// Standard input without a buffer of its own.
 pub(super) struct Stdin {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use crate::capture::block::{Block, BlockSize, Captured};
+use crate::capture::live::counters::{Totals, interface_drops};
+use crate::capture::live::open::{Opened, TIMEOUT_MILLIS};
+use crate::capture::live::{LiveOptions, Shared};
 use crate::packet::Link;
-use crate::runtime::block::{Block, BlockSize, Captured};
-use crate::runtime::live::open::{Opened, TIMEOUT_MILLIS};
-use crate::runtime::live::statistics::{Totals, interface_drops};
-use crate::runtime::live::{LiveOptions, Shared};
-use crate::runtime::sys;
+use crate::sys;
 use crate::time::Timestamp;
 
 /// A block on its way to the caller.

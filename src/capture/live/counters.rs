@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::runtime::live;
+use crate::capture::live;
 
 crate::counters! {
     /// What a live capture received and lost. `received` includes what the kernel dropped, as libpcap counts on Linux.

@@ -1,8 +1,8 @@
 //! What the start line of a live run says of the capture.
 
-use crate::runtime::live::offloads::Offloads;
-use crate::runtime::live::open::Opened;
-use crate::runtime::live::{LiveOptions, open};
+use crate::capture::live::offloads::Offloads;
+use crate::capture::live::open::Opened;
+use crate::capture::live::{LiveOptions, open};
 
 /// A capture as it was opened. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]

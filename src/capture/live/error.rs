@@ -1,6 +1,6 @@
 //! Why an interface can't be opened, each in one line with the way out.
 
-use crate::runtime::filter::FilterError;
+use crate::capture::bpf::FilterError;
 
 /// Why an interface can't be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::runtime::filter::cause;
-use crate::runtime::live::LiveError;
-use crate::runtime::sys;
+use crate::capture::bpf::cause;
+use crate::capture::live::LiveError;
+use crate::sys;
 
 /// One interface. Displays as in `tcpdump -D`, with its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,25 +15,25 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::runtime::block::{Block, BlockSize, Source, SourceError, Status};
-use crate::runtime::filter::Filter;
-use crate::runtime::sys::Wake;
+use crate::capture::block::{Block, BlockSize, Source, SourceError, Status};
+use crate::capture::bpf::Filter;
+use crate::sys::Wake;
 
-mod capture;
-mod clock;
+mod capture_thread;
+mod counters;
 mod description;
+mod drain_clock;
 mod error;
 mod interfaces;
 mod offloads;
 mod open;
-mod outage;
-mod statistics;
+mod reconnect;
 
+pub use counters::{Counters, Notice, Statistics};
 pub use description::Description;
 pub use error::LiveError;
 pub use interfaces::{Interface, list_interfaces};
 pub use offloads::Offloads;
-pub use statistics::{Counters, Notice, Statistics};
 
 /// The largest ring in MiB that libpcap's 31-bit size can say.
 pub const MAX_RING_MIB: u32 = 2047;
@@ -86,7 +86,7 @@ pub struct LiveSource {
     input: u32,
     interface: String,
     description: Description,
-    full: Receiver<capture::Full>,
+    full: Receiver<capture_thread::Full>,
     empty: Sender<Block>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<(), String>>>,
@@ -100,8 +100,8 @@ pub struct LiveSource {
 struct Shared {
     stop: AtomicBool,
     wake: Wake,
-    figures: statistics::Figures,
-    clock: clock::Clock,
+    figures: counters::Figures,
+    clock: drain_clock::Clock,
 }
 
 /// Ends the capture from any thread. Cheap to clone.
@@ -136,8 +136,8 @@ impl LiveSource {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             wake: Wake::new().map_err(|error| LiveError::other(&options.interface, &error.to_string()))?,
-            figures: statistics::Figures::default(),
-            clock: clock::Clock::start(),
+            figures: counters::Figures::default(),
+            clock: drain_clock::Clock::start(),
         });
         let (full_sender, full) = bounded(POOL);
         let (empty, empty_receiver) = bounded(POOL);
@@ -146,7 +146,7 @@ impl LiveSource {
             let _ = empty.try_send(Block::default());
         }
         let interface = options.interface.clone();
-        let capture = capture::Capture::new(options, opened, Arc::clone(&shared), full_sender, empty_receiver);
+        let capture = capture_thread::Capture::new(options, opened, Arc::clone(&shared), full_sender, empty_receiver);
         let thread = std::thread::Builder::new()
             .name(format!("capture {interface}"))
             .spawn(move || capture.run())
@@ -199,7 +199,7 @@ impl LiveSource {
 
 /// What [`LiveSource::next`] found.
 enum Next {
-    Full(capture::Full),
+    Full(capture_thread::Full),
     Nothing(Duration),
     End,
 }

@@ -1,7 +1,7 @@
 //! Which offloads of an interface merge packets before a capture sees them.
 
-use crate::runtime::live::interfaces::list_interfaces;
-use crate::runtime::sys;
+use crate::capture::live::interfaces::list_interfaces;
+use crate::sys;
 
 /// The merging offloads of one interface that are on. They make frames longer than the wire's, with checksums that are
 /// not those of the wire; nothing is lost by it, but sequence, sizes and times are not the wire's.

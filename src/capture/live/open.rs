@@ -1,9 +1,9 @@
 //! Opening an interface through libpcap, and telling apart why it can't be.
 
+use crate::capture::bpf::{Filter, FilterError, cause};
+use crate::capture::live::{LiveError, LiveOptions, interfaces};
 use crate::packet::Link;
-use crate::runtime::filter::{Filter, FilterError, cause};
-use crate::runtime::live::{LiveError, LiveOptions, interfaces};
-use crate::runtime::sys;
+use crate::sys;
 
 /// How long the kernel keeps a part of the ring that is not full, in milliseconds.
 ///

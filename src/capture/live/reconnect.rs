@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::runtime::filter::cause;
-use crate::runtime::live::capture::{Capture, wait};
-use crate::runtime::live::statistics::{Notice, Totals};
-use crate::runtime::live::{LiveError, open};
-use crate::runtime::sys;
+use crate::capture::bpf::cause;
+use crate::capture::live::capture_thread::{Capture, wait};
+use crate::capture::live::counters::{Notice, Totals};
+use crate::capture::live::{LiveError, open};
+use crate::sys;
 
 /// The first and the longest pause between two looks at an interface that is down or gone.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));

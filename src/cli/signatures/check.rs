@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use smsentry::runtime::config::SignatureFiles;
-use smsentry::runtime::{Exit, load_signatures};
+use smsentry::app::config::SignatureFiles;
+use smsentry::app::{Exit, load_signatures};
 use smsentry::signature::Signatures;
 
 use super::Answer;

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use smsentry::app::config::SignatureFiles;
+use smsentry::app::{Exit, load_signatures};
 use smsentry::export::{self, Language};
-use smsentry::runtime::config::SignatureFiles;
-use smsentry::runtime::{Exit, load_signatures};
 use smsentry::signature::{Signature, Signatures};
 
 /// Looks at signatures: the built-in ones, and those given with -s or -S

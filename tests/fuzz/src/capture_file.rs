@@ -2,9 +2,9 @@
 
 use std::io::Read;
 
+use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::file::{self, FileSource};
 use smsentry::packet::Link;
-use smsentry::runtime::block::{Block, BlockSize, Source, Status};
-use smsentry::runtime::file::{self, FileSource};
 use smsentry::time::Timestamp;
 
 /// What a reader gave.

@@ -1,0 +1,5 @@
+//! The output stage: merges what the lanes send into one ordered stream, runs it through [`crate::alerts`], and writes it
+//! to [`crate::logs`].
+
+pub(crate) mod stage;
+pub(crate) mod writer;
