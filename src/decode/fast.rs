@@ -5,7 +5,8 @@
 //! TCP in IPv4, which nearly all of it is, has a function of its own: one comparison of lengths a header, and then every
 //! field stands at a known place.
 
-use super::{ip, link, tcp, tunnel};
+use super::protocol::{ether_type, ip_protocol};
+use super::{ip, tcp, tunnel};
 use crate::packet::{Link, Packet};
 use crate::segment::{FlowKey, Side, sums_to_zero};
 
@@ -91,7 +92,7 @@ pub(super) enum Look<'a> {
 #[inline]
 pub(super) fn tcp_in_ipv4<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<Ipv4Segment<'a>> {
     let (vlan, kind, at) = ethernet(packet)?;
-    if kind != link::IPV4 {
+    if kind != ether_type::IPV4 {
         return None;
     }
     let bytes = &packet.bytes[at..];
@@ -99,7 +100,7 @@ pub(super) fn tcp_in_ipv4<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Opt
     let fixed: &[u8; tcp::MIN_HEADER] = rest.first_chunk()?;
     let (total, length) = (usize::from(total(header)), tcp::length_of(fixed));
     let sound = length >= tcp::MIN_HEADER && IPV4_HEADER + length <= total && total <= bytes.len();
-    if header[9] != ip::TCP || !sound || !is_plain_ipv4(header, verify_checksum) {
+    if header[9] != ip_protocol::TCP || !sound || !is_plain_ipv4(header, verify_checksum) {
         return None;
     }
     let options = rest.get(tcp::MIN_HEADER..length)?;
@@ -116,15 +117,15 @@ pub(super) fn look<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Look<'a> {
 fn judge<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<Look<'a>> {
     let (vlan, kind, at) = ethernet(packet)?;
     let bytes = &packet.bytes[at..];
-    if kind == link::IPV6 {
+    if kind == ether_type::IPV6 {
         let (header, ip) = ipv6(vlan, bytes, at)?;
         return match ip.protocol {
-            ip::TCP => tcp_in_ipv6(header, ip).map(Look::Segment),
+            ip_protocol::TCP => tcp_in_ipv6(header, ip).map(Look::Segment),
             _ => not_tcp(ip),
         };
     }
     let header: &[u8; IPV4_HEADER] = bytes.first_chunk()?;
-    if kind != link::IPV4 || !is_plain_ipv4(header, verify_checksum) {
+    if kind != ether_type::IPV4 || !is_plain_ipv4(header, verify_checksum) {
         return None;
     }
     let ip_len = u32::from(total(header));
@@ -141,7 +142,7 @@ fn ethernet(packet: &Packet<'_>) -> Option<(Option<u16>, u16, usize)> {
     }
     let field = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
     let kind = field(12);
-    Some(if kind == link::VLAN { (Some(field(14) & 0x0fff), field(16), 18) } else { (None, kind, 14) })
+    Some(if kind == ether_type::VLAN { (Some(field(14) & 0x0fff), field(16), 18) } else { (None, kind, 14) })
 }
 
 /// Version 4, five words of header; neither "more fragments" nor an offset.
@@ -178,7 +179,7 @@ fn tcp_in_ipv6<'a>(header: &[u8; 40], ip: Plain<'a>) -> Option<Ipv6Segment<'a>> 
 }
 
 fn not_tcp(ip: Plain<'_>) -> Option<Look<'_>> {
-    let plain = ip.protocol == ip::ICMP || ip.protocol == ip::UDP && tunnel::is_plain_udp(ip.payload);
+    let plain = ip.protocol == ip_protocol::ICMP || ip.protocol == ip_protocol::UDP && tunnel::is_plain_udp(ip.payload);
     plain.then_some(Look::NotTcp(ip))
 }
 

@@ -7,26 +7,10 @@ use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
 use super::datagram::{Family, Fragment};
 use super::defrag::Key;
+use super::protocol::ip_protocol;
 use super::walk::{Ip, Layer, Walk};
 use super::{Skip, be16, be32, tcp};
 use crate::segment::{Endpoint, TunnelKind, sums_to_zero};
-
-/// IP protocol numbers.
-pub(super) const ICMP: u8 = 1;
-const IPV4: u8 = 4;
-pub(super) const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
-const IPV6: u8 = 41;
-pub(super) const GRE: u8 = 47;
-const AUTHENTICATION: u8 = 51;
-/// IPv6 extension headers.
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION: u8 = 60;
-const MOBILITY: u8 = 135;
-const HIP: u8 = 139;
-const SHIM6: u8 = 140;
 
 impl Walk<'_> {
     /// An IP packet whose version is in its first nibble.
@@ -89,7 +73,7 @@ impl Walk<'_> {
         let next = header.next_header().0;
         let rest = self.after(bytes, header.slice().len())?;
         let length = match usize::from(header.payload_length()) {
-            0 if next == HOP_BY_HOP => jumbo(rest),
+            0 if next == ip_protocol::HOP_BY_HOP => jumbo(rest),
             0 => None,
             length => Some(length),
         };
@@ -102,38 +86,46 @@ impl Walk<'_> {
             id: 0,
             len: (payload.len() as u32).saturating_add(self.missing).saturating_add(40),
         };
-        if next == HOP_BY_HOP {
+        if next == ip_protocol::HOP_BY_HOP {
             return self.extension_header(payload);
         }
         Ok(Layer::Payload(next, payload))
     }
 
-    /// What an IP packet carries, but for TCP.
+    /// What an IP packet carries, but for ip_protocol::TCP.
     pub(super) fn payload<'a>(&mut self, protocol: u8, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
         let v6 = self.ip.source.is_ipv6();
         match protocol {
-            UDP => self.udp(bytes),
-            GRE => self.gre(bytes),
-            IPV4 => {
+            ip_protocol::UDP => self.udp(bytes),
+            ip_protocol::GRE => self.gre(bytes),
+            ip_protocol::IPV4 => {
                 self.counters.ipip += 1;
-                self.enter(TunnelKind::Ipv4, IPV4, (0, 0), None)?;
+                self.enter(TunnelKind::Ipv4, ip_protocol::IPV4, (0, 0), None)?;
                 self.ipv4(bytes)
             }
-            IPV6 => {
+            ip_protocol::IPV6 => {
                 self.counters.ipip += 1;
-                self.enter(TunnelKind::Ipv6, IPV6, (0, 0), None)?;
+                self.enter(TunnelKind::Ipv6, ip_protocol::IPV6, (0, 0), None)?;
                 self.ipv6(bytes)
             }
-            AUTHENTICATION => {
+            ip_protocol::AUTHENTICATION => {
                 // RFC 4302 section 2.2: the length is in words of 4 bytes, less 2.
                 self.extension()?;
                 let [next, words, ..] = bytes else { return Err(self.short()) };
                 Ok(Layer::Payload(*next, self.after(bytes, (usize::from(*words) + 2) * 4)?))
             }
-            FRAGMENT if v6 => self.fragment_header(bytes),
-            ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 if v6 => self.extension_header(bytes),
+            ip_protocol::FRAGMENT if v6 => self.fragment_header(bytes),
+            ip_protocol::ROUTING
+            | ip_protocol::DESTINATION
+            | ip_protocol::MOBILITY
+            | ip_protocol::HIP
+            | ip_protocol::SHIM6
+                if v6 =>
+            {
+                self.extension_header(bytes)
+            }
             // A hop-by-hop header anywhere but first: hosts refuse it (RFC 8200 section 4.1).
-            HOP_BY_HOP if v6 => Err(Skip::Malformed),
+            ip_protocol::HOP_BY_HOP if v6 => Err(Skip::Malformed),
             other => Err(Skip::NotTcp(other)),
         }
     }
@@ -215,15 +207,15 @@ fn jumbo(header: &[u8]) -> Option<usize> {
     None
 }
 
-/// Whether a first fragment ends before its TCP header does.
+/// Whether a first fragment ends before its ip_protocol::TCP header does.
 fn lacks_headers(mut next: u8, mut data: &[u8]) -> bool {
-    while let HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY = next {
+    while let ip_protocol::HOP_BY_HOP | ip_protocol::ROUTING | ip_protocol::DESTINATION | ip_protocol::MOBILITY = next {
         let [following, words, ..] = data else { return true };
         next = *following;
         let Some(rest) = data.get((usize::from(*words) + 1) * 8..) else { return true };
         data = rest;
     }
-    next == TCP && data.len() < tcp::MIN_HEADER
+    next == ip_protocol::TCP && data.len() < tcp::MIN_HEADER
 }
 
 /// Both addresses of an IPv6 header, from their 32 bytes.

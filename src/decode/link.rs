@@ -1,32 +1,13 @@
-//! What carries IP packets on a link: Ethernet, VLAN tags, MPLS, PPP, cooked and loopback headers. Not IP itself.
+//! What carries IP packets on a link: Ethernet, ether_type::VLAN tags, ether_type::MPLS, ether_type::PPP, cooked and loopback headers. Not IP itself.
 
+use super::protocol::ether_type;
 use super::walk::{Layer, Walk};
 use super::{Skip, be16, be32};
 use crate::packet::Link;
 
-/// EtherType of IPv4.
-pub(super) const IPV4: u16 = 0x0800;
-/// EtherType of IPv6.
-pub(super) const IPV6: u16 = 0x86dd;
-/// EtherType of an IEEE 802.1Q tag.
-pub(super) const VLAN: u16 = 0x8100;
-/// EtherType of an Ethernet frame (transparent Ethernet bridging).
-pub(super) const BRIDGED: u16 = 0x6558;
-/// EtherType of PPP in GRE (RFC 2637).
-pub(super) const PPP: u16 = 0x880b;
-const VLAN_SERVICE: u16 = 0x88a8;
-const VLAN_OLD: [u16; 2] = [0x9100, 0x9200];
-const MPLS: u16 = 0x8847;
-const MPLS_UPSTREAM: u16 = 0x8848;
-const PPPOE_SESSION: u16 = 0x8864;
-/// Cisco VN-Tag and IEEE 802.1BR E-Tag: port extenders put them on what they mirror.
-const VN_TAG: u16 = 0x8926;
-const E_TAG: u16 = 0x893f;
-/// IEEE 802.1ah backbone service instance tag.
-const BACKBONE: u16 = 0x88e7;
 /// Below this an EtherType field is a length (IEEE 802.3).
 const FIRST_ETHER_TYPE: u16 = 0x0600;
-/// LINKTYPE_C_HDLC: Cisco PPP with HDLC framing.
+/// LINKTYPE_C_HDLC: Cisco ether_type::PPP with HDLC framing.
 const LINKTYPE_C_HDLC: u32 = 104;
 
 impl Walk<'_> {
@@ -62,8 +43,8 @@ impl Walk<'_> {
         let family = be32(bytes, 0).ok_or(self.short())?;
         // A family is a small number, so the lower of both readings is the right one.
         match family.min(family.swap_bytes()) {
-            2 => Ok(Layer::Ether(IPV4, rest)),
-            10 | 24 | 28 | 30 => Ok(Layer::Ether(IPV6, rest)),
+            2 => Ok(Layer::Ether(ether_type::IPV4, rest)),
+            10 | 24 | 28 | 30 => Ok(Layer::Ether(ether_type::IPV6, rest)),
             other => Err(Skip::NotIp(u16::try_from(other).unwrap_or(u16::MAX))),
         }
     }
@@ -79,17 +60,17 @@ impl Walk<'_> {
     /// What stands behind an EtherType.
     pub(super) fn ether<'a>(&mut self, kind: u16, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
         match kind {
-            IPV4 => self.ipv4(bytes),
-            IPV6 => self.ipv6(bytes),
-            VLAN | VLAN_SERVICE => self.vlan(bytes),
-            kind if VLAN_OLD.contains(&kind) => self.vlan(bytes),
-            MPLS | MPLS_UPSTREAM => self.mpls(bytes),
-            PPPOE_SESSION => self.pppoe(bytes),
-            BRIDGED => Ok(Layer::Ethernet(bytes)),
-            PPP => Ok(Layer::Ppp(bytes)),
-            VN_TAG => self.tag(bytes, 4),
-            E_TAG => self.tag(bytes, 6),
-            BACKBONE => Ok(Layer::Ethernet(self.after(bytes, 4)?)),
+            ether_type::IPV4 => self.ipv4(bytes),
+            ether_type::IPV6 => self.ipv6(bytes),
+            ether_type::VLAN | ether_type::VLAN_SERVICE => self.vlan(bytes),
+            kind if ether_type::VLAN_OLD.contains(&kind) => self.vlan(bytes),
+            ether_type::MPLS | ether_type::MPLS_UPSTREAM => self.mpls(bytes),
+            ether_type::PPPOE_SESSION => self.pppoe(bytes),
+            ether_type::BRIDGED => Ok(Layer::Ethernet(bytes)),
+            ether_type::PPP => Ok(Layer::Ppp(bytes)),
+            ether_type::VN_TAG => self.tag(bytes, 4),
+            ether_type::E_TAG => self.tag(bytes, 6),
+            ether_type::BACKBONE => Ok(Layer::Ethernet(self.after(bytes, 4)?)),
             length if length < FIRST_ETHER_TYPE => {
                 let bytes = self.bound(bytes, usize::from(length))?;
                 self.llc(bytes, length)
@@ -124,12 +105,12 @@ impl Walk<'_> {
                 let inner = u16::from_be_bytes([*high, *low]);
                 if inner < FIRST_ETHER_TYPE { Err(Skip::NotIp(inner)) } else { Ok(Layer::Ether(inner, rest)) }
             }
-            [6, 6, 3, rest @ ..] => Ok(Layer::Ether(IPV4, rest)),
+            [6, 6, 3, rest @ ..] => Ok(Layer::Ether(ether_type::IPV4, rest)),
             _ => Err(Skip::NotIp(kind)),
         }
     }
 
-    /// An MPLS label stack (RFC 3032). What follows it is not named: the first nibble tells (RFC 4928 section 3).
+    /// An ether_type::MPLS label stack (RFC 3032). What follows it is not named: the first nibble tells (RFC 4928 section 3).
     fn mpls<'a>(&mut self, mut bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
         const BOTTOM_OF_STACK: u32 = 0x100;
         self.counters.mpls += 1;
@@ -150,19 +131,19 @@ impl Walk<'_> {
         }
     }
 
-    /// A PPP over Ethernet session packet (RFC 2516 section 4).
+    /// A ether_type::PPP over Ethernet session packet (RFC 2516 section 4).
     fn pppoe<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
         self.counters.pppoe += 1;
         let rest = self.after(bytes, 6)?;
         let length = be16(bytes, 4).ok_or(self.short())?;
         // Version 1, type 1, code 0: session data.
         if !bytes.starts_with(&[0x11, 0]) {
-            return Err(Skip::NotIp(PPPOE_SESSION));
+            return Err(Skip::NotIp(ether_type::PPPOE_SESSION));
         }
         Ok(Layer::Ppp(self.bound(rest, usize::from(length))?))
     }
 
-    /// A PPP frame (RFC 1661, RFC 1662), with or without HDLC-like framing and with protocol field compression.
+    /// A ether_type::PPP frame (RFC 1661, RFC 1662), with or without HDLC-like framing and with protocol field compression.
     pub(super) fn ppp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
         self.layer()?;
         let bytes = bytes.strip_prefix(&[0xff, 3]).unwrap_or(bytes);
@@ -171,10 +152,10 @@ impl Walk<'_> {
             if first & 1 == 1 { (u16::from(first), 1) } else { (be16(bytes, 0).ok_or(self.short())?, 2) };
         let rest = self.after(bytes, len)?;
         match protocol {
-            0x0021 => Ok(Layer::Ether(IPV4, rest)),
-            0x0057 => Ok(Layer::Ether(IPV6, rest)),
-            0x0281 => Ok(Layer::Ether(MPLS, rest)),
-            0x0283 => Ok(Layer::Ether(MPLS_UPSTREAM, rest)),
+            0x0021 => Ok(Layer::Ether(ether_type::IPV4, rest)),
+            0x0057 => Ok(Layer::Ether(ether_type::IPV6, rest)),
+            0x0281 => Ok(Layer::Ether(ether_type::MPLS, rest)),
+            0x0283 => Ok(Layer::Ether(ether_type::MPLS_UPSTREAM, rest)),
             other => Err(Skip::NotIp(other)),
         }
     }
@@ -182,5 +163,15 @@ impl Walk<'_> {
 
 /// Whether an Ethernet frame begins here whose EtherType is one that carries IP.
 fn carries(bytes: &[u8]) -> bool {
-    matches!(be16(bytes, 12), Some(IPV4 | IPV6 | VLAN | VLAN_SERVICE | MPLS | PPPOE_SESSION))
+    matches!(
+        be16(bytes, 12),
+        Some(
+            ether_type::IPV4
+                | ether_type::IPV6
+                | ether_type::VLAN
+                | ether_type::VLAN_SERVICE
+                | ether_type::MPLS
+                | ether_type::PPPOE_SESSION
+        )
+    )
 }

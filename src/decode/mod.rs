@@ -17,6 +17,7 @@ mod fast;
 mod ip;
 mod limits;
 mod link;
+mod protocol;
 mod skip;
 mod tcp;
 mod tunnel;
@@ -25,6 +26,7 @@ mod walk;
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, FlowKey, Head, Side};
 use crate::time::Timestamp;
+use protocol::ip_protocol;
 
 pub use counters::Counters;
 pub use limits::{Limits, Options};
@@ -155,7 +157,7 @@ impl Decoder {
             fast::Look::Segment(plain) => Ok(self.ipv6(extras, &plain, head)),
             fast::Look::NotTcp(plain) => {
                 self.count_plain(plain.v6, plain.vlan);
-                self.counters.udp += u64::from(plain.protocol == ip::UDP);
+                self.counters.udp += u64::from(plain.protocol == ip_protocol::UDP);
                 self.counters.not_tcp += 1;
                 Err(Skip::NotTcp(plain.protocol))
             }

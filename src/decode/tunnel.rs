@@ -1,8 +1,9 @@
 //! What carries packets in packets: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that can't be opened is a packet
 //! that is not TCP, never an error.
 
+use super::protocol::{ether_type, ip_protocol};
 use super::walk::{Layer, Walk};
-use super::{Skip, be16, be32, ip, link};
+use super::{Skip, be16, be32};
 use crate::segment::TunnelKind;
 
 /// The IANA port of VXLAN and the one Linux used before it.
@@ -12,9 +13,6 @@ const GTP_U: u16 = 2152;
 const TEREDO: u16 = 3544;
 
 /// GRE protocol types that are no EtherTypes.
-const ERSPAN_I_II: u16 = 0x88be;
-const ERSPAN_III: u16 = 0x22eb;
-const WCCP: u16 = 0x883e;
 
 const UDP_HEADER: usize = 8;
 
@@ -32,7 +30,7 @@ impl Walk<'_> {
         self.after(bytes, UDP_HEADER)?;
         self.counters.udp += 1;
         if is_plain_udp(bytes) {
-            return Err(Skip::NotTcp(ip::UDP));
+            return Err(Skip::NotTcp(ip_protocol::UDP));
         }
         let (Some(source), Some(destination), Some(length)) = (be16(bytes, 0), be16(bytes, 2), be16(bytes, 4)) else {
             return Err(self.short());
@@ -52,25 +50,25 @@ impl Walk<'_> {
     /// VXLAN (RFC 7348 section 5). Reserved bits are set in the wild and ignored, the flag of the identifier is not.
     fn vxlan<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
         const IDENTIFIER_VALID: u8 = 0x08;
-        let [flags, _, _, _, a, b, c, _, frame @ ..] = bytes else { return Err(self.unopened(ip::UDP)) };
+        let [flags, _, _, _, a, b, c, _, frame @ ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
         if flags & IDENTIFIER_VALID == 0 {
-            return Err(Skip::NotTcp(ip::UDP));
+            return Err(Skip::NotTcp(ip_protocol::UDP));
         }
         self.counters.vxlan += 1;
-        self.enter(TunnelKind::Vxlan, ip::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
+        self.enter(TunnelKind::Vxlan, ip_protocol::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
         Ok(Layer::Ethernet(frame))
     }
 
     /// Geneve (RFC 8926 section 3.4).
     fn geneve<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
-        let [first, _, high, low, a, b, c, _, ..] = bytes else { return Err(self.unopened(ip::UDP)) };
+        let [first, _, high, low, a, b, c, _, ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
         // Version 0; the low six bits are the length of the options in words of 4 bytes.
         if first >> 6 != 0 {
-            return Err(Skip::NotTcp(ip::UDP));
+            return Err(Skip::NotTcp(ip_protocol::UDP));
         }
         let inner = self.after(bytes, 8 + usize::from(first & 0x3f) * 4)?;
         self.counters.geneve += 1;
-        self.enter(TunnelKind::Geneve, ip::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
+        self.enter(TunnelKind::Geneve, ip_protocol::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
         Ok(Layer::Ether(u16::from_be_bytes([*high, *low]), inner))
     }
 
@@ -78,10 +76,10 @@ impl Walk<'_> {
     fn gtp<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
         const OPTIONAL_FIELDS: u8 = 0x07;
         const EXTENSION: u8 = 0x04;
-        let [flags, 255, high, low, a, b, c, d, rest @ ..] = bytes else { return Err(self.unopened(ip::UDP)) };
+        let [flags, 255, high, low, a, b, c, d, rest @ ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
         // Version 1, protocol type GTP.
         if flags >> 4 != 0b0011 {
-            return Err(Skip::NotTcp(ip::UDP));
+            return Err(Skip::NotTcp(ip_protocol::UDP));
         }
         let mut inner = self.bound(rest, usize::from(u16::from_be_bytes([*high, *low])))?;
         if flags & OPTIONAL_FIELDS != 0 {
@@ -95,7 +93,7 @@ impl Walk<'_> {
             }
         }
         self.counters.gtp += 1;
-        self.enter(TunnelKind::Gtp, ip::UDP, ports, Some(u32::from_be_bytes([*a, *b, *c, *d])))?;
+        self.enter(TunnelKind::Gtp, ip_protocol::UDP, ports, Some(u32::from_be_bytes([*a, *b, *c, *d])))?;
         Ok(Layer::Ip(inner))
     }
 
@@ -104,18 +102,18 @@ impl Walk<'_> {
     fn teredo<'a>(&mut self, mut bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
         if let [0, 1, client, value, ..] = bytes {
             let len = 13 + usize::from(*client) + usize::from(*value);
-            bytes = bytes.get(len..).ok_or(self.unopened(ip::UDP))?;
+            bytes = bytes.get(len..).ok_or(self.unopened(ip_protocol::UDP))?;
         }
         if bytes.starts_with(&[0, 0]) {
-            bytes = bytes.get(8..).ok_or(self.unopened(ip::UDP))?;
+            bytes = bytes.get(8..).ok_or(self.unopened(ip_protocol::UDP))?;
         }
         let fills = be16(bytes, 4).is_some_and(|len| usize::from(len) + 40 == bytes.len() + self.missing as usize);
         if bytes.first().is_none_or(|first| first >> 4 != 6) || !fills {
-            return Err(Skip::NotTcp(ip::UDP));
+            return Err(Skip::NotTcp(ip_protocol::UDP));
         }
         self.counters.teredo += 1;
-        self.enter(TunnelKind::Teredo, ip::UDP, ports, None)?;
-        Ok(Layer::Ether(link::IPV6, bytes))
+        self.enter(TunnelKind::Teredo, ip_protocol::UDP, ports, None)?;
+        Ok(Layer::Ether(ether_type::IPV6, bytes))
     }
 
     /// GRE (RFC 2784, RFC 2890, with the routing of RFC 1701), and its version 1 with PPP (RFC 2637).
@@ -128,7 +126,7 @@ impl Walk<'_> {
         let (Some(flags), Some(kind)) = (be16(bytes, 0), be16(bytes, 2)) else { return Err(self.short()) };
         let version = flags & 7;
         if version > 1 {
-            return Err(Skip::NotTcp(ip::GRE));
+            return Err(Skip::NotTcp(ip_protocol::GRE));
         }
         let mut len = 4;
         len += if flags & (CHECKSUM | ROUTING) != 0 && version == 0 { 4 } else { 0 };
@@ -142,15 +140,15 @@ impl Walk<'_> {
         }
         self.counters.gre += 1;
         match kind {
-            ERSPAN_I_II if flags & SEQUENCE == 0 => self.erspan(inner, 0),
-            ERSPAN_I_II => self.erspan(inner, 8),
-            ERSPAN_III => self.erspan(inner, 12),
+            ether_type::ERSPAN_I_II if flags & SEQUENCE == 0 => self.erspan(inner, 0),
+            ether_type::ERSPAN_I_II => self.erspan(inner, 8),
+            ether_type::ERSPAN_III => self.erspan(inner, 12),
             _ => {
-                self.enter(TunnelKind::Gre, ip::GRE, (0, 0), key)?;
-                // Version 2 of WCCP has a redirect header of 4 bytes before the IP packet, version 1 has none.
-                let redirected = kind == WCCP && inner.first().is_some_and(|first| first >> 4 != 4);
+                self.enter(TunnelKind::Gre, ip_protocol::GRE, (0, 0), key)?;
+                // Version 2 of ether_type::WCCP has a redirect header of 4 bytes before the IP packet, version 1 has none.
+                let redirected = kind == ether_type::WCCP && inner.first().is_some_and(|first| first >> 4 != 4);
                 let inner = if redirected { self.after(inner, 4)? } else { inner };
-                Ok(Layer::Ether(if kind == WCCP { link::IPV4 } else { kind }, inner))
+                Ok(Layer::Ether(if kind == ether_type::WCCP { ether_type::IPV4 } else { kind }, inner))
             }
         }
     }
@@ -175,7 +173,7 @@ impl Walk<'_> {
         let (header, mut frame) = bytes.split_at_checked(len).ok_or(self.short())?;
         let fields = be16(header, 2);
         self.counters.erspan += 1;
-        self.enter(TunnelKind::Erspan, ip::GRE, (0, 0), fields.map(|fields| u32::from(fields & 0x03ff)))?;
+        self.enter(TunnelKind::Erspan, ip_protocol::GRE, (0, 0), fields.map(|fields| u32::from(fields & 0x03ff)))?;
         if fields.is_some_and(|fields| fields & TRUNCATED != 0) {
             // The switch cut the frame and says so; how much of it, only the inner packet knows.
             self.cut_by_switch = true;

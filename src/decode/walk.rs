@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use super::defrag::Defragmenter;
-use super::{Counters, Options, Skip, Span, ip, tcp};
+use super::protocol::ip_protocol;
+use super::{Counters, Options, Skip, Span, tcp};
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 use crate::time::Timestamp;
@@ -109,7 +110,7 @@ impl<'w> Walk<'w> {
                 Layer::Ether(kind, bytes) => self.ether(kind, bytes)?,
                 Layer::Ip(bytes) => self.ip(bytes)?,
                 Layer::Ppp(bytes) => self.ppp(bytes)?,
-                Layer::Payload(ip::TCP, bytes) => return self.segment(buffer, bytes),
+                Layer::Payload(ip_protocol::TCP, bytes) => return self.segment(buffer, bytes),
                 Layer::Payload(protocol, bytes) => self.payload(protocol, bytes)?,
                 Layer::Whole(protocol, whole) => return self.whole(protocol, whole),
             };

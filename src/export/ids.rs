@@ -1,6 +1,6 @@
 //! What every signature says of itself, in the words that all languages share. Not what it matches.
 
-use crate::signature::{Confidence, Signature};
+use crate::signature::Signature;
 
 /// The message of an alert.
 pub(super) fn message(signature: &Signature) -> String {
@@ -15,15 +15,6 @@ pub(super) fn class(signature: &Signature) -> &'static str {
 /// `signature_severity` of the metadata: what the severities of a probe are called there.
 pub(super) fn severity(signature: &Signature) -> &'static str {
     if signature.severity <= 2 { "Minor" } else { "Informational" }
-}
-
-/// `confidence` of the metadata.
-pub(super) fn confidence(signature: &Signature) -> &'static str {
-    match signature.confidence {
-        Confidence::Low => "Low",
-        Confidence::Medium => "Medium",
-        Confidence::High => "High",
-    }
 }
 
 /// References without scheme, as `reference:url,` has them, with nothing in them that would end an option.
@@ -49,7 +40,7 @@ pub(super) fn metadata(signature: &Signature) -> Vec<(&'static str, String)> {
         ("attack_target", "Server".to_owned()),
         ("affected_product", signature.product.clone()),
         ("signature_severity", severity(signature).to_owned()),
-        ("confidence", confidence(signature).to_owned()),
+        ("confidence", signature.confidence.metadata_value().to_owned()),
     ];
     if let Some(mitre) = &signature.mitre {
         all.push(("mitre_tactic_id", mitre.tactic_id.clone()));

@@ -197,9 +197,8 @@ fn tags(signature: &Signature) -> Vec<String> {
 
 fn level(signature: &Signature) -> &'static str {
     match (signature.severity, signature.confidence) {
-        (_, Confidence::Low) | (3.., _) => "low",
-        (_, Confidence::Medium) => "medium",
-        (_, Confidence::High) => "high",
+        (3.., _) => Confidence::Low.name(),
+        (_, confidence) => confidence.name(),
     }
 }
 

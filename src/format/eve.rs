@@ -11,6 +11,7 @@ use super::campaign::CampaignMetadata;
 use super::community_id::CommunityId;
 use super::eve_http::Http;
 use super::fit::{Fit, append_line};
+use super::json::integer;
 use super::metadata::Metadata;
 use super::redact::as_wanted;
 use super::stamp::Stamp;
@@ -39,11 +40,6 @@ pub fn write_eve(record: &Record, context: &Context, out: &mut Vec<u8>) {
         Body::Stats(figures) => append_line(out, |fit, out| stats::append(figures, context, fit, out)),
         Body::Page(_) => {}
     }
-}
-
-/// The largest integer that consumers hold: Elasticsearch's `long` refuses the whole record beyond.
-pub(super) fn integer(value: u64) -> u64 {
-    value.min(i64::MAX.unsigned_abs())
 }
 
 #[derive(Serialize)]

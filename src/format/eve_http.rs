@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::eve::integer;
 use super::fit::Fit;
+use super::json::integer;
 use super::text::Text;
 use crate::record::Transaction;
 
@@ -47,22 +47,13 @@ impl<'a> Http<'a> {
             xff: text("xff", request.forwarded_for.as_deref()),
             http_content_type: text("http_content_type", content_type),
             http_refer: text("http_refer", request.referrer.as_deref()),
-            protocol: text("protocol", protocol(transaction)),
+            protocol: text("protocol", transaction.request.version()),
             status: response.map(|response| response.status),
             redirect: text("redirect", location),
             length: response.map_or(0, |response| integer(response.content_length.unwrap_or(response.body_len))),
             http_method: fit.text("http_method", Text::from_wire(&request.method)),
             url: fit.url("url", Text::from_wire(&request.target)),
         }
-    }
-}
-
-/// The version as written; `HTTP/0.9` where a whole request has none, nothing where the head was cut before it.
-pub(super) fn protocol(transaction: &Transaction) -> Option<&[u8]> {
-    match &transaction.request {
-        request if !request.protocol.is_empty() => Some(&request.protocol),
-        request if request.truncated => None,
-        _ => Some(b"HTTP/0.9"),
     }
 }
 

@@ -7,7 +7,7 @@ use super::fit::Fit;
 use super::text::Text;
 use crate::alerts::context;
 use crate::record::{Alert, Transaction};
-use crate::signature::{Confidence, Mitre};
+use crate::signature::Mitre;
 
 pub(super) type One<T> = Option<[T; 1]>;
 
@@ -75,7 +75,7 @@ impl<'a> Metadata<'a> {
             attack_target: ["Web_Server"],
             affected_product: word("affected_product", &signature.product),
             signature_severity: [severity_name(alert.severity())],
-            confidence: [confidence_name(context::confidence(alert))],
+            confidence: [context::confidence(alert).metadata_value()],
             mitre_tactic_id: word("mitre_tactic_id", &mitre.tactic_id),
             mitre_tactic_name: word("mitre_tactic_name", &mitre.tactic_name),
             mitre_technique_id: word("mitre_technique_id", &mitre.technique_id),
@@ -122,13 +122,5 @@ pub(super) const fn severity_name(severity: u8) -> &'static str {
         0 | 1 => "Critical",
         2 => "Major",
         _ => "Minor",
-    }
-}
-
-const fn confidence_name(confidence: Confidence) -> &'static str {
-    match confidence {
-        Confidence::Low => "Low",
-        Confidence::Medium => "Medium",
-        Confidence::High => "High",
     }
 }

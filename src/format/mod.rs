@@ -18,6 +18,7 @@ mod stats;
 mod text;
 mod zeek;
 mod zeek_rows;
+mod zeek_uid;
 mod zeek_value;
 
 use std::path::PathBuf;
@@ -27,7 +28,8 @@ pub use counters::counters_line;
 pub use eve::write_eve;
 pub use fit::LINE_MAX;
 pub use signature::write_signature;
-pub use zeek::{write_zeek_json, write_zeek_tsv, zeek_uid};
+pub use zeek::{write_zeek_json, write_zeek_tsv};
+pub use zeek_uid::zeek_uid;
 
 use crate::record::{Body, Record};
 use crate::time::Timestamp;

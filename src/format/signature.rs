@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::json;
-use crate::signature::{Confidence, Example, Pattern, Signature};
+use crate::signature::{Example, Pattern, Signature};
 
 /// Appends a signature as one object with every field, as files name them, and an LF. `place` is where it was read.
 pub fn write_signature(out: &mut Vec<u8>, signature: &Signature, place: &str) {
@@ -45,7 +45,7 @@ pub fn write_signature(out: &mut Vec<u8>, signature: &Signature, place: &str) {
         "product": signature.product,
         "status": if signature.support { "support" } else { "active" },
         "severity": signature.severity,
-        "confidence": confidence(signature.confidence),
+        "confidence": signature.confidence.name(),
         "match": pattern(signature),
         "methods": signature.methods,
         "query": query,
@@ -80,14 +80,6 @@ fn pattern(signature: &Signature) -> Value {
         object["only"] = json!(scope.only);
     }
     object
-}
-
-const fn confidence(confidence: Confidence) -> &'static str {
-    match confidence {
-        Confidence::Low => "low",
-        Confidence::Medium => "medium",
-        Confidence::High => "high",
-    }
 }
 
 fn examples(examples: &[Example]) -> Vec<String> {

@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use super::eve::integer;
 use super::fit::Fit;
+use super::json::integer;
 use super::stamp::Stamp;
 use super::text::Text;
 use super::{Context, json};

@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::eve::integer;
-use super::eve_http::protocol;
+use super::json::integer;
 use super::text::Text;
-use super::zeek::zeek_uid;
+use super::zeek_uid::zeek_uid;
 use super::zeek_value::Value;
 use super::{CommunityId, Context};
 use crate::outcome::Outcome;
@@ -243,7 +242,7 @@ pub(super) fn http(transaction: &Transaction, write: impl FnOnce(&[Value<'_>; HT
         Value::text(request.host.as_deref()),
         Value::Target(&uri),
         Value::text(request.referrer.as_deref()),
-        Value::text(protocol(transaction).map(version)),
+        Value::text(transaction.request.version().map(version)),
         Value::text(request.user_agent.as_deref()),
         Value::Unset,
         Value::Count(integer(request.body_len)),

@@ -169,6 +169,19 @@ pub struct Request {
     pub truncated: bool,
 }
 
+impl Request {
+    /// The protocol version as written; `HTTP/0.9` for a whole request without one, `None` where the head was cut before
+    /// it.
+    #[must_use]
+    pub fn version(&self) -> Option<&[u8]> {
+        match &*self.protocol {
+            b"" if self.truncated => None,
+            b"" => Some(b"HTTP/0.9"),
+            protocol => Some(protocol),
+        }
+    }
+}
+
 /// An answer as on the wire.
 #[derive(Clone, Debug, Default)]
 pub struct Response {

@@ -1,17 +1,17 @@
 //! One signature file: TOML to checked signatures, or a list of what is wrong, each with its line. Not what several
 //! files mean together ([`super::load`]), and not what makes a pattern ([`super::pattern`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::Outcome;
-use super::load::Origin;
+use super::diagnostics::{Checker, Fault, Lines};
+use super::source::Origin;
 use super::{
     BodyTest, Confidence, Example, Exposed, Kind, Legitimate, Mitre, Pattern, QueryCondition, Signature, Webhook,
-    WordList,
 };
 
 /// Ids of the built-in signatures.
@@ -28,13 +28,6 @@ pub(super) struct Located {
     pub id_line: usize,
     pub slug_line: usize,
     pub match_line: usize,
-}
-
-/// What is wrong, and where; lines count from 1.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub line: usize,
-    pub reason: String,
 }
 
 /// A file of signatures.
@@ -146,8 +139,7 @@ pub(super) fn read(text: &str, origin: Origin) -> Result<Vec<Located>, Vec<Fault
         vec![Fault { line, reason }]
     })?;
     let lists = document.lists.clone();
-    let (word_lists, body_tests) = (HashMap::new(), HashMap::new());
-    let mut checker = Checker { lines, origin, faults: Vec::new(), lists, word_lists, body_tests };
+    let mut checker = Checker::new(lines, origin, lists);
     let located =
         (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
     if !checker.faults.is_empty() {
@@ -157,51 +149,7 @@ pub(super) fn read(text: &str, origin: Origin) -> Result<Vec<Located>, Vec<Fault
     Ok(located.into_iter().flatten().collect())
 }
 
-/// Where the lines of a text end.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        Self(memchr::memchr_iter(b'\n', text.as_bytes()).collect())
-    }
-
-    /// The line of an offset, from 1.
-    fn at(&self, offset: usize) -> usize {
-        1 + self.0.partition_point(|&end| end < offset)
-    }
-}
-
-/// Checks entries; goes on after a fault, so that one run tells all.
-pub(super) struct Checker {
-    lines: Lines,
-    faults: Vec<Fault>,
-    /// The words that `$name` stands for.
-    pub(super) lists: BTreeMap<String, Vec<String>>,
-    /// The word lists of signatures, by what was written.
-    pub(super) word_lists: HashMap<Vec<String>, WordList>,
-    origin: Origin,
-    /// What was compiled: signatures that are alike share it.
-    body_tests: HashMap<String, BodyTest>,
-}
-
 impl Checker {
-    fn line<T>(&self, value: &Spanned<T>) -> usize {
-        self.lines.at(value.span().start)
-    }
-
-    /// Tells a fault.
-    pub(super) fn fault<T>(&mut self, at: &Spanned<T>, reason: String) {
-        let line = self.line(at);
-        self.faults.push(Fault { line, reason });
-    }
-
-    /// Tells a fault unless `good`.
-    pub(super) fn require<T>(&mut self, good: bool, at: &Spanned<T>, reason: impl FnOnce() -> String) {
-        if !good {
-            self.fault(at, reason());
-        }
-    }
-
     fn signature(&mut self, entry: &Entry, document: &Document) -> Option<Located> {
         let slug = entry.slug.get_ref();
         let plain = !slug.is_empty()

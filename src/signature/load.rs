@@ -2,56 +2,17 @@
 //! one file ([`super::file`]), and not the matching ([`super::find`]).
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 use super::file::{self, BUILTIN_IDS, Located, USER_IDS};
 use super::pattern::check_pattern;
+use super::source::{LoadError, Origin, Source};
 use super::table::{MAX_KEY, Rule, Table, TableBuilder};
 use super::words::{Words, WordsBuilder};
 use super::{Kind, Pattern, Signature};
 use crate::uri::{NormalHost, NormalPath};
-
-/// Where a file came from; it decides which ids the file may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Compiled in.
-    Builtin,
-    /// Written by a user. Next to the built-in ones it may not use their ids; alone it may, as an edited copy of them.
-    User,
-}
-
-/// A signature file.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// Its name, for messages; a `path_file` is looked for beside it.
-    pub name: &'a str,
-    /// Its content.
-    pub text: &'a str,
-    /// Where it came from.
-    pub origin: Origin,
-}
-
-/// What is wrong with a signature file. Shown as `file:line: reason`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadError {
-    /// The file's name.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// What is wrong and the way out.
-    pub reason: String,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {

@@ -54,6 +54,7 @@
 //! # assert_eq!((set.len(), set.failing_examples().len()), (1, 0));
 //! ```
 
+mod diagnostics;
 mod examples;
 mod file;
 mod find;
@@ -65,6 +66,7 @@ mod pattern;
 mod perfect_hash;
 mod prebuilt;
 mod search;
+mod source;
 mod table;
 mod words;
 
@@ -73,10 +75,11 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 pub use find::Match;
-pub use load::{LoadError, Origin, Signatures, Source, builtin};
+pub use load::{Signatures, builtin};
 pub use outcome::Outcome;
 pub use overlap::{Overlap, Shadowed};
 pub use search::{Found, Search};
+pub use source::{LoadError, Origin, Source};
 
 /// How a pattern is compared; the better match first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -131,6 +134,18 @@ pub enum Pattern {
     Words(#[serde(skip)] Vec<WordList>),
 }
 
+impl Pattern {
+    /// The name of its key below `match` in signature files.
+    #[must_use]
+    pub const fn kind_name(&self) -> &'static str {
+        match self {
+            Self::Text(kind, _) => kind.name(),
+            Self::PathFile(..) => "path_file",
+            Self::Words(_) => "words",
+        }
+    }
+}
+
 /// A list of words; signatures that are written with the same one share it.
 pub type WordList = Arc<[String]>;
 
@@ -182,6 +197,28 @@ pub enum Confidence {
     Medium,
     /// Nobody asks for this by accident.
     High,
+}
+
+impl Confidence {
+    /// Its name in signature files: `low`, `medium`, `high`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// Its value in the metadata of rules and EVE alerts: `Low`, `Medium`, `High`.
+    #[must_use]
+    pub const fn metadata_value(self) -> &'static str {
+        match self {
+            Self::Low => "Low",
+            Self::Medium => "Medium",
+            Self::High => "High",
+        }
+    }
 }
 
 /// A sample request of a signature, sent through the whole pipeline by the tests.
@@ -244,6 +281,14 @@ pub struct Signature {
     pub misses: Vec<Example>,
     /// Whether it is a `host` signature: CONNECT answered 2xx proves an open proxy.
     pub proxy: bool,
+}
+
+impl Signature {
+    /// Its status in signature files: `active` or `support`.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
+        if self.support { "support" } else { "active" }
+    }
 }
 
 /// Requests that look the same and are no probes. What is weighed is the context of a request, so this is no proof.

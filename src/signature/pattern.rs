@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toml::{Spanned, Value};
 
-use super::file::Checker;
+use super::diagnostics::Checker;
 use super::table::MAX_KEY;
 use super::{Kind, Pattern, Scope, WordList, words};
 use crate::uri::{NormalHost, NormalPath};

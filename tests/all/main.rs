@@ -39,6 +39,7 @@ mod http_linear;
 mod http_pairing;
 mod http_recorder;
 mod http_split;
+mod import_cycles;
 mod limits;
 mod live_cable;
 mod live_capture;

@@ -3,17 +3,6 @@
 use smsentry::signature::{Confidence, Kind, Outcome, Pattern, Signature, Signatures};
 use smsentry::uri::{NormalHost, NormalPath};
 
-use super::list::{kind, status};
-
-/// How sure a match is, in a word.
-pub(super) fn confidence(signature: &Signature) -> &'static str {
-    match signature.confidence {
-        Confidence::Low => "low",
-        Confidence::Medium => "medium",
-        Confidence::High => "high",
-    }
-}
-
 /// The explanation.
 pub(super) fn text(set: &Signatures, signature: &Signature) -> String {
     let mut page = Page::default();
@@ -26,7 +15,7 @@ pub(super) fn text(set: &Signatures, signature: &Signature) -> String {
     }
     page.item(
         "Status",
-        match status(signature) {
+        match signature.status() {
             "active" => "active: a match is an alert",
             _ => "support: never alerts alone, it only counts in a campaign",
         },
@@ -102,7 +91,7 @@ fn matching(page: &mut Page, signature: &Signature) {
         Pattern::Text(Kind::Words, _) | Pattern::Words(_) => "one entry of each list, whole words (split at / . _ - ~)",
         Pattern::PathFile(..) => "any path of a file, from the root",
     };
-    page.item("Matches", &format!("{}: {what}", kind(&signature.pattern)));
+    page.item("Matches", &format!("{}: {what}", signature.pattern.kind_name()));
     let lines: Vec<String> = match &signature.pattern {
         Pattern::Text(kind, patterns) => patterns.iter().map(|pattern| with_normal_form(*kind, pattern)).collect(),
         Pattern::PathFile(name, count) => vec![format!("{name}, {count} paths")],

@@ -1,7 +1,7 @@
 //! The list of signatures: a table for people, JSON for programs. Not what one signature means: see [`super::explain`].
 
 use smsentry::format::write_signature;
-use smsentry::signature::{Pattern, Signature, Signatures};
+use smsentry::signature::{Signature, Signatures};
 
 /// One line each, columns as wide as they have to be.
 pub(super) fn table(set: &Signatures) -> String {
@@ -26,27 +26,13 @@ fn row(signature: &Signature) -> [String; 9] {
         signature.id.to_string(),
         signature.rev.to_string(),
         signature.family.clone(),
-        status(signature).to_owned(),
+        signature.status().to_owned(),
         signature.severity.to_string(),
-        super::explain::confidence(signature).to_owned(),
-        kind(&signature.pattern).to_owned(),
+        signature.confidence.name().to_owned(),
+        signature.pattern.kind_name().to_owned(),
         signature.slug.clone(),
         signature.title.clone(),
     ]
-}
-
-/// Its status as files have it.
-pub(super) fn status(signature: &Signature) -> &'static str {
-    if signature.support { "support" } else { "active" }
-}
-
-/// The name of its pattern in files.
-pub(super) fn kind(pattern: &Pattern) -> &'static str {
-    match pattern {
-        Pattern::Text(kind, _) => kind.name(),
-        Pattern::PathFile(..) => "path_file",
-        Pattern::Words(_) => "words",
-    }
 }
 
 /// One object a line.

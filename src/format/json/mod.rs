@@ -12,6 +12,11 @@ pub(super) fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     value.serialize(serializer::Json(out)).expect("records are made of what the serializer knows");
 }
 
+/// The largest integer that consumers hold: Elasticsearch's `long` refuses the whole record beyond.
+pub(super) fn integer(value: u64) -> u64 {
+    value.min(i64::MAX.unsigned_abs())
+}
+
 /// What follows the backslash where a character has a short escape (RFC 8259 section 7).
 const fn short_escape(character: char) -> Option<u8> {
     Some(match character {
