@@ -16,7 +16,7 @@
 //!
 //! | layer | what it is | what it is not |
 //! |---|---|---|
-//! | [`time`], [`mod@counters`], [`packet`], [`segment`], [`table`], [`source`] | the words that all others speak | no decisions |
+//! | [`time`], [`mod@counters`], [`packet`], [`segment`], [`table`], [`source_addr`] | the words that all others speak | no decisions |
 //! | [`decode`] | frame bytes to a TCP segment | no streams |
 //! | [`flow`] | segments to bytes in order | no meaning of bytes |
 //! | [`http`] | bytes to requests and responses, paired | no opinion on targets |
@@ -58,7 +58,7 @@ pub mod segment;
 
 pub mod table;
 
-pub mod source;
+pub mod source_addr;
 
 pub mod decode;
 pub mod flow;

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::record::{Alert, Page, Request};
 use crate::signature::Confidence;
-use crate::source::Source;
+use crate::source_addr::Source;
 use crate::table::{KeyedHasher, Table, TableKey};
 use crate::time::Timestamp;
 use crate::uri::{self, NormalPath};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::alerts::context::{self, Context, Weighed};
 use crate::alerts::suppress::{self, Suppressions, Treatment};
 use crate::record::{Alert, Page};
-use crate::source::Source;
+use crate::source_addr::Source;
 use crate::time::Timestamp;
 
 /// What becomes of a hit.

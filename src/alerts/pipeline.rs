@@ -11,7 +11,7 @@ use crate::alerts::filter::{AlertFilter, Decision};
 use crate::alerts::suppress;
 use crate::alerts::threshold::{self, Threshold};
 use crate::record::{Alert, Body, Order, Record};
-use crate::source::Source;
+use crate::source_addr::Source;
 use crate::time::Timestamp;
 
 /// What the row's stages count.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::outcome::Outcome;
 use crate::record::{Alert, Body, Order, Record};
-use crate::source::Source;
+use crate::source_addr::Source;
 use crate::table::{KeyedHasher, Slot, Table, TableKey};
 use crate::time::Timestamp;
 

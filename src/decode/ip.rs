@@ -8,7 +8,7 @@ use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 use super::datagram::{Family, Fragment};
 use super::defrag::Key;
 use super::protocol::ip_protocol;
-use super::walk::{Ip, Layer, Walk};
+use super::slow_path::{Ip, Layer, Walk};
 use super::{Skip, be16, be32, tcp};
 use crate::segment::{Endpoint, TunnelKind, sums_to_zero};
 

@@ -1,7 +1,7 @@
 //! What carries IP packets on a link: Ethernet, ether_type::VLAN tags, ether_type::MPLS, ether_type::PPP, cooked and loopback headers. Not IP itself.
 
 use super::protocol::ether_type;
-use super::walk::{Layer, Walk};
+use super::slow_path::{Layer, Walk};
 use super::{Skip, be16, be32};
 use crate::packet::Link;
 

@@ -13,15 +13,15 @@
 mod counters;
 mod datagram;
 mod defrag;
-mod fast;
+mod fast_path;
 mod ip;
 mod limits;
 mod link;
 mod protocol;
-mod skip;
+mod skip_reason;
+mod slow_path;
 mod tcp;
 mod tunnel;
-mod walk;
 
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, FlowKey, Head, Side};
@@ -30,7 +30,7 @@ use protocol::ip_protocol;
 
 pub use counters::Counters;
 pub use limits::{Limits, Options};
-pub use skip::Skip;
+pub use skip_reason::Skip;
 
 /// Where a segment's TCP bytes stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Decoder {
         head.clock = clock;
         head.input = input;
         head.wire_len = packet.wire_len;
-        match fast::tcp_in_ipv4(packet, self.options.verify_ip_checksum) {
+        match fast_path::tcp_in_ipv4(packet, self.options.verify_ip_checksum) {
             Some(plain) => Ok(self.ipv4(extras, &plain, head)),
             None => self.less_plain(packet, clock, extras, head),
         }
@@ -153,15 +153,15 @@ impl Decoder {
         extras: &mut Extras,
         head: &mut Head,
     ) -> Result<Span, Skip> {
-        match fast::look(packet, self.options.verify_ip_checksum) {
-            fast::Look::Segment(plain) => Ok(self.ipv6(extras, &plain, head)),
-            fast::Look::NotTcp(plain) => {
+        match fast_path::look(packet, self.options.verify_ip_checksum) {
+            fast_path::Look::Segment(plain) => Ok(self.ipv6(extras, &plain, head)),
+            fast_path::Look::NotTcp(plain) => {
                 self.count_plain(plain.v6, plain.vlan);
                 self.counters.udp += u64::from(plain.protocol == ip_protocol::UDP);
                 self.counters.not_tcp += 1;
                 Err(Skip::NotTcp(plain.protocol))
             }
-            fast::Look::Slow => self.walk(packet, clock, extras, head),
+            fast_path::Look::Slow => self.walk(packet, clock, extras, head),
         }
     }
 
@@ -203,7 +203,7 @@ impl Decoder {
     }
 
     #[inline]
-    fn ipv4(&mut self, extras: &mut Extras, plain: &fast::Ipv4Segment<'_>, head: &mut Head) -> Span {
+    fn ipv4(&mut self, extras: &mut Extras, plain: &fast_path::Ipv4Segment<'_>, head: &mut Head) -> Span {
         self.count_plain(false, plain.vlan);
         self.counters.tcp += 1;
         let (mut key, side) = plain.key();
@@ -213,8 +213,8 @@ impl Decoder {
         Span { whole: None, start: plain.start, end: plain.end() }
     }
 
-    fn ipv6(&mut self, extras: &mut Extras, plain: &fast::Ipv6Segment<'_>, head: &mut Head) -> Span {
-        let &fast::Ipv6Segment { ip, mut key, side, tcp } = plain;
+    fn ipv6(&mut self, extras: &mut Extras, plain: &fast_path::Ipv6Segment<'_>, head: &mut Head) -> Span {
+        let &fast_path::Ipv6Segment { ip, mut key, side, tcp } = plain;
         self.count_plain(true, ip.vlan);
         self.counters.tcp += 1;
         let encapsulation = ip.vlan.map_or(0, |id| self.tagged(extras, &mut key, id));
@@ -243,7 +243,7 @@ impl Decoder {
         head: &mut Head,
     ) -> Result<Span, Skip> {
         let mut walk =
-            walk::Walk::new(&self.options, &mut self.counters, &mut self.fragments, clock, &mut extras.wholes);
+            slow_path::Walk::new(&self.options, &mut self.counters, &mut self.fragments, clock, &mut extras.wholes);
         let found = walk.frame(packet);
         let encapsulation = walk.encapsulation;
         let found = found.inspect_err(|skip| self.count(*skip))?;

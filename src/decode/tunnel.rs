@@ -2,7 +2,7 @@
 //! that is not TCP, never an error.
 
 use super::protocol::{ether_type, ip_protocol};
-use super::walk::{Layer, Walk};
+use super::slow_path::{Layer, Walk};
 use super::{Skip, be16, be32};
 use crate::segment::TunnelKind;
 

@@ -8,13 +8,13 @@
 mod connection;
 mod counters;
 mod deadline;
+mod delivered_ring;
 mod duplicates;
-mod ended;
-mod half;
-mod history;
+mod half_stream;
 mod options;
 mod overlap;
 mod queue;
+mod time_wait;
 
 pub use counters::Counters;
 pub use options::{ChecksumPolicy, Limits, Options, SHARDS, Timeouts};
@@ -22,9 +22,9 @@ pub use overlap::OverlapPolicy;
 
 use connection::{Connection, Stage};
 use deadline::{Deadlines, Due};
+use delivered_ring::History;
 use duplicates::Duplicates;
-use ended::{Ended, Late};
-use history::History;
+use time_wait::{Ended, Late};
 
 use crate::segment::{Flags, FlowKey, Segment, Side};
 use crate::table::{Hashed, Place, Slot, Table};

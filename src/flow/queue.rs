@@ -1,5 +1,5 @@
 //! Segments that came before their turn: pieces that do not overlap, in stream order, each with the extent of the
-//! segment it came in. Not the stream's position, which [`super::half`] keeps.
+//! segment it came in. Not the stream's position, which [`super::half_stream`] keeps.
 
 use std::collections::BTreeMap;
 

@@ -7,15 +7,15 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::campaign::CampaignMetadata;
 use super::community_id::CommunityId;
+use super::eve_campaign::CampaignMetadata;
 use super::eve_http::Http;
-use super::fit::{Fit, append_line};
+use super::eve_metadata::Metadata;
+use super::eve_stats;
+use super::eve_time::Stamp;
 use super::json::integer;
-use super::metadata::Metadata;
+use super::line_budget::{Fit, append_line};
 use super::redact::as_wanted;
-use super::stamp::Stamp;
-use super::stats;
 use super::text::Text;
 use super::{Context, InputName, json};
 use crate::record::{Alert, Body, Campaign, FlowFacts, Record, Transaction};
@@ -37,7 +37,7 @@ pub fn write_eve(record: &Record, context: &Context, out: &mut Vec<u8>) {
             let http = Http::new(transaction, fit);
             json::append(&Line::new(transaction, context, Some(http), fit), out);
         }),
-        Body::Stats(figures) => append_line(out, |fit, out| stats::append(figures, context, fit, out)),
+        Body::Stats(figures) => append_line(out, |fit, out| eve_stats::append(figures, context, fit, out)),
         Body::Page(_) => {}
     }
 }

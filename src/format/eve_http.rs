@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::fit::Fit;
 use super::json::integer;
+use super::line_budget::Fit;
 use super::text::Text;
 use crate::record::Transaction;
 

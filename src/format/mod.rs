@@ -3,21 +3,21 @@
 //!
 //! Every line is pure ASCII, ends in one LF and has less than [`LINE_MAX`] bytes whatever the wire brought.
 
-mod campaign;
 mod community_id;
 mod counters;
 mod eve;
+mod eve_campaign;
 mod eve_http;
-mod fit;
+mod eve_metadata;
+mod eve_stats;
+mod eve_time;
 mod json;
-mod metadata;
+mod line_budget;
 mod redact;
 mod signature;
-mod stamp;
-mod stats;
 mod text;
 mod zeek;
-mod zeek_rows;
+mod zeek_columns;
 mod zeek_uid;
 mod zeek_value;
 
@@ -26,7 +26,7 @@ use std::path::PathBuf;
 pub use community_id::CommunityId;
 pub use counters::counters_line;
 pub use eve::write_eve;
-pub use fit::LINE_MAX;
+pub use line_budget::LINE_MAX;
 pub use signature::write_signature;
 pub use zeek::{write_zeek_json, write_zeek_tsv};
 pub use zeek_uid::zeek_uid;
@@ -134,7 +134,7 @@ impl Format {
     pub fn footer(self, _log: Log, closed: Timestamp, out: &mut Vec<u8>) {
         if self == Self::ZeekTsv {
             out.extend_from_slice(b"#close\t");
-            stamp::append_open(closed, out);
+            eve_time::append_open(closed, out);
             out.push(b'\n');
         }
     }

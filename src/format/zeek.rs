@@ -1,11 +1,11 @@
 //! Records as lines of Zeek's `notice.log` and `http.log`, JSON or TSV, and the TSV header. Not the columns' content:
-//! see [`super::zeek_rows`].
+//! see [`super::zeek_columns`].
 
-use super::fit::{Fit, append_line};
+use super::line_budget::{Fit, append_line};
 use super::redact::as_wanted;
-use super::zeek_rows::{self, HTTP, NOTICE};
+use super::zeek_columns::{self, HTTP, NOTICE};
 use super::zeek_value::{append_json, append_tsv};
-use super::{Context, Log, stamp};
+use super::{Context, Log, eve_time};
 use crate::record::{Body, Record};
 use crate::time::Timestamp;
 
@@ -15,12 +15,12 @@ pub fn write_zeek_json(record: &Record, context: &Context, out: &mut Vec<u8>) {
     let record = &*as_wanted(record, context);
     match &record.body {
         Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit, out| {
-            zeek_rows::notice(&record.body, context, fit.cap, |values| {
+            zeek_columns::notice(&record.body, context, fit.cap, |values| {
                 append_json(path("notice"), NOTICE.iter().map(|column| column.0).zip(*values), fit, out);
             });
         }),
         Body::Http(transaction) => append_line(out, |fit, out| {
-            zeek_rows::http(transaction, |values| {
+            zeek_columns::http(transaction, |values| {
                 append_json(path("http"), HTTP.iter().map(|column| column.0).zip(*values), fit, out);
             });
         }),
@@ -33,10 +33,10 @@ pub fn write_zeek_tsv(record: &Record, context: &Context, out: &mut Vec<u8>) {
     let record = &*as_wanted(record, context);
     match &record.body {
         Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit: &mut Fit, out| {
-            zeek_rows::notice(&record.body, context, fit.cap, |values| append_tsv(values.iter().copied(), fit, out));
+            zeek_columns::notice(&record.body, context, fit.cap, |values| append_tsv(values.iter().copied(), fit, out));
         }),
         Body::Http(transaction) => append_line(out, |fit, out| {
-            zeek_rows::http(transaction, |values| append_tsv(values.iter().copied(), fit, out));
+            zeek_columns::http(transaction, |values| append_tsv(values.iter().copied(), fit, out));
         }),
         Body::Stats(_) | Body::Page(_) => {}
     }
@@ -52,7 +52,7 @@ pub(super) fn append_header(log: Log, opened: Timestamp, out: &mut Vec<u8>) {
     out.extend_from_slice(b"#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\t");
     out.extend_from_slice(path.as_bytes());
     out.extend_from_slice(b"\n#open\t");
-    stamp::append_open(opened, out);
+    eve_time::append_open(opened, out);
     out.extend_from_slice(b"\n#fields");
     for (name, _) in columns {
         out.push(b'\t');

@@ -1,12 +1,12 @@
 //! Values of a Zeek log, and a row of them as JSON or TSV. Sources: Zeek's `src/threading/formatters/JSON.cc` and
-//! `Ascii.cc`. Not which log has which columns: see [`super::zeek_rows`].
+//! `Ascii.cc`. Not which log has which columns: see [`super::zeek_columns`].
 
 use std::io::Write;
 use std::net::IpAddr;
 
-use super::fit::Fit;
+use super::line_budget::Fit;
 use super::text::{Text, cut};
-use super::{json, stamp};
+use super::{eve_time, json};
 use crate::time::Timestamp;
 
 /// One value.
@@ -63,7 +63,7 @@ pub(super) fn append_json<'a>(
 fn append_json_value(value: Value<'_>, fit: &mut Fit, out: &mut Vec<u8>) {
     match value {
         Value::Unset => out.extend_from_slice(b"null"),
-        Value::Time(time) => stamp::append_epoch(time, out),
+        Value::Time(time) => eve_time::append_epoch(time, out),
         Value::Interval(seconds) => write!(out, "{seconds}.0").expect("a Vec takes every byte"),
         Value::Address(address) => json::append(&address, out),
         Value::Count(count) => json::append(&count, out),
@@ -93,7 +93,7 @@ fn append_tsv_value(value: Value<'_>, fit: &Fit, out: &mut Vec<u8>) {
             Ok(())
         }
         Value::Time(time) => {
-            stamp::append_epoch(time, out);
+            eve_time::append_epoch(time, out);
             Ok(())
         }
         Value::Interval(seconds) => write!(out, "{seconds}.000000"),

@@ -2,20 +2,20 @@
 //! find the next message (and their beginnings told, where they are wanted), and every response paired with the request it answers.
 
 mod body;
-mod exchange;
 mod fields;
 mod head;
 mod line;
+mod pairing;
 mod queue;
 mod requests;
 mod responses;
-mod waiting;
+mod transactions;
 
 pub use line::guess;
 
-use exchange::{ClientSide, Exchange, ServerSide, Turn};
 use requests::Requests;
 use responses::Responses;
+use transactions::{ClientSide, Exchange, ServerSide, Turn};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

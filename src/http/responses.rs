@@ -5,7 +5,7 @@ use super::body::{Body, Passed};
 use super::fields::{Fields, Length};
 use super::head::{Added, Gathered, pass_lines};
 use super::line::{StatusLine, may_be_response, split_response};
-use super::waiting::{Beginning, Kind};
+use super::pairing::{Beginning, Kind};
 use super::{Response, Still, Tools};
 
 /// The server's side of a connection.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::outcome::Outcome;
 use crate::segment::{Encapsulation, Endpoint};
 use crate::signature::Signature;
-use crate::source::Source;
+use crate::source_addr::Source;
 use crate::time::Timestamp;
 use crate::uri::Disguises;
 

@@ -1,21 +1,21 @@
 //! The sensor: flows, HTTP, signatures and outcomes wired into one function from segments to records. A shard of the
 //! whole; not a thread, and it knows no clock but that of the segments.
 
-mod ears;
-mod forwarded;
-mod hearing;
-mod held;
-mod identity;
-mod repeats;
+mod alert_cap;
+mod deadlines;
+mod flow_id;
+mod pending;
+mod request_traits;
 mod roles;
-mod trace;
-mod waiting;
+mod stream_adapter;
+mod transactions;
+mod xff;
 
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use identity::flow_id;
+pub use flow_id::flow_id;
 pub use roles::Ports;
 
 use crate::flow::{self, FlowView, Flows, Moment, Reason};
@@ -25,12 +25,12 @@ use crate::segment::{Encapsulation, Head, Segment};
 use crate::signature::Search;
 use crate::table::Slot;
 use crate::time::Timestamp;
-use ears::Ears;
-use hearing::Hearing;
-use held::Held;
-use repeats::Repeats;
+use alert_cap::Repeats;
+use deadlines::{Deadline, Waiting};
+use pending::Held;
 use roles::Role;
-use waiting::{Deadline, Waiting};
+use stream_adapter::Ears;
+use transactions::Hearing;
 
 /// What can be chosen; the limits are those of one shard.
 #[derive(Clone, Debug)]

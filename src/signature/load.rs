@@ -1,5 +1,5 @@
 //! The set of signatures: all files together, checked against each other and built into the tables. Not the reading of
-//! one file ([`super::file`]), and not the matching ([`super::find`]).
+//! one file ([`super::file`]), and not the matching ([`super::matcher`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -54,18 +54,18 @@
 //! # assert_eq!((set.len(), set.failing_examples().len()), (1, 0));
 //! ```
 
+mod bloom;
 mod diagnostics;
 mod examples;
 mod file;
-mod find;
-mod first_look;
 mod load;
+mod match_cache;
+mod matcher;
 mod outcome;
 mod overlap;
 mod pattern;
 mod perfect_hash;
 mod prebuilt;
-mod search;
 mod source;
 mod table;
 mod words;
@@ -74,11 +74,11 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-pub use find::Match;
 pub use load::{Signatures, builtin};
+pub use match_cache::{Found, Search};
+pub use matcher::Match;
 pub use outcome::Outcome;
 pub use overlap::{Overlap, Shadowed};
-pub use search::{Found, Search};
 pub use source::{LoadError, Origin, Source};
 
 /// How a pattern is compared; the better match first.

@@ -1,5 +1,5 @@
 //! The table of all `path`, `suffix`, `prefix` and `host` patterns: which of them end, or begin, a path or a host.
-//! Not what a match means: see [`super::find`].
+//! Not what a match means: see [`super::matcher`].
 //!
 //! Patterns and paths are hashed segment by segment (host: label by label), and the segments' hashes are rolled
 //! together from the right (`path`, `suffix`, `host`) or from the left (`prefix`). So every boundary costs one roll and
@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use super::first_look::FirstLook;
+use super::bloom::FirstLook;
 use super::perfect_hash::{PerfectHash, fold, hash_bytes};
 
 /// Bytes a pattern may have in normal form; boundaries farther from the path's end are not probed.

@@ -14,7 +14,7 @@ const LAYERS: [(&str, u8); 26] = [
     ("packet", 2),
     ("segment", 3),
     ("table", 4),
-    ("source", 5),
+    ("source_addr", 5),
     ("decode", 6),
     ("flow", 6),
     ("http", 7),

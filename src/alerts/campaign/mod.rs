@@ -12,16 +12,16 @@
 //! their first requests (4 bytes each), all big-endian. No address, time or name is in it, so that it is the same for
 //! the same tool at every sensor.
 
-mod facts;
+mod hit_stats;
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use facts::{About, Facts, Moment, fnv};
+use hit_stats::{About, Facts, Moment, fnv};
 
 use crate::outcome::Outcome;
 use crate::record::{Alert, Body, Campaign, Kind, Order, Record, Request, Stage, Transaction};
-use crate::source::Source;
+use crate::source_addr::Source;
 use crate::table::{Slot, Table};
 use crate::time::Timestamp;
 

@@ -3,7 +3,7 @@
 
 use super::{Connection, Stage};
 use crate::flow::deadline::Hole;
-use crate::flow::half::{Half, Place};
+use crate::flow::half_stream::{Half, Place};
 use crate::flow::overlap::OverlapPolicy;
 use crate::flow::queue::{self, Arrival};
 use crate::flow::{Chunk, FlowView, Listener};

@@ -2,7 +2,7 @@
 //! data that follows.
 
 use super::{Connection, Stage};
-use crate::flow::half::Half;
+use crate::flow::half_stream::Half;
 use crate::flow::{Listener, Reason};
 use crate::segment::{Flags, Segment, Seq, Side};
 

@@ -1,12 +1,12 @@
 //! One flow: what a segment does to its two halves, and the handshake between them. Not the table of flows.
 
 mod delivery;
+mod fast_path;
 mod handshake;
-mod orderly;
 
 use super::deadline::{Due, Hole};
-use super::ended::Beginnings;
-use super::half::{Half, Place};
+use super::half_stream::{Half, Place};
+use super::time_wait::Beginnings;
 use super::{ChecksumPolicy, Class, Facts, FlowView, Listener, Moment, Reason, Tools};
 use crate::segment::{Checksum, Flags, FlowKey, Segment, Side};
 use crate::table::Slot;

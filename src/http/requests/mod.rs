@@ -1,12 +1,12 @@
 //! The client's stream: requests split out, bodies passed over, the way found back after a loss. Not the pairing with
 //! answers.
 
-mod lost;
-mod reading;
+mod parse;
+mod resync;
 
-pub(super) use reading::Found;
+pub(super) use parse::Found;
 
-use reading::{Verdict, fast, is_binary, is_certain, is_preface, is_tls, judge, tolerant};
+use parse::{Verdict, fast, is_binary, is_certain, is_preface, is_tls, judge, tolerant};
 
 use super::body::{Body, Passed};
 use super::fields::Fields;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::entry::{hash_entry, hash_word, word_below};
 use super::{Demand, Word, Words};
-use crate::signature::first_look::FirstLook;
+use crate::signature::bloom::FirstLook;
 use crate::signature::perfect_hash::PerfectHash;
 use crate::signature::{Scope, WordList};
 

@@ -1,5 +1,5 @@
 //! The word lists of all `words` signatures: which of them have a word of each list in a path, and in the right place.
-//! Not the choice between matches: see [`super::find`].
+//! Not the choice between matches: see [`super::matcher`].
 //!
 //! A path is gone through twice at most. The first time asks only whether any word of it may stand in a signature's first
 //! list; that is where the rare words are, so most paths end there, with a look at a bit or two for each word, and
@@ -16,7 +16,7 @@ pub(super) use builder::WordsBuilder;
 pub(super) use entry::check;
 use entry::{Entry, MAX_WORD, MAX_WORDS, hash_word, is_separator, of_below, of_last, of_name, parts, words_of};
 
-use super::first_look::FirstLook;
+use super::bloom::FirstLook;
 use super::perfect_hash::PerfectHash;
 
 /// An entry of lists: where in [`Words::texts`] and [`Words::numbers`] it has what. Together and small, because a path

@@ -1,7 +1,7 @@
 //! One direction of a flow: where its stream stands, what waits, and what a receiver would have refused. Not the
 //! handshake, which concerns both directions: see [`super::connection`].
 
-use super::history::Newest;
+use super::delivered_ring::Newest;
 use super::overlap::Extent;
 use super::queue::{Arrival, Queue};
 use crate::segment::{Segment, Seq};

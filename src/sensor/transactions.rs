@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::forwarded::rightmost_untrusted;
-use super::held::{Held, OVERHEAD, Probe, Reading, heap, kept};
-use super::identity::flow_id;
-use super::trace::trace;
-use super::waiting::Deadline;
+use super::deadlines::Deadline;
+use super::flow_id::flow_id;
+use super::pending::{Held, OVERHEAD, Probe, Reading, heap, kept};
+use super::request_traits::trace;
+use super::xff::rightmost_untrusted;
 use super::{Bench, Docket, Sighting};
 use crate::flow::FlowView;
 use crate::http;

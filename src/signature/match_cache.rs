@@ -1,5 +1,5 @@
 //! The search for what a request matches, with a memory for what was asked before: tools go through the same list at every
-//! host, and visitors of a site fetch the same files. Not the search itself: see [`super::find`].
+//! host, and visitors of a site fetch the same files. Not the search itself: see [`super::matcher`].
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! What the two directions of a connection know of each other: requests that wait, answers that came too early, and
-//! who is told. Not the rules of the pairing: see [`super::waiting`].
+//! who is told. Not the rules of the pairing: see [`super::pairing`].
 
 use std::collections::VecDeque;
 
+use super::pairing::{Answers, Beginning, Entry, Kind, Waiting};
 use super::requests::{self, Place};
 use super::responses;
-use super::waiting::{Answers, Beginning, Entry, Kind, Waiting};
 use super::{BODY_BEGINNING, Handler, Limits, Request, Response};
 
 /// What the two directions know of each other.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::fit::Fit;
+use super::line_budget::Fit;
 use super::text::Text;
 use crate::alerts::context;
 use crate::record::{Alert, Transaction};

@@ -1,10 +1,10 @@
 //! A request that is held until its answer is known, and what is kept with it. Not what becomes of it: see
-//! [`super::hearing`].
+//! [`super::transactions`].
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::waiting::Deadline;
+use super::deadlines::Deadline;
 use crate::http::BODY_BEGINNING;
 use crate::outcome::{Open, Outcome};
 use crate::record::{Request, Trace, Transaction};

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use super::fit::Fit;
+use super::eve_time::Stamp;
 use super::json::integer;
-use super::stamp::Stamp;
+use super::line_budget::Fit;
 use super::text::Text;
 use super::{Context, json};
 use crate::record::{DecoderStats, FlowStats, Stats, TcpStats};

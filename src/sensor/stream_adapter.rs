@@ -1,7 +1,7 @@
 //! The ear at the flows: their bytes handed to the HTTP parsers, their ends to the dockets. Not the judging of requests: see
-//! [`super::hearing`].
+//! [`super::transactions`].
 
-use super::hearing::{Hearing, Outlook};
+use super::transactions::{Hearing, Outlook};
 use super::{Core, Talk};
 use crate::flow::{Chunk, FlowView, Listener, Reason};
 use crate::http::{self, Direction};

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use super::fit::{Fit, Item};
-use super::metadata::{One, network, severity_name};
-use super::stamp::Stamp;
+use super::eve_metadata::{One, network, severity_name};
+use super::eve_time::Stamp;
+use super::line_budget::{Fit, Item};
 use crate::record::Campaign;
 
 #[derive(Serialize)]

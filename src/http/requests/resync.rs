@@ -1,6 +1,6 @@
 //! The client's stream where it is not known where a request begins, and where it breaks off.
 
-use super::reading::{Found, is_certain};
+use super::parse::{Found, is_certain};
 use super::{Began, Lines, Phase, Requests, Sink, line_of};
 use crate::http::Tools;
 use crate::http::fields::Fields;
