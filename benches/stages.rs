@@ -18,14 +18,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::file::{expand, open};
-use smsentry::decode::{self, Decoder, Extras, Span};
-use smsentry::format::{Context, Format, InputName};
+use smsentry::decode::{self, BlockExtras, Decoder, Span};
+use smsentry::format::{Format, InputName, LineContext};
 use smsentry::record::{Body, Record};
 use smsentry::segment::{Encapsulation, Head, Segment};
 use smsentry::sensor::{self, Sensor};
-use smsentry::signature::{Search, Signatures};
+use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 use smsentry::uri::Normaliser;
 
@@ -81,7 +81,7 @@ fn each_block(path: &Path, mut visit: impl FnMut(&mut Block)) -> usize {
         let status = source.fill(&mut block).unwrap();
         packets += block.packets.len();
         visit(&mut block);
-        if status == Status::End {
+        if status == FillStatus::End {
             return packets;
         }
     }
@@ -120,7 +120,7 @@ fn decode(criterion: &mut Criterion) {
         let blocks = blocks(&path);
         let packets: usize = blocks.iter().map(|block| block.packets.len()).sum();
         let bytes = blocks.iter().flat_map(|block| &block.packets).map(|packet| packet.len as usize).sum();
-        let (mut decoder, mut extras) = (Decoder::new(decode::Options::default(), [3, 4]), Extras::default());
+        let (mut decoder, mut extras) = (Decoder::new(decode::Options::default(), [3, 4]), BlockExtras::default());
         stage(criterion, ["decode", name], packets, bytes, || {
             let (segments, spent) = timed(|| {
                 let decode = |block| decode_block(&mut decoder, &mut extras, block);
@@ -132,7 +132,7 @@ fn decode(criterion: &mut Criterion) {
     }
 }
 
-fn decode_block(decoder: &mut Decoder, extras: &mut Extras, block: &Block) -> usize {
+fn decode_block(decoder: &mut Decoder, extras: &mut BlockExtras, block: &Block) -> usize {
     extras.clear();
     let (mut head, mut segments) = (Head::default(), 0);
     for (at, captured) in block.packets.iter().enumerate() {
@@ -148,7 +148,7 @@ fn decode_block(decoder: &mut Decoder, extras: &mut Extras, block: &Block) -> us
 /// same twice and is as warm as in a long run.
 struct Replay {
     sensor: Sensor,
-    search: Search,
+    search: CachedMatcher,
     frames: Vec<(i64, Vec<u8>)>,
     segments: Vec<(Head, Span)>,
     records: Vec<Record>,
@@ -158,9 +158,9 @@ impl Replay {
     fn new(capture: talk::Capture, http_events: bool) -> Self {
         let options = sensor::Options { http_events, ..sensor::Options::default() };
         let sensor = Sensor::new(options, [1, 2]);
-        let search = Search::new(Arc::new(Signatures::builtin().unwrap()));
+        let search = CachedMatcher::new(Arc::new(Signatures::builtin().unwrap()));
         let mut replay = Self { sensor, search, frames: capture.frames, segments: Vec::new(), records: Vec::new() };
-        let (mut decoder, mut extras) = (Decoder::new(decode::Options::default(), [3, 4]), Extras::default());
+        let (mut decoder, mut extras) = (Decoder::new(decode::Options::default(), [3, 4]), BlockExtras::default());
         for (at, (millis, bytes)) in replay.frames.iter().enumerate() {
             let time = Timestamp::from_nanos(millis * 1_000_000);
             let (number, link) = (at as u64 + 1, smsentry::packet::Link::Ethernet);
@@ -242,7 +242,7 @@ fn format(criterion: &mut Criterion) {
         std::mem::take(&mut replay.records).into_iter().partition(|record| matches!(record.body, Body::Alert(_)));
     assert!(alerts.len() == traffic::SCANNED && requests.len() == traffic::SCANNED);
     let inputs = vec![InputName::File(PathBuf::from("storm.pcap"))];
-    let context = Context { sensor_name: Some("sensor-1".to_owned()), inputs, one_stream: true, redact: false };
+    let context = LineContext { sensor_name: Some("sensor-1".to_owned()), inputs, one_stream: true, redact: false };
     let mut out = Vec::new();
     for (name, format, records) in [
         ("eve alert", Format::Eve, &alerts),

@@ -13,7 +13,7 @@ use smsentry::app::run;
 use smsentry::app::{Exit, load, review};
 use smsentry::capture::bpf::Filter;
 use smsentry::capture::live::list_interfaces;
-use smsentry::sys::console::Voice;
+use smsentry::sys::console::Console;
 
 /// Rationale: of a scan each hit is a dozen short strings that live for a while, which is where the C library's heap is slow:
 /// a tenth of the whole time.
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let exit = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(config)) => run(*config),
         Ok(Command::Check(config)) => check(&config),
-        Ok(Command::Signatures(request)) => say(&cli::signatures::answer(request)),
+        Ok(Command::Signatures(request)) => info(&cli::signatures::answer(request)),
         Ok(Command::ListInterfaces) => show_interfaces(),
         Ok(Command::Completions(shell)) => {
             cli::print_completions(shell);
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             Exit::Finished
         }
         Err(Refusal::Usage(line)) => {
-            Voice::default().complain(&line);
+            Console::default().error(&line);
             Exit::Usage
         }
     };
@@ -44,14 +44,14 @@ fn main() -> ExitCode {
 
 /// `-T`: is everything that was given any good?
 fn check(config: &Config) -> Exit {
-    let voice = Voice::default();
+    let voice = Console::default();
     if let Some(Err(error)) = config.filter.as_deref().map(Filter::new) {
-        voice.complain(&error.to_string());
+        voice.error(&error.to_string());
         return Exit::Usage;
     }
     match load(&config.signatures, &config.suppress) {
         Ok((signatures, suppressions)) => {
-            review(&suppressions, &signatures).iter().for_each(|line| voice.say(line));
+            review(&suppressions, &signatures).iter().for_each(|line| voice.info(line));
             print(&format!("{} signatures with {} patterns are good\n", signatures.len(), signatures.patterns()));
             let [suppress, allow] = [Treatment::Suppress, Treatment::Allow].map(|kind| suppressions.len_of(kind));
             if !config.suppress.is_empty() {
@@ -60,20 +60,20 @@ fn check(config: &Config) -> Exit {
             Exit::Finished
         }
         Err(errors) => {
-            errors.iter().for_each(|error| voice.complain(error));
+            errors.iter().for_each(|error| voice.error(error));
             Exit::Usage
         }
     }
 }
 
 /// What `smsentry signatures` has to say: text to standard output or a file, messages to standard error.
-fn say(answer: &Answer) -> Exit {
-    let voice = Voice::default();
-    answer.messages.iter().for_each(|message| voice.complain(message));
+fn info(answer: &Answer) -> Exit {
+    let voice = Console::default();
+    answer.messages.iter().for_each(|message| voice.error(message));
     match &answer.file {
         Some(path) => {
             if let Err(error) = std::fs::write(path, &answer.text) {
-                voice.complain(&format!("{}: cannot be written: {error}", path.display()));
+                voice.error(&format!("{}: cannot be written: {error}", path.display()));
                 return Exit::Input;
             }
         }
@@ -90,7 +90,7 @@ fn show_interfaces() -> Exit {
             Exit::Finished
         }
         Err(error) => {
-            Voice::default().complain(&error);
+            Console::default().error(&error);
             Exit::Input
         }
     }

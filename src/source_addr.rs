@@ -10,9 +10,9 @@ use crate::table::{KeyedHasher, TableKey};
 ///
 /// Invariant: of an IPv6 address only the first 64 bits are set, and it is no mapped IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source(IpAddr);
+pub struct SourceAddr(IpAddr);
 
-impl Source {
+impl SourceAddr {
     /// The source that an address belongs to.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
@@ -32,7 +32,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SourceAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             IpAddr::V4(address) => write!(f, "{address}"),
@@ -41,7 +41,7 @@ impl fmt::Display for Source {
     }
 }
 
-impl TableKey for Source {
+impl TableKey for SourceAddr {
     fn hash(&self, hasher: &KeyedHasher) -> u64 {
         hasher.hash(&self.octets())
     }
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_source_is_its_first_64_bits() {
-        let source = |text: &str| Source::of(text.parse().unwrap());
+        let source = |text: &str| SourceAddr::of(text.parse().unwrap());
         assert_eq!(source("2001:db8:1:2::9"), source("2001:db8:1:2:ffff::1"));
         assert_ne!(source("2001:db8:1:2::9"), source("2001:db8:1:3::9"));
         assert_ne!(source("198.51.100.7"), source("198.51.100.8"));

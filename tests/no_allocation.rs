@@ -9,12 +9,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use etherparse::PacketBuilder;
-use smsentry::decode::{Decoder, Extras, Options};
+use smsentry::decode::{BlockExtras, Decoder, Options};
 use smsentry::packet::{Link, Packet};
 use smsentry::record::{Body, Record};
 use smsentry::segment::Segment;
 use smsentry::sensor::{self, Sensor};
-use smsentry::signature::{Search, Signatures};
+use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 
 thread_local! {
@@ -60,9 +60,9 @@ static ALLOCATOR: Counting = Counting;
 /// The way from frames to records, without threads.
 struct Line {
     decoder: Decoder,
-    extras: Extras,
+    extras: BlockExtras,
     sensor: Sensor,
-    search: Search,
+    search: CachedMatcher,
     out: Vec<Record>,
     number: u64,
 }
@@ -72,8 +72,8 @@ impl Line {
         let signatures = Arc::new(Signatures::builtin().unwrap());
         let sensor = Sensor::new(sensor::Options::default(), [1, 2]);
         let decoder = Decoder::new(Options::default(), [3, 4]);
-        let search = Search::new(signatures);
-        Self { decoder, extras: Extras::default(), sensor, search, out: Vec::new(), number: 0 }
+        let search = CachedMatcher::new(signatures);
+        Self { decoder, extras: BlockExtras::default(), sensor, search, out: Vec::new(), number: 0 }
     }
 
     fn frame(&mut self, bytes: &[u8]) {
@@ -163,7 +163,7 @@ fn a_request_that_does_not_match_and_its_answer() {
     }
     assert_eq!(line.sensor.http_counters().requests, 2 * TARGETS.len() as u64, "the requests were seen");
     // The first page of a flow is told of, if any signature asks for it.
-    assert!(line.out.iter().all(|record| matches!(record.body, Body::Page(_))) && line.out.len() <= 1);
+    assert!(line.out.iter().all(|record| matches!(record.body, Body::PageView(_))) && line.out.len() <= 1);
 }
 
 /// The count itself works: a probe is kept, and that costs memory.

@@ -2,7 +2,7 @@
 //! that it is a probe. Decided over one ordered stream. Not the user's own exceptions: see [`crate::alerts::suppress`].
 //!
 //! Only signatures that say who else asks for the same (`legitimate` in their files) are weighed; what is found is in
-//! the alert as `smsentry_context`, in the words of [`Circumstance`]. A hit is legitimate use when
+//! the alert as `smsentry_context`, in the words of [`ContextTag`]. A hit is legitimate use when
 //!
 //! * the signature has `after_page`, the Referer is another page of the host that is asked, and that server showed this
 //!   client a web page within the 30 minutes before: a visitor's browser fetches what the page needs; or
@@ -17,20 +17,19 @@
 //!
 //! What was discounted before that stays untold.
 
-use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::record::{Alert, Page, Request};
+use crate::record::{Alert, PageView, Request};
 use crate::signature::Confidence;
-use crate::source_addr::Source;
+use crate::source_addr::SourceAddr;
 use crate::table::{KeyedHasher, Table, TableKey};
 use crate::time::Timestamp;
 use crate::uri::{self, NormalPath};
 
 /// What a hit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weighed {
+pub enum ContextVerdict {
     /// A probe.
     Probe,
     /// What visitors and providers do: not to be told, and not part of a campaign.
@@ -39,7 +38,7 @@ pub enum Weighed {
 
 /// One word of `smsentry_context`: a closed vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Circumstance {
+pub enum ContextTag {
     /// The Referer is another page of the host that is asked.
     SameSiteReferer,
     /// The Referer is of another host, or of none.
@@ -62,7 +61,7 @@ pub enum Circumstance {
     ManySignatures,
 }
 
-impl Circumstance {
+impl ContextTag {
     /// Every circumstance.
     pub const ALL: [Self; 10] = [
         Self::SameSiteReferer,
@@ -106,12 +105,12 @@ impl Circumstance {
 #[must_use]
 pub fn confidence(alert: &Alert) -> Confidence {
     let mut found = [false; 2];
-    for known in Circumstance::ALL {
+    for known in ContextTag::ALL {
         if alert.context.iter().any(|word| word == known.name()) {
             found[usize::from(known.raises())] = true;
         }
     }
-    let many = alert.context.iter().any(|word| word == Circumstance::ManySignatures.name());
+    let many = alert.context.iter().any(|word| word == ContextTag::ManySignatures.name());
     match (alert.signature.confidence, found, many) {
         (own, _, true) | (own, [false, true], _) => raised(own),
         (own, [true, false], _) => lowered(own),
@@ -177,9 +176,9 @@ const MANY_DISCOUNTS: usize = 5;
 ///
 /// Invariant: both tables hold at most as many entries as the limits say.
 #[derive(Debug)]
-pub struct Context {
+pub struct ContextTracker {
     pages: Table<Visit, (), 1>,
-    sources: Table<Source, Asked, 1>,
+    sources: Table<SourceAddr, SourceHistory, 1>,
     limits: Limits,
     counters: Counters,
     now: Timestamp,
@@ -207,7 +206,7 @@ impl TableKey for Visit {
 
 /// What a source asked for lately.
 #[derive(Clone, Copy, Debug, Default)]
-struct Asked {
+struct SourceHistory {
     probes: Recent<MANY_PROBES>,
     discounts: Recent<MANY_DISCOUNTS>,
 }
@@ -243,7 +242,7 @@ impl<const N: usize> Recent<N> {
     }
 }
 
-impl Context {
+impl ContextTracker {
     /// Remembers nothing yet; `keys` are those of its tables.
     #[must_use]
     pub fn new(keys: [u64; 2], limits: Limits) -> Self {
@@ -263,7 +262,7 @@ impl Context {
     }
 
     /// Notes that a page was shown; `settled` is its place in the order.
-    pub fn page(&mut self, page: Page, settled: Timestamp) {
+    pub fn page(&mut self, page: PageView, settled: Timestamp) {
         self.tick(settled);
         self.counters.pages += 1;
         let visit = Visit { client: page.client, server: page.server };
@@ -291,37 +290,30 @@ impl Context {
         self.now = Timestamp::ZERO;
     }
 
-    /// Reads what the sources of hits that come next asked for (see [`Table::approach`]).
-    pub fn approach(&self, sources: &[Source]) {
-        for asked in self.sources.approach(sources.iter().copied()) {
-            black_box((asked.probes.hits[0], asked.probes.hits.last(), asked.discounts.hits[0]));
-        }
-    }
-
     /// Weighs a hit and adds the circumstances to its alert; `settled` is its place in the order.
-    pub fn weigh(&mut self, alert: &mut Alert, settled: Timestamp) -> Weighed {
+    pub fn evaluate(&mut self, alert: &mut Alert, settled: Timestamp) -> ContextVerdict {
         self.tick(settled);
         let (now, sid) = (self.now, alert.signature.id);
         let (mut circumstances, discount) = self.circumstances(alert);
-        let asked = self.source(Source::of(alert.transaction.client.ip));
-        let mut weighed = Weighed::Probe;
+        let asked = self.source(SourceAddr::of(alert.transaction.client.ip));
+        let mut weighed = ContextVerdict::Probe;
         let mut many = asked.probes.are_many(now);
         if discount {
             asked.discounts.note(sid, now);
             many |= asked.discounts.are_many(now);
             if !many {
-                weighed = Weighed::Legitimate;
+                weighed = ContextVerdict::Legitimate;
             }
         }
         match weighed {
-            Weighed::Probe => asked.probes.note(sid, now),
-            Weighed::Legitimate => self.counters.discounted += 1,
+            ContextVerdict::Probe => asked.probes.note(sid, now),
+            ContextVerdict::Legitimate => self.counters.discounted += 1,
         }
         if discount && many {
             self.counters.many_signatures += 1;
         }
         if many && !circumstances.is_empty() {
-            circumstances.push(Circumstance::ManySignatures);
+            circumstances.push(ContextTag::ManySignatures);
         }
         alert.context.extend(circumstances.iter().map(|circumstance| circumstance.name().to_owned()));
         weighed
@@ -329,28 +321,28 @@ impl Context {
 
     /// What stands around a hit, and whether it makes the hit legitimate use. Nothing where the signature names nobody
     /// else who asks for it.
-    fn circumstances(&self, alert: &Alert) -> (Vec<Circumstance>, bool) {
+    fn circumstances(&self, alert: &Alert) -> (Vec<ContextTag>, bool) {
         let (legitimate, mut found, mut discount) = (&alert.signature.legitimate, Vec::new(), false);
         if legitimate.after_page {
             let referer = referer(&alert.transaction.request);
             let visit = Visit { client: alert.transaction.client.ip, server: alert.transaction.server.ip };
             let seen = self.pages.find(&visit).and_then(|slot| self.pages.touched(slot));
             let page = seen.is_some_and(|seen| self.now.since(seen) <= PAGE_EXPLAINS);
-            found.extend([referer, if page { Circumstance::AfterPage } else { Circumstance::NoPage }]);
-            discount |= page && referer == Circumstance::SameSiteReferer;
+            found.extend([referer, if page { ContextTag::AfterPage } else { ContextTag::NoPage }]);
+            discount |= page && referer == ContextTag::SameSiteReferer;
         }
         if legitimate.webhook.is_some() {
             let provider = alert.trace.webhook;
-            found.push(if provider { Circumstance::ProviderWebhook } else { Circumstance::UnlikeProvider });
+            found.push(if provider { ContextTag::ProviderWebhook } else { ContextTag::UnlikeProvider });
             discount |= provider;
         }
         if !found.is_empty() && alert.trace.cookie {
-            found.push(Circumstance::Cookie);
+            found.push(ContextTag::Cookie);
         }
         (found, discount)
     }
 
-    fn source(&mut self, source: Source) -> &mut Asked {
+    fn source(&mut self, source: SourceAddr) -> &mut SourceHistory {
         let slot = match self.sources.find(&source) {
             Some(slot) => {
                 self.sources.touch(slot, 0, self.now);
@@ -363,7 +355,7 @@ impl Context {
                     self.counters.source_limit += u64::from(self.now.since(touched) <= MANY_WITHIN);
                     self.sources.discard(oldest);
                 }
-                self.sources.insert(source, Asked::default(), 0, self.now)
+                self.sources.insert(source, SourceHistory::default(), 0, self.now)
             }
         };
         self.sources.get_mut(slot).map(|(_, asked)| asked).expect("it was found or inserted just now")
@@ -375,10 +367,10 @@ impl Context {
 }
 
 /// What the Referer of a request says (RFC 9110 section 10.1.3).
-fn referer(request: &Request) -> Circumstance {
+fn referer(request: &Request) -> ContextTag {
     let Some(referer) = request.referrer.as_deref().map(<[u8]>::trim_ascii).filter(|referer| !referer.is_empty())
     else {
-        return Circumstance::NoReferer;
+        return ContextTag::NoReferer;
     };
     let is_web = ["http://", "https://"]
         .iter()
@@ -386,8 +378,8 @@ fn referer(request: &Request) -> Circumstance {
     let from = uri::site(b"GET", referer, None).filter(|_| is_web);
     let to = uri::site(&request.method, &request.target, request.host.as_deref());
     if from.is_none() || from != to {
-        return Circumstance::OtherSiteReferer;
+        return ContextTag::OtherSiteReferer;
     }
     let path = |target| NormalPath::of(uri::path(b"GET", target)).path;
-    if path(referer) == path(&request.target) { Circumstance::SelfReferer } else { Circumstance::SameSiteReferer }
+    if path(referer) == path(&request.target) { ContextTag::SelfReferer } else { ContextTag::SameSiteReferer }
 }

@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::alerts::context::{self, Context, Weighed};
+use crate::alerts::context::{self, ContextTracker, ContextVerdict};
 use crate::alerts::suppress::{self, Suppressions, Treatment};
-use crate::record::{Alert, Page};
-use crate::source_addr::Source;
+use crate::record::{Alert, PageView};
+use crate::source_addr::SourceAddr;
 use crate::time::Timestamp;
 
 /// What becomes of a hit.
@@ -26,7 +26,7 @@ pub(crate) type Renewal = Arc<Mutex<Option<Suppressions>>>;
 /// Asks the context and the suppress files.
 #[derive(Debug)]
 pub(crate) struct AlertFilter {
-    context: Context,
+    context: ContextTracker,
     suppressions: Suppressions,
     pub(crate) renewal: Renewal,
     /// Hide nothing for the files' sake, but say in the alerts what would be hidden.
@@ -35,18 +35,13 @@ pub(crate) struct AlertFilter {
 }
 
 impl AlertFilter {
-    pub(crate) fn new(context: Context, suppressions: Suppressions, dry: bool) -> Self {
+    pub(crate) fn new(context: ContextTracker, suppressions: Suppressions, dry: bool) -> Self {
         Self { context, suppressions, renewal: Renewal::default(), dry, counters: suppress::Counters::default() }
     }
 
     /// Notes a page.
-    pub(crate) fn page(&mut self, page: Page, settled: Timestamp) {
+    pub(crate) fn page(&mut self, page: PageView, settled: Timestamp) {
         self.context.page(page, settled);
-    }
-
-    /// Gets ready for hits of these sources.
-    pub(crate) fn approach(&self, sources: &[Source]) {
-        self.context.approach(sources);
     }
 
     /// What becomes of a hit. What the user knows to be normal use is not weighed: it says nothing of its source.
@@ -60,14 +55,16 @@ impl AlertFilter {
             self.counters.allowed += 1;
             return Decision::Normal;
         }
-        if self.context.weigh(alert, settled) == Weighed::Legitimate {
+        if self.context.evaluate(alert, settled) == ContextVerdict::Legitimate {
             return Decision::Normal;
         }
         // What is told of by its campaign alone leaves nothing to hide.
-        let Some((at, _)) = found.filter(|_| !alert.signature.support && !alert.muted) else { return Decision::Told };
+        let Some((at, _)) = found.filter(|_| !alert.signature.support && !alert.suppressed) else {
+            return Decision::Told;
+        };
         let entry = self.suppressions.count(at);
         if self.dry {
-            alert.context.extend(entry.map(suppress::Entry::label));
+            alert.context.extend(entry.map(suppress::SuppressEntry::label));
             return Decision::Told;
         }
         self.counters.suppressed += 1;

@@ -11,7 +11,7 @@ use crate::alerts::filter::{AlertFilter, Decision};
 use crate::alerts::suppress;
 use crate::alerts::threshold::{self, Threshold};
 use crate::record::{Alert, Body, Order, Record};
-use crate::source_addr::Source;
+use crate::source_addr::SourceAddr;
 use crate::time::Timestamp;
 
 /// What the row's stages count.
@@ -75,33 +75,19 @@ impl AlertPipeline {
         }
     }
 
-    /// Gets ready for the records that come next.
-    pub(crate) fn approach(&self, records: &[Record]) {
-        let source = |record: &Record| match &record.body {
-            Body::Alert(alert) => Some(Source::of(alert.transaction.client.ip)),
-            _ => None,
-        };
-        let sources: Vec<Source> = records.iter().filter_map(source).collect();
-        // What is read ahead for one is read at once anyway.
-        if sources.len() > 1 {
-            self.screen.approach(&sources);
-            self.campaigns.approach(&sources);
-        }
-    }
-
-    /// Takes the next record of the stream; `tell` gets what is to be written, in order.
-    pub(crate) fn take(&mut self, record: Record, tell: Emit<'_>) {
-        self.advance(record.order.settled, tell);
+    /// Takes the next record of the stream; `emit` gets what is to be written, in order.
+    pub(crate) fn take(&mut self, record: Record, emit: Emit<'_>) {
+        self.advance(record.order.settled, emit);
         let Record { order, body } = record;
         match body {
-            Body::Alert(alert) => self.alert(order, alert, tell),
-            Body::Page(page) => self.screen.page(page, order.settled),
-            body => tell(&Record { order, body }),
+            Body::Alert(alert) => self.alert(order, alert, emit),
+            Body::PageView(page) => self.screen.page(page, order.settled),
+            body => emit(&Record { order, body }),
         }
     }
 
     /// Does what falls due up to `clock`, the earliest first.
-    pub(crate) fn advance(&mut self, clock: Timestamp, tell: Emit<'_>) {
+    pub(crate) fn advance(&mut self, clock: Timestamp, emit: Emit<'_>) {
         loop {
             let limit = self.limit.as_ref().map_or(Timestamp::MAX, Threshold::next_deadline);
             let campaign = self.campaigns.next_deadline();
@@ -113,18 +99,18 @@ impl AlertPipeline {
                 Some(stage) if limit == due => stage.fire(),
                 _ => self.campaigns.fire(),
             };
-            told.iter().for_each(&mut *tell);
+            told.iter().for_each(&mut *emit);
         }
     }
 
     /// Tells what is still kept, because the input ended or the clock starts anew, and forgets everything.
-    pub(crate) fn finish(&mut self, tell: Emit<'_>) {
+    pub(crate) fn finish(&mut self, emit: Emit<'_>) {
         self.screen.forget();
         while let Some(record) = self.limit.as_mut().and_then(Threshold::finish) {
-            tell(&record);
+            emit(&record);
         }
         while let Some(record) = self.campaigns.finish() {
-            tell(&record);
+            emit(&record);
         }
     }
 
@@ -139,30 +125,30 @@ impl AlertPipeline {
         }
     }
 
-    fn alert(&mut self, order: Order, mut alert: Box<Alert>, tell: Emit<'_>) {
+    fn alert(&mut self, order: Order, mut alert: Box<Alert>, emit: Emit<'_>) {
         let screened = self.screen.take(&mut alert, order.settled);
         if screened == Decision::Normal {
             return;
         }
-        let silent = screened == Decision::Hidden || alert.signature.support || alert.muted;
+        let silent = screened == Decision::Hidden || alert.signature.support || alert.suppressed;
         // Whatever becomes of it, it counts in its campaign, which is told of after it.
         let campaign = self.campaigns.hit(order, &alert);
         if !silent {
-            self.tell(order, alert, tell);
+            self.emit(order, alert, emit);
         }
-        campaign.iter().for_each(tell);
+        campaign.iter().for_each(emit);
     }
 
     /// Tells an alert, unless it is a repeat that is told of later.
-    fn tell(&mut self, order: Order, alert: Box<Alert>, tell: Emit<'_>) {
+    fn emit(&mut self, order: Order, alert: Box<Alert>, emit: Emit<'_>) {
         let mut before = Vec::new();
         let now = match &mut self.limit {
             Some(limit) => limit.take(order, alert, &mut before),
             None => Some(alert),
         };
-        before.iter().for_each(&mut *tell);
+        before.iter().for_each(&mut *emit);
         if let Some(alert) = now {
-            tell(&Record { order, body: Body::Alert(alert) });
+            emit(&Record { order, body: Body::Alert(alert) });
         }
     }
 }

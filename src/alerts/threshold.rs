@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::outcome::Outcome;
 use crate::record::{Alert, Body, Order, Record};
-use crate::source_addr::Source;
+use crate::source_addr::SourceAddr;
 use crate::table::{KeyedHasher, Slot, Table, TableKey};
 use crate::time::Timestamp;
 
@@ -41,14 +41,14 @@ crate::counters! {
 
 /// A kind of alert: alerts that differ in nothing of this are repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kind {
+struct AlertKey {
     sid: u32,
-    source: Source,
+    source: SourceAddr,
     server: IpAddr,
     outcome: Outcome,
 }
 
-impl TableKey for Kind {
+impl TableKey for AlertKey {
     fn hash(&self, hasher: &KeyedHasher) -> u64 {
         let mut packed = [0; 37];
         packed[..4].copy_from_slice(&self.sid.to_be_bytes());
@@ -64,7 +64,7 @@ impl TableKey for Kind {
 
 /// What was kept back of a kind in its minute.
 #[derive(Debug, Default)]
-struct Kept {
+struct HeldBack {
     count: u64,
     latest: Option<(Order, Box<Alert>)>,
     memory: usize,
@@ -75,7 +75,7 @@ struct Kept {
 pub struct Threshold {
     options: Options,
     /// By when their minutes began.
-    kinds: Table<Kind, Kept, 1>,
+    kinds: Table<AlertKey, HeldBack, 1>,
     memory: usize,
     now: Timestamp,
     counters: Counters,
@@ -99,10 +99,10 @@ impl Threshold {
         }
         self.now = self.now.max(order.settled);
         let (client, server) = (alert.transaction.client.ip, alert.transaction.server.ip);
-        let kind = Kind { sid: alert.signature.id, source: Source::of(client), server, outcome: alert.outcome };
+        let kind = AlertKey { sid: alert.signature.id, source: SourceAddr::of(client), server, outcome: alert.outcome };
         let back = match self.kinds.find(&kind) {
             None => {
-                self.kinds.insert(kind, Kept::default(), 0, self.now);
+                self.kinds.insert(kind, HeldBack::default(), 0, self.now);
                 Some(alert)
             }
             Some(slot) => {
@@ -170,7 +170,7 @@ impl Threshold {
     /// Takes out what was kept back.
     fn open(&mut self, slot: Slot) -> Option<Record> {
         let (_, kept) = self.kinds.get_mut(slot)?;
-        let Kept { count, latest, memory } = std::mem::take(kept);
+        let HeldBack { count, latest, memory } = std::mem::take(kept);
         self.memory -= memory;
         let (order, mut alert) = latest?;
         self.counters.summaries += 1;

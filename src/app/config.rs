@@ -12,7 +12,7 @@ use crate::sensor;
 
 /// Where packets come from.
 #[derive(Clone, Debug)]
-pub enum Origin {
+pub enum CaptureInput {
     /// Files, directories, and `-` for standard input, in this order.
     Files(Vec<PathBuf>),
     /// An interface.
@@ -47,7 +47,7 @@ pub struct Events {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where packets come from.
-    pub origin: Origin,
+    pub origin: CaptureInput,
     /// A filter in libpcap's language.
     pub filter: Option<String>,
     /// Directory for the logs; standard output without one.
@@ -113,10 +113,10 @@ pub struct SignatureFiles {
 impl Config {
     /// A run over `origin` with the defaults of the command line, alerts on standard output.
     #[must_use]
-    pub fn new(origin: Origin) -> Self {
+    pub fn new(origin: CaptureInput) -> Self {
         let block = match origin {
-            Origin::Files(_) => BlockSize::OF_FILES,
-            Origin::Interface(_) => BlockSize::default(),
+            CaptureInput::Files(_) => BlockSize::OF_FILES,
+            CaptureInput::Interface(_) => BlockSize::default(),
         };
         Self {
             origin,
@@ -151,6 +151,6 @@ impl Config {
     /// Whether the run captures from an interface.
     #[must_use]
     pub const fn is_live(&self) -> bool {
-        matches!(self.origin, Origin::Interface(_))
+        matches!(self.origin, CaptureInput::Interface(_))
     }
 }

@@ -8,33 +8,33 @@ use std::time::{Duration, Instant};
 use crate::alerts::filter::Renewal;
 use crate::app::config::{Config, SignatureFiles};
 use crate::app::load::{Reload, review};
-use crate::app::wiring::DeskPlace;
+use crate::app::wiring::OutputHandle;
 use crate::capture::live;
 use crate::capture::live::LiveSource;
 use crate::capture::replay::Replay;
-use crate::pipeline::dispatcher::{Asked, Surroundings};
-use crate::pipeline::message::{Envelope, Wish};
+use crate::pipeline::dispatcher::{ControlRequest, Surroundings};
+use crate::pipeline::message::{LaneMessage, OutputRequest};
 use crate::signature::Signatures;
-use crate::stats::{PumpFigures, ReloadCounters};
+use crate::stats::{DispatcherStats, ReloadCounters};
 use crate::sys::Signals;
-use crate::sys::console::Voice;
+use crate::sys::console::Console;
 
 /// What a source says of itself besides packets.
-pub(crate) trait Reports {
+pub(crate) trait SourceStatus {
     /// Adds its figures.
-    fn add_to(&self, figures: &mut PumpFigures);
+    fn record_stats(&self, figures: &mut DispatcherStats);
     /// What happened to it, to be told.
-    fn news(&mut self) -> Vec<String>;
+    fn take_events(&mut self) -> Vec<String>;
     /// Asks it to end; true when it has something left and says itself when it is at its end.
     fn stop(&mut self) -> bool;
 }
 
-impl Reports for Replay {
-    fn add_to(&self, figures: &mut PumpFigures) {
+impl SourceStatus for Replay {
+    fn record_stats(&self, figures: &mut DispatcherStats) {
         figures.replay = self.counters;
     }
 
-    fn news(&mut self) -> Vec<String> {
+    fn take_events(&mut self) -> Vec<String> {
         Vec::new()
     }
 
@@ -43,8 +43,8 @@ impl Reports for Replay {
     }
 }
 
-impl Reports for LiveSource {
-    fn add_to(&self, figures: &mut PumpFigures) {
+impl SourceStatus for LiveSource {
+    fn record_stats(&self, figures: &mut DispatcherStats) {
         let read = self.statistics().read();
         // The kernel's own figure is up to a second old.
         let received = read.received.max(read.delivered + read.kernel_drops);
@@ -56,16 +56,16 @@ impl Reports for LiveSource {
         true
     }
 
-    fn news(&mut self) -> Vec<String> {
+    fn take_events(&mut self) -> Vec<String> {
         let interface = self.description().interface.clone();
         self.statistics().take_notices().iter().map(|notice| format!("{interface}: {notice}")).collect()
     }
 }
 
 /// Turns signals and the passing of time into what the pump is asked.
-pub(crate) struct Control {
-    pub(crate) desk: Option<DeskPlace>,
-    pub(crate) voice: Voice,
+pub(crate) struct Controller {
+    pub(crate) desk: Option<OutputHandle>,
+    pub(crate) console: Console,
     signals: Signals,
     files: SignatureFiles,
     suppress: Vec<PathBuf>,
@@ -84,13 +84,13 @@ pub(crate) struct Control {
 /// Rationale: often enough to warn in time, and a census costs nothing worth mentioning.
 const CHECK: Duration = Duration::from_secs(30);
 
-impl Control {
-    pub(crate) fn new(config: &Config, signals: Signals, voice: Voice, signatures: usize) -> Self {
+impl Controller {
+    pub(crate) fn new(config: &Config, signals: Signals, console: Console, signatures: usize) -> Self {
         let now = Instant::now();
         let check = CHECK.min(config.silence / 2);
         Self {
             desk: None,
-            voice,
+            console,
             signals,
             files: config.signatures.clone(),
             suppress: config.suppress.clone(),
@@ -117,26 +117,29 @@ impl Control {
             Ok((signatures, suppressions)) => {
                 self.reloads.reloads += 1;
                 self.signatures = signatures.len();
-                review(&suppressions, &signatures).iter().for_each(|line| self.voice.say(line));
+                review(&suppressions, &signatures).iter().for_each(|line| self.console.info(line));
                 *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(suppressions);
-                self.voice.say(&format!("{} signatures loaded again", signatures.len()));
+                self.console.info(&format!("{} signatures loaded again", signatures.len()));
                 Some(signatures)
             }
             Err(errors) => {
                 self.reloads.refused_reloads += 1;
-                errors.iter().for_each(|error| self.voice.complain(error));
-                self.voice.complain("the signatures in use stay, and what is suppressed");
+                errors.iter().for_each(|error| self.console.error(error));
+                self.console.error("the signatures in use stay, and what is suppressed");
                 None
             }
         }
     }
 }
 
-impl<S: Reports> Surroundings<S> for Control {
-    fn asked(&mut self, source: &mut S) -> Asked {
-        source.news().iter().for_each(|line| self.voice.complain(line));
-        let mut wish =
-            Wish { reopen: self.signals.take_hangup(), print: self.signals.take_statistics(), ..Wish::default() };
+impl<S: SourceStatus> Surroundings<S> for Controller {
+    fn asked(&mut self, source: &mut S) -> ControlRequest {
+        source.take_events().iter().for_each(|line| self.console.error(line));
+        let mut wish = OutputRequest {
+            reopen: self.signals.take_hangup(),
+            print: self.signals.take_statistics(),
+            ..OutputRequest::default()
+        };
         if self.live {
             let now = Instant::now();
             if now >= self.next_stats {
@@ -149,17 +152,17 @@ impl<S: Reports> Surroundings<S> for Control {
             }
         }
         let stop = self.signals.stop().is_some() && !source.stop();
-        let behind = self.desk.as_ref().is_some_and(DeskPlace::is_behind);
-        Asked { stop, behind, wish, signatures: self.reloaded() }
+        let behind = self.desk.as_ref().is_some_and(OutputHandle::is_behind);
+        ControlRequest { stop, behind, wish, signatures: self.reloaded() }
     }
 
-    fn source_figures(&self, source: &S, figures: &mut PumpFigures) {
-        source.add_to(figures);
+    fn source_figures(&self, source: &S, figures: &mut DispatcherStats) {
+        source.record_stats(figures);
         figures.reloads = self.reloads;
         figures.signatures = self.signatures;
     }
 
-    fn deliver(&mut self, envelope: Envelope) -> bool {
+    fn deliver(&mut self, envelope: LaneMessage) -> bool {
         self.desk.as_mut().is_some_and(|desk| desk.receive(envelope))
     }
 }

@@ -76,7 +76,7 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "decode.extensions" => decode.extensions = u8::try_from(number).unwrap_or(u8::MAX),
         "http.line" => config.sensor.http.line = number,
         "http.head" => config.sensor.http.head = number,
-        "http.waiting" => config.sensor.http.waiting = number,
+        "http.waiting" => config.sensor.http.pending = number,
         "context.pages" => config.context.pages = number,
         "context.sources" => config.context.sources = number,
         "alert.held" => config.sensor.held_memory = share,

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::alerts::suppress::{self, Suppressions};
 use crate::app::config::SignatureFiles;
-use crate::signature::{Origin, Signatures, Source, builtin};
+use crate::signature::{SignatureFile, SignatureOrigin, Signatures, builtin};
 use crate::sys;
 use crate::time::Timestamp;
 
@@ -30,7 +30,7 @@ pub fn load_signatures(files: &SignatureFiles) -> Result<Signatures, Vec<String>
         return Err(errors);
     }
     let mut sources = if files.only.is_empty() { builtin().to_vec() } else { Vec::new() };
-    sources.extend(texts.iter().map(|(name, text)| Source { name, text, origin: Origin::User }));
+    sources.extend(texts.iter().map(|(name, text)| SignatureFile { name, text, origin: SignatureOrigin::User }));
     Signatures::load(&sources, &mut |name| read(Path::new(name), "see -s and -S"))
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
@@ -59,7 +59,7 @@ fn load_suppressions(files: &[PathBuf]) -> Result<Suppressions, Vec<String>> {
             Err(error) => errors.push(error),
         }
     }
-    let sources: Vec<_> = texts.iter().map(|(name, text)| suppress::Source { name, text }).collect();
+    let sources: Vec<_> = texts.iter().map(|(name, text)| suppress::SuppressFile { name, text }).collect();
     match Suppressions::load(&sources) {
         Ok(suppressions) if errors.is_empty() => Ok(suppressions),
         Ok(_) => Err(errors),

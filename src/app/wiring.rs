@@ -4,17 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::output::stage::Desk;
-use crate::pipeline::channel::Inbox;
+use crate::output::stage::OutputStage;
+use crate::pipeline::channel::OutputSender;
 use crate::pipeline::lanes::{Lanes, panic_message};
-use crate::pipeline::message::Envelope;
+use crate::pipeline::message::LaneMessage;
 use crate::sensor::Sensor;
 use crate::sys;
 
 /// Where the desk works.
-pub(crate) enum DeskPlace {
-    Here { desk: Box<Desk>, complete: bool },
-    Thread { inbox: Inbox, thread: JoinHandle<Box<Desk>>, live: bool },
+pub(crate) enum OutputHandle {
+    Here { desk: Box<OutputStage>, complete: bool },
+    Thread { inbox: OutputSender, thread: JoinHandle<Box<OutputStage>>, live: bool },
 }
 
 /// How long the end of a live run waits for a desk that does nothing. Rationale: longer than the output's own grace; a
@@ -25,14 +25,14 @@ const DESK_GRACE: Duration = Duration::from_secs(3);
 pub(crate) fn place(
     lanes: usize,
     live: bool,
-    desk: Desk,
+    desk: OutputStage,
     sensor: impl FnMut() -> Sensor,
-) -> std::io::Result<(DeskPlace, Lanes)> {
+) -> std::io::Result<(OutputHandle, Lanes)> {
     if lanes == 0 && !live {
-        return Ok((DeskPlace::Here { desk: Box::new(desk), complete: false }, Lanes::inline(sensor)));
+        return Ok((OutputHandle::Here { desk: Box::new(desk), complete: false }, Lanes::inline(sensor)));
     }
     // Replay waits for a slow output; live never does, and the output's own bound decides what is dropped.
-    let (inbox, letters) = if live { Inbox::lossy() } else { Inbox::patient() };
+    let (inbox, letters) = if live { OutputSender::lossy() } else { OutputSender::blocking() };
     let mut desk = Box::new(desk);
     let thread = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
         sys::mask_signals();
@@ -42,11 +42,11 @@ pub(crate) fn place(
         desk
     })?;
     let lanes = if lanes == 0 { Lanes::inline(sensor) } else { Lanes::threads(lanes, live, inbox.clone(), sensor)? };
-    Ok((DeskPlace::Thread { inbox, thread, live }, lanes))
+    Ok((OutputHandle::Thread { inbox, thread, live }, lanes))
 }
 
-impl DeskPlace {
-    pub(crate) fn receive(&mut self, envelope: Envelope) -> bool {
+impl OutputHandle {
+    pub(crate) fn receive(&mut self, envelope: LaneMessage) -> bool {
         match self {
             Self::Here { desk, complete } => {
                 *complete |= desk.receive(envelope);
@@ -62,7 +62,7 @@ impl DeskPlace {
     }
 
     /// The desk, after its work. Live, none when it hangs in a write.
-    pub(crate) fn end(self) -> Result<Option<Box<Desk>>, String> {
+    pub(crate) fn end(self) -> Result<Option<Box<OutputStage>>, String> {
         match self {
             Self::Here { desk, complete: true } => Ok(Some(desk)),
             Self::Here { mut desk, .. } => catch_unwind(AssertUnwindSafe(|| {
@@ -71,11 +71,11 @@ impl DeskPlace {
             }))
             .map_err(|panic| format!("desk: {}", panic_message(&*panic))),
             Self::Thread { inbox, thread, live } => {
-                let gauge = inbox.gauge();
+                let depth = inbox.depth();
                 drop(inbox);
-                let (mut since, mut waiting) = (Instant::now(), gauge());
+                let (mut since, mut waiting) = (Instant::now(), depth());
                 while live && !thread.is_finished() {
-                    if std::mem::replace(&mut waiting, gauge()) != waiting {
+                    if std::mem::replace(&mut waiting, depth()) != waiting {
                         since = Instant::now();
                     }
                     if since.elapsed() > DESK_GRACE {

@@ -28,7 +28,7 @@ impl Default for BlockSize {
 
 /// Where a frame stands in its block, and what its recorder said of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Captured {
+pub struct FrameRef {
     /// Offset of the first byte in [`Block::bytes`].
     pub start: u32,
     /// Number of captured bytes.
@@ -43,7 +43,7 @@ pub struct Captured {
     pub time: Timestamp,
 }
 
-impl Captured {
+impl FrameRef {
     /// The frame with its bytes, which stand in `slab`; numbered `number` in the run.
     #[must_use]
     #[inline]
@@ -56,7 +56,7 @@ impl Captured {
 
 /// A slab of frames of one input.
 ///
-/// Invariant: every [`Captured`] lies within `bytes`.
+/// Invariant: every [`FrameRef`] lies within `bytes`.
 #[derive(Debug, Default)]
 pub struct Block {
     /// Index of the input (file or interface) in the run's list.
@@ -64,7 +64,7 @@ pub struct Block {
     /// The slab. Bytes between and after frames (file headers, a record's head) mean nothing.
     pub bytes: Vec<u8>,
     /// The frames, in the order of capture.
-    pub packets: Vec<Captured>,
+    pub packets: Vec<FrameRef>,
     /// Live: at least how much time passed from the end of the block before to the end of this one, by the monotonic
     /// clock. Zero in replay.
     pub elapsed: std::time::Duration,
@@ -87,7 +87,7 @@ impl Block {
 
 /// What a source says after it was asked to fill a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum FillStatus {
     /// There may be more. The block may be empty (an idle link).
     More,
     /// The input is at its end; the block may still hold its last frames.
@@ -95,13 +95,13 @@ pub enum Status {
 }
 
 /// Where frames come from: a file or an interface.
-pub trait Source {
+pub trait PacketSource {
     /// Fills `block`, which is empty, with frames of one input.
     ///
     /// # Errors
     /// When the input can't be read further. Everything before the fault was handed on by earlier calls: a source
-    /// returns what it has with [`Status::More`] first, and the error when it is asked again.
-    fn fill(&mut self, block: &mut Block) -> Result<Status, SourceError>;
+    /// returns what it has with [`FillStatus::More`] first, and the error when it is asked again.
+    fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError>;
 }
 
 /// Why an input can't be read further. Displays as one line that names the input, the place, the cause and the way out.

@@ -1,10 +1,10 @@
 //! Capture files one after the other as one source. A file that can't be read further is told of and left; the next one
 //! follows. Not the reading of a file: see [`super::file`].
 
-use crate::capture::block::{Block, BlockSize, Source, SourceError, Status};
+use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError};
 use crate::capture::bpf::Filter;
 use crate::capture::file::{self, FileSource, FrameFilter, Input};
-use crate::sys::console::Voice;
+use crate::sys::console::Console;
 
 crate::counters! {
     /// Counters of replayed files.
@@ -25,7 +25,7 @@ pub(crate) struct Replay {
     current: Option<FileSource>,
     size: BlockSize,
     filter: Option<Filter>,
-    voice: Voice,
+    console: Console,
     /// Bytes of the files that are done.
     done: u64,
     pub(crate) counters: Counters,
@@ -37,7 +37,7 @@ impl Replay {
         expanded: Vec<Result<Input, SourceError>>,
         size: BlockSize,
         filter: Option<Filter>,
-        voice: Voice,
+        console: Console,
     ) -> Self {
         let mut counters = Counters::default();
         let mut inputs = Vec::new();
@@ -46,11 +46,11 @@ impl Replay {
                 Ok(input) => inputs.push(input),
                 Err(error) => {
                     counters.unreadable += 1;
-                    voice.complain(&error.to_string());
+                    console.error(&error.to_string());
                 }
             }
         }
-        Self { inputs, next: 0, current: None, size, filter, voice, done: 0, counters }
+        Self { inputs, next: 0, current: None, size, filter, console, done: 0, counters }
     }
 
     /// The files that will be read.
@@ -85,30 +85,30 @@ impl Replay {
             Err(_) if file::stop_requested() => {}
             Err(error) => {
                 self.counters.unreadable += 1;
-                self.voice.complain(&error.to_string());
+                self.console.error(&error.to_string());
             }
         }
     }
 }
 
-impl Source for Replay {
-    fn fill(&mut self, block: &mut Block) -> Result<Status, SourceError> {
+impl PacketSource for Replay {
+    fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
         loop {
             let Some(source) = &mut self.current else {
                 if self.next == self.inputs.len() {
-                    return Ok(Status::End);
+                    return Ok(FillStatus::End);
                 }
                 self.open();
                 continue;
             };
             let result = source.fill(block);
-            self.voice.progress(self.bytes_read());
+            self.console.progress(self.bytes_read());
             let over = match result {
-                Ok(Status::More) => false,
-                Ok(Status::End) => true,
+                Ok(FillStatus::More) => false,
+                Ok(FillStatus::End) => true,
                 Err(error) => {
                     self.counters.truncated += 1;
-                    self.voice.complain(&error.to_string());
+                    self.console.error(&error.to_string());
                     true
                 }
             };
@@ -117,7 +117,7 @@ impl Source for Replay {
                 self.current = None;
             }
             if !over || !block.packets.is_empty() {
-                return Ok(Status::More);
+                return Ok(FillStatus::More);
             }
         }
     }

@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
-use smsentry::app::config::{Config, Events, Interface, Origin, SignatureFiles};
+use smsentry::app::config::{CaptureInput, Config, Events, Interface, SignatureFiles};
 use smsentry::app::limits::{self, LIMITS};
 use smsentry::capture::bpf::read_expression;
 use smsentry::capture::live;
@@ -309,9 +309,9 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     Ok(config)
 }
 
-fn origin(arguments: &Arguments) -> Result<Origin, String> {
+fn origin(arguments: &Arguments) -> Result<CaptureInput, String> {
     match (&arguments.interface, arguments.read.is_empty()) {
-        (Some(name), _) => Ok(Origin::Interface(Interface {
+        (Some(name), _) => Ok(CaptureInput::Interface(Interface {
             name: name.clone(),
             ring_mib: arguments.ring_mib,
             promiscuous: !arguments.no_promiscuous,
@@ -320,7 +320,7 @@ fn origin(arguments: &Arguments) -> Result<Origin, String> {
         (None, true) if !arguments.test => {
             Err("nothing to read: give -r FILE for a capture or -i IFACE for an interface (see smsentry --help)".into())
         }
-        _ => Ok(Origin::Files(arguments.read.clone())),
+        _ => Ok(CaptureInput::Files(arguments.read.clone())),
     }
 }
 

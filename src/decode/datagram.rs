@@ -33,7 +33,7 @@ pub(super) struct Fragment<'a> {
 
 /// A datagram put together.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(super) struct Reassembled {
     pub(super) protocol: u8,
     pub(super) before: u32,
     pub(super) bytes: Box<[u8]>,
@@ -57,7 +57,7 @@ const fn longest(family: Family) -> u32 {
 
 /// What became of a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FragmentOutcome {
     /// It is held.
     Held,
     /// It changes nothing.
@@ -87,13 +87,13 @@ pub(super) struct Datagram {
 
 impl Datagram {
     /// Takes a fragment.
-    pub(super) fn add(&mut self, family: Family, fragment: &Fragment<'_>, counters: &mut Counters) -> Verdict {
+    pub(super) fn add(&mut self, family: Family, fragment: &Fragment<'_>, counters: &mut Counters) -> FragmentOutcome {
         let Fragment { offset, more, mut data, .. } = *fragment;
         if more && data.len() % 8 != 0 {
             counters.fragment_invalid += 1;
             // RFC 8200 section 4.5 discards the fragment; IPv4 in Linux drops its odd bytes.
             if family == Family::V6 {
-                return Verdict::Ignored;
+                return FragmentOutcome::Ignored;
             }
             data = &data[..data.len() & !7];
         }
@@ -102,17 +102,17 @@ impl Datagram {
             counters.too_large += 1;
             // What can't even be stated, IPv6 discards alone. The rest is held as in Linux, and fails in the end.
             if family == Family::V6 && end > LONGEST {
-                return Verdict::Ignored;
+                return FragmentOutcome::Ignored;
             }
         }
         if !self.fits(end, more) || data.is_empty() {
             counters.fragment_invalid += 1;
-            return Verdict::Broken;
+            return FragmentOutcome::Broken;
         }
         self.end = self.end.max(end);
         self.last_seen |= !more;
         let verdict = self.place(offset, end, data, counters);
-        if verdict == Verdict::Held {
+        if verdict == FragmentOutcome::Held {
             self.fragments += 1;
             self.received += data.len() as u32;
             if offset == 0 {
@@ -128,7 +128,7 @@ impl Datagram {
         if more { !self.last_seen || end <= self.end } else { end == self.end || (end > self.end && !self.last_seen) }
     }
 
-    fn place(&mut self, offset: u32, end: u32, data: &[u8], counters: &mut Counters) -> Verdict {
+    fn place(&mut self, offset: u32, end: u32, data: &[u8], counters: &mut Counters) -> FragmentOutcome {
         if let Some((start, run)) = self.runs.range(..end).next_back()
             && start + run.len() as u32 > offset
         {
@@ -136,10 +136,10 @@ impl Datagram {
             counters.overlap_conflict += u64::from(self.conflicts(offset, end, data));
             if within {
                 counters.duplicates += 1;
-                return Verdict::Ignored;
+                return FragmentOutcome::Ignored;
             }
             counters.overlap += 1;
-            return Verdict::Broken;
+            return FragmentOutcome::Broken;
         }
         if let Some(mut last) = self.runs.last_entry()
             && last.key() + last.get().len() as u32 == offset
@@ -152,7 +152,7 @@ impl Datagram {
             self.memory += RUN + data.len() + if self.runs.is_empty() { NODE } else { 0 };
             self.runs.insert(offset, data.to_vec());
         }
-        Verdict::Held
+        FragmentOutcome::Held
     }
 
     /// Whether bytes held differ from those of an overlapping fragment. The work is that of reading the fragment: no two
@@ -172,7 +172,7 @@ impl Datagram {
     }
 
     /// The datagram, unless it is longer than an IP packet can be.
-    pub(super) fn into_whole(self, family: Family) -> Option<Whole> {
+    pub(super) fn into_whole(self, family: Family) -> Option<Reassembled> {
         if self.before.saturating_add(self.end) > longest(family) {
             return None;
         }
@@ -180,6 +180,6 @@ impl Datagram {
         for run in self.runs.values() {
             bytes.extend_from_slice(run);
         }
-        Some(Whole { protocol: self.protocol, before: self.before, bytes: bytes.into_boxed_slice() })
+        Some(Reassembled { protocol: self.protocol, before: self.before, bytes: bytes.into_boxed_slice() })
     }
 }

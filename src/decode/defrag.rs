@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
-use super::datagram::{Datagram, Family, Fragment, Verdict, Whole};
+use super::datagram::{Datagram, Family, Fragment, FragmentOutcome, Reassembled};
 use super::{Counters, Limits};
 use crate::table::{Table, TableKey};
 use crate::time::Timestamp;
@@ -90,7 +90,7 @@ impl Defragmenter {
         clock: Timestamp,
         limits: &Limits,
         counters: &mut Counters,
-    ) -> Option<Whole> {
+    ) -> Option<Reassembled> {
         counters.fragments += 1;
         self.expire(clock, limits, counters);
         let family = key.family();
@@ -107,11 +107,11 @@ impl Defragmenter {
         self.memory = self.memory + datagram.memory - before;
         let too_many = datagram.fragments > limits.fragments_per_datagram;
         let complete = datagram.is_complete();
-        if verdict == Verdict::Broken || too_many || complete {
+        if verdict == FragmentOutcome::Broken || too_many || complete {
             counters.too_many_fragments += u64::from(too_many);
             let (_, datagram) = self.table.remove(slot)?;
             self.memory -= ENTRY + datagram.memory;
-            let kept = complete && !too_many && verdict == Verdict::Held;
+            let kept = complete && !too_many && verdict == FragmentOutcome::Held;
             return kept.then(|| datagram.into_whole(family)).flatten().inspect(|_| counters.reassembled += 1);
         }
         while self.memory > limits.fragment_bytes && self.drop_oldest() {

@@ -12,7 +12,7 @@ use crate::segment::{FlowKey, Side, sums_to_zero};
 
 /// A plain IP packet in its frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plain<'a> {
+pub(super) struct PlainIp<'a> {
     pub(super) vlan: Option<u16>,
     pub(super) v6: bool,
     pub(super) ip_len: u32,
@@ -39,7 +39,7 @@ pub(super) struct Ipv4Segment<'a> {
 /// TCP in a plain IPv6 packet, likewise.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ipv6Segment<'a> {
-    pub(super) ip: Plain<'a>,
+    pub(super) ip: PlainIp<'a>,
     pub(super) key: FlowKey,
     pub(super) side: Side,
     pub(super) tcp: tcp::Header,
@@ -80,10 +80,10 @@ impl Ipv4Segment<'_> {
 
 /// What the look found.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Look<'a> {
+pub(super) enum FastResult<'a> {
     Segment(Ipv6Segment<'a>),
     /// A sound IP packet of UDP without a tunnel, or of ICMP.
-    NotTcp(Plain<'a>),
+    NotTcp(PlainIp<'a>),
     /// To be walked through layer by layer.
     Slow,
 }
@@ -109,18 +109,18 @@ pub(super) fn tcp_in_ipv4<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Opt
 
 /// Looks for everything else that is plain.
 #[inline]
-pub(super) fn look<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Look<'a> {
-    judge(packet, verify_checksum).unwrap_or(Look::Slow)
+pub(super) fn look<'a>(packet: &Packet<'a>, verify_checksum: bool) -> FastResult<'a> {
+    judge(packet, verify_checksum).unwrap_or(FastResult::Slow)
 }
 
 /// `None` wherever the frame is not plain.
-fn judge<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<Look<'a>> {
+fn judge<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<FastResult<'a>> {
     let (vlan, kind, at) = ethernet(packet)?;
     let bytes = &packet.bytes[at..];
     if kind == ether_type::IPV6 {
         let (header, ip) = ipv6(vlan, bytes, at)?;
         return match ip.protocol {
-            ip_protocol::TCP => tcp_in_ipv6(header, ip).map(Look::Segment),
+            ip_protocol::TCP => tcp_in_ipv6(header, ip).map(FastResult::Segment),
             _ => not_tcp(ip),
         };
     }
@@ -130,7 +130,7 @@ fn judge<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<Look<'a>> {
     }
     let ip_len = u32::from(total(header));
     let (payload, start) = (bytes.get(IPV4_HEADER..ip_len as usize)?, (at + IPV4_HEADER) as u32);
-    not_tcp(Plain { vlan, v6: false, ip_len, protocol: header[9], payload, start })
+    not_tcp(PlainIp { vlan, v6: false, ip_len, protocol: header[9], payload, start })
 }
 
 /// The VLAN id, the type of what the frame carries, and where that begins, which is in the frame.
@@ -158,7 +158,7 @@ const fn total(header: &[u8; IPV4_HEADER]) -> u16 {
     u16::from_be_bytes([header[2], header[3]])
 }
 
-fn ipv6(vlan: Option<u16>, bytes: &[u8], at: usize) -> Option<(&[u8; 40], Plain<'_>)> {
+fn ipv6(vlan: Option<u16>, bytes: &[u8], at: usize) -> Option<(&[u8; 40], PlainIp<'_>)> {
     let header: &[u8; 40] = bytes.first_chunk()?;
     let total = 40 + usize::from(u16::from_be_bytes([header[4], header[5]]));
     if header[0] >> 4 != 6 || total == 40 {
@@ -166,10 +166,10 @@ fn ipv6(vlan: Option<u16>, bytes: &[u8], at: usize) -> Option<(&[u8; 40], Plain<
     }
     let payload = bytes.get(40..total)?;
     let (ip_len, start) = (total as u32, at as u32 + 40);
-    Some((header, Plain { vlan, v6: true, ip_len, protocol: header[6], payload, start }))
+    Some((header, PlainIp { vlan, v6: true, ip_len, protocol: header[6], payload, start }))
 }
 
-fn tcp_in_ipv6<'a>(header: &[u8; 40], ip: Plain<'a>) -> Option<Ipv6Segment<'a>> {
+fn tcp_in_ipv6<'a>(header: &[u8; 40], ip: PlainIp<'a>) -> Option<Ipv6Segment<'a>> {
     let fixed: &[u8; tcp::MIN_HEADER] = ip.payload.first_chunk()?;
     let tcp = tcp::Header::of(fixed, ip.payload.get(tcp::MIN_HEADER..tcp::length_of(fixed))?);
     let (source, destination) = ip::pair_v6(&header[8..]);
@@ -178,16 +178,16 @@ fn tcp_in_ipv6<'a>(header: &[u8; 40], ip: Plain<'a>) -> Option<Ipv6Segment<'a>> 
     Some(Ipv6Segment { ip, key, side, tcp })
 }
 
-fn not_tcp(ip: Plain<'_>) -> Option<Look<'_>> {
+fn not_tcp(ip: PlainIp<'_>) -> Option<FastResult<'_>> {
     let plain = ip.protocol == ip_protocol::ICMP || ip.protocol == ip_protocol::UDP && tunnel::is_plain_udp(ip.payload);
-    plain.then_some(Look::NotTcp(ip))
+    plain.then_some(FastResult::NotTcp(ip))
 }
 
 #[cfg(test)]
 mod tests {
     use etherparse::{EtherType, PacketBuilder};
 
-    use crate::decode::{Decoder, Extras, Options};
+    use crate::decode::{BlockExtras, Decoder, Options};
     use crate::packet::{Link, Packet};
     use crate::time::Timestamp;
 
@@ -254,7 +254,7 @@ mod tests {
         for verify_ip_checksum in [true, false] {
             let options = Options { verify_ip_checksum, vlan_tracking: true, ..Options::default() };
             let (mut fast, mut slow) = (Decoder::new(options, [1, 2]), Decoder::new(options, [1, 2]));
-            let mut extras = [Extras::default(), Extras::default()];
+            let mut extras = [BlockExtras::default(), BlockExtras::default()];
             let mut plain = 0;
             for number in 1..=30_000 {
                 let mut bytes = frame(&mut random);
@@ -266,7 +266,7 @@ mod tests {
                 let packet = Packet { number, frame: number, time, link: Link::Ethernet, wire_len, bytes: &bytes };
                 plain += u32::from(
                     super::tcp_in_ipv4(&packet, verify_ip_checksum).is_some()
-                        || !matches!(super::look(&packet, verify_ip_checksum), super::Look::Slow),
+                        || !matches!(super::look(&packet, verify_ip_checksum), super::FastResult::Slow),
                 );
                 let quick = fast.decode(&packet, time, 3, &mut extras[0]);
                 slow.count_frame(&packet);

@@ -8,27 +8,27 @@ use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 use super::datagram::{Family, Fragment};
 use super::defrag::Key;
 use super::protocol::ip_protocol;
-use super::slow_path::{Ip, Layer, Walk};
-use super::{Skip, be16, be32, tcp};
+use super::slow_path::{Ip, Layer, LayerWalker};
+use super::{SkipReason, be16, be32, tcp};
 use crate::segment::{Endpoint, TunnelKind, sums_to_zero};
 
-impl Walk<'_> {
+impl LayerWalker<'_> {
     /// An IP packet whose version is in its first nibble.
-    pub(super) fn ip<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn ip<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         match bytes.first().ok_or(self.short())? >> 4 {
             4 => self.ipv4(bytes),
             6 => self.ipv6(bytes),
-            _ => Err(Skip::Malformed),
+            _ => Err(SkipReason::Malformed),
         }
     }
 
     /// An IPv4 packet.
-    pub(super) fn ipv4<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn ipv4<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         use etherparse::err::ipv4::HeaderSliceError;
         self.layer()?;
         let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|error| match error {
             HeaderSliceError::Len(_) => self.short(),
-            HeaderSliceError::Content(_) => Skip::Malformed,
+            HeaderSliceError::Content(_) => SkipReason::Malformed,
         })?;
         self.counters.ipv4 += 1;
         let wrong = self.options.verify_ip_checksum && !sums_to_zero(header.slice());
@@ -39,7 +39,7 @@ impl Walk<'_> {
         // A length of 0: the packet was too long for the field or is yet to be cut up by the network card.
         let packet = match usize::from(header.total_len()) {
             0 => bytes,
-            total if total < header.slice().len() => return Err(Skip::Malformed),
+            total if total < header.slice().len() => return Err(SkipReason::Malformed),
             total => self.bound(bytes, total)?,
         };
         self.encapsulation.fragmented = false;
@@ -56,18 +56,18 @@ impl Walk<'_> {
         }
         if wrong {
             // A datagram can't be exempt in part, and one bad fragment would spoil it.
-            return Err(Skip::BadIpChecksum);
+            return Err(SkipReason::BadIpChecksum);
         }
         self.fragment(Family::V4, protocol, offset, more, payload)
     }
 
     /// An IPv6 packet.
-    pub(super) fn ipv6<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn ipv6<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         use etherparse::err::ipv6::HeaderSliceError;
         self.layer()?;
         let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|error| match error {
             HeaderSliceError::Len(_) => self.short(),
-            HeaderSliceError::Content(_) => Skip::Malformed,
+            HeaderSliceError::Content(_) => SkipReason::Malformed,
         })?;
         self.counters.ipv6 += 1;
         let next = header.next_header().0;
@@ -93,7 +93,7 @@ impl Walk<'_> {
     }
 
     /// What an IP packet carries, but for ip_protocol::TCP.
-    pub(super) fn payload<'a>(&mut self, protocol: u8, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn payload<'a>(&mut self, protocol: u8, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         let v6 = self.ip.source.is_ipv6();
         match protocol {
             ip_protocol::UDP => self.udp(bytes),
@@ -125,20 +125,20 @@ impl Walk<'_> {
                 self.extension_header(bytes)
             }
             // A hop-by-hop header anywhere but first: hosts refuse it (RFC 8200 section 4.1).
-            ip_protocol::HOP_BY_HOP if v6 => Err(Skip::Malformed),
-            other => Err(Skip::NotTcp(other)),
+            ip_protocol::HOP_BY_HOP if v6 => Err(SkipReason::Malformed),
+            other => Err(SkipReason::NotTcp(other)),
         }
     }
 
     /// An extension header whose length is in words of 8 bytes, less 1 (RFC 8200 section 4.2).
-    fn extension_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    fn extension_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.extension()?;
         let [next, words, ..] = bytes else { return Err(self.short()) };
         Ok(Layer::Payload(*next, self.after(bytes, (usize::from(*words) + 1) * 8)?))
     }
 
     /// An IPv6 fragment header (RFC 8200 section 4.5); alone it is no fragment (RFC 6946).
-    fn fragment_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    fn fragment_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.extension()?;
         let data = self.after(bytes, 8)?;
         let (Some(&next), Some(field), Some(id)) = (bytes.first(), be16(bytes, 2), be32(bytes, 4)) else {
@@ -153,7 +153,7 @@ impl Walk<'_> {
         if offset == 0 && !self.is_cut() && lacks_headers(next, data) {
             self.counters.fragments += 1;
             self.counters.fragment_invalid += 1;
-            return Err(Skip::Fragment);
+            return Err(SkipReason::Fragment);
         }
         self.fragment(Family::V6, next, offset, more, data)
     }
@@ -165,12 +165,12 @@ impl Walk<'_> {
         offset: u32,
         more: bool,
         data: &[u8],
-    ) -> Result<Layer<'a>, Skip> {
+    ) -> Result<Layer<'a>, SkipReason> {
         if self.is_cut() {
             self.counters.fragments += 1;
             self.counters.fragment_truncated += 1;
             self.counters.truncated += 1;
-            return Err(Skip::Fragment);
+            return Err(SkipReason::Fragment);
         }
         let mut vlans = [0; 3];
         if self.options.vlan_tracking {
@@ -185,9 +185,9 @@ impl Walk<'_> {
         let fragment = Fragment { protocol, offset, more, before, data };
         let whole = self.fragments.add(key, &fragment, self.clock, &self.options.limits, self.counters);
         self.counters.active = self.fragments.datagrams() as u64;
-        let whole = whole.ok_or(Skip::Fragment)?;
+        let whole = whole.ok_or(SkipReason::Fragment)?;
         self.ip.len = whole.before.saturating_add(whole.bytes.len() as u32);
-        Ok(Layer::Whole(whole.protocol, whole.bytes))
+        Ok(Layer::Reassembled(whole.protocol, whole.bytes))
     }
 }
 

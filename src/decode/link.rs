@@ -1,8 +1,8 @@
 //! What carries IP packets on a link: Ethernet, ether_type::VLAN tags, ether_type::MPLS, ether_type::PPP, cooked and loopback headers. Not IP itself.
 
 use super::protocol::ether_type;
-use super::slow_path::{Layer, Walk};
-use super::{Skip, be16, be32};
+use super::slow_path::{Layer, LayerWalker};
+use super::{SkipReason, be16, be32};
 use crate::packet::Link;
 
 /// Below this an EtherType field is a length (IEEE 802.3).
@@ -10,9 +10,9 @@ const FIRST_ETHER_TYPE: u16 = 0x0600;
 /// LINKTYPE_C_HDLC: Cisco ether_type::PPP with HDLC framing.
 const LINKTYPE_C_HDLC: u32 = 104;
 
-impl Walk<'_> {
+impl LayerWalker<'_> {
     /// The first layer of a frame.
-    pub(super) fn link<'a>(&mut self, link: Link, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn link<'a>(&mut self, link: Link, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         match link {
             Link::Ethernet => Ok(Layer::Ethernet(bytes)),
             Link::RawIp => Ok(Layer::Ip(bytes)),
@@ -23,11 +23,11 @@ impl Walk<'_> {
             Link::PppEther => self.pppoe(bytes),
             // Address, control, EtherType.
             Link::Other(LINKTYPE_C_HDLC) => self.cooked(bytes, 2, 4),
-            Link::Other(number) => Err(Skip::UnknownLink(number)),
+            Link::Other(number) => Err(SkipReason::UnknownLink(number)),
         }
     }
 
-    fn cooked<'a>(&self, bytes: &'a [u8], kind_at: usize, len: usize) -> Result<Layer<'a>, Skip> {
+    fn cooked<'a>(&self, bytes: &'a [u8], kind_at: usize, len: usize) -> Result<Layer<'a>, SkipReason> {
         const NOVELL_RAW: u16 = 1;
         const LLC: u16 = 4;
         let rest = self.after(bytes, len)?;
@@ -38,19 +38,19 @@ impl Walk<'_> {
     }
 
     /// BSD loopback: the address family in the byte order of the recording host, whose numbers for IPv6 differ.
-    fn family<'a>(&self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    fn family<'a>(&self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         let rest = self.after(bytes, 4)?;
         let family = be32(bytes, 0).ok_or(self.short())?;
         // A family is a small number, so the lower of both readings is the right one.
         match family.min(family.swap_bytes()) {
             2 => Ok(Layer::Ether(ether_type::IPV4, rest)),
             10 | 24 | 28 | 30 => Ok(Layer::Ether(ether_type::IPV6, rest)),
-            other => Err(Skip::NotIp(u16::try_from(other).unwrap_or(u16::MAX))),
+            other => Err(SkipReason::NotIp(u16::try_from(other).unwrap_or(u16::MAX))),
         }
     }
 
     /// An Ethernet frame.
-    pub(super) fn ethernet<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn ethernet<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.layer()?;
         let rest = self.after(bytes, 14)?;
         self.counters.ethernet += 1;
@@ -58,7 +58,7 @@ impl Walk<'_> {
     }
 
     /// What stands behind an EtherType.
-    pub(super) fn ether<'a>(&mut self, kind: u16, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn ether<'a>(&mut self, kind: u16, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         match kind {
             ether_type::IPV4 => self.ipv4(bytes),
             ether_type::IPV6 => self.ipv6(bytes),
@@ -75,11 +75,11 @@ impl Walk<'_> {
                 let bytes = self.bound(bytes, usize::from(length))?;
                 self.llc(bytes, length)
             }
-            other => Err(Skip::NotIp(other)),
+            other => Err(SkipReason::NotIp(other)),
         }
     }
 
-    fn vlan<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    fn vlan<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         let id = be16(bytes, 0).ok_or(self.short())?;
         match self.encapsulation.vlans.ids().len() {
             0 => self.counters.vlan += 1,
@@ -91,27 +91,27 @@ impl Walk<'_> {
     }
 
     /// A tag of `len` bytes with an EtherType behind it.
-    fn tag<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, Skip> {
+    fn tag<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, SkipReason> {
         self.label()?;
         let kind = be16(bytes, len).ok_or(self.short())?;
         Ok(Layer::Ether(kind, self.after(bytes, len + 2)?))
     }
 
     /// IEEE 802.2 LLC, with SNAP (RFC 1042) or the number of IP itself.
-    fn llc<'a>(&self, bytes: &'a [u8], kind: u16) -> Result<Layer<'a>, Skip> {
+    fn llc<'a>(&self, bytes: &'a [u8], kind: u16) -> Result<Layer<'a>, SkipReason> {
         match bytes {
             [0xaa, 0xaa, 3, _, _, _, high, low, rest @ ..] => {
                 // A length would not be an EtherType: no second LLC.
                 let inner = u16::from_be_bytes([*high, *low]);
-                if inner < FIRST_ETHER_TYPE { Err(Skip::NotIp(inner)) } else { Ok(Layer::Ether(inner, rest)) }
+                if inner < FIRST_ETHER_TYPE { Err(SkipReason::NotIp(inner)) } else { Ok(Layer::Ether(inner, rest)) }
             }
             [6, 6, 3, rest @ ..] => Ok(Layer::Ether(ether_type::IPV4, rest)),
-            _ => Err(Skip::NotIp(kind)),
+            _ => Err(SkipReason::NotIp(kind)),
         }
     }
 
     /// An ether_type::MPLS label stack (RFC 3032). What follows it is not named: the first nibble tells (RFC 4928 section 3).
-    fn mpls<'a>(&mut self, mut bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    fn mpls<'a>(&mut self, mut bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         const BOTTOM_OF_STACK: u32 = 0x100;
         self.counters.mpls += 1;
         loop {
@@ -132,19 +132,19 @@ impl Walk<'_> {
     }
 
     /// A ether_type::PPP over Ethernet session packet (RFC 2516 section 4).
-    fn pppoe<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    fn pppoe<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.counters.pppoe += 1;
         let rest = self.after(bytes, 6)?;
         let length = be16(bytes, 4).ok_or(self.short())?;
         // Version 1, type 1, code 0: session data.
         if !bytes.starts_with(&[0x11, 0]) {
-            return Err(Skip::NotIp(ether_type::PPPOE_SESSION));
+            return Err(SkipReason::NotIp(ether_type::PPPOE_SESSION));
         }
         Ok(Layer::Ppp(self.bound(rest, usize::from(length))?))
     }
 
     /// A ether_type::PPP frame (RFC 1661, RFC 1662), with or without HDLC-like framing and with protocol field compression.
-    pub(super) fn ppp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn ppp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.layer()?;
         let bytes = bytes.strip_prefix(&[0xff, 3]).unwrap_or(bytes);
         let first = *bytes.first().ok_or(self.short())?;
@@ -156,7 +156,7 @@ impl Walk<'_> {
             0x0057 => Ok(Layer::Ether(ether_type::IPV6, rest)),
             0x0281 => Ok(Layer::Ether(ether_type::MPLS, rest)),
             0x0283 => Ok(Layer::Ether(ether_type::MPLS_UPSTREAM, rest)),
-            other => Err(Skip::NotIp(other)),
+            other => Err(SkipReason::NotIp(other)),
         }
     }
 }

@@ -6,7 +6,7 @@
 //!      └─► walk: link ─► tags, labels ─► ip ─► (defrag) ─► tunnel ─► link or ip … ─► tcp ─────────► Head, Span
 //! ```
 //!
-//! Nothing here allocates but the fragment table, and a new entry in [`Extras`]. Lengths nest: what an inner header
+//! Nothing here allocates but the fragment table, and a new entry in [`BlockExtras`]. Lengths nest: what an inner header
 //! promises beyond its carrier is missing only if the capture cut the frame; else the packet is malformed, as every
 //! host sees it (Linux counts `InTruncatedPkts` and drops it).
 
@@ -30,12 +30,12 @@ use protocol::ip_protocol;
 
 pub use counters::Counters;
 pub use limits::{Limits, Options};
-pub use skip_reason::Skip;
+pub use skip_reason::SkipReason;
 
 /// Where a segment's TCP bytes stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// `None`: in the frame itself. `Some(i)`: in [`Extras::wholes`]`[i]`.
+    /// `None`: in the frame itself. `Some(i)`: in [`BlockExtras::reassembled`]`[i]`.
     pub whole: Option<u32>,
     /// Offset of the first byte of the TCP header.
     pub start: u32,
@@ -45,23 +45,23 @@ pub struct Span {
 
 /// What decoding a block of frames leaves beside the segments; kept with the block and recycled with it.
 #[derive(Debug)]
-pub struct Extras {
+pub struct BlockExtras {
     /// Datagrams put together from fragments (the IP payload: TCP header onwards, or what wraps it).
-    pub wholes: Vec<Box<[u8]>>,
+    pub reassembled: Vec<Box<[u8]>>,
     /// How segments were wrapped. The first entry is always the plain one.
     pub encapsulations: Vec<Encapsulation>,
 }
 
-impl Default for Extras {
+impl Default for BlockExtras {
     fn default() -> Self {
-        Self { wholes: Vec::new(), encapsulations: vec![Encapsulation::default()] }
+        Self { reassembled: Vec::new(), encapsulations: vec![Encapsulation::default()] }
     }
 }
 
-impl Extras {
+impl BlockExtras {
     /// Forgets everything but the plain encapsulation; memory stays.
     pub fn clear(&mut self) {
-        self.wholes.clear();
+        self.reassembled.clear();
         self.encapsulations.truncate(1);
     }
 
@@ -110,8 +110,8 @@ impl Decoder {
         packet: &Packet<'_>,
         clock: Timestamp,
         input: u32,
-        extras: &mut Extras,
-    ) -> Result<(Head, Span), Skip> {
+        extras: &mut BlockExtras,
+    ) -> Result<(Head, Span), SkipReason> {
         let mut head = Head::default();
         let span = self.decode_into(packet, clock, input, extras, &mut head)?;
         Ok((head, span))
@@ -128,9 +128,9 @@ impl Decoder {
         packet: &Packet<'_>,
         clock: Timestamp,
         input: u32,
-        extras: &mut Extras,
+        extras: &mut BlockExtras,
         head: &mut Head,
-    ) -> Result<Span, Skip> {
+    ) -> Result<Span, SkipReason> {
         self.count_frame(packet);
         head.number = packet.number;
         head.frame = packet.frame;
@@ -150,18 +150,18 @@ impl Decoder {
         &mut self,
         packet: &Packet<'_>,
         clock: Timestamp,
-        extras: &mut Extras,
+        extras: &mut BlockExtras,
         head: &mut Head,
-    ) -> Result<Span, Skip> {
+    ) -> Result<Span, SkipReason> {
         match fast_path::look(packet, self.options.verify_ip_checksum) {
-            fast_path::Look::Segment(plain) => Ok(self.ipv6(extras, &plain, head)),
-            fast_path::Look::NotTcp(plain) => {
+            fast_path::FastResult::Segment(plain) => Ok(self.ipv6(extras, &plain, head)),
+            fast_path::FastResult::NotTcp(plain) => {
                 self.count_plain(plain.v6, plain.vlan);
                 self.counters.udp += u64::from(plain.protocol == ip_protocol::UDP);
                 self.counters.not_tcp += 1;
-                Err(Skip::NotTcp(plain.protocol))
+                Err(SkipReason::NotTcp(plain.protocol))
             }
-            fast_path::Look::Slow => self.walk(packet, clock, extras, head),
+            fast_path::FastResult::Slow => self.walk(packet, clock, extras, head),
         }
     }
 
@@ -203,7 +203,7 @@ impl Decoder {
     }
 
     #[inline]
-    fn ipv4(&mut self, extras: &mut Extras, plain: &fast_path::Ipv4Segment<'_>, head: &mut Head) -> Span {
+    fn ipv4(&mut self, extras: &mut BlockExtras, plain: &fast_path::Ipv4Segment<'_>, head: &mut Head) -> Span {
         self.count_plain(false, plain.vlan);
         self.counters.tcp += 1;
         let (mut key, side) = plain.key();
@@ -213,7 +213,7 @@ impl Decoder {
         Span { whole: None, start: plain.start, end: plain.end() }
     }
 
-    fn ipv6(&mut self, extras: &mut Extras, plain: &fast_path::Ipv6Segment<'_>, head: &mut Head) -> Span {
+    fn ipv6(&mut self, extras: &mut BlockExtras, plain: &fast_path::Ipv6Segment<'_>, head: &mut Head) -> Span {
         let &fast_path::Ipv6Segment { ip, mut key, side, tcp } = plain;
         self.count_plain(true, ip.vlan);
         self.counters.tcp += 1;
@@ -224,7 +224,7 @@ impl Decoder {
     }
 
     /// The encapsulation of a frame with one VLAN tag, whose id the key takes over if that is wanted.
-    fn tagged(&self, extras: &mut Extras, key: &mut FlowKey, id: u16) -> u32 {
+    fn tagged(&self, extras: &mut BlockExtras, key: &mut FlowKey, id: u16) -> u32 {
         let mut wrapped = Encapsulation::default();
         wrapped.vlans.push(id);
         if self.options.vlan_tracking {
@@ -239,11 +239,16 @@ impl Decoder {
         &mut self,
         packet: &Packet<'_>,
         clock: Timestamp,
-        extras: &mut Extras,
+        extras: &mut BlockExtras,
         head: &mut Head,
-    ) -> Result<Span, Skip> {
-        let mut walk =
-            slow_path::Walk::new(&self.options, &mut self.counters, &mut self.fragments, clock, &mut extras.wholes);
+    ) -> Result<Span, SkipReason> {
+        let mut walk = slow_path::LayerWalker::new(
+            &self.options,
+            &mut self.counters,
+            &mut self.fragments,
+            clock,
+            &mut extras.reassembled,
+        );
         let found = walk.frame(packet);
         let encapsulation = walk.encapsulation;
         let found = found.inspect_err(|skip| self.count(*skip))?;
@@ -259,19 +264,19 @@ impl Decoder {
         Ok(found.span)
     }
 
-    fn count(&mut self, skip: Skip) {
+    fn count(&mut self, skip: SkipReason) {
         let counters = &mut self.counters;
-        counters.truncated += u64::from(skip == Skip::Truncated);
+        counters.truncated += u64::from(skip == SkipReason::Truncated);
         *match skip {
-            Skip::UnknownLink(_) => &mut counters.unknown_link,
-            Skip::NotIp(_) => &mut counters.not_ip,
-            Skip::NotTcp(_) => &mut counters.not_tcp,
-            Skip::Truncated => &mut counters.header_cut,
-            Skip::Malformed => &mut counters.invalid,
-            Skip::TooManyLayers => &mut counters.too_many_layers,
-            Skip::BadIpChecksum => &mut counters.fragment_bad_checksum,
-            Skip::BadTcpHeader => &mut counters.tcp_bad_header,
-            Skip::Fragment => &mut counters.fragment,
+            SkipReason::UnknownLink(_) => &mut counters.unknown_link,
+            SkipReason::NotIp(_) => &mut counters.not_ip,
+            SkipReason::NotTcp(_) => &mut counters.not_tcp,
+            SkipReason::Truncated => &mut counters.header_cut,
+            SkipReason::Malformed => &mut counters.invalid,
+            SkipReason::TooManyLayers => &mut counters.too_many_layers,
+            SkipReason::BadIpChecksum => &mut counters.fragment_bad_checksum,
+            SkipReason::BadTcpHeader => &mut counters.tcp_bad_header,
+            SkipReason::Fragment => &mut counters.fragment,
         } += 1;
     }
 }

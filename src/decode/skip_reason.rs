@@ -2,7 +2,7 @@
 
 /// The reason why a frame was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Skip {
+pub enum SkipReason {
     /// A link type that is not decoded, by its LINKTYPE number.
     UnknownLink(u32),
     /// No IP packet in it: the EtherType, PPP protocol or address family.
@@ -23,7 +23,7 @@ pub enum Skip {
     Fragment,
 }
 
-impl Skip {
+impl SkipReason {
     /// The reason's stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {

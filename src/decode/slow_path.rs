@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::defrag::Defragmenter;
 use super::protocol::ip_protocol;
-use super::{Counters, Options, Skip, Span, tcp};
+use super::{Counters, Options, SkipReason, Span, tcp};
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 use crate::time::Timestamp;
@@ -24,7 +24,7 @@ pub(super) enum Layer<'a> {
     /// What an IP packet carries, by protocol number.
     Payload(u8, &'a [u8]),
     /// What an IP packet that came in fragments carries.
-    Whole(u8, Box<[u8]>),
+    Reassembled(u8, Box<[u8]>),
 }
 
 /// The innermost IP header so far.
@@ -40,7 +40,7 @@ pub(super) struct Ip {
 
 /// A segment, and where it was found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub(super) struct TcpFound {
     pub(super) source: Endpoint,
     pub(super) destination: Endpoint,
     pub(super) ip_id: u32,
@@ -51,12 +51,12 @@ pub(super) struct Found {
 }
 
 /// One way through a frame.
-pub(super) struct Walk<'w> {
+pub(super) struct LayerWalker<'w> {
     pub(super) options: &'w Options,
     pub(super) counters: &'w mut Counters,
     pub(super) fragments: &'w mut Defragmenter,
     pub(super) clock: Timestamp,
-    wholes: &'w mut Vec<Box<[u8]>>,
+    reassembled: &'w mut Vec<Box<[u8]>>,
     pub(super) encapsulation: Encapsulation,
     pub(super) ip: Ip,
     /// Bytes that the capture cut off at the end of the layer at hand.
@@ -68,14 +68,14 @@ pub(super) struct Walk<'w> {
     extensions: u8,
 }
 
-impl<'w> Walk<'w> {
+impl<'w> LayerWalker<'w> {
     /// A way that has not begun.
     pub(super) fn new(
         options: &'w Options,
         counters: &'w mut Counters,
         fragments: &'w mut Defragmenter,
         clock: Timestamp,
-        wholes: &'w mut Vec<Box<[u8]>>,
+        reassembled: &'w mut Vec<Box<[u8]>>,
     ) -> Self {
         let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
@@ -83,7 +83,7 @@ impl<'w> Walk<'w> {
             counters,
             fragments,
             clock,
-            wholes,
+            reassembled,
             encapsulation: Encapsulation::default(),
             ip: Ip { source: nobody, destination: nobody, id: 0, len: 0 },
             missing: 0,
@@ -95,7 +95,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Goes through a frame.
-    pub(super) fn frame(&mut self, packet: &Packet<'_>) -> Result<Found, Skip> {
+    pub(super) fn frame(&mut self, packet: &Packet<'_>) -> Result<TcpFound, SkipReason> {
         let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
         self.missing = packet.wire_len.saturating_sub(captured);
         let first = self.link(packet.link, packet.bytes)?;
@@ -103,7 +103,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Goes on from `layer`, which lies in `buffer`.
-    fn open(&mut self, buffer: &[u8], mut layer: Layer<'_>) -> Result<Found, Skip> {
+    fn open(&mut self, buffer: &[u8], mut layer: Layer<'_>) -> Result<TcpFound, SkipReason> {
         loop {
             layer = match layer {
                 Layer::Ethernet(bytes) => self.ethernet(bytes)?,
@@ -112,32 +112,32 @@ impl<'w> Walk<'w> {
                 Layer::Ppp(bytes) => self.ppp(bytes)?,
                 Layer::Payload(ip_protocol::TCP, bytes) => return self.segment(buffer, bytes),
                 Layer::Payload(protocol, bytes) => self.payload(protocol, bytes)?,
-                Layer::Whole(protocol, whole) => return self.whole(protocol, whole),
+                Layer::Reassembled(protocol, whole) => return self.whole(protocol, whole),
             };
         }
     }
 
     /// Goes on in a datagram put together from fragments, and keeps it if the segment is in it. Recursion is bounded:
     /// each datagram counts as a layer.
-    fn whole(&mut self, protocol: u8, whole: Box<[u8]>) -> Result<Found, Skip> {
+    fn whole(&mut self, protocol: u8, whole: Box<[u8]>) -> Result<TcpFound, SkipReason> {
         self.layer()?;
         self.encapsulation.fragmented = true;
         let mut found = self.open(&whole, Layer::Payload(protocol, &whole))?;
         if found.span.whole.is_none() {
-            found.span.whole = Some(u32::try_from(self.wholes.len()).map_err(|_| Skip::TooManyLayers)?);
-            self.wholes.push(whole);
+            found.span.whole = Some(u32::try_from(self.reassembled.len()).map_err(|_| SkipReason::TooManyLayers)?);
+            self.reassembled.push(whole);
         }
         Ok(found)
     }
 
-    fn segment(&mut self, buffer: &[u8], bytes: &[u8]) -> Result<Found, Skip> {
+    fn segment(&mut self, buffer: &[u8], bytes: &[u8]) -> Result<TcpFound, SkipReason> {
         let slice = etherparse::TcpSlice::from_slice(bytes).map_err(|error| match error {
-            etherparse::err::tcp::HeaderSliceError::Len(_) if self.is_cut() => Skip::Truncated,
-            _ => Skip::BadTcpHeader,
+            etherparse::err::tcp::HeaderSliceError::Len(_) if self.is_cut() => SkipReason::Truncated,
+            _ => SkipReason::BadTcpHeader,
         })?;
         let tcp = tcp::Header::read(&slice);
         let start = offset_in(buffer, bytes);
-        Ok(Found {
+        Ok(TcpFound {
             source: Endpoint { ip: self.ip.source, port: tcp.source_port },
             destination: Endpoint { ip: self.ip.destination, port: tcp.destination_port },
             ip_id: self.ip.id,
@@ -150,27 +150,27 @@ impl<'w> Walk<'w> {
 
     /// Cuts what follows a layer at `len` bytes. Where the capture cut it shorter, `missing` says by how much; where
     /// the carrier is shorter, the layer is malformed.
-    pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], Skip> {
+    pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], SkipReason> {
         if let Some(bounded) = bytes.get(..len) {
             (self.missing, self.cut_by_switch) = (0, false);
             return Ok(bounded);
         }
         let lacking = u32::try_from(len - bytes.len()).unwrap_or(u32::MAX);
         if lacking > self.missing && !self.cut_by_switch {
-            return Err(Skip::Malformed);
+            return Err(SkipReason::Malformed);
         }
         (self.missing, self.cut_by_switch) = (lacking, false);
         Ok(bytes)
     }
 
     /// What follows a header of `len` bytes.
-    pub(super) fn after<'a>(&self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], Skip> {
+    pub(super) fn after<'a>(&self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], SkipReason> {
         bytes.get(len..).ok_or(self.short())
     }
 
     /// The reason when a header is not all there.
-    pub(super) fn short(&self) -> Skip {
-        if self.is_cut() { Skip::Truncated } else { Skip::Malformed }
+    pub(super) fn short(&self) -> SkipReason {
+        if self.is_cut() { SkipReason::Truncated } else { SkipReason::Malformed }
     }
 
     /// Whether the end of the layer at hand is not there.
@@ -179,17 +179,17 @@ impl<'w> Walk<'w> {
     }
 
     /// Counts a header against the limit.
-    pub(super) fn layer(&mut self) -> Result<(), Skip> {
+    pub(super) fn layer(&mut self) -> Result<(), SkipReason> {
         count(&mut self.layers, self.options.limits.layers)
     }
 
     /// Counts a tag or label against the limit.
-    pub(super) fn label(&mut self) -> Result<(), Skip> {
+    pub(super) fn label(&mut self) -> Result<(), SkipReason> {
         count(&mut self.labels, self.options.limits.labels)
     }
 
     /// Counts an extension header against the limit.
-    pub(super) fn extension(&mut self) -> Result<(), Skip> {
+    pub(super) fn extension(&mut self) -> Result<(), SkipReason> {
         count(&mut self.extensions, self.options.limits.extensions)
     }
 
@@ -200,7 +200,7 @@ impl<'w> Walk<'w> {
         protocol: u8,
         ports: (u16, u16),
         network: Option<u32>,
-    ) -> Result<(), Skip> {
+    ) -> Result<(), SkipReason> {
         let mut depth = self.encapsulation.tunnel.map_or(0, |tunnel| tunnel.depth);
         count(&mut depth, self.options.limits.tunnels)?;
         let source = Endpoint { ip: self.ip.source, port: ports.0 };
@@ -210,9 +210,9 @@ impl<'w> Walk<'w> {
     }
 }
 
-fn count(so_far: &mut u8, limit: u8) -> Result<(), Skip> {
+fn count(so_far: &mut u8, limit: u8) -> Result<(), SkipReason> {
     if *so_far >= limit {
-        return Err(Skip::TooManyLayers);
+        return Err(SkipReason::TooManyLayers);
     }
     *so_far += 1;
     Ok(())

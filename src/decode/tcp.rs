@@ -2,7 +2,7 @@
 //! on demand, because what a wrong one means depends on the half-flow.
 
 use super::be32;
-use crate::segment::{Flags, Seq};
+use crate::segment::{Seq, TcpFlags};
 
 /// The shortest TCP header in bytes.
 pub(super) const MIN_HEADER: usize = 20;
@@ -14,7 +14,7 @@ pub(super) struct Header {
     pub(super) destination_port: u16,
     pub(super) seq: Seq,
     pub(super) ack: Seq,
-    pub(super) flags: Flags,
+    pub(super) flags: TcpFlags,
     pub(super) header_len: u8,
     pub(super) window: u16,
     pub(super) checksum: u16,
@@ -46,7 +46,7 @@ impl Header {
             destination_port: half(2),
             seq: Seq(word(4)),
             ack: Seq(word(8)),
-            flags: Flags(fixed[13] & 0x3f),
+            flags: TcpFlags(fixed[13] & 0x3f),
             header_len: length_of(fixed) as u8,
             window: half(14),
             checksum: half(16),
@@ -58,19 +58,19 @@ impl Header {
     /// As [`Header::of`], of a header that etherparse read.
     pub(super) fn read(tcp: &etherparse::TcpSlice<'_>) -> Self {
         let flags = [
-            (tcp.fin(), Flags::FIN),
-            (tcp.syn(), Flags::SYN),
-            (tcp.rst(), Flags::RST),
-            (tcp.psh(), Flags::PSH),
-            (tcp.ack(), Flags::ACK),
-            (tcp.urg(), Flags::URG),
+            (tcp.fin(), TcpFlags::FIN),
+            (tcp.syn(), TcpFlags::SYN),
+            (tcp.rst(), TcpFlags::RST),
+            (tcp.psh(), TcpFlags::PSH),
+            (tcp.ack(), TcpFlags::ACK),
+            (tcp.urg(), TcpFlags::URG),
         ];
         Self {
             source_port: tcp.source_port(),
             destination_port: tcp.destination_port(),
             seq: Seq(tcp.sequence_number()),
             ack: Seq(tcp.acknowledgment_number()),
-            flags: Flags(flags.iter().filter(|(set, _)| *set).fold(0, |bits, (_, bit)| bits | bit)),
+            flags: TcpFlags(flags.iter().filter(|(set, _)| *set).fold(0, |bits, (_, bit)| bits | bit)),
             header_len: tcp.data_offset() * 4,
             window: tcp.window_size(),
             checksum: tcp.checksum(),

@@ -2,8 +2,8 @@
 //! that is not TCP, never an error.
 
 use super::protocol::{ether_type, ip_protocol};
-use super::slow_path::{Layer, Walk};
-use super::{Skip, be16, be32};
+use super::slow_path::{Layer, LayerWalker};
+use super::{SkipReason, be16, be32};
 use crate::segment::TunnelKind;
 
 /// The IANA port of VXLAN and the one Linux used before it.
@@ -24,20 +24,20 @@ pub(super) fn is_plain_udp(udp: &[u8]) -> bool {
     udp.len() >= UDP_HEADER && !tunnel && destination != TEREDO && source != TEREDO
 }
 
-impl Walk<'_> {
+impl LayerWalker<'_> {
     /// A UDP datagram (RFC 768): of use only if a tunnel is in it.
-    pub(super) fn udp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn udp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.after(bytes, UDP_HEADER)?;
         self.counters.udp += 1;
         if is_plain_udp(bytes) {
-            return Err(Skip::NotTcp(ip_protocol::UDP));
+            return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         let (Some(source), Some(destination), Some(length)) = (be16(bytes, 0), be16(bytes, 2), be16(bytes, 4)) else {
             return Err(self.short());
         };
         // A length of 0: too long for the field (RFC 2675 section 4), or left to the network card.
         let datagram = if length == 0 { bytes } else { self.bound(bytes, usize::from(length))? };
-        let payload = datagram.get(UDP_HEADER..).ok_or(Skip::Malformed)?;
+        let payload = datagram.get(UDP_HEADER..).ok_or(SkipReason::Malformed)?;
         let ports = (source, destination);
         match destination {
             port if VXLAN.contains(&port) => self.vxlan(payload, ports),
@@ -48,11 +48,11 @@ impl Walk<'_> {
     }
 
     /// VXLAN (RFC 7348 section 5). Reserved bits are set in the wild and ignored, the flag of the identifier is not.
-    fn vxlan<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+    fn vxlan<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         const IDENTIFIER_VALID: u8 = 0x08;
         let [flags, _, _, _, a, b, c, _, frame @ ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
         if flags & IDENTIFIER_VALID == 0 {
-            return Err(Skip::NotTcp(ip_protocol::UDP));
+            return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         self.counters.vxlan += 1;
         self.enter(TunnelKind::Vxlan, ip_protocol::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
@@ -60,11 +60,11 @@ impl Walk<'_> {
     }
 
     /// Geneve (RFC 8926 section 3.4).
-    fn geneve<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+    fn geneve<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         let [first, _, high, low, a, b, c, _, ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
         // Version 0; the low six bits are the length of the options in words of 4 bytes.
         if first >> 6 != 0 {
-            return Err(Skip::NotTcp(ip_protocol::UDP));
+            return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         let inner = self.after(bytes, 8 + usize::from(first & 0x3f) * 4)?;
         self.counters.geneve += 1;
@@ -73,13 +73,13 @@ impl Walk<'_> {
     }
 
     /// GTP-U (3GPP TS 29.281 section 5.1): version 1, message type 255, a user's IP packet.
-    fn gtp<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+    fn gtp<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         const OPTIONAL_FIELDS: u8 = 0x07;
         const EXTENSION: u8 = 0x04;
         let [flags, 255, high, low, a, b, c, d, rest @ ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
         // Version 1, protocol type GTP.
         if flags >> 4 != 0b0011 {
-            return Err(Skip::NotTcp(ip_protocol::UDP));
+            return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         let mut inner = self.bound(rest, usize::from(u16::from_be_bytes([*high, *low])))?;
         if flags & OPTIONAL_FIELDS != 0 {
@@ -99,7 +99,7 @@ impl Walk<'_> {
 
     /// Teredo (RFC 4380 section 5.1.1): an IPv6 packet behind an optional authentication and an optional origin
     /// indication. The port alone proves little, so the packet must fill the datagram.
-    fn teredo<'a>(&mut self, mut bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, Skip> {
+    fn teredo<'a>(&mut self, mut bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         if let [0, 1, client, value, ..] = bytes {
             let len = 13 + usize::from(*client) + usize::from(*value);
             bytes = bytes.get(len..).ok_or(self.unopened(ip_protocol::UDP))?;
@@ -109,7 +109,7 @@ impl Walk<'_> {
         }
         let fills = be16(bytes, 4).is_some_and(|len| usize::from(len) + 40 == bytes.len() + self.missing as usize);
         if bytes.first().is_none_or(|first| first >> 4 != 6) || !fills {
-            return Err(Skip::NotTcp(ip_protocol::UDP));
+            return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         self.counters.teredo += 1;
         self.enter(TunnelKind::Teredo, ip_protocol::UDP, ports, None)?;
@@ -117,7 +117,7 @@ impl Walk<'_> {
     }
 
     /// GRE (RFC 2784, RFC 2890, with the routing of RFC 1701), and its version 1 with PPP (RFC 2637).
-    pub(super) fn gre<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, Skip> {
+    pub(super) fn gre<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         const CHECKSUM: u16 = 0x8000;
         const ROUTING: u16 = 0x4000;
         const KEY: u16 = 0x2000;
@@ -126,7 +126,7 @@ impl Walk<'_> {
         let (Some(flags), Some(kind)) = (be16(bytes, 0), be16(bytes, 2)) else { return Err(self.short()) };
         let version = flags & 7;
         if version > 1 {
-            return Err(Skip::NotTcp(ip_protocol::GRE));
+            return Err(SkipReason::NotTcp(ip_protocol::GRE));
         }
         let mut len = 4;
         len += if flags & (CHECKSUM | ROUTING) != 0 && version == 0 { 4 } else { 0 };
@@ -154,7 +154,7 @@ impl Walk<'_> {
     }
 
     /// Source route entries (RFC 1701): family, offset, length; the last is all zero.
-    fn source_routes<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], Skip> {
+    fn source_routes<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], SkipReason> {
         loop {
             self.label()?;
             let [high, low, _, len, ..] = bytes else { return Err(self.short()) };
@@ -167,7 +167,7 @@ impl Walk<'_> {
     }
 
     /// A mirrored frame (draft-foschiano-erspan): type I has no header, II has 8 bytes, III 12 and perhaps 8 more.
-    fn erspan<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, Skip> {
+    fn erspan<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, SkipReason> {
         const FRAME_IP: u8 = 2;
         const TRUNCATED: u16 = 0x0400;
         let (header, mut frame) = bytes.split_at_checked(len).ok_or(self.short())?;
@@ -192,7 +192,7 @@ impl Walk<'_> {
     }
 
     /// The reason when a tunnel's header is not all there.
-    fn unopened(&self, protocol: u8) -> Skip {
-        if self.is_cut() { Skip::Truncated } else { Skip::NotTcp(protocol) }
+    fn unopened(&self, protocol: u8) -> SkipReason {
+        if self.is_cut() { SkipReason::Truncated } else { SkipReason::NotTcp(protocol) }
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::tree::tree;
-use crate::signature::{Kind, Pattern, QueryCondition, Signature, WordList};
+use crate::signature::{MatchKind, Pattern, QueryCondition, Signature, WordList};
 use crate::uri::{NormalHost, NormalPath};
 
 /// How a tool writes regular expressions, and what it leaves in a path. Each piece stands for itself within others.
@@ -188,7 +188,7 @@ impl Dialect {
     }
 
     /// Patterns of one kind.
-    fn paths(&self, kind: Kind, patterns: &[String]) -> Result<Test, String> {
+    fn paths(&self, kind: MatchKind, patterns: &[String]) -> Result<Test, String> {
         let mut keys = Vec::new();
         for pattern in patterns {
             let key = NormalPath::of(pattern.as_bytes()).path;
@@ -203,13 +203,13 @@ impl Dialect {
         };
         let any = self.any_text(&keys.iter().map(path).collect::<Vec<_>>(), &self.between());
         let expression = match kind {
-            Kind::Path => format!("^{}{any}{}", self.lead(), self.tail()),
-            Kind::Suffix => format!("{}{any}{}", self.segment_start(), self.tail()),
-            Kind::Prefix => {
+            MatchKind::Path => format!("^{}{any}{}", self.lead(), self.tail()),
+            MatchKind::Suffix => format!("{}{any}{}", self.segment_start(), self.tail()),
+            MatchKind::Prefix => {
                 let Self { group, slash, parameters, .. } = self;
                 format!("^{}{any}{group}{slash}|{parameters}|{})", self.lead(), self.tail())
             }
-            Kind::Host | Kind::Raw | Kind::Words => return Err("is no path".to_owned()),
+            MatchKind::Host | MatchKind::Raw | MatchKind::Words => return Err("is no path".to_owned()),
         };
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         Ok(Test { expression, content: super::bytes::common(&keys, b"/"), negated: false })

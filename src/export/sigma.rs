@@ -3,7 +3,7 @@
 
 use super::path::{SIGMA, tests};
 use super::{Rule, ids};
-use crate::signature::{Confidence, Kind, Pattern, Signature};
+use crate::signature::{Confidence, MatchKind, Pattern, Signature};
 use crate::uri::{NormalHost, NormalPath};
 
 pub(super) const DIFFERENCES: &[&str] = &[
@@ -77,23 +77,23 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
         patterns.iter().flat_map(ended).collect()
     };
     match &signature.pattern {
-        Pattern::Text(Kind::Path, patterns) => detection.must("path", "cs-uri-stem", &paths(patterns, &["", "/"])),
-        Pattern::Text(Kind::Suffix, patterns) => {
+        Pattern::Text(MatchKind::Path, patterns) => detection.must("path", "cs-uri-stem", &paths(patterns, &["", "/"])),
+        Pattern::Text(MatchKind::Suffix, patterns) => {
             detection.must("path", "cs-uri-stem|endswith", &paths(patterns, &["", "/"]));
         }
-        Pattern::Text(Kind::Prefix, patterns) => {
+        Pattern::Text(MatchKind::Prefix, patterns) => {
             detection.add("path_itself", "cs-uri-stem", &paths(patterns, &[""]));
             detection.add("path_below", "cs-uri-stem|startswith", &paths(patterns, &["/"]));
             detection.either = Some("path");
         }
-        Pattern::Text(Kind::Raw, patterns) => {
+        Pattern::Text(MatchKind::Raw, patterns) => {
             let values: Vec<String> = patterns.iter().map(|pattern| wild(pattern)).collect();
             detection.add("raw_path", "cs-uri-stem|contains", &values);
             detection.add("raw_query", "cs-uri-query|contains", &values);
             detection.either = Some("raw");
             missing.push("a server that logs the decoded target does not show it, and case is not regarded".to_owned());
         }
-        Pattern::Text(Kind::Host, patterns) => {
+        Pattern::Text(MatchKind::Host, patterns) => {
             let hosts = |dot: &str| -> Vec<String> {
                 let host = |pattern: &String| NormalHost::of(pattern.as_bytes()).host;
                 patterns.iter().map(|name| wild(&format!("{dot}{}", String::from_utf8_lossy(&host(name))))).collect()
@@ -105,7 +105,7 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
             detection.either = Some("host");
             missing.push("a Host field that names it is taken for a target that does".to_owned());
         }
-        Pattern::Text(Kind::Words, _) | Pattern::Words(_) | Pattern::PathFile(..) => {
+        Pattern::Text(MatchKind::Words, _) | Pattern::Words(_) | Pattern::PathFile(..) => {
             let tests = tests(signature, &SIGMA)?;
             // Some stores want a plain text to begin with.
             if let Some(texts) = plain_texts(&signature.pattern) {

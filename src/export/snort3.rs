@@ -4,7 +4,7 @@ use super::bytes::{common, content};
 use super::path::{PCRE, Test, tests};
 use super::suricata::quoted;
 use super::{Rule, ids};
-use crate::signature::{Kind, Pattern, Signature};
+use crate::signature::{MatchKind, Pattern, Signature};
 
 pub(super) const DIFFERENCES: &[&str] = &[
     "A rule fires at the request, whatever the answer: what came of a probe (smsentry_outcome) is not in a rule.",
@@ -34,8 +34,8 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
 /// Everything that is asked of the request target.
 fn target(signature: &Signature, missing: &mut Vec<String>) -> Result<String, String> {
     let mut text = match &signature.pattern {
-        Pattern::Text(Kind::Raw, patterns) => raw(patterns)?,
-        Pattern::Text(Kind::Host, patterns) => {
+        Pattern::Text(MatchKind::Raw, patterns) => raw(patterns)?,
+        Pattern::Text(MatchKind::Host, patterns) => {
             missing.push("a target that is this host alone is taken for a CONNECT's, whatever the method".to_owned());
             let texts: Vec<Vec<u8>> = patterns.iter().map(|host| host.to_ascii_lowercase().into_bytes()).collect();
             let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
@@ -45,7 +45,7 @@ fn target(signature: &Signature, missing: &mut Vec<String>) -> Result<String, St
         _ => format!("http_uri; {}", options(&tests(signature, &PCRE)?)),
     };
     if !signature.query.is_empty() {
-        let again = matches!(signature.pattern, Pattern::Text(Kind::Raw | Kind::Host, _));
+        let again = matches!(signature.pattern, Pattern::Text(MatchKind::Raw | MatchKind::Host, _));
         text.push_str(if again { "http_uri; " } else { "" });
         for condition in &signature.query {
             text.push_str(&format!("pcre:\"/{}/i\"; ", PCRE.query(condition, true)));

@@ -3,7 +3,7 @@
 use super::bytes::{common, content};
 use super::path::{PCRE, Test, tests};
 use super::{Rule, ids};
-use crate::signature::{Kind, Pattern, Signature};
+use crate::signature::{MatchKind, Pattern, Signature};
 
 /// Measured with Suricata 7.0.10 and its default personality of libhtp.
 pub(super) const DIFFERENCES: &[&str] = &[
@@ -40,8 +40,8 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
 /// Everything that is asked of the request target.
 fn target(signature: &Signature) -> Result<String, String> {
     let mut text = match &signature.pattern {
-        Pattern::Text(Kind::Raw, patterns) => raw(patterns, "http.uri.raw")?,
-        Pattern::Text(Kind::Host, patterns) => {
+        Pattern::Text(MatchKind::Raw, patterns) => raw(patterns, "http.uri.raw")?,
+        Pattern::Text(MatchKind::Host, patterns) => {
             let texts: Vec<Vec<u8>> = patterns.iter().map(|host| host.to_ascii_lowercase().into_bytes()).collect();
             let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
             let scheme = r"(?:[^ ]+ +[a-z][a-z0-9+.-]*:\/\/|connect +(?![\/\x5c])(?![a-z][a-z0-9+.-]*:\/\/))";
@@ -58,7 +58,7 @@ fn target(signature: &Signature) -> Result<String, String> {
         .collect();
     if !queries.is_empty() {
         // After `http.uri` the buffer is still the same.
-        let again = matches!(signature.pattern, Pattern::Text(Kind::Raw | Kind::Host, _));
+        let again = matches!(signature.pattern, Pattern::Text(MatchKind::Raw | MatchKind::Host, _));
         text.push_str(&format!("{}{}", if again { "http.uri; " } else { "" }, options(&queries)));
     }
     Ok(text)

@@ -2,7 +2,7 @@
 
 use super::path::{ZEEK, tests};
 use super::{Rule, ids};
-use crate::signature::{Kind, Pattern, Signature};
+use crate::signature::{MatchKind, Pattern, Signature};
 
 pub(super) const DIFFERENCES: &[&str] = &[
     "A signature fires at the request, whatever the answer: what came of a probe (smsentry_outcome) is not in it.",
@@ -18,10 +18,10 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     let mut missing = Vec::new();
     let mut expressions = Vec::new();
     match &signature.pattern {
-        Pattern::Text(Kind::Raw, _) => {
+        Pattern::Text(MatchKind::Raw, _) => {
             return Err("asks for the undecoded target, and http-request has it decoded only".to_owned());
         }
-        Pattern::Text(Kind::Host, patterns) => {
+        Pattern::Text(MatchKind::Host, patterns) => {
             missing.push("a target that is this host alone is taken for a CONNECT's, whatever the method".to_owned());
             expressions.push(ZEEK.host(patterns, r"([a-z][a-z0-9+.\x2d]*:\x2f\x2f)?"));
         }

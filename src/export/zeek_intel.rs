@@ -2,7 +2,7 @@
 //! one host with one path, and a signature knows no hosts of its own.
 
 use super::{Rule, ids};
-use crate::signature::{Kind, Pattern, Signature};
+use crate::signature::{MatchKind, Pattern, Signature};
 use crate::uri::NormalHost;
 
 /// The names of the fields, tabs between them.
@@ -14,7 +14,7 @@ pub(super) const DIFFERENCES: &[&str] = &[
 
 /// Writes one line for each host.
 pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
-    let Pattern::Text(Kind::Host, patterns) = &signature.pattern else {
+    let Pattern::Text(MatchKind::Host, patterns) = &signature.pattern else {
         return Err("matches targets, and an Intel::URL is one host with one path".to_owned());
     };
     let mut missing = vec!["sub-domains are not met: an Intel::DOMAIN is one name".to_owned()];

@@ -41,7 +41,7 @@ pub(super) struct Due {
 /// Entries of flows that are gone that are not worth a pass over the queue.
 const LEFTOVERS: usize = 256;
 
-/// The queues. A direction has at most one entry in each (`Disorder::armed`); entries of flows that are gone stay for
+/// The queues. A direction has at most one entry in each (`OutOfOrder::armed`); entries of flows that are gone stay for
 /// the span, or until they are the majority.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {

@@ -11,10 +11,10 @@ const PER_SEGMENT: usize = 2048;
 
 /// A reference to the newest entry of one direction of one flow: its running number, 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Newest(u64);
+pub(super) struct RingRef(u64);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
+struct RingEntry {
     number: u64,
     previous: u64,
     /// Stream offset of the first byte.
@@ -30,16 +30,16 @@ pub(super) struct History {
     /// Both empty until the first bytes: most shards of a small capture see none.
     bytes: Vec<u8>,
     written: u64,
-    entries: Vec<Entry>,
+    entries: Vec<RingEntry>,
     count: u64,
 }
 
 impl History {
     /// Remembers delivered bytes.
-    pub(super) fn remember(&mut self, newest: &mut Newest, start: u64, data: &[u8]) {
+    pub(super) fn remember(&mut self, newest: &mut RingRef, start: u64, data: &[u8]) {
         if self.bytes.is_empty() {
             self.bytes = vec![0; BYTES];
-            self.entries = vec![Entry::default(); ENTRIES];
+            self.entries = vec![RingEntry::default(); ENTRIES];
         }
         let data = &data[..data.len().min(PER_SEGMENT)];
         let at = (self.written % BYTES as u64) as usize;
@@ -47,14 +47,15 @@ impl History {
         self.bytes[at..at + first].copy_from_slice(&data[..first]);
         self.bytes[..data.len() - first].copy_from_slice(&data[first..]);
         self.count += 1;
-        let entry = Entry { number: self.count, previous: newest.0, start, len: data.len(), position: self.written };
+        let entry =
+            RingEntry { number: self.count, previous: newest.0, start, len: data.len(), position: self.written };
         self.entries[(self.count % ENTRIES as u64) as usize] = entry;
         self.written += data.len() as u64;
-        *newest = Newest(self.count);
+        *newest = RingRef(self.count);
     }
 
     /// Whether `data`, sent again at stream offset `start`, contradicts what is still remembered.
-    pub(super) fn contradicts(&self, newest: Newest, start: u64, data: &[u8]) -> bool {
+    pub(super) fn contradicts(&self, newest: RingRef, start: u64, data: &[u8]) -> bool {
         let end = start + data.len() as u64;
         let mut number = newest.0;
         // Bounded: numbers fall, and at most ENTRIES of them are still in the ring.
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn notices_other_bytes_as_long_as_they_are_kept() {
         let mut history = History::default();
-        let (mut one, mut two) = (Newest::default(), Newest::default());
+        let (mut one, mut two) = (RingRef::default(), RingRef::default());
         history.remember(&mut one, 0, b"GET /sms/");
         history.remember(&mut two, 0, b"POST /other");
         history.remember(&mut one, 9, b"api/ HTTP/1.1");

@@ -1,9 +1,9 @@
 //! One direction of a flow: where its stream stands, what waits, and what a receiver would have refused. Not the
 //! handshake, which concerns both directions: see [`super::connection`].
 
-use super::delivered_ring::Newest;
+use super::delivered_ring::RingRef;
 use super::overlap::Extent;
-use super::queue::{Arrival, Queue};
+use super::queue::{NewSegment, Queue};
 use crate::segment::{Segment, Seq};
 use crate::table::ALLOCATION;
 use crate::time::Timestamp;
@@ -20,7 +20,7 @@ const SYN_DATA: usize = 4;
 /// Stream offset 0 is the byte after the SYN, or the first byte seen. `next` is the offset of the first byte that was
 /// not delivered, `next_seq` its sequence number.
 #[derive(Debug, Default)]
-pub(super) struct Half {
+pub(super) struct HalfStream {
     pub(super) next: u64,
     next_seq: Seq,
     /// Highest end of any byte seen.
@@ -28,8 +28,8 @@ pub(super) struct Half {
     /// Highest offset that the other direction acknowledged, at most `highest`.
     pub(super) acked: u64,
     timestamp: Option<u32>,
-    pub(super) newest: Newest,
-    pub(super) disorder: Option<Box<Disorder>>,
+    pub(super) newest: RingRef,
+    pub(super) disorder: Option<Box<OutOfOrder>>,
     /// The stream's place among sequence numbers is known.
     pub(super) known: bool,
     /// A segment of this direction was seen.
@@ -56,7 +56,7 @@ pub(super) struct Half {
 
 /// What only a direction in disorder needs.
 #[derive(Debug, Default)]
-pub(super) struct Disorder {
+pub(super) struct OutOfOrder {
     pub(super) queue: Queue,
     /// Offset of a FIN that is ahead of the stream.
     pub(super) fin: Option<u64>,
@@ -74,7 +74,7 @@ pub(super) struct Disorder {
     pub(super) armed: [bool; 2],
 }
 
-impl Disorder {
+impl OutOfOrder {
     fn is_idle(&self) -> bool {
         self.queue.is_empty()
             && self.fin.is_none()
@@ -87,7 +87,7 @@ impl Disorder {
 
 /// Where a segment's payload stands relative to the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum SegmentPosition {
     /// Too far away for any window.
     OutOfWindow,
     /// All of it was delivered before.
@@ -100,7 +100,7 @@ pub(super) enum Place {
     Ahead,
 }
 
-impl Half {
+impl HalfStream {
     /// Puts offset 0 at `first`, the sequence number of the first byte.
     pub(super) fn anchor(&mut self, first: Seq) {
         self.known = true;
@@ -144,19 +144,19 @@ impl Half {
         self.next == 0 && self.disorder.as_ref().is_none_or(|disorder| disorder.queue.is_empty())
     }
 
-    pub(super) fn place(&self, offset: i64, len: usize) -> Place {
+    pub(super) fn place(&self, offset: i64, len: usize) -> SegmentPosition {
         let next = self.next.cast_signed();
         let end = offset + len as i64;
         if offset - next > WINDOW || next - end > WINDOW {
-            Place::OutOfWindow
+            SegmentPosition::OutOfWindow
         } else if len == 1 && end == next && next > 0 {
-            Place::KeepAlive
+            SegmentPosition::KeepAlive
         } else if end <= next {
-            Place::Old
+            SegmentPosition::Old
         } else if offset <= next {
-            Place::Next { old: (next - offset) as usize }
+            SegmentPosition::Next { old: (next - offset) as usize }
         } else {
-            Place::Ahead
+            SegmentPosition::Ahead
         }
     }
 
@@ -251,7 +251,7 @@ impl Half {
         segment.head.signed && self.unsigned
     }
 
-    pub(super) fn disorder(&mut self) -> &mut Disorder {
+    pub(super) fn disorder(&mut self) -> &mut OutOfOrder {
         self.disorder.get_or_insert_default()
     }
 
@@ -283,7 +283,7 @@ impl Half {
             let syn_data: usize = disorder.syn_data.iter().map(|(_, data)| data.capacity()).sum();
             let rows = disorder.syn_data.capacity() * size_of::<(Seq, Vec<u8>)>();
             let allocations = ALLOCATION * (1 + usize::from(rows > 0) + disorder.syn_data.len());
-            size_of::<Disorder>() + disorder.candidates.capacity() * size_of::<Seq>() + rows + syn_data + allocations
+            size_of::<OutOfOrder>() + disorder.candidates.capacity() * size_of::<Seq>() + rows + syn_data + allocations
         })
     }
 
@@ -335,9 +335,9 @@ impl Half {
         cut: u32,
         acked: Option<u64>,
         doubtful: bool,
-    ) -> Arrival<'a> {
+    ) -> NewSegment<'a> {
         let sent = Extent { start: offset, end: offset + payload.len() as i64 };
         let start = u64::try_from(offset + skip as i64).unwrap_or(0);
-        Arrival { start, bytes: &payload[skip..], sent, acked, cut, doubtful }
+        NewSegment { start, bytes: &payload[skip..], sent, acked, cut, doubtful }
     }
 }

@@ -20,14 +20,14 @@ pub use counters::Counters;
 pub use options::{ChecksumPolicy, Limits, Options, SHARDS, Timeouts};
 pub use overlap::OverlapPolicy;
 
-use connection::{Connection, Stage};
+use connection::{Connection, FlowContext};
 use deadline::{Deadlines, Due};
 use delivered_ring::History;
 use duplicates::Duplicates;
-use time_wait::{Ended, Late};
+use time_wait::{Late, TimeWait};
 
-use crate::segment::{Flags, FlowKey, Segment, Side};
-use crate::table::{Hashed, Place, Slot, Table};
+use crate::segment::{FlowKey, Segment, Side, TcpFlags};
+use crate::table::{Hashed, Slot, SlotHint, Table};
 use crate::time::Timestamp;
 
 /// A part of one direction's stream.
@@ -51,7 +51,7 @@ pub enum Chunk<'a> {
 
 /// When something happened: the clock, and the packet that caused it, or a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment {
+pub struct EventTime {
     /// The clock at the packet, or the deadline that passed.
     pub clock: Timestamp,
     /// The packet's running number; 0 for a deadline.
@@ -60,7 +60,7 @@ pub struct Moment {
 
 /// What is known of a flow besides its bytes. Arrays are indexed by [`Side`].
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct FlowStats {
     /// Time of the first packet.
     pub start: Timestamp,
     /// Packets, copies by a SPAN port not counted.
@@ -89,9 +89,9 @@ pub struct FlowView<'a> {
     /// Its addresses.
     pub key: &'a FlowKey,
     /// What is known of it.
-    pub facts: &'a Facts,
+    pub facts: &'a FlowStats,
     /// When.
-    pub at: Moment,
+    pub at: EventTime,
 }
 
 /// Why a flow is given up.
@@ -146,14 +146,14 @@ pub struct Flows<S> {
     table: Table<FlowKey, Connection<S>, 3>,
     /// Where the flows of the latest segments stand, by the segments' `flow_hash`. Rationale: a look here costs half of
     /// hashing the key and asking the table, and few flows speak at the same time.
-    recent: [Place; RECENT],
-    ended: Ended,
-    tools: Tools,
+    recent: [SlotHint; RECENT],
+    ended: TimeWait,
+    shard: ShardContext,
 }
 
 /// What all flows of a shard share.
 #[derive(Debug)]
-struct Tools {
+struct ShardContext {
     options: Options,
     counters: Counters,
     duplicates: Duplicates,
@@ -171,9 +171,9 @@ impl<S: Default> Flows<S> {
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self {
             table: Table::new(keys),
-            recent: [Place::default(); RECENT],
-            ended: Ended::default(),
-            tools: Tools {
+            recent: [SlotHint::default(); RECENT],
+            ended: TimeWait::default(),
+            shard: ShardContext {
                 options,
                 counters: Counters::default(),
                 duplicates: Duplicates::default(),
@@ -188,7 +188,7 @@ impl<S: Default> Flows<S> {
     /// What was counted.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.tools.counters
+        &self.shard.counters
     }
 
     /// Number of flows.
@@ -207,17 +207,17 @@ impl<S: Default> Flows<S> {
     #[must_use]
     pub fn memory(&self) -> usize {
         let live = self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size();
-        live + self.tools.kept + self.ended.memory()
+        live + self.shard.kept + self.ended.memory()
     }
 
     /// Memory of segments that wait, in bytes.
     #[must_use]
     pub fn queued_memory(&self) -> usize {
-        self.tools.queued
+        self.shard.queued
     }
 
     /// The state of a flow, if it still lives.
-    pub fn state(&mut self, slot: Slot) -> Option<(&FlowKey, &Facts, &mut S)> {
+    pub fn state(&mut self, slot: Slot) -> Option<(&FlowKey, &FlowStats, &mut S)> {
         let (key, connection) = self.table.get_mut(slot)?;
         Some((key, &connection.facts, &mut connection.state))
     }
@@ -226,21 +226,21 @@ impl<S: Default> Flows<S> {
     #[must_use]
     pub fn next_deadline(&self) -> Timestamp {
         let expiry = CLASSES.iter().filter_map(|&class| Some(self.oldest(class)?.1)).min();
-        expiry.unwrap_or(Timestamp::MAX).min(self.tools.deadlines.next())
+        expiry.unwrap_or(Timestamp::MAX).min(self.shard.deadlines.next())
     }
 
     /// Handles the earliest deadline, which has passed; not before a moment at which its time may be taken to be.
     pub fn fire<L: Listener<State = S>>(&mut self, not_before: Timestamp, listener: &mut L) {
         let expiry = CLASSES.iter().filter_map(|&class| self.oldest(class)).min_by_key(|&(_, deadline)| deadline);
-        let hole = self.tools.deadlines.next();
+        let hole = self.shard.deadlines.next();
         match expiry {
             Some((slot, deadline)) if deadline <= hole => {
-                self.tools.counters.timeouts += 1;
-                let at = Moment { clock: deadline.max(not_before), number: 0 };
+                self.shard.counters.timeouts += 1;
+                let at = EventTime { clock: deadline.max(not_before), number: 0 };
                 self.close(slot, at, Reason::Timeout, listener);
             }
             _ => {
-                if let Some(due) = self.tools.deadlines.pop() {
+                if let Some(due) = self.shard.deadlines.pop() {
                     self.hole_due(Due { deadline: due.deadline.max(not_before), ..due }, listener);
                 }
             }
@@ -248,7 +248,7 @@ impl<S: Default> Flows<S> {
     }
 
     /// Gives up the flow that [`Flows::finish`] would give up first. Says whether there was one.
-    pub fn finish_one<L: Listener<State = S>>(&mut self, at: Moment, reason: Reason, listener: &mut L) -> bool {
+    pub fn finish_one<L: Listener<State = S>>(&mut self, at: EventTime, reason: Reason, listener: &mut L) -> bool {
         let oldest = CLASSES.iter().find_map(|&class| self.table.oldest(class as usize));
         oldest.map(|(slot, _)| self.close(slot, at, reason, listener)).is_some()
     }
@@ -257,7 +257,7 @@ impl<S: Default> Flows<S> {
     pub fn feed<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, listener: &mut L) {
         let key = segment.head.key;
         let now = segment.head.clock;
-        let at = Moment { clock: now, number: segment.head.number };
+        let at = EventTime { clock: now, number: segment.head.number };
         let recent = (segment.head.flow_hash >> 48) as usize % RECENT;
         let found = self.table.find_at(self.recent[recent], &key);
         let (slot, connection) = match found {
@@ -271,31 +271,31 @@ impl<S: Default> Flows<S> {
                 (slot, connection)
             }
         };
-        let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
-        let was_orderly = connection.is_orderly();
+        let mut stage = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
+        let was_orderly = connection.is_in_order();
         let class = connection.segment(segment, &mut stage);
         // A third of all segments: nobody kept anything of it.
-        let nothing_new = segment.is_bare_acknowledgment() && was_orderly && connection.is_orderly();
+        let nothing_new = segment.is_bare_acknowledgment() && was_orderly && connection.is_in_order();
         if !nothing_new {
-            connection.account(&mut self.tools, L::memory(&connection.state));
+            connection.account(&mut self.shard, L::memory(&connection.state));
         }
-        let epitaph = connection.epitaph();
+        let initial_seqs = connection.initial_seqs();
         self.table.touch(slot, class as usize, now);
         if nothing_new {
             return;
         }
-        if let Some(beginnings) = epitaph {
+        if let Some(initial_seqs) = initial_seqs {
             let hash = self.table.hash_of(slot);
             self.close(slot, at, Reason::Ended, listener);
-            let Options { timeouts, limits, .. } = self.tools.options;
-            let early = self.ended.remember(key, hash, beginnings, now, timeouts.closing, limits.flows);
-            self.tools.counters.ended_forgotten += u64::from(early);
+            let Options { timeouts, limits, .. } = self.shard.options;
+            let early = self.ended.remember(key, hash, initial_seqs, now, timeouts.closing, limits.flows);
+            self.shard.counters.ended_forgotten += u64::from(early);
         }
         if self.is_over() {
             self.make_room(Some(slot), at, listener);
         }
         let table = &self.table;
-        self.tools.deadlines.forget_unless(self.tools.options.limits.flows, |slot| table.get(slot).is_some());
+        self.shard.deadlines.forget_unless(self.shard.options.limits.flows, |slot| table.get(slot).is_some());
     }
 
     /// A flow for a segment of an unknown one, unless nothing can come of it.
@@ -304,12 +304,12 @@ impl<S: Default> Flows<S> {
         &mut self,
         segment: &Segment<'_>,
         hash: Hashed,
-        at: Moment,
+        at: EventTime,
         listener: &mut L,
     ) -> Option<Slot> {
         let head = segment.head;
-        let counters = &mut self.tools.counters;
-        if segment.payload().is_empty() && !head.flags.has(Flags::SYN) {
+        let counters = &mut self.shard.counters;
+        if segment.payload().is_empty() && !head.flags.has(TcpFlags::SYN) {
             counters.stray += 1;
             return None;
         }
@@ -318,34 +318,34 @@ impl<S: Default> Flows<S> {
             counters.invalid_flags += 1;
             return None;
         }
-        if self.ended.judge(segment, hash, self.tools.options.timeouts.closing) == Late::Belated {
+        if self.ended.lookup(segment, hash, self.shard.options.timeouts.closing) == Late::Stale {
             counters.belated += 1;
             return None;
         }
         self.make_room(None, at, listener);
-        self.tools.counters.flows += 1;
+        self.shard.counters.flows += 1;
         Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::New as usize, head.clock))
     }
 
     /// Gives up all flows, in the order of their last touch.
-    pub fn finish<L: Listener<State = S>>(&mut self, at: Moment, reason: Reason, listener: &mut L) {
+    pub fn finish<L: Listener<State = S>>(&mut self, at: EventTime, reason: Reason, listener: &mut L) {
         while self.finish_one(at, reason, listener) {}
         // The clock may start anew, and what follows is another capture.
         self.ended.clear();
-        self.tools.deadlines = Deadlines::default();
-        self.tools.duplicates = Duplicates::default();
+        self.shard.deadlines = Deadlines::default();
+        self.shard.duplicates = Duplicates::default();
     }
 
     /// Whether the flows are more, or take more memory, than they may.
     #[inline]
     fn is_over(&self) -> bool {
-        let limits = &self.tools.options.limits;
+        let limits = &self.shard.options.limits;
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {
         let (slot, touched) = self.table.oldest(class as usize)?;
-        let timeouts = &self.tools.options.timeouts;
+        let timeouts = &self.shard.options.timeouts;
         let timeout = match class {
             Class::New => timeouts.new,
             Class::Closing => timeouts.closing,
@@ -356,8 +356,8 @@ impl<S: Default> Flows<S> {
 
     /// Gives up flows until the limits are kept, with one more if none is to stay: half-open ones first, established
     /// ones last. What a flow that stays alone may hold has limits of its own.
-    fn make_room<L: Listener<State = S>>(&mut self, stays: Option<Slot>, at: Moment, listener: &mut L) {
-        let limits = self.tools.options.limits;
+    fn make_room<L: Listener<State = S>>(&mut self, stays: Option<Slot>, at: EventTime, listener: &mut L) {
+        let limits = self.shard.options.limits;
         let flows = limits.flows.max(1) - usize::from(stays.is_none());
         while self.table.len() > flows || self.memory() > limits.flow_memory {
             // The one that stays was touched last: where it is the oldest of its class it is the only one.
@@ -367,7 +367,7 @@ impl<S: Default> Flows<S> {
             }) else {
                 return;
             };
-            let counters = &mut self.tools.counters;
+            let counters = &mut self.shard.counters;
             match class {
                 Class::New => counters.evicted_half_open += 1,
                 Class::Closing => counters.evicted_closing += 1,
@@ -377,20 +377,20 @@ impl<S: Default> Flows<S> {
         }
     }
 
-    fn close<L: Listener<State = S>>(&mut self, slot: Slot, at: Moment, reason: Reason, listener: &mut L) {
+    fn close<L: Listener<State = S>>(&mut self, slot: Slot, at: EventTime, reason: Reason, listener: &mut L) {
         let Some((&key, connection)) = self.table.get_mut(slot) else { return };
-        let mut stage = Stage { tools: &mut self.tools, listener, slot, key: &key, at };
+        let mut stage = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
         connection.close(reason, &mut stage);
-        connection.release(&mut self.tools);
+        connection.release(&mut self.shard);
         self.table.discard(slot);
     }
 
     fn hole_due<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {
-        let at = Moment { clock: due.deadline, number: 0 };
+        let at = EventTime { clock: due.deadline, number: 0 };
         let Some((&key, connection)) = self.table.get_mut(due.slot) else { return };
-        let mut stage = Stage { tools: &mut self.tools, listener, slot: due.slot, key: &key, at };
+        let mut stage = FlowContext { shard: &mut self.shard, listener, slot: due.slot, key: &key, at };
         connection.hole_due(due, &mut stage);
-        connection.account(&mut self.tools, L::memory(&connection.state));
+        connection.account(&mut self.shard, L::memory(&connection.state));
     }
 }
 
@@ -428,7 +428,7 @@ mod tests {
             side,
             seq: Seq(0),
             ack: Seq(0),
-            flags: Flags(Flags::ACK),
+            flags: TcpFlags(TcpFlags::ACK),
             header_len: 20,
             window: 1000,
             urgent: 0,
@@ -452,11 +452,14 @@ mod tests {
             let mut number = 0;
             for round in 0..5000_u32 {
                 number += 3;
-                let syn =
-                    Head { flags: Flags(Flags::SYN), seq: Seq(round << 20), ..head(round as u16 % ports, number) };
+                let syn = Head {
+                    flags: TcpFlags(TcpFlags::SYN),
+                    seq: Seq(round << 20),
+                    ..head(round as u16 % ports, number)
+                };
                 let answer = Head {
                     side: syn.side.other(),
-                    flags: Flags(Flags::SYN | Flags::ACK),
+                    flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK),
                     seq: Seq(round),
                     ack: syn.seq.advance(1),
                     ..head(round as u16 % ports, number + 1)
@@ -468,7 +471,7 @@ mod tests {
                     flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut Deaf);
                 }
             }
-            assert!(flows.tools.deadlines.len() <= 1024, "{}", flows.tools.deadlines.len());
+            assert!(flows.shard.deadlines.len() <= 1024, "{}", flows.shard.deadlines.len());
             assert_eq!(flows.len(), usize::from(ports.min(16)));
         }
     }

@@ -50,7 +50,7 @@ pub(super) struct Inserted {
 
 /// A segment on its way into the queue.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrival<'a> {
+pub(super) struct NewSegment<'a> {
     /// Stream offset of the first byte in `bytes`.
     pub(super) start: u64,
     pub(super) bytes: &'a [u8],
@@ -116,7 +116,7 @@ impl Queue {
     }
 
     /// Adds a segment; where it overlaps waiting pieces `policy` decides, and trusted bytes win over doubtful ones.
-    pub(super) fn insert(&mut self, arrival: Arrival<'_>, policy: OverlapPolicy) -> Inserted {
+    pub(super) fn insert(&mut self, arrival: NewSegment<'_>, policy: OverlapPolicy) -> Inserted {
         let mut result = Inserted::default();
         let end = arrival.start + arrival.bytes.len() as u64;
         let mut at = arrival.start;
@@ -137,7 +137,14 @@ impl Queue {
     }
 
     /// Settles the bytes that the segment shares with the piece at `start`; `at` moves behind what is settled.
-    fn meet(&mut self, start: u64, arrival: &Arrival<'_>, policy: OverlapPolicy, at: &mut u64, result: &mut Inserted) {
+    fn meet(
+        &mut self,
+        start: u64,
+        arrival: &NewSegment<'_>,
+        policy: OverlapPolicy,
+        at: &mut u64,
+        result: &mut Inserted,
+    ) {
         let Some(mut old) = self.pieces.remove(&start) else { return };
         self.bytes -= old.data.capacity();
         let arrival_end = arrival.start + arrival.bytes.len() as u64;
@@ -172,7 +179,7 @@ impl Queue {
     }
 
     /// Adds the segment's bytes from one stream offset to another.
-    fn put(&mut self, arrival: &Arrival<'_>, from: u64, to: u64) {
+    fn put(&mut self, arrival: &NewSegment<'_>, from: u64, to: u64) {
         if from >= to {
             return;
         }
@@ -194,7 +201,7 @@ impl Queue {
     }
 }
 
-fn part<'a>(arrival: &Arrival<'a>, from: u64, to: u64) -> &'a [u8] {
+fn part<'a>(arrival: &NewSegment<'a>, from: u64, to: u64) -> &'a [u8] {
     &arrival.bytes[(from - arrival.start) as usize..(to - arrival.start) as usize]
 }
 
@@ -218,7 +225,7 @@ mod tests {
                 let (start, len) = (roll(40), 1 + roll(20));
                 let bytes: Vec<u8> = (0..len).map(|_| roll(3) as u8).collect();
                 let sent = Extent { start: start as i64, end: (start + len) as i64 };
-                let arrival = Arrival { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
+                let arrival = NewSegment { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
                 let inserted = queue.insert(arrival, policy);
                 let (mut overlap, mut conflict) = (false, false);
                 for (at, &byte) in (start..).zip(&bytes) {

@@ -4,19 +4,19 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::segment::{Flags, FlowKey, Segment, Seq};
+use crate::segment::{FlowKey, Segment, Seq, TcpFlags};
 use crate::table::{Hashed, Index};
 use crate::time::Timestamp;
 
 /// Where the streams of an ended flow began: a SYN that says so again is a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Beginnings(pub(super) [Seq; 2]);
+pub(super) struct InitialSeqs(pub(super) [Seq; 2]);
 
 /// The ended flows of a shard, in a row in which they stand as they ended. Rationale: they are most of the flows of a
 /// scan. In a row they are written and given up one behind the other, and only their index is all over the memory.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
-    row: VecDeque<Vec<Grave>>,
+pub(super) struct TimeWait {
+    row: VecDeque<Vec<TimeWaitEntry>>,
     /// Number of the first place of the row; numbers go round.
     first: u32,
     /// How many places of the first chunk were given up.
@@ -26,15 +26,15 @@ pub(super) struct Ended {
     /// The numbers of those that are remembered.
     index: Index,
     /// A chunk that was given up, for the next that is needed.
-    spare: Option<Vec<Grave>>,
+    spare: Option<Vec<TimeWaitEntry>>,
 }
 
 /// An ended flow.
 #[derive(Clone, Copy, Debug)]
-struct Grave {
+struct TimeWaitEntry {
     key: FlowKey,
     hash: Hashed,
-    beginnings: Beginnings,
+    initial_seqs: InitialSeqs,
     /// When it ended, or when the latest segment came that was too late.
     touched: Timestamp,
     state: State,
@@ -60,22 +60,22 @@ pub(super) enum Late {
     /// No flow with these addresses ended lately, or this begins a new one.
     New,
     /// It belongs to the one that ended.
-    Belated,
+    Stale,
 }
 
-impl Ended {
+impl TimeWait {
     /// Memory in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.len * (size_of::<Grave>() + Index::ENTRY)
+        self.len * (size_of::<TimeWaitEntry>() + Index::ENTRY)
     }
 
     /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time. None with
-    /// its addresses is remembered: [`Ended::judge`] forgot it when the flow began.
+    /// its addresses is remembered: [`TimeWait::lookup`] forgot it when the flow began.
     pub(super) fn remember(
         &mut self,
         key: FlowKey,
         hash: Hashed,
-        beginnings: Beginnings,
+        initial_seqs: InitialSeqs,
         now: Timestamp,
         linger: Duration,
         most: usize,
@@ -92,26 +92,26 @@ impl Ended {
             self.take_first();
             match grave.state {
                 State::Forgotten => {}
-                State::Disturbed if !due => self.put(Grave { state: State::Quiet, ..grave }),
+                State::Disturbed if !due => self.put(TimeWaitEntry { state: State::Quiet, ..grave }),
                 State::Quiet | State::Disturbed => early |= !due,
             }
         }
         debug_assert!(self.find(&key, hash).is_none(), "judged before it began");
-        self.put(Grave { key, hash, beginnings, touched: now, state: State::Quiet });
+        self.put(TimeWaitEntry { key, hash, initial_seqs, touched: now, state: State::Quiet });
         early
     }
 
     /// Judges a segment that has no flow, and whose key has this hash.
-    pub(super) fn judge(&mut self, segment: &Segment<'_>, hash: Hashed, linger: Duration) -> Late {
+    pub(super) fn lookup(&mut self, segment: &Segment<'_>, hash: Hashed, linger: Duration) -> Late {
         let head = segment.head;
         let Some(number) = self.find(&head.key, hash) else { return Late::New };
         let Some(grave) = self.grave(number) else { return Late::New };
-        let Beginnings(first) = grave.beginnings;
-        let again = !head.flags.has(Flags::SYN) || first[head.side as usize] == head.seq.advance(1);
+        let InitialSeqs(first) = grave.initial_seqs;
+        let again = !head.flags.has(TcpFlags::SYN) || first[head.side as usize] == head.seq.advance(1);
         if again && head.clock < grave.touched.after(linger) {
             // Where one came late, others may come later still.
             (grave.touched, grave.state) = (head.clock, State::Disturbed);
-            return Late::Belated;
+            return Late::Stale;
         }
         // It is given up when its turn comes.
         grave.state = State::Forgotten;
@@ -134,12 +134,12 @@ impl Ended {
         (at / CHUNK, at % CHUNK)
     }
 
-    fn at(&self, number: u32) -> Option<&Grave> {
+    fn at(&self, number: u32) -> Option<&TimeWaitEntry> {
         let (chunk, at) = self.place(number);
         self.row.get(chunk)?.get(at)
     }
 
-    fn grave(&mut self, number: u32) -> Option<&mut Grave> {
+    fn grave(&mut self, number: u32) -> Option<&mut TimeWaitEntry> {
         let (chunk, at) = self.place(number);
         self.row.get_mut(chunk)?.get_mut(at)
     }
@@ -156,7 +156,7 @@ impl Ended {
     }
 
     /// Puts a grave at the end of the row.
-    fn put(&mut self, grave: Grave) {
+    fn put(&mut self, grave: TimeWaitEntry) {
         if self.row.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             let mut chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK));
             chunk.clear();
@@ -182,8 +182,8 @@ mod tests {
         FlowKey::new(end(number as u16), end(9999)).0
     }
 
-    fn beginnings(number: u32) -> Beginnings {
-        Beginnings([Seq(number), Seq(number)])
+    fn initial_seqs(number: u32) -> InitialSeqs {
+        InitialSeqs([Seq(number), Seq(number)])
     }
 
     /// Against a plain list, over many seeded steps, some of which come late, and with all hashes alike now and then.
@@ -191,7 +191,7 @@ mod tests {
     fn what_is_remembered_is_what_a_list_would_remember() {
         let mut random: u32 = 7;
         for same_hash in [false, true] {
-            let (mut ended, mut model) = (Ended::default(), Vec::<(u32, Timestamp)>::new());
+            let (mut ended, mut model) = (TimeWait::default(), Vec::<(u32, Timestamp)>::new());
             for step in 0..30_000_u32 {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let number = (random >> 8) % if same_hash { 60 } else { 400 };
@@ -200,25 +200,25 @@ mod tests {
                 let known = model.iter().position(|&(known, _)| known == number);
                 let fresh = known.is_some_and(|at| now < model[at].1.after(LINGER));
                 let syn = random >> 28 < 4;
-                let (flags, seq) = if syn { (Flags::SYN, number + 5) } else { (Flags::ACK, number) };
+                let (flags, seq) = if syn { (TcpFlags::SYN, number + 5) } else { (TcpFlags::ACK, number) };
                 let head = Head {
                     key: key(number),
                     side: Side::Low,
-                    flags: Flags(flags),
+                    flags: TcpFlags(flags),
                     seq: Seq(seq),
                     clock: now,
                     ..Head::default()
                 };
                 let segment = Segment { head: &head, tcp: &[], encapsulation: &Encapsulation::default() };
-                let late = ended.judge(&segment, hash, LINGER);
-                assert_eq!(late == Late::Belated, fresh && !syn, "step {step}");
+                let late = ended.lookup(&segment, hash, LINGER);
+                assert_eq!(late == Late::Stale, fresh && !syn, "step {step}");
                 match known {
                     Some(at) if fresh && !syn => model[at].1 = now,
                     Some(at) => drop(model.remove(at)),
                     None => {}
                 }
                 if late == Late::New {
-                    assert!(!ended.remember(key(number), hash, beginnings(number), now, LINGER, 10_000));
+                    assert!(!ended.remember(key(number), hash, initial_seqs(number), now, LINGER, 10_000));
                     model.push((number, now));
                 }
                 assert!(ended.len <= 400 && ended.index.len() <= ended.len);
@@ -230,10 +230,10 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_for_new_ones() {
-        let mut ended = Ended::default();
+        let mut ended = TimeWait::default();
         let early = (0..1000_u32).filter(|&number| {
             let now = Timestamp::from_nanos(i64::from(number));
-            ended.remember(key(number), Hashed::of_bits(number), beginnings(number), now, LINGER, 100)
+            ended.remember(key(number), Hashed::of_bits(number), initial_seqs(number), now, LINGER, 100)
         });
         assert_eq!(early.count(), 900);
         assert_eq!((ended.len, ended.index.len()), (100, 100));

@@ -12,18 +12,18 @@ use super::eve_campaign::CampaignMetadata;
 use super::eve_http::Http;
 use super::eve_metadata::Metadata;
 use super::eve_stats;
-use super::eve_time::Stamp;
+use super::eve_time::EveTime;
 use super::json::integer;
-use super::line_budget::{Fit, append_line};
-use super::redact::as_wanted;
+use super::line_budget::{LineBudget, append_line};
+use super::redact::redacted_record;
 use super::text::Text;
-use super::{Context, InputName, json};
+use super::{InputName, LineContext, json};
 use crate::record::{Alert, Body, Campaign, FlowFacts, Record, Transaction};
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 
 /// Appends the record as one line of EVE: pure ASCII, LF at the end, shorter than [`super::LINE_MAX`].
-pub fn write_eve(record: &Record, context: &Context, out: &mut Vec<u8>) {
-    match &as_wanted(record, context).body {
+pub fn write_eve(record: &Record, context: &LineContext, out: &mut Vec<u8>) {
+    match &redacted_record(record, context).body {
         Body::Alert(alert) => append_line(out, |fit, out| {
             let http = Http::new(&alert.transaction, fit);
             let line = Line::new(&alert.transaction, context, Some(http), fit);
@@ -38,13 +38,13 @@ pub fn write_eve(record: &Record, context: &Context, out: &mut Vec<u8>) {
             json::append(&Line::new(transaction, context, Some(http), fit), out);
         }),
         Body::Stats(figures) => append_line(out, |fit, out| eve_stats::append(figures, context, fit, out)),
-        Body::Page(_) => {}
+        Body::PageView(_) => {}
     }
 }
 
 #[derive(Serialize)]
 struct Line<'a> {
-    timestamp: Stamp,
+    timestamp: EveTime,
     flow_id: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_iface: Option<Text<'a>>,
@@ -81,7 +81,12 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// The line of an `http` record, or what others have in common with it.
-    fn new(transaction: &'a Transaction, context: &'a Context, http: Option<Http<'a>>, fit: &mut Fit) -> Self {
+    fn new(
+        transaction: &'a Transaction,
+        context: &'a LineContext,
+        http: Option<Http<'a>>,
+        fit: &mut LineBudget,
+    ) -> Self {
         let input = usize::try_from(transaction.input).ok().and_then(|at| context.inputs.get(at));
         let (interface, file) = match input {
             Some(InputName::Interface(name)) => (Some(fit.text("in_iface", Text::Plain(name))), None),
@@ -91,7 +96,7 @@ impl<'a> Line<'a> {
             None => (None, None),
         };
         Self {
-            timestamp: Stamp(transaction.timestamp),
+            timestamp: EveTime(transaction.timestamp),
             flow_id: transaction.flow.eve_id(),
             in_iface: interface,
             pcap_cnt: file.map(|_| integer(transaction.frame)),
@@ -117,12 +122,12 @@ impl<'a> Line<'a> {
     }
 
     /// The line of an alert, whose metadata names what `fit` has cut from the rest.
-    fn with_alert(self, alert: &'a Alert, fit: &mut Fit) -> Self {
+    fn with_alert(self, alert: &'a Alert, fit: &mut LineBudget) -> Self {
         self.with_member(&alert.transaction, AlertMember::new(alert, fit))
     }
 
     /// The line of a campaign.
-    fn with_campaign(self, campaign: &'a Campaign, fit: &mut Fit) -> Self {
+    fn with_campaign(self, campaign: &'a Campaign, fit: &mut LineBudget) -> Self {
         self.with_member(&campaign.transaction, AlertMember::of_campaign(campaign, fit))
     }
 
@@ -165,7 +170,7 @@ struct AlertMember<'a> {
 }
 
 impl<'a> AlertMember<'a> {
-    fn new(alert: &'a Alert, fit: &mut Fit) -> Self {
+    fn new(alert: &'a Alert, fit: &mut LineBudget) -> Self {
         let title = fit.text("signature", Text::Plain(&alert.signature.title));
         Self {
             action: "allowed",
@@ -182,7 +187,7 @@ impl<'a> AlertMember<'a> {
         }
     }
 
-    fn of_campaign(campaign: &'a Campaign, fit: &mut Fit) -> Self {
+    fn of_campaign(campaign: &'a Campaign, fit: &mut LineBudget) -> Self {
         Self {
             action: "allowed",
             gid: 1,
@@ -285,7 +290,7 @@ struct Flow {
     pkts_toclient: u64,
     bytes_toserver: u64,
     bytes_toclient: u64,
-    start: Stamp,
+    start: EveTime,
     src_ip: IpAddr,
     dest_ip: IpAddr,
     src_port: u16,
@@ -299,7 +304,7 @@ impl Flow {
             pkts_toclient: integer(facts.packets_to_client),
             bytes_toserver: integer(facts.bytes_to_server),
             bytes_toclient: integer(facts.bytes_to_client),
-            start: Stamp(facts.start),
+            start: EveTime(facts.start),
             src_ip: client.ip,
             dest_ip: server.ip,
             src_port: client.port,

@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::eve_metadata::{One, network, severity_name};
-use super::eve_time::Stamp;
-use super::line_budget::{Fit, Item};
+use super::eve_time::EveTime;
+use super::line_budget::{Item, LineBudget};
 use crate::record::Campaign;
 
 #[derive(Serialize)]
@@ -19,8 +19,8 @@ pub(super) struct CampaignMetadata<'a> {
     mitre_technique_name: [&'static str; 1],
     smsentry_campaign: [String; 1],
     smsentry_fingerprint: [String; 1],
-    smsentry_first: [Stamp; 1],
-    smsentry_last: [Stamp; 1],
+    smsentry_first: [EveTime; 1],
+    smsentry_last: [EveTime; 1],
     smsentry_hits: [String; 1],
     smsentry_signatures: Vec<Item<'a>>,
     smsentry_families: Vec<Item<'a>>,
@@ -40,7 +40,7 @@ pub(super) struct CampaignMetadata<'a> {
 
 impl<'a> CampaignMetadata<'a> {
     /// The metadata of a campaign. Made last, because it names what `fit` has cut from the record.
-    pub(super) fn new(campaign: &'a Campaign, fit: &mut Fit) -> Self {
+    pub(super) fn new(campaign: &'a Campaign, fit: &mut LineBudget) -> Self {
         Self {
             attack_target: ["Web_Server"],
             signature_severity: [severity_name(campaign.severity())],
@@ -51,8 +51,8 @@ impl<'a> CampaignMetadata<'a> {
             mitre_technique_name: ["Wordlist_Scanning"],
             smsentry_campaign: [format!("c-{:016x}", campaign.id)],
             smsentry_fingerprint: [format!("f-{:016x}", campaign.fingerprint)],
-            smsentry_first: [Stamp(campaign.first)],
-            smsentry_last: [Stamp(campaign.last)],
+            smsentry_first: [EveTime(campaign.first)],
+            smsentry_last: [EveTime(campaign.last)],
             smsentry_hits: [campaign.hits.to_string()],
             smsentry_signatures: fit.names("smsentry_signatures", &campaign.signatures),
             smsentry_families: fit.names("smsentry_families", &campaign.families),

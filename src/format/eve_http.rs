@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::json::integer;
-use super::line_budget::Fit;
+use super::line_budget::LineBudget;
 use super::text::Text;
 use crate::record::Transaction;
 
@@ -34,7 +34,7 @@ pub(super) struct Http<'a> {
 
 impl<'a> Http<'a> {
     /// What is told of a request and its answer.
-    pub(super) fn new(transaction: &'a Transaction, fit: &mut Fit) -> Self {
+    pub(super) fn new(transaction: &'a Transaction, fit: &mut LineBudget) -> Self {
         let (request, response) = (&transaction.request, transaction.response.as_ref());
         let mut text = |name, bytes: Option<&'a [u8]>| bytes.map(|bytes| fit.text(name, Text::from_wire(bytes)));
         let (host, port) = request.host.as_deref().map(split_port).unzip();

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::line_budget::Fit;
+use super::line_budget::LineBudget;
 use super::text::Text;
 use crate::alerts::context;
 use crate::record::{Alert, Transaction};
@@ -67,7 +67,7 @@ static NO_MITRE: Mitre = Mitre {
 
 impl<'a> Metadata<'a> {
     /// The metadata of an alert. Made last, because it names what `fit` has cut from the record.
-    pub(super) fn new(alert: &'a Alert, fit: &mut Fit) -> Self {
+    pub(super) fn new(alert: &'a Alert, fit: &mut LineBudget) -> Self {
         let signature = &*alert.signature;
         let mitre = signature.mitre.as_ref().unwrap_or(&NO_MITRE);
         let mut word = |name, value: &'a str| (!value.is_empty()).then(|| [fit.text(name, Text::Word(value))]);
@@ -106,11 +106,11 @@ pub(super) fn network(transaction: &Transaction) -> One<String> {
 }
 
 fn evasion(alert: &Alert) -> Vec<&'static str> {
-    let undone = alert.disguises.iter().map(|disguise| disguise.name());
+    let undone = alert.evasions.iter().map(|evasion| evasion.name());
     undone.chain(alert.conflict.then_some("tcp-conflict")).collect()
 }
 
-fn truncated(alert: &Alert, fit: &mut Fit) -> Vec<&'static str> {
+fn truncated(alert: &Alert, fit: &mut LineBudget) -> Vec<&'static str> {
     let mut names = std::mem::take(&mut fit.cut);
     names.extend(alert.transaction.request.truncated.then_some("request"));
     names

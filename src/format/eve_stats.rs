@@ -3,17 +3,17 @@
 
 use serde::Serialize;
 
-use super::eve_time::Stamp;
+use super::eve_time::EveTime;
 use super::json::integer;
-use super::line_budget::Fit;
+use super::line_budget::LineBudget;
 use super::text::Text;
-use super::{Context, json};
+use super::{LineContext, json};
 use crate::record::{DecoderStats, FlowStats, Stats, TcpStats};
 
 /// Appends the record, without its LF.
-pub(super) fn append(stats: &Stats, context: &Context, fit: &mut Fit, out: &mut Vec<u8>) {
+pub(super) fn append(stats: &Stats, context: &LineContext, fit: &mut LineBudget, out: &mut Vec<u8>) {
     let line = Line {
-        timestamp: Stamp(stats.timestamp),
+        timestamp: EveTime(stats.timestamp),
         event_type: "stats",
         host: context.sensor_name.as_deref().map(|name| fit.text("host", Text::Plain(name))),
         stats: Members {
@@ -38,7 +38,7 @@ pub(super) fn append(stats: &Stats, context: &Context, fit: &mut Fit, out: &mut 
 
 #[derive(Serialize)]
 struct Line<'a> {
-    timestamp: Stamp,
+    timestamp: EveTime,
     event_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Text<'a>>,

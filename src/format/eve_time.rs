@@ -9,9 +9,9 @@ use serde::{Serialize, Serializer};
 use crate::time::Timestamp;
 
 /// A time as EVE writes it: `2025-04-29T15:25:05.124656+0000`, always 31 bytes, because Arkime reads fixed offsets.
-pub(super) struct Stamp(pub(super) Timestamp);
+pub(super) struct EveTime(pub(super) Timestamp);
 
-impl Serialize for Stamp {
+impl Serialize for EveTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let at = civil(self.0);
         let micros = at.subsec_nanosecond() / 1000;
@@ -71,7 +71,7 @@ mod tests {
 
     fn eve(nanos: i64) -> String {
         let mut out = Vec::new();
-        json::append(&Stamp(Timestamp::from_nanos(nanos)), &mut out);
+        json::append(&EveTime(Timestamp::from_nanos(nanos)), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -17,14 +17,14 @@ const CAPS: [usize; 4] = [1_000, 500, 250, 100];
 
 /// The caps of one attempt at a line.
 #[derive(Debug)]
-pub(super) struct Fit {
+pub(super) struct LineBudget {
     /// Serialised bytes of any string but the request target.
     pub(super) cap: usize,
     /// Names of what was cut, in the order of the cutting.
     pub(super) cut: Vec<&'static str>,
 }
 
-impl Fit {
+impl LineBudget {
     /// Serialised bytes of the request target.
     pub(super) const URL_CAP: usize = 8_000;
 
@@ -43,7 +43,7 @@ impl Fit {
         self.members(name, members, Text::Word)
     }
 
-    /// As [`Fit::list`], of members with blanks.
+    /// As [`LineBudget::list`], of members with blanks.
     pub(super) fn phrases<'a>(&mut self, name: &'static str, members: &'a [String]) -> Vec<Text<'a>> {
         self.members(name, members, Text::Plain)
     }
@@ -123,11 +123,11 @@ impl Serialize for Item<'_> {
 }
 
 /// Appends the line that `write` makes, with caps as wide as let it stay below [`LINE_MAX`].
-pub(super) fn append_line(out: &mut Vec<u8>, mut write: impl FnMut(&mut Fit, &mut Vec<u8>)) {
+pub(super) fn append_line(out: &mut Vec<u8>, mut write: impl FnMut(&mut LineBudget, &mut Vec<u8>)) {
     let start = out.len();
     for cap in CAPS {
         out.truncate(start);
-        write(&mut Fit { cap, cut: Vec::new() }, out);
+        write(&mut LineBudget { cap, cut: Vec::new() }, out);
         out.push(b'\n');
         if out.len() - start < LINE_MAX {
             return;

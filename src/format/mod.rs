@@ -36,7 +36,7 @@ use crate::time::Timestamp;
 
 /// What lines say of the run rather than of the record.
 #[derive(Clone, Debug, Default)]
-pub struct Context {
+pub struct LineContext {
     /// The sensor's name: EVE's `host`, Zeek's `peer_descr`; left out where there is none.
     pub sensor_name: Option<String>,
     /// The inputs, by the index that records carry.
@@ -106,7 +106,7 @@ impl Format {
     #[must_use]
     pub const fn log(self, record: &Record) -> Option<Log> {
         match (self, &record.body) {
-            (_, Body::Page(_)) => None,
+            (_, Body::PageView(_)) => None,
             (Self::Eve, _) => Some(Log::Eve),
             (_, Body::Alert(_) | Body::Campaign(_)) => Some(Log::Notice),
             (_, Body::Http(_)) => Some(Log::Http),
@@ -115,7 +115,7 @@ impl Format {
     }
 
     /// Appends the record's line, or nothing where [`Format::log`] has no log for it.
-    pub fn write(self, record: &Record, context: &Context, out: &mut Vec<u8>) {
+    pub fn write(self, record: &Record, context: &LineContext, out: &mut Vec<u8>) {
         match self {
             Self::Eve => write_eve(record, context, out),
             Self::ZeekJson => write_zeek_json(record, context, out),

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::Context;
+use super::LineContext;
 use crate::record::{Body, List, Record, Transaction};
 
 /// What stands for a secret.
@@ -75,7 +75,7 @@ struct Unit {
 }
 
 /// The record as it is to be written: without secrets, where that is wanted.
-pub(super) fn as_wanted<'a>(record: &'a Record, context: &Context) -> Cow<'a, Record> {
+pub(super) fn redacted_record<'a>(record: &'a Record, context: &LineContext) -> Cow<'a, Record> {
     if !context.redact {
         return Cow::Borrowed(record);
     }
@@ -95,7 +95,7 @@ pub(super) fn as_wanted<'a>(record: &'a Record, context: &Context) -> Cow<'a, Re
                 *list = without;
             }
         }
-        Body::Page(_) | Body::Stats(_) => {}
+        Body::PageView(_) | Body::Stats(_) => {}
     }
     Cow::Owned(record)
 }

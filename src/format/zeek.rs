@@ -1,18 +1,18 @@
 //! Records as lines of Zeek's `notice.log` and `http.log`, JSON or TSV, and the TSV header. Not the columns' content:
 //! see [`super::zeek_columns`].
 
-use super::line_budget::{Fit, append_line};
-use super::redact::as_wanted;
+use super::line_budget::{LineBudget, append_line};
+use super::redact::redacted_record;
 use super::zeek_columns::{self, HTTP, NOTICE};
 use super::zeek_value::{append_json, append_tsv};
-use super::{Context, Log, eve_time};
+use super::{LineContext, Log, eve_time};
 use crate::record::{Body, Record};
 use crate::time::Timestamp;
 
 /// Appends the record as one line of JSON; nothing for `stats`, whose figures Zeek's `stats.log` does not have.
-pub fn write_zeek_json(record: &Record, context: &Context, out: &mut Vec<u8>) {
+pub fn write_zeek_json(record: &Record, context: &LineContext, out: &mut Vec<u8>) {
     let path = |path| context.one_stream.then_some(path);
-    let record = &*as_wanted(record, context);
+    let record = &*redacted_record(record, context);
     match &record.body {
         Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit, out| {
             zeek_columns::notice(&record.body, context, fit.cap, |values| {
@@ -24,21 +24,21 @@ pub fn write_zeek_json(record: &Record, context: &Context, out: &mut Vec<u8>) {
                 append_json(path("http"), HTTP.iter().map(|column| column.0).zip(*values), fit, out);
             });
         }),
-        Body::Stats(_) | Body::Page(_) => {}
+        Body::Stats(_) | Body::PageView(_) => {}
     }
 }
 
 /// Appends the record as one line of tab-separated values; nothing for `stats`.
-pub fn write_zeek_tsv(record: &Record, context: &Context, out: &mut Vec<u8>) {
-    let record = &*as_wanted(record, context);
+pub fn write_zeek_tsv(record: &Record, context: &LineContext, out: &mut Vec<u8>) {
+    let record = &*redacted_record(record, context);
     match &record.body {
-        Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit: &mut Fit, out| {
+        Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit: &mut LineBudget, out| {
             zeek_columns::notice(&record.body, context, fit.cap, |values| append_tsv(values.iter().copied(), fit, out));
         }),
         Body::Http(transaction) => append_line(out, |fit, out| {
             zeek_columns::http(transaction, |values| append_tsv(values.iter().copied(), fit, out));
         }),
-        Body::Stats(_) | Body::Page(_) => {}
+        Body::Stats(_) | Body::PageView(_) => {}
     }
 }
 

@@ -7,7 +7,7 @@ use super::json::integer;
 use super::text::Text;
 use super::zeek_uid::zeek_uid;
 use super::zeek_value::Value;
-use super::{CommunityId, Context};
+use super::{CommunityId, LineContext};
 use crate::outcome::Outcome;
 use crate::record::{Alert, Body, Campaign, Request, Response, Transaction};
 
@@ -86,7 +86,7 @@ struct Notice<'a> {
 }
 
 /// Hands on the row of an alert or a campaign, with texts made for strings of `cap` serialised bytes.
-pub(super) fn notice(body: &Body, context: &Context, cap: usize, write: impl FnOnce(&[Value<'_>; NOTICE.len()])) {
+pub(super) fn notice(body: &Body, context: &LineContext, cap: usize, write: impl FnOnce(&[Value<'_>; NOTICE.len()])) {
     let Notice { transaction, note, message, detail, count } = match body {
         Body::Alert(alert) => Notice {
             transaction: &alert.transaction,

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use super::line_budget::Fit;
+use super::line_budget::LineBudget;
 use super::text::{Text, cut};
 use super::{eve_time, json};
 use crate::time::Timestamp;
@@ -45,7 +45,7 @@ impl<'a> Value<'a> {
 pub(super) fn append_json<'a>(
     path: Option<&'a str>,
     row: impl Iterator<Item = (&'static str, Value<'a>)>,
-    fit: &mut Fit,
+    fit: &mut LineBudget,
     out: &mut Vec<u8>,
 ) {
     let path = path.map(|path| ("_path", Value::Text(path.as_bytes())));
@@ -60,7 +60,7 @@ pub(super) fn append_json<'a>(
     out.push(b'}');
 }
 
-fn append_json_value(value: Value<'_>, fit: &mut Fit, out: &mut Vec<u8>) {
+fn append_json_value(value: Value<'_>, fit: &mut LineBudget, out: &mut Vec<u8>) {
     match value {
         Value::Unset => out.extend_from_slice(b"null"),
         Value::Time(time) => eve_time::append_epoch(time, out),
@@ -77,7 +77,7 @@ fn append_json_value(value: Value<'_>, fit: &mut Fit, out: &mut Vec<u8>) {
 }
 
 /// Appends a row as tab-separated values, without its LF.
-pub(super) fn append_tsv<'a>(row: impl Iterator<Item = Value<'a>>, fit: &Fit, out: &mut Vec<u8>) {
+pub(super) fn append_tsv<'a>(row: impl Iterator<Item = Value<'a>>, fit: &LineBudget, out: &mut Vec<u8>) {
     for (at, value) in row.enumerate() {
         if at > 0 {
             out.push(b'\t');
@@ -86,7 +86,7 @@ pub(super) fn append_tsv<'a>(row: impl Iterator<Item = Value<'a>>, fit: &Fit, ou
     }
 }
 
-fn append_tsv_value(value: Value<'_>, fit: &Fit, out: &mut Vec<u8>) {
+fn append_tsv_value(value: Value<'_>, fit: &LineBudget, out: &mut Vec<u8>) {
     let written = match value {
         Value::Unset => {
             out.push(b'-');
@@ -104,7 +104,7 @@ fn append_tsv_value(value: Value<'_>, fit: &Fit, out: &mut Vec<u8>) {
             Ok(())
         }
         Value::Target(bytes) => {
-            append_field(bytes, Fit::URL_CAP, false, out);
+            append_field(bytes, LineBudget::URL_CAP, false, out);
             Ok(())
         }
         Value::Set(members) => {

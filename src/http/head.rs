@@ -4,7 +4,7 @@ use memchr::memchr;
 
 /// The lines so far.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct HeadBuffer {
     bytes: Vec<u8>,
     line_start: usize,
     first_line_end: Option<usize>,
@@ -27,7 +27,7 @@ pub(super) enum Added {
     TooLong(usize),
 }
 
-impl Gathered {
+impl HeadBuffer {
     /// All kept bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -15,7 +15,7 @@ pub use line::guess;
 
 use requests::Requests;
 use responses::Responses;
-use transactions::{ClientSide, Exchange, ServerSide, Turn};
+use transactions::{ClientSide, ConnectionChange, ServerSide, Transactions};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub trait Handler {
 }
 
 /// What a stretch of a stream is parsed with.
-struct Tools<'t, S> {
+struct ParseContext<'t, S> {
     limits: &'t Limits,
     counters: &'t mut Counters,
     sink: &'t mut S,
@@ -99,9 +99,9 @@ struct Tools<'t, S> {
 /// Watches that a stream is got through: a step that takes no byte changes the phase instead, so that a few in a row are
 /// the most there can be. Should that ever not hold, a byte is passed over, because a sensor must not hang.
 #[derive(Default)]
-struct Still(u8);
+struct ProgressGuard(u8);
 
-impl Still {
+impl ProgressGuard {
     fn taken(&mut self, taken: usize, counters: &mut Counters) -> usize {
         /// Rationale: begin, gather and the body behind are three.
         const MOST: u8 = 8;
@@ -157,18 +157,18 @@ pub struct Limits {
     /// Bytes of a head after which it is judged as it stands.
     pub head: usize,
     /// Requests that may wait for an answer; the answers of further ones are not looked for.
-    pub waiting: usize,
+    pub pending: usize,
 }
 
 impl Default for Limits {
     /// Rationale: servers take lines of 8 to 64 KiB and heads of up to 256 KiB.
     fn default() -> Self {
-        Self { line: 64 << 10, head: 256 << 10, waiting: 256 }
+        Self { line: 64 << 10, head: 256 << 10, pending: 256 }
     }
 }
 
 /// What a connection needs from outside while it takes bytes.
-pub struct Scope<'s, H> {
+pub struct ParseScope<'s, H> {
     /// The limits.
     pub limits: &'s Limits,
     /// Where to count.
@@ -182,37 +182,49 @@ pub struct Scope<'s, H> {
 pub struct Connection {
     requests: Requests,
     responses: Responses,
-    exchange: Exchange,
+    transactions: Transactions,
 }
 
 impl Connection {
     /// Takes bytes of the client in order. `offset`: the stream offset of the first one; `acked`: how much of the
     /// server's stream the segment acknowledged that carried it.
-    pub fn to_server<H: Handler>(&mut self, bytes: &[u8], offset: u64, acked: Option<u64>, scope: &mut Scope<'_, H>) {
-        self.exchange.client_reached(offset + bytes.len() as u64);
+    pub fn to_server<H: Handler>(
+        &mut self,
+        bytes: &[u8],
+        offset: u64,
+        acked: Option<u64>,
+        scope: &mut ParseScope<'_, H>,
+    ) {
+        self.transactions.client_reached(offset + bytes.len() as u64);
         self.client(scope, |requests, tools| requests.feed(bytes, offset, acked, tools));
         self.turn(scope);
     }
 
     /// Takes bytes of the server in order. `acked`: how much of the client's stream the segment acknowledged that
     /// carried the first one.
-    pub fn to_client<H: Handler>(&mut self, bytes: &[u8], offset: u64, acked: Option<u64>, scope: &mut Scope<'_, H>) {
-        self.exchange.server_reached(offset, offset + bytes.len() as u64, acked);
+    pub fn to_client<H: Handler>(
+        &mut self,
+        bytes: &[u8],
+        offset: u64,
+        acked: Option<u64>,
+        scope: &mut ParseScope<'_, H>,
+    ) {
+        self.transactions.server_reached(offset, offset + bytes.len() as u64, acked);
         self.server(scope, |responses, tools| responses.feed(bytes, offset, acked, tools));
         self.turn(scope);
     }
 
     /// `len` bytes of a direction were lost.
-    pub fn gap<H: Handler>(&mut self, direction: Direction, len: u64, scope: &mut Scope<'_, H>) {
+    pub fn gap<H: Handler>(&mut self, direction: Direction, len: u64, scope: &mut ParseScope<'_, H>) {
         match direction {
             Direction::ToServer => {
-                let before = self.exchange.client_end;
+                let before = self.transactions.client_end;
                 self.client(scope, |requests, tools| requests.gap(len, before, tools));
-                self.exchange.client_skipped(before.saturating_add(len));
+                self.transactions.client_skipped(before.saturating_add(len));
             }
             Direction::ToClient => {
-                let before = self.exchange.server_end;
-                self.exchange.server_end = before.saturating_add(len);
+                let before = self.transactions.server_end;
+                self.transactions.server_end = before.saturating_add(len);
                 self.server(scope, |responses, tools| responses.gap(len, before, tools));
             }
         }
@@ -220,18 +232,18 @@ impl Connection {
     }
 
     /// A direction ended: its FIN was reached, or the flow is over.
-    pub fn end<H: Handler>(&mut self, direction: Direction, scope: &mut Scope<'_, H>) {
+    pub fn end<H: Handler>(&mut self, direction: Direction, scope: &mut ParseScope<'_, H>) {
         match direction {
             Direction::ToServer => {
-                let end = self.exchange.client_end;
+                let end = self.transactions.client_end;
                 self.client(scope, |requests, tools| requests.end(end, tools));
             }
             Direction::ToClient => {
-                let end = self.exchange.server_end;
+                let end = self.transactions.server_end;
                 let mut within = false;
                 self.server(scope, |responses, tools| within = responses.end(end, tools));
                 // Half an answer is known to nobody.
-                self.exchange.waiting.end(end, within, |tx_id| scope.handler.unseen(tx_id));
+                self.transactions.pending.end(end, within, |tx_id| scope.handler.unseen(tx_id));
             }
         }
     }
@@ -239,53 +251,53 @@ impl Connection {
     /// Makes it as new, for another flow. What it holds for the requests of one flow it need not allocate again.
     pub fn renew(&mut self) {
         (self.requests, self.responses) = Default::default();
-        self.exchange.renew();
+        self.transactions.renew();
     }
 
     /// Heap memory held, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.requests.memory() + self.responses.memory() + self.exchange.memory()
+        self.requests.memory() + self.responses.memory() + self.transactions.memory()
     }
 
     fn client<H: Handler>(
         &mut self,
-        scope: &mut Scope<'_, H>,
-        act: impl FnOnce(&mut Requests, &mut Tools<'_, ClientSide<'_, H>>),
+        scope: &mut ParseScope<'_, H>,
+        act: impl FnOnce(&mut Requests, &mut ParseContext<'_, ClientSide<'_, H>>),
     ) {
-        let Scope { limits, counters, handler } = scope;
-        let mut sink = ClientSide { exchange: &mut self.exchange, handler: *handler, limits, dropped: 0 };
-        act(&mut self.requests, &mut Tools { limits, counters, sink: &mut sink });
+        let ParseScope { limits, counters, handler } = scope;
+        let mut sink = ClientSide { transactions: &mut self.transactions, handler: *handler, limits, dropped: 0 };
+        act(&mut self.requests, &mut ParseContext { limits, counters, sink: &mut sink });
         counters.waiting_limit += sink.dropped;
     }
 
     fn server<H: Handler>(
         &mut self,
-        scope: &mut Scope<'_, H>,
-        act: impl FnOnce(&mut Responses, &mut Tools<'_, ServerSide<'_, H>>),
+        scope: &mut ParseScope<'_, H>,
+        act: impl FnOnce(&mut Responses, &mut ParseContext<'_, ServerSide<'_, H>>),
     ) {
-        let Scope { limits, counters, handler } = scope;
-        let known = self.requests.unfinished().unwrap_or(self.exchange.client_end);
-        let mut sink = ServerSide { exchange: &mut self.exchange, handler: *handler, known, unpaired: 0 };
-        act(&mut self.responses, &mut Tools { limits, counters, sink: &mut sink });
+        let ParseScope { limits, counters, handler } = scope;
+        let known = self.requests.unfinished().unwrap_or(self.transactions.client_end);
+        let mut sink = ServerSide { transactions: &mut self.transactions, handler: *handler, known, unpaired: 0 };
+        act(&mut self.responses, &mut ParseContext { limits, counters, sink: &mut sink });
         counters.unpaired_responses += sink.unpaired;
     }
 
     /// Does what one direction means for the other.
-    fn turn<H: Handler>(&mut self, scope: &mut Scope<'_, H>) {
-        match self.exchange.turn.take() {
+    fn turn<H: Handler>(&mut self, scope: &mut ParseScope<'_, H>) {
+        match self.transactions.turn.take() {
             None => {}
             // Neither side speaks HTTP/1 any more.
-            Some(Turn::Switched) => {
-                self.exchange.sent(self.requests.content(), scope.handler);
+            Some(ConnectionChange::Switched) => {
+                self.transactions.sent(self.requests.content(), scope.handler);
                 self.requests.give_up();
                 self.responses.give_up();
             }
             // Anything may come through a tunnel, HTTP too.
-            Some(Turn::Tunnel) => self.requests.begin_again(),
-            Some(Turn::Refused) => self.requests.refused(),
-            Some(Turn::Misread) => {
-                let end = self.exchange.server_end;
+            Some(ConnectionChange::Tunnel) => self.requests.begin_again(),
+            Some(ConnectionChange::Refused) => self.requests.refused(),
+            Some(ConnectionChange::Misread) => {
+                let end = self.transactions.server_end;
                 self.server(scope, |responses, tools| responses.lose(end, tools));
             }
         }

@@ -29,7 +29,7 @@ const POLITE: u8 = 2;
 
 /// A request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct PendingRequest {
     /// Its number; `None` for an unknown number of requests, even none.
     pub(super) tx_id: Option<u32>,
     /// Stream offset of its first byte.
@@ -38,7 +38,7 @@ pub(super) struct Entry {
     pub(super) head_end: u64,
     /// How much of the server's stream the client had read when it sent the first byte.
     pub(super) read: Option<u64>,
-    pub(super) kind: Kind,
+    pub(super) kind: MethodClass,
     /// Whether it may be the rest of a request whose beginning was lost.
     pub(super) fragment: bool,
     fresh: bool,
@@ -46,13 +46,13 @@ pub(super) struct Entry {
 
 /// What the method says about the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MethodClass {
     Plain,
     Head,
     Connect,
 }
 
-impl Kind {
+impl MethodClass {
     pub(super) fn of(method: &[u8]) -> Self {
         match method {
             b"HEAD" => Self::Head,
@@ -62,13 +62,13 @@ impl Kind {
     }
 }
 
-impl Entry {
-    pub(super) fn new(tx_id: u32, begin: u64, head_end: u64, read: Option<u64>, kind: Kind) -> Self {
+impl PendingRequest {
+    pub(super) fn new(tx_id: u32, begin: u64, head_end: u64, read: Option<u64>, kind: MethodClass) -> Self {
         Self { tx_id: Some(tx_id), begin, head_end, read, kind, fragment: false, fresh: false }
     }
 
     const fn unknown() -> Self {
-        Self { tx_id: None, begin: 0, head_end: 0, read: None, kind: Kind::Plain, fragment: false, fresh: false }
+        Self { tx_id: None, begin: 0, head_end: 0, read: None, kind: MethodClass::Plain, fragment: false, fresh: false }
     }
 }
 
@@ -81,8 +81,8 @@ pub(super) struct Beginning {
 
 /// The requests of a flow that wait, oldest first. The first one has a number.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    entries: Queue<Entry>,
+pub(super) struct PendingRequests {
+    entries: Queue<PendingRequest>,
     /// Whether it is unknown which request the next response answers.
     doubt: bool,
     /// Whether the client was seen to send a request before it had the answer to the one before.
@@ -103,16 +103,16 @@ pub(super) struct Waiting {
 
 /// Whom a response answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answers {
+pub(super) enum PairResult {
     /// This request.
-    One(Entry),
+    One(PendingRequest),
     /// Perhaps one of those that were given up.
     Several,
     /// No request that was seen.
     Nobody,
 }
 
-impl Waiting {
+impl PendingRequests {
     /// Whether the next response answers the next request, whichever that is.
     pub(super) fn is_even(&self) -> bool {
         self.entries.is_empty() && !self.doubt
@@ -133,7 +133,7 @@ impl Waiting {
 
     /// Adds a request. `seen`: how much of the server's stream was seen so far; `most`: requests that may wait. Says
     /// whether it was taken; otherwise its answer will not be known.
-    pub(super) fn add(&mut self, mut entry: Entry, seen: u64, most: usize) -> bool {
+    pub(super) fn add(&mut self, mut entry: PendingRequest, seen: u64, most: usize) -> bool {
         self.pipelines |= entry.read.is_some() && entry.read == self.last;
         self.last = entry.read;
         let blind = std::mem::take(&mut self.blind);
@@ -174,8 +174,8 @@ impl Waiting {
         match self.entries.back() {
             // Without a place in the row where there is no row: most connections that end here never spoke HTTP.
             None => self.doubt = true,
-            Some(Entry { tx_id: None, .. }) => {}
-            Some(_) => self.entries.push_back(Entry::unknown()),
+            Some(PendingRequest { tx_id: None, .. }) => {}
+            Some(_) => self.entries.push_back(PendingRequest::unknown()),
         }
     }
 
@@ -221,34 +221,34 @@ impl Waiting {
     }
 
     /// No response begins where one was expected: the client did not wait.
-    pub(super) fn disappointed(&mut self, mut unseen: impl FnMut(u32)) {
+    pub(super) fn unanswered(&mut self, mut unseen: impl FnMut(u32)) {
         self.pipelines = true;
         self.give_up(|_| true, &mut unseen);
     }
 
     /// Whom a final response answers.
-    pub(super) fn answer(&mut self, response: Beginning, mut unseen: impl FnMut(u32)) -> Answers {
+    pub(super) fn answer(&mut self, response: Beginning, mut unseen: impl FnMut(u32)) -> PairResult {
         let acked = response.acked.unwrap_or(0);
         if self.doubt {
             return self.answer_in_doubt(response.at, acked, unseen);
         }
-        let Some(&front) = self.entries.front() else { return Answers::Nobody };
+        let Some(&front) = self.entries.front() else { return PairResult::Nobody };
         if acked >= front.head_end {
             self.pop();
             self.pipelines |= front.read.is_some_and(|read| read < self.ended);
             self.waits |= self.ended > 0 && front.read == Some(self.ended);
-            return Answers::One(front);
+            return PairResult::One(front);
         }
         if acked <= front.begin && response.acked.is_some() {
-            return Answers::Nobody;
+            return PairResult::Nobody;
         }
         self.doubt = true;
         self.give_up(|_| true, &mut unseen);
-        Answers::Several
+        PairResult::Several
     }
 
-    fn answer_in_doubt(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> Answers {
-        let proven = |entry: &Entry| entry.fresh && entry.read == Some(at) && acked >= entry.head_end;
+    fn answer_in_doubt(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> PairResult {
+        let proven = |entry: &PendingRequest| entry.fresh && entry.read == Some(at) && acked >= entry.head_end;
         let place = if self.pipelines { None } else { self.entries.iter().position(proven) };
         if let Some(place) = place {
             for _ in 0..place {
@@ -257,21 +257,21 @@ impl Waiting {
                 }
             }
             self.doubt = false;
-            return self.pop().map_or(Answers::Nobody, Answers::One);
+            return self.pop().map_or(PairResult::Nobody, PairResult::One);
         }
         let before = self.entries.len();
         self.give_up(|entry| entry.head_end <= acked, unseen);
-        if self.entries.len() < before { Answers::Several } else { Answers::Nobody }
+        if self.entries.len() < before { PairResult::Several } else { PairResult::Nobody }
     }
 
     /// Takes the oldest; what follows it and has no number puts the rest in doubt.
-    fn pop(&mut self) -> Option<Entry> {
+    fn pop(&mut self) -> Option<PendingRequest> {
         let entry = self.entries.pop_front();
         self.settle();
         entry
     }
 
-    fn give_up(&mut self, which: impl Fn(&Entry) -> bool, mut unseen: impl FnMut(u32)) {
+    fn give_up(&mut self, which: impl Fn(&PendingRequest) -> bool, mut unseen: impl FnMut(u32)) {
         self.entries.retain(|entry| {
             let stays = !which(entry);
             if let (false, Some(tx_id)) = (stays, entry.tx_id) {

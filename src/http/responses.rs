@@ -1,12 +1,12 @@
 //! The server's stream: status lines and fields split out, bodies passed over, the way found back after a loss. Whom a
-//! response answers is asked of its [`Sink`].
+//! response answers is asked of its [`ResponseHandler`].
 
 use super::body::{Body, Passed};
 use super::fields::{Fields, Length};
-use super::head::{Added, Gathered, pass_lines};
+use super::head::{Added, HeadBuffer, pass_lines};
 use super::line::{StatusLine, may_be_response, split_response};
-use super::pairing::{Beginning, Kind};
-use super::{Response, Still, Tools};
+use super::pairing::{Beginning, MethodClass};
+use super::{ParseContext, ProgressGuard, Response};
 
 /// The server's side of a connection.
 #[derive(Debug, Default)]
@@ -39,13 +39,13 @@ enum Phase {
 /// A head that comes in pieces.
 #[derive(Debug)]
 struct Lines {
-    gathered: Gathered,
+    gathered: HeadBuffer,
     began: Beginning,
 }
 
 /// A response's head.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct ResponseHead<'a> {
     pub(super) line: StatusLine<'a>,
     pub(super) fields: Fields<'a>,
     /// `Content-Length`, where it is valid.
@@ -53,16 +53,16 @@ pub(super) struct Found<'a> {
 }
 
 /// Who is told.
-pub(super) trait Sink {
+pub(super) trait ResponseHandler {
     /// Where a response must begin, and what its segment must acknowledge, if the way is lost.
     fn expected(&self) -> Option<Beginning>;
     /// None begins there.
-    fn disappointed(&mut self);
+    fn unanswered(&mut self);
     /// An interim response ended at this offset.
     fn interim(&mut self, beginning: Beginning, end: u64);
     /// A final response or 101. Says what the method of the request it answers means for it, if it answers one, and
     /// whether its body is wanted.
-    fn response(&mut self, found: &Found<'_>, beginning: Beginning) -> (Option<Kind>, bool);
+    fn response(&mut self, found: &ResponseHead<'_>, beginning: Beginning) -> (Option<MethodClass>, bool);
     /// The next bytes of its body. Says whether more are wanted.
     fn body(&mut self, bytes: &[u8]) -> bool;
     /// Its body ended at this offset, or can't be followed.
@@ -71,7 +71,7 @@ pub(super) trait Sink {
     fn lost(&mut self, end: u64);
 }
 
-impl<'a> Found<'a> {
+impl<'a> ResponseHead<'a> {
     pub(super) fn response(&self) -> Response<'a> {
         Response {
             status: self.line.status,
@@ -92,9 +92,9 @@ impl Responses {
         mut bytes: &[u8],
         mut offset: u64,
         acked: Option<u64>,
-        tools: &mut Tools<'_, impl Sink>,
+        tools: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
-        let mut still = Still::default();
+        let mut still = ProgressGuard::default();
         while !bytes.is_empty() {
             let here = Beginning { at: offset, acked };
             let most = self.meet_expected(bytes, here, tools);
@@ -104,7 +104,7 @@ impl Responses {
         }
     }
 
-    fn step(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn step(&mut self, bytes: &[u8], here: Beginning, tools: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
         match &mut self.phase {
             Phase::Dead | Phase::Lost => bytes.len(),
             Phase::Head => self.begin(bytes, here, tools),
@@ -122,7 +122,12 @@ impl Responses {
     }
 
     /// Begins a response where one is expected after a loss, unless it is in progress. Says how many bytes come before the next such place.
-    fn meet_expected(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn meet_expected(
+        &mut self,
+        bytes: &[u8],
+        here: Beginning,
+        tools: &mut ParseContext<'_, impl ResponseHandler>,
+    ) -> usize {
         let Some(expected) = tools.sink.expected() else { return bytes.len() };
         if let Phase::Lines(lines) = &self.phase
             && lines.began.at == expected.at
@@ -130,7 +135,7 @@ impl Responses {
             return bytes.len();
         }
         let Some(before) = expected.at.checked_sub(here.at) else {
-            tools.sink.disappointed();
+            tools.sink.unanswered();
             return bytes.len();
         };
         if before > 0 {
@@ -139,13 +144,13 @@ impl Responses {
         match self.phase {
             Phase::Head | Phase::Dead => {}
             _ if may_be_response(bytes) && here.acked >= expected.acked => self.abandon(here.at, tools),
-            _ => tools.sink.disappointed(),
+            _ => tools.sink.unanswered(),
         }
         bytes.len()
     }
 
     /// What is in progress was misunderstood: a response begins here.
-    fn abandon(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn abandon(&mut self, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
         self.watched = false;
         if matches!(self.phase, Phase::Body(_) | Phase::Rest { body: Some(_), .. }) {
             tools.sink.body_end(self.content, at);
@@ -154,7 +159,7 @@ impl Responses {
     }
 
     /// So many bytes were lost, from `offset` on.
-    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut Tools<'_, impl Sink>) {
+    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
         let end = offset.saturating_add(len);
         self.watched = false;
         if let Phase::Dead = self.phase {
@@ -177,14 +182,14 @@ impl Responses {
     }
 
     /// The way is lost; up to `end` nothing is known.
-    pub(super) fn lose(&mut self, end: u64, tools: &mut Tools<'_, impl Sink>) {
+    pub(super) fn lose(&mut self, end: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
         self.abandon(end, tools);
         self.phase = Phase::Lost;
         tools.sink.lost(end);
     }
 
     /// The stream is over. Says whether it ended within the head of a response.
-    pub(super) fn end(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) -> bool {
+    pub(super) fn end(&mut self, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) -> bool {
         let within_head = matches!(self.phase, Phase::Lines(_));
         self.abandon(at, tools);
         self.phase = Phase::Dead;
@@ -203,7 +208,7 @@ impl Responses {
         }
     }
 
-    fn begin(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn begin(&mut self, bytes: &[u8], here: Beginning, tools: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
         let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if blanks > 0 {
             return blanks;
@@ -223,11 +228,11 @@ impl Responses {
             self.head(&bytes[..line_end], fields, here, None, here.at + len as u64, tools);
             return len;
         }
-        self.phase = Phase::Lines(Box::new(Lines { gathered: Gathered::default(), began: here }));
+        self.phase = Phase::Lines(Box::new(Lines { gathered: HeadBuffer::default(), began: here }));
         0
     }
 
-    fn gather(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn gather(&mut self, bytes: &[u8], here: Beginning, tools: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
         let Phase::Lines(lines) = &mut self.phase else { return bytes.len() };
         let gathered = &mut lines.gathered;
         let (taken, known, rest) = match gathered.add(bytes, tools.limits.line, tools.limits.head) {
@@ -251,7 +256,7 @@ impl Responses {
     }
 
     /// A gathered head is complete, or as long as it may get: then `rest` says whether its end is within a line.
-    fn gathered(&mut self, rest: Option<u32>, at: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn gathered(&mut self, rest: Option<u32>, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
         if let Phase::Lines(lines) = std::mem::take(&mut self.phase) {
             let fields = Fields::of_lines(lines.gathered.fields());
             self.head(lines.gathered.first_line(), fields, lines.began, rest, at, tools);
@@ -266,7 +271,7 @@ impl Responses {
         began: Beginning,
         rest: Option<u32>,
         at: u64,
-        tools: &mut Tools<'_, impl Sink>,
+        tools: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
         let Some(line) = split_response(line) else {
             tools.counters.resync += 1;
@@ -279,7 +284,7 @@ impl Responses {
         tools.counters.responses += 1;
         tools.counters.bad_header_lines += fields.bad_lines;
         self.content = 0;
-        let found = Found { line, fields, content_length };
+        let found = ResponseHead { line, fields, content_length };
         self.phase = Phase::Head;
         let body = if (100..200).contains(&line.status) && line.status != 101 {
             tools.sink.interim(began, at);
@@ -297,9 +302,9 @@ impl Responses {
                 return self.lose(at, tools);
             }
             // Without a body whatever the fields say (RFC 9112 section 6.3).
-            let bodiless = kind == Some(Kind::Head)
+            let bodiless = kind == Some(MethodClass::Head)
                 || matches!(line.status, 204 | 304)
-                || (kind == Some(Kind::Connect) && (200..300).contains(&line.status));
+                || (kind == Some(MethodClass::Connect) && (200..300).contains(&line.status));
             Some(if bodiless { Body::Length(0) } else { Body::of_response(&fields, tools.counters) })
         };
         match rest {
@@ -309,20 +314,25 @@ impl Responses {
     }
 
     /// The phase behind a head that ended at `at`.
-    fn enter(&mut self, body: Option<Body>, at: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn enter(&mut self, body: Option<Body>, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
         self.phase = body.map_or(Phase::Head, Phase::Body);
         if body.is_some_and(|body| body.is_empty()) {
             self.body_ended(at, tools);
         }
     }
 
-    fn body_ended(&mut self, at: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn body_ended(&mut self, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
         self.phase = Phase::Head;
         self.watched = false;
         tools.sink.body_end(self.content, at);
     }
 
-    fn pass_body(&mut self, bytes: &[u8], here: Beginning, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn pass_body(
+        &mut self,
+        bytes: &[u8],
+        here: Beginning,
+        tools: &mut ParseContext<'_, impl ResponseHandler>,
+    ) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
         let passed = if self.watched {
             let (watched, sink) = (&mut self.watched, &mut *tools.sink);

@@ -3,15 +3,15 @@
 
 use std::collections::VecDeque;
 
-use super::pairing::{Answers, Beginning, Entry, Kind, Waiting};
-use super::requests::{self, Place};
+use super::pairing::{Beginning, MethodClass, PairResult, PendingRequest, PendingRequests};
+use super::requests::{self, HeadPosition};
 use super::responses;
 use super::{BODY_BEGINNING, Handler, Limits, Request, Response};
 
 /// What the two directions know of each other.
 #[derive(Debug, Default)]
-pub(super) struct Exchange {
-    pub(super) waiting: Waiting,
+pub(super) struct Transactions {
+    pub(super) pending: PendingRequests,
     next_tx: u32,
     /// The request whose body passes.
     sending: Option<u32>,
@@ -21,7 +21,7 @@ pub(super) struct Exchange {
     watching: Option<u32>,
     /// Responses that were captured before the requests they answer: a mirror port may hand on the two directions out
     /// of order. In their order, and only while nothing is in doubt.
-    early: Option<Box<Row>>,
+    early: Option<Box<EarlyResponses>>,
     /// Stream offset behind what was seen of the server, and of the client.
     pub(super) server_end: u64,
     pub(super) client_end: u64,
@@ -30,12 +30,12 @@ pub(super) struct Exchange {
     /// Where the server's stream began to answer bytes of the client that were not seen yet.
     ahead: Option<u64>,
     /// What the connection has to do when the present bytes were taken.
-    pub(super) turn: Option<Turn>,
+    pub(super) turn: Option<ConnectionChange>,
 }
 
 /// What one direction means for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum ConnectionChange {
     /// The client asked to speak something else (101), and the server agreed.
     Switched,
     /// The client asked a proxy to be a tunnel (CONNECT), and it agreed.
@@ -53,7 +53,7 @@ const EARLY: usize = 4;
 
 /// Responses that came early, in their order. Rare, and so it takes a pointer's room where there are none.
 #[derive(Debug, Default)]
-struct Row(VecDeque<Early>);
+struct EarlyResponses(VecDeque<Early>);
 
 /// A response to a request that was not captured yet.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ struct Early {
 
 /// The handler as the client's side sees it.
 pub(super) struct ClientSide<'a, H> {
-    pub(super) exchange: &'a mut Exchange,
+    pub(super) transactions: &'a mut Transactions,
     pub(super) handler: &'a mut H,
     pub(super) limits: &'a Limits,
     /// Requests that could not wait.
@@ -84,7 +84,7 @@ pub(super) struct ClientSide<'a, H> {
 
 /// The handler as the server's side sees it.
 pub(super) struct ServerSide<'a, H> {
-    pub(super) exchange: &'a mut Exchange,
+    pub(super) transactions: &'a mut Transactions,
     pub(super) handler: &'a mut H,
     /// Stream offset up to which the client's requests are known.
     pub(super) known: u64,
@@ -92,18 +92,18 @@ pub(super) struct ServerSide<'a, H> {
     pub(super) unpaired: u64,
 }
 
-impl Exchange {
+impl Transactions {
     /// As new; room for a few requests stays.
     pub(super) fn renew(&mut self) {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.renew();
-        *self = Self { waiting, ..Self::default() };
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.renew();
+        *self = Self { pending, ..Self::default() };
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.waiting.memory()
+        self.pending.memory()
             + self.early.as_ref().map_or(0, |early| {
-                size_of::<Row>()
+                size_of::<EarlyResponses>()
                     + early.0.capacity() * size_of::<Early>()
                     + early.0.iter().map(Early::memory).sum::<usize>()
             })
@@ -126,7 +126,7 @@ impl Exchange {
     /// The bytes of the client that were not captured may have been requests.
     pub(super) fn lost_requests(&mut self) {
         // Whatever the server said since it had a part of them, it said after they were sent.
-        self.waiting.lost_requests(self.ahead.unwrap_or(self.server_end));
+        self.pending.lost_requests(self.ahead.unwrap_or(self.server_end));
         self.early = None;
     }
 
@@ -144,7 +144,7 @@ impl Exchange {
     }
 
     /// Tells the answer to a request that was captured after it, if it was. `None`: it is not known whether.
-    fn answered_early(&mut self, entry: &Entry, handler: &mut impl Handler) -> Option<bool> {
+    fn answered_early(&mut self, entry: &PendingRequest, handler: &mut impl Handler) -> Option<bool> {
         while let Some(early) = self.early.as_mut().and_then(|early| early.0.pop_front()) {
             if early.acked <= entry.begin {
                 continue;
@@ -153,10 +153,10 @@ impl Exchange {
                 self.early = None;
                 return None;
             };
-            self.waiting.answered(entry.read, early.after);
+            self.pending.answered(entry.read, early.after);
             let mut wanted = handler.response(tx_id, &early.response());
             // Of what is not the answer to a plain request it is not known yet whether it has a body.
-            if wanted && entry.kind == Kind::Plain && !early.body.is_empty() {
+            if wanted && entry.kind == MethodClass::Plain && !early.body.is_empty() {
                 wanted = handler.response_body(tx_id, &early.body) && early.body.len() < BODY_BEGINNING;
             }
             self.watching = Some(tx_id).filter(|_| wanted && early.content.is_none());
@@ -165,9 +165,11 @@ impl Exchange {
                 None => self.answering = Some(tx_id),
             }
             self.turn = match (entry.kind, early.status) {
-                (_, 101) => Some(Turn::Switched),
-                (Kind::Connect, 200..300) => Some(Turn::Tunnel),
-                (Kind::Head | Kind::Connect, _) if early.content != Some(0) => Some(Turn::Misread),
+                (_, 101) => Some(ConnectionChange::Switched),
+                (MethodClass::Connect, 200..300) => Some(ConnectionChange::Tunnel),
+                (MethodClass::Head | MethodClass::Connect, _) if early.content != Some(0) => {
+                    Some(ConnectionChange::Misread)
+                }
                 _ => self.turn,
             };
             return Some(true);
@@ -177,12 +179,12 @@ impl Exchange {
     }
 }
 
-impl<H: Handler> requests::Sink for ClientSide<'_, H> {
-    fn request(&mut self, found: &requests::Found<'_>, place: Place) {
-        let exchange = &mut *self.exchange;
-        let tx_id = exchange.next_tx;
-        exchange.next_tx = tx_id.wrapping_add(1);
-        exchange.sending = Some(tx_id);
+impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
+    fn request(&mut self, found: &requests::RequestHead<'_>, place: HeadPosition) {
+        let transactions = &mut *self.transactions;
+        let tx_id = transactions.next_tx;
+        transactions.next_tx = tx_id.wrapping_add(1);
+        transactions.sending = Some(tx_id);
         let (line, fields) = (&found.line, &found.fields);
         self.handler.request(&Request {
             tx_id,
@@ -196,75 +198,76 @@ impl<H: Handler> requests::Sink for ClientSide<'_, H> {
             truncated: found.truncated,
             head: found.lines,
         });
-        let mut entry = Entry::new(tx_id, place.begin, place.head_end, place.acked, Kind::of(line.method));
-        entry.fragment = place.begin == exchange.client_lost && !line.has_known_method();
-        match exchange.answered_early(&entry, self.handler) {
+        let mut entry =
+            PendingRequest::new(tx_id, place.begin, place.head_end, place.acked, MethodClass::of(line.method));
+        entry.fragment = place.begin == transactions.client_lost && !line.has_known_method();
+        match transactions.answered_early(&entry, self.handler) {
             Some(true) => {}
             Some(false) => {
-                if !exchange.waiting.add(entry, exchange.server_end, self.limits.waiting) {
+                if !transactions.pending.add(entry, transactions.server_end, self.limits.pending) {
                     self.dropped += 1;
                     self.handler.unseen(tx_id);
                 }
             }
             None => {
-                exchange.waiting.lost_requests(exchange.server_end);
+                transactions.pending.lost_requests(transactions.server_end);
                 self.handler.unseen(tx_id);
             }
         }
     }
 
     fn body_end(&mut self, content: u64) {
-        self.exchange.sent(content, self.handler);
+        self.transactions.sent(content, self.handler);
     }
 
     fn lost(&mut self) {
-        self.exchange.lost_requests();
+        self.transactions.lost_requests();
     }
 }
 
-impl<H: Handler> responses::Sink for ServerSide<'_, H> {
+impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
     fn expected(&self) -> Option<Beginning> {
-        self.exchange.waiting.expected()
+        self.transactions.pending.expected()
     }
 
-    fn disappointed(&mut self) {
-        self.exchange.waiting.disappointed(|tx_id| self.handler.unseen(tx_id));
+    fn unanswered(&mut self) {
+        self.transactions.pending.unanswered(|tx_id| self.handler.unseen(tx_id));
     }
 
     fn interim(&mut self, beginning: Beginning, end: u64) {
-        self.exchange.waiting.interim(beginning, end);
+        self.transactions.pending.interim(beginning, end);
     }
 
-    fn response(&mut self, found: &responses::Found<'_>, beginning: Beginning) -> (Option<Kind>, bool) {
-        let exchange = &mut *self.exchange;
-        exchange.watching = None;
+    fn response(&mut self, found: &responses::ResponseHead<'_>, beginning: Beginning) -> (Option<MethodClass>, bool) {
+        let transactions = &mut *self.transactions;
+        transactions.watching = None;
         let handler = &mut *self.handler;
         let status = found.line.status;
-        match exchange.waiting.answer(beginning, |tx_id| handler.unseen(tx_id)) {
-            Answers::One(Entry { tx_id: Some(tx_id), kind, .. }) => {
-                exchange.answering = Some(tx_id);
+        match transactions.pending.answer(beginning, |tx_id| handler.unseen(tx_id)) {
+            PairResult::One(PendingRequest { tx_id: Some(tx_id), kind, .. }) => {
+                transactions.answering = Some(tx_id);
                 if status == 101 {
-                    exchange.turn = Some(Turn::Switched);
-                } else if kind == Kind::Connect && (200..300).contains(&status) {
-                    exchange.turn = Some(Turn::Tunnel);
-                } else if exchange.sending == Some(tx_id) {
-                    exchange.turn = Some(Turn::Refused);
+                    transactions.turn = Some(ConnectionChange::Switched);
+                } else if kind == MethodClass::Connect && (200..300).contains(&status) {
+                    transactions.turn = Some(ConnectionChange::Tunnel);
+                } else if transactions.sending == Some(tx_id) {
+                    transactions.turn = Some(ConnectionChange::Refused);
                 }
                 let wanted = self.handler.response(tx_id, &found.response());
-                exchange.watching = Some(tx_id).filter(|_| wanted);
+                transactions.watching = Some(tx_id).filter(|_| wanted);
                 return (Some(kind), wanted);
             }
-            Answers::One(_) | Answers::Several => self.unpaired += 1,
-            Answers::Nobody => {
+            PairResult::One(_) | PairResult::Several => self.unpaired += 1,
+            PairResult::Nobody => {
                 self.unpaired += 1;
                 let acked = beginning.acked.filter(|&acked| acked > self.known);
-                if let (Some(acked), true) = (acked, exchange.waiting.is_even()) {
-                    let early = exchange.early.get_or_insert_default();
+                if let (Some(acked), true) = (acked, transactions.pending.is_even()) {
+                    let early = transactions.early.get_or_insert_default();
                     if early.0.len() < EARLY {
-                        early.0.push_back(Early::new(found, acked, exchange.waiting.last_end()));
+                        early.0.push_back(Early::new(found, acked, transactions.pending.last_end()));
                         return (None, true);
                     } else {
-                        exchange.lost_requests();
+                        transactions.lost_requests();
                     }
                 }
             }
@@ -273,31 +276,31 @@ impl<H: Handler> responses::Sink for ServerSide<'_, H> {
     }
 
     fn body(&mut self, bytes: &[u8]) -> bool {
-        if let Some(tx_id) = self.exchange.watching {
+        if let Some(tx_id) = self.transactions.watching {
             return self.handler.response_body(tx_id, bytes);
         }
-        let early = self.exchange.early.as_mut().and_then(|early| early.0.back_mut());
+        let early = self.transactions.early.as_mut().and_then(|early| early.0.back_mut());
         early.filter(|early| early.content.is_none()).is_some_and(|early| early.keep(bytes))
     }
 
     fn body_end(&mut self, content: u64, at: u64) {
-        self.exchange.watching = None;
-        self.exchange.waiting.response_ended(at);
-        if let Some(tx_id) = self.exchange.answering.take() {
+        self.transactions.watching = None;
+        self.transactions.pending.response_ended(at);
+        if let Some(tx_id) = self.transactions.answering.take() {
             self.handler.response_end(tx_id, content);
-        } else if let Some(early) = self.exchange.early.as_mut().and_then(|early| early.0.back_mut()) {
+        } else if let Some(early) = self.transactions.early.as_mut().and_then(|early| early.0.back_mut()) {
             early.content.get_or_insert(content);
         }
     }
 
     fn lost(&mut self, end: u64) {
-        self.exchange.early = None;
-        self.exchange.waiting.lost_answers(end, |tx_id| self.handler.unseen(tx_id));
+        self.transactions.early = None;
+        self.transactions.pending.lost_answers(end, |tx_id| self.handler.unseen(tx_id));
     }
 }
 
 impl Early {
-    fn new(found: &responses::Found<'_>, acked: u64, after: u64) -> Self {
+    fn new(found: &responses::ResponseHead<'_>, acked: u64, after: u64) -> Self {
         /// Rationale: everyday values are far shorter, and a few are kept for each flow at most.
         const KEPT: usize = 256;
         let keep = |value: &[u8]| -> Box<[u8]> { value[..value.len().min(KEPT)].into() };

@@ -16,14 +16,14 @@ const PORTION: usize = 4096;
 /// Rationale: not `O_NONBLOCK`, which belongs to the open file, and that of standard output may be a terminal's that
 /// the shell goes on to use.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct LogDescriptor {
     file: File,
     /// Whether a reader decides how fast it takes (a pipe, a socket, a terminal).
     is_stream: bool,
     pub(crate) waits: bool,
 }
 
-impl Outlet {
+impl LogDescriptor {
     pub(crate) fn new(file: File, waits: bool) -> Self {
         let is_stream = file.metadata().is_ok_and(|metadata| !metadata.is_file());
         Self { file, is_stream, waits }
@@ -40,7 +40,7 @@ impl Outlet {
     }
 }
 
-impl Write for Outlet {
+impl Write for LogDescriptor {
     /// Fails with [`ErrorKind::WouldBlock`] where it would have to wait and must not.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         if self.waits || !self.is_stream {
@@ -84,11 +84,11 @@ mod tests {
     #[test]
     fn a_full_pipe_is_not_waited_for() {
         let (reader, writer) = io::pipe().unwrap();
-        let mut outlet = Outlet::new(File::from(std::os::fd::OwnedFd::from(writer)), false);
+        let mut descriptor = LogDescriptor::new(File::from(std::os::fd::OwnedFd::from(writer)), false);
         let line = [&[b'x'; 1000][..], b"\n"].concat();
         let mut taken = 0;
         let error = loop {
-            match outlet.write(&line) {
+            match descriptor.write(&line) {
                 Ok(count) => taken += count,
                 Err(error) => break error,
             }
@@ -96,6 +96,6 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         assert!(taken >= 16_000, "{taken}");
         drop(reader);
-        assert_eq!(outlet.write(&line).unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(descriptor.write(&line).unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
 }

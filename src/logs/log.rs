@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::format::{Format, Log};
-use crate::logs::descriptor::Outlet;
+use crate::logs::descriptor::LogDescriptor;
 use crate::time::Timestamp;
 
 crate::counters! {
@@ -34,7 +34,7 @@ const BATCH: usize = 256 << 10;
 
 /// What became of a write.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum LogError {
     /// Nobody reads any more (EPIPE).
     Closed,
     /// It failed; told for the first time since it last worked. The line says what.
@@ -46,11 +46,11 @@ pub enum Trouble {
 /// Invariant: `pending` begins at the beginning of a line, unless the system took half a line and would not give it
 /// back (a pipe).
 #[derive(Debug)]
-struct Sink {
+struct LogFile {
     log: Log,
     /// `None` for standard output.
     path: Option<PathBuf>,
-    outlet: Outlet,
+    descriptor: LogDescriptor,
     pending: Vec<u8>,
     failing: bool,
     closed: bool,
@@ -62,14 +62,14 @@ struct Sink {
 
 /// All logs of a run.
 #[derive(Debug)]
-pub struct Output {
+pub struct LogSet {
     format: Format,
-    sinks: Vec<Sink>,
+    logs: Vec<LogFile>,
     /// What was counted.
     pub counters: Counters,
 }
 
-impl Output {
+impl LogSet {
     /// Standard output: one stream for all logs, in the order in which their lines are added.
     ///
     /// # Errors
@@ -80,8 +80,8 @@ impl Output {
             .as_fd()
             .try_clone_to_owned()
             .map_err(|error| format!("standard output: cannot be written: {error} (close other files)"))?;
-        let sinks = format.logs().first().map(|&log| Sink::new(log, None, File::from(file)));
-        Ok(Self { format, sinks: sinks.into_iter().collect(), counters: Counters::default() })
+        let logs = format.logs().first().map(|&log| LogFile::new(log, None, File::from(file)));
+        Ok(Self { format, logs: logs.into_iter().collect(), counters: Counters::default() })
     }
 
     /// Files in `directory`, which is made if it is not there; lines are appended.
@@ -93,102 +93,102 @@ impl Output {
             format!("{}: cannot be written: {error} (give -l a directory that this user may write)", path.display())
         };
         std::fs::create_dir_all(directory).map_err(|error| explain(directory, &error))?;
-        let mut output = Self { format, sinks: Vec::new(), counters: Counters::default() };
+        let mut output = Self { format, logs: Vec::new(), counters: Counters::default() };
         for &log in format.logs() {
             let path = directory.join(log.file_name());
             let file = open(&path, &mut output.counters).map_err(|error| explain(&path, &error))?;
-            let mut sink = Sink::new(log, Some(path), file);
+            let mut sink = LogFile::new(log, Some(path), file);
             sink.begin(format, opened);
-            output.sinks.push(sink);
+            output.logs.push(sink);
         }
         Ok(output)
     }
 
     /// From now on nothing waits for a reader: what is not taken at once is kept, up to a bound.
     pub fn never_wait(&mut self) {
-        self.sinks.iter_mut().for_each(|sink| sink.outlet.waits = false);
+        self.logs.iter_mut().for_each(|sink| sink.descriptor.waits = false);
     }
 
     /// Whether lines are kept for a reader who takes none at the moment.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.stalled)
+        self.logs.iter().any(|sink| sink.stalled)
     }
 
     /// Waits until a reader who took none takes lines again, at most for `longest`.
     pub fn wait_for_room(&self, longest: Duration) {
-        if let Some(sink) = self.sinks.iter().find(|sink| sink.stalled) {
-            sink.outlet.wait_for_room(longest);
+        if let Some(sink) = self.logs.iter().find(|sink| sink.stalled) {
+            sink.descriptor.wait_for_room(longest);
         }
     }
 
     /// Whether the lines go to files.
     #[must_use]
     pub fn is_directory(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.path.is_some())
+        self.logs.iter().any(|sink| sink.path.is_some())
     }
 
-    /// Whether there is room for another line of `log`. Without, call [`Output::lose_line`].
+    /// Whether there is room for another line of `log`. Without, call [`LogSet::drop_line`].
     #[must_use]
     pub fn has_room(&self, log: Log) -> bool {
-        self.sinks[self.at(log)].pending.len() <= KEPT
+        self.logs[self.at(log)].pending.len() <= KEPT
     }
 
     /// A line of `log` is lost, since there is no room for it.
-    pub fn lose_line(&mut self, log: Log) -> Option<Trouble> {
+    pub fn drop_line(&mut self, log: Log) -> Option<LogError> {
         self.counters.dropped += 1;
         let at = self.at(log);
-        let sink = &mut self.sinks[at];
+        let sink = &mut self.logs[at];
         let first = !std::mem::replace(&mut sink.overflowing, true);
         let text = || format!("{}: takes no more, and 16 MiB are kept: records are lost now", sink.name());
-        first.then(|| Trouble::Failing(text()))
+        first.then(|| LogError::Failing(text()))
     }
 
-    /// The buffer that the next line of a log is to be appended to. Call [`Output::line_added`] then.
+    /// The buffer that the next line of a log is to be appended to. Call [`LogSet::line_added`] then.
     pub fn buffer(&mut self, log: Log) -> &mut Vec<u8> {
         let at = self.at(log);
-        &mut self.sinks[at].pending
+        &mut self.logs[at].pending
     }
 
-    /// The log's place in `sinks`, which is never empty.
+    /// The log's place in `logs`, which is never empty.
     fn at(&self, log: Log) -> usize {
-        self.sinks.iter().position(|sink| sink.log == log).unwrap_or(0)
+        self.logs.iter().position(|sink| sink.log == log).unwrap_or(0)
     }
 
     /// A line was appended to the buffer of `log`.
-    pub fn line_added(&mut self, log: Log) -> Option<Trouble> {
+    pub fn line_added(&mut self, log: Log) -> Option<LogError> {
         let at = self.at(log);
-        let (counters, sink) = (&mut self.counters, &mut self.sinks[at]);
+        let (counters, sink) = (&mut self.counters, &mut self.logs[at]);
         counters.lines += 1;
         if sink.pending.len() >= BATCH && !sink.stalled { sink.write(counters) } else { None }
     }
 
     /// Writes what is there.
-    pub fn flush(&mut self) -> Option<Trouble> {
+    pub fn flush(&mut self) -> Option<LogError> {
         let mut trouble = None;
-        for sink in &mut self.sinks {
+        for sink in &mut self.logs {
             trouble = sink.write(&mut self.counters).or(trouble);
         }
         trouble
     }
 
     /// Closes the files and opens them by name again (log rotation). What is not written yet goes to the old ones.
-    pub fn reopen(&mut self, now: Timestamp) -> Option<Trouble> {
+    pub fn reopen(&mut self, now: Timestamp) -> Option<LogError> {
         let mut trouble = self.flush();
-        for sink in &mut self.sinks {
+        for sink in &mut self.logs {
             let Some(path) = sink.path.clone() else { continue };
             sink.end(self.format, now);
             trouble = sink.write(&mut self.counters).or(trouble);
             match open(&path, &mut self.counters) {
                 Ok(file) => {
-                    sink.outlet = Outlet::new(file, sink.outlet.waits);
+                    sink.descriptor = LogDescriptor::new(file, sink.descriptor.waits);
                     sink.begin(self.format, now);
                 }
                 Err(error) => {
                     // The old file stays: better there than nowhere.
                     let text =
                         format!("{}: cannot be opened again: {error} (the old file stays in use)", path.display());
-                    trouble = Some(Trouble::Failing(text));
+                    trouble = Some(LogError::Failing(text));
                 }
             }
         }
@@ -196,8 +196,8 @@ impl Output {
     }
 
     /// Writes the ends of the logs and everything else that is there; what can't be written now is lost, and told.
-    pub fn close(&mut self, now: Timestamp) -> Option<Trouble> {
-        for sink in &mut self.sinks {
+    pub fn close(&mut self, now: Timestamp) -> Option<LogError> {
+        for sink in &mut self.logs {
             if sink.path.is_some() {
                 sink.end(self.format, now);
             }
@@ -209,18 +209,18 @@ impl Output {
             trouble = self.flush().or(trouble);
         }
         let mut lost = None;
-        for sink in &mut self.sinks {
-            lost = sink.give_up(&mut self.counters).or(lost);
+        for sink in &mut self.logs {
+            lost = sink.discard_pending(&mut self.counters).or(lost);
         }
         lost.or(trouble)
     }
 }
 
-impl Sink {
+impl LogFile {
     fn new(log: Log, path: Option<PathBuf>, file: File) -> Self {
-        let outlet = Outlet::new(file, true);
+        let descriptor = LogDescriptor::new(file, true);
         let (failing, closed, stalled, overflowing) = (false, false, false, false);
-        Self { log, path, outlet, pending: Vec::new(), failing, closed, stalled, overflowing }
+        Self { log, path, descriptor, pending: Vec::new(), failing, closed, stalled, overflowing }
     }
 
     fn begin(&mut self, format: Format, opened: Timestamp) {
@@ -232,16 +232,16 @@ impl Sink {
     }
 
     /// Writes all that is pending; what the system does not take stays, so that no line is ever torn.
-    fn write(&mut self, counters: &mut Counters) -> Option<Trouble> {
+    fn write(&mut self, counters: &mut Counters) -> Option<LogError> {
         let mut written = 0;
         let mut result = Ok(());
         self.stalled = false;
         while written < self.pending.len() && !self.closed && result.is_ok() {
-            match self.outlet.write(&self.pending[written..]) {
+            match self.descriptor.write(&self.pending[written..]) {
                 Ok(0) => result = Err(io::Error::from(ErrorKind::WriteZero)),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.outlet.waits => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.descriptor.waits => {
                     self.stalled = true;
                     break;
                 }
@@ -251,7 +251,7 @@ impl Sink {
             }
         }
         if result.is_err() {
-            written = self.take_half_line_back(written);
+            written = self.truncate_partial_line(written);
         }
         self.pending.drain(..written);
         let error = match result {
@@ -265,17 +265,17 @@ impl Sink {
         counters.failures += 1;
         if self.path.is_none() && error.kind() == ErrorKind::BrokenPipe {
             self.closed = true;
-            return Some(Trouble::Closed);
+            return Some(LogError::Closed);
         }
         let first = !std::mem::replace(&mut self.failing, true);
         first.then(|| {
-            Trouble::Failing(format!("{}: {error} (lines are kept, up to 16 MiB, and tried again)", self.name()))
+            LogError::Failing(format!("{}: {error} (lines are kept, up to 16 MiB, and tried again)", self.name()))
         })
     }
 
     /// After a write that stopped within a line: cuts the half line from the end of a regular file, so that whoever
     /// reads it finds whole lines. Returns how many bytes of `pending` are in the file then.
-    fn take_half_line_back(&mut self, written: usize) -> usize {
+    fn truncate_partial_line(&mut self, written: usize) -> usize {
         let whole = self.pending[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let half = (written - whole) as u64;
         let cut = |mut file: &File| -> io::Result<bool> {
@@ -288,11 +288,11 @@ impl Sink {
             file.seek(SeekFrom::End(0))?;
             Ok(true)
         };
-        if half > 0 && matches!(cut(self.outlet.file()), Ok(true)) { whole } else { written }
+        if half > 0 && matches!(cut(self.descriptor.file()), Ok(true)) { whole } else { written }
     }
 
     /// At the end: what is still pending is lost.
-    fn give_up(&mut self, counters: &mut Counters) -> Option<Trouble> {
+    fn discard_pending(&mut self, counters: &mut Counters) -> Option<LogError> {
         let lost = self.pending.iter().filter(|&&byte| byte == b'\n').count() as u64;
         self.pending.clear();
         if lost == 0 || self.closed {
@@ -300,7 +300,7 @@ impl Sink {
         }
         counters.lines = counters.lines.saturating_sub(lost);
         counters.dropped += lost;
-        Some(Trouble::Failing(format!("{}: {lost} lines could not be written and are lost", self.name())))
+        Some(LogError::Failing(format!("{}: {lost} lines could not be written and are lost", self.name())))
     }
 
     fn name(&self) -> String {

@@ -11,23 +11,23 @@ pub use content::Coding;
 
 /// What the head of an answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Assessment {
     /// Whatever the body is.
-    Known(Outcome),
+    Final(Outcome),
     /// The body decides.
-    Open(Open),
+    NeedsBody(BodyCheck),
 }
 
 /// An outcome that is known once the body was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Open {
+pub struct BodyCheck {
     /// How the body is coded.
     coding: Coding,
     /// What the answer means if the body proves nothing.
     otherwise: Outcome,
 }
 
-impl Open {
+impl BodyCheck {
     /// What the answer means with this beginning of its body, as on the wire.
     #[must_use]
     pub fn decide(self, signature: &Signature, body: &[u8]) -> Outcome {
@@ -40,15 +40,15 @@ impl Open {
 ///
 /// Status codes are those of RFC 9110 section 15; the signature's own overrides come first.
 #[must_use]
-pub fn judge(signature: &Signature, method: &[u8], answer: &Response<'_>) -> Verdict {
+pub fn assess(signature: &Signature, method: &[u8], answer: &Response<'_>) -> Assessment {
     let exposed = &signature.exposed;
     let own = exposed.status.iter().find(|(status, _)| *status == answer.status).map(|&(_, outcome)| outcome);
     if let Some(outcome) = own.filter(|&outcome| outcome != Outcome::Exposed || exposed.body.is_empty()) {
-        return Verdict::Known(outcome);
+        return Assessment::Final(outcome);
     }
     let connected = signature.proxy && method == b"CONNECT";
     let (otherwise, may_prove) = match answer.status {
-        200..=299 if connected => return Verdict::Known(Outcome::Exposed),
+        200..=299 if connected => return Assessment::Final(Outcome::Exposed),
         200..=299 => success(signature, method, answer),
         401 | 304 => (Outcome::Present, false),
         300..=399 => (Outcome::Redirected, false),
@@ -59,9 +59,9 @@ pub fn judge(signature: &Signature, method: &[u8], answer: &Response<'_>) -> Ver
     };
     match Coding::of(answer.content_encoding) {
         Some(coding) if (may_prove || own.is_some()) && has_body(method, answer) => {
-            Verdict::Open(Open { coding, otherwise })
+            Assessment::NeedsBody(BodyCheck { coding, otherwise })
         }
-        _ => Verdict::Known(otherwise),
+        _ => Assessment::Final(otherwise),
     }
 }
 

@@ -10,17 +10,17 @@ use crossbeam_channel::RecvTimeoutError;
 
 use crate::alerts::pipeline::AlertPipeline;
 use crate::format;
-use crate::output::writer::Pen;
-use crate::pipeline::channel::Letters;
-use crate::pipeline::message::{Envelope, Notice, Part};
-use crate::record::{self, Body, Kind, Record};
-use crate::stats::visibility::Silence;
-use crate::stats::{Census, Figures};
+use crate::output::writer::EventWriter;
+use crate::pipeline::channel::OutputReceiver;
+use crate::pipeline::message::{BatchEnd, LaneMessage, Payload};
+use crate::record::{self, Body, Record, RecordKind};
+use crate::stats::visibility::VisibilityMonitor;
+use crate::stats::{LaneStats, RunStats};
 use crate::time::Timestamp;
 
 /// What is chosen for the desk.
 #[derive(Debug)]
-pub(crate) struct DeskOptions {
+pub(crate) struct OutputOptions {
     pub(crate) lanes: usize,
     pub(crate) live: bool,
     /// Live: how long a link may be without an HTTP request before that is told.
@@ -31,24 +31,24 @@ pub(crate) struct DeskOptions {
 
 /// A load of which not everything is here.
 #[derive(Debug, Default)]
-struct Gathering {
+struct PendingBatch {
     records: Vec<Record>,
-    census: Census,
+    census: LaneStats,
     settled: usize,
-    notice: Option<Notice>,
+    notice: Option<BatchEnd>,
 }
 
 /// The desk.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    options: DeskOptions,
+pub(crate) struct OutputStage {
+    options: OutputOptions,
     pub(crate) row: AlertPipeline,
-    pen: Pen,
-    gathering: BTreeMap<u64, Gathering>,
+    pen: EventWriter,
+    gathering: BTreeMap<u64, PendingBatch>,
     next: u64,
-    pub(crate) figures: Figures,
+    pub(crate) figures: RunStats,
     pub(crate) fault: Option<String>,
-    silence: Silence,
+    silence: VisibilityMonitor,
     /// Live: records that never came here because the desk was too far behind.
     lost: u64,
 }
@@ -56,30 +56,30 @@ pub(crate) struct Desk {
 /// How long a stalled output is waited for before the desk looks into its inbox again.
 const STALLED: Duration = Duration::from_millis(20);
 
-impl Desk {
-    pub(crate) fn new(options: DeskOptions, row: AlertPipeline, pen: Pen) -> Self {
+impl OutputStage {
+    pub(crate) fn new(options: OutputOptions, row: AlertPipeline, pen: EventWriter) -> Self {
         Self {
             options,
             row,
             pen,
             gathering: BTreeMap::new(),
             next: 0,
-            figures: Figures::default(),
+            figures: RunStats::default(),
             fault: None,
-            silence: Silence::default(),
+            silence: VisibilityMonitor::default(),
             lost: 0,
         }
     }
 
     /// Works through the inbox until the last envelope, or until nobody sends any more. Says whether it was the last.
-    pub(crate) fn work(&mut self, letters: &Letters) -> bool {
+    pub(crate) fn work(&mut self, letters: &OutputReceiver) -> bool {
         loop {
             let stalled = self.pen.output.is_stalled();
             match letters.next(stalled.then_some(Duration::ZERO)) {
                 Ok(envelope) => {
                     let lost = letters.take_lost();
                     if self.lost == 0 && lost > 0 {
-                        self.pen.voice.complain("records come faster than they can be written: some are lost");
+                        self.pen.console.error("records come faster than they can be written: some are lost");
                     }
                     self.lost += lost;
                     if self.receive(envelope) {
@@ -96,16 +96,16 @@ impl Desk {
     }
 
     /// Takes an envelope; what is complete is written. Says whether it was the last.
-    pub(crate) fn receive(&mut self, envelope: Envelope) -> bool {
-        if let Part::Partly(mut records) = envelope.part {
+    pub(crate) fn receive(&mut self, envelope: LaneMessage) -> bool {
+        if let Payload::Partial(mut records) = envelope.part {
             records.sort_unstable_by_key(|record| record.order);
             self.pass(records);
             return false;
         }
         let gathering = self.gathering.entry(envelope.sequence).or_default();
         match envelope.part {
-            Part::Partly(_) => {}
-            Part::Settled { mut records, census } => {
+            Payload::Partial(_) => {}
+            Payload::Done { mut records, census } => {
                 if gathering.records.is_empty() {
                     gathering.records = records;
                 } else {
@@ -116,9 +116,9 @@ impl Desk {
                     gathering.census.merge(&census);
                 }
             }
-            Part::Notice(notice) => gathering.notice = Some(notice),
+            Payload::BatchEnd(notice) => gathering.notice = Some(notice),
             // The lane goes on to say what it had, so nothing is missing from any load.
-            Part::Broken(what) => {
+            Payload::Panicked(what) => {
                 self.fault.get_or_insert(what);
                 self.pen.flags.broken.store(true, Ordering::Relaxed);
             }
@@ -149,10 +149,10 @@ impl Desk {
     }
 
     /// Writes a complete load and does what the pump wishes. Says whether it was the last.
-    fn settle(&mut self, mut gathering: Gathering) -> bool {
+    fn settle(&mut self, mut gathering: PendingBatch) -> bool {
         gathering.records.sort_unstable_by_key(|record| record.order);
         self.pass(gathering.records);
-        let Some(Notice { figures, wish, clock, finished }) = gathering.notice else { return false };
+        let Some(BatchEnd { figures, wish, clock, finished }) = gathering.notice else { return false };
         self.row.advance(clock, &mut |told| self.pen.write(told));
         if finished {
             self.row.finish(&mut |told| self.pen.write(told));
@@ -172,7 +172,7 @@ impl Desk {
             self.write_counters();
         }
         if wish.print {
-            self.figures.summary().iter().for_each(|line| self.pen.voice.say(line));
+            self.figures.summary().iter().for_each(|line| self.pen.console.info(line));
         }
         if wish.check {
             self.check_silence(now);
@@ -191,15 +191,8 @@ impl Desk {
 
     /// Hands records, which are in order, down the row.
     fn pass(&mut self, records: Vec<Record>) {
-        /// Records that are made ready for together: what is known for them fits into a cache.
-        const TOGETHER: usize = 128;
-        let mut records = records.into_iter();
-        while records.len() > 0 {
-            let ready = records.as_slice().get(..TOGETHER).unwrap_or(records.as_slice());
-            self.row.approach(ready);
-            for record in records.by_ref().take(TOGETHER) {
-                self.row.take(record, &mut |told| self.pen.write(told));
-            }
+        for record in records {
+            self.row.take(record, &mut |told| self.pen.write(told));
         }
     }
 
@@ -211,7 +204,8 @@ impl Desk {
     }
 
     fn write_stats(&mut self, now: Timestamp) {
-        let order = record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Stats, sid: 0 };
+        let order =
+            record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: RecordKind::Stats, sid: 0 };
         let body = Body::Stats(Box::new(self.figures.stats()));
         self.pen.write(&Record { order, body });
     }
@@ -221,15 +215,15 @@ impl Desk {
         let mut pairs = Vec::new();
         self.figures.each(&mut |name, value| pairs.push((name, value)));
         if let Err(error) = std::fs::write(path, format::counters_line(&pairs)) {
-            self.pen.voice.complain(&format!("{}: cannot be written: {error} (see --counters)", path.display()));
+            self.pen.console.error(&format!("{}: cannot be written: {error} (see --counters)", path.display()));
         }
     }
 
     /// Live: says once that nothing can be found in what is captured.
     fn check_silence(&mut self, now: Timestamp) {
         if self.options.live {
-            let warnings = self.silence.judge(now, self.options.silence, &self.figures);
-            warnings.iter().for_each(|line| self.pen.voice.say(line));
+            let warnings = self.silence.check(now, self.options.silence, &self.figures);
+            warnings.iter().for_each(|line| self.pen.console.info(line));
         }
     }
 }

@@ -4,27 +4,27 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::format::{Context, Format};
-use crate::logs::log::{Output, Trouble};
-use crate::pipeline::message::Flags;
+use crate::format::{Format, LineContext};
+use crate::logs::log::{LogError, LogSet};
+use crate::pipeline::message::RunFlags;
 use crate::record::{Body, Record};
-use crate::stats::DeskFigures;
-use crate::sys::console::Voice;
+use crate::stats::OutputStats;
+use crate::sys::console::Console;
 
 /// What writes for the desk.
 #[derive(Debug)]
-pub(crate) struct Pen {
+pub(crate) struct EventWriter {
     pub(crate) format: Format,
-    pub(crate) context: Context,
+    pub(crate) context: LineContext,
     /// Whether alerts are written, and not only counted.
     pub(crate) alerts: bool,
-    pub(crate) output: Output,
-    pub(crate) voice: Voice,
-    pub(crate) flags: Arc<Flags>,
-    pub(crate) figures: DeskFigures,
+    pub(crate) output: LogSet,
+    pub(crate) console: Console,
+    pub(crate) flags: Arc<RunFlags>,
+    pub(crate) figures: OutputStats,
 }
 
-impl Pen {
+impl EventWriter {
     /// Counts a record and writes its line.
     pub(crate) fn write(&mut self, record: &Record) {
         match &record.body {
@@ -37,18 +37,18 @@ impl Pen {
         }
         let Some(log) = self.format.log(record) else { return };
         if !self.output.has_room(log) {
-            return self.note(|output| output.lose_line(log));
+            return self.note(|output| output.drop_line(log));
         }
         self.format.write(record, &self.context, self.output.buffer(log));
         self.note(|output| output.line_added(log));
     }
 
     /// Does something with the output and tells what went wrong.
-    pub(crate) fn note(&mut self, act: impl FnOnce(&mut Output) -> Option<Trouble>) {
+    pub(crate) fn note(&mut self, act: impl FnOnce(&mut LogSet) -> Option<LogError>) {
         match act(&mut self.output) {
             None => {}
-            Some(Trouble::Closed) => self.flags.closed.store(true, Ordering::Relaxed),
-            Some(Trouble::Failing(text)) => self.voice.complain(&text),
+            Some(LogError::Closed) => self.flags.closed.store(true, Ordering::Relaxed),
+            Some(LogError::Failing(text)) => self.console.error(&text),
         }
     }
 }

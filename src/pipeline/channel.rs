@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::pipeline::message::{Envelope, Part};
+use crate::pipeline::message::{LaneMessage, Payload};
 use crate::record::{Body, Record};
 
 /// Envelopes that may wait in replay.
@@ -20,8 +20,8 @@ const ENVELOPES: usize = 1 << 16;
 
 /// The sending end. Clones send to the same desk.
 #[derive(Clone, Debug)]
-pub(crate) struct Inbox {
-    sender: Sender<Envelope>,
+pub(crate) struct OutputSender {
+    sender: Sender<LaneMessage>,
     backlog: Option<Arc<Backlog>>,
 }
 
@@ -35,30 +35,30 @@ struct Backlog {
 
 /// The desk's end.
 #[derive(Debug)]
-pub(crate) struct Letters {
-    receiver: Receiver<Envelope>,
+pub(crate) struct OutputReceiver {
+    receiver: Receiver<LaneMessage>,
     backlog: Option<Arc<Backlog>>,
 }
 
-impl Inbox {
+impl OutputSender {
     /// One that makes senders wait when it is full.
-    pub(crate) fn patient() -> (Self, Letters) {
+    pub(crate) fn blocking() -> (Self, OutputReceiver) {
         let (sender, receiver) = bounded(QUEUED);
-        (Self { sender, backlog: None }, Letters { receiver, backlog: None })
+        (Self { sender, backlog: None }, OutputReceiver { receiver, backlog: None })
     }
 
     /// One at which nobody ever waits.
-    pub(crate) fn lossy() -> (Self, Letters) {
+    pub(crate) fn lossy() -> (Self, OutputReceiver) {
         let (sender, receiver) = unbounded();
         let backlog = Some(Arc::<Backlog>::default());
-        (Self { sender, backlog: backlog.clone() }, Letters { receiver, backlog })
+        (Self { sender, backlog: backlog.clone() }, OutputReceiver { receiver, backlog })
     }
 
     /// Sends; false when the desk is gone.
-    pub(crate) fn send(&self, mut envelope: Envelope) -> bool {
+    pub(crate) fn send(&self, mut envelope: LaneMessage) -> bool {
         if let Some(backlog) = &self.backlog {
             backlog.envelopes.fetch_add(1, Ordering::Relaxed);
-            if let Part::Settled { records, .. } = &mut envelope.part
+            if let Payload::Done { records, .. } = &mut envelope.part
                 && !records.is_empty()
             {
                 let size = weight(records);
@@ -73,7 +73,7 @@ impl Inbox {
     }
 
     /// Tells how many envelopes wait, live; also when nobody sends any more.
-    pub(crate) fn gauge(&self) -> impl Fn() -> usize + use<> {
+    pub(crate) fn depth(&self) -> impl Fn() -> usize + use<> {
         let backlog = self.backlog.clone();
         move || backlog.as_ref().map_or(0, |backlog| backlog.envelopes.load(Ordering::Relaxed))
     }
@@ -84,16 +84,16 @@ impl Inbox {
     }
 }
 
-impl Letters {
+impl OutputReceiver {
     /// The next; waits at most for `longest`, or as long as it takes.
-    pub(crate) fn next(&self, longest: Option<Duration>) -> Result<Envelope, RecvTimeoutError> {
+    pub(crate) fn next(&self, longest: Option<Duration>) -> Result<LaneMessage, RecvTimeoutError> {
         let envelope = match longest {
             Some(longest) => self.receiver.recv_timeout(longest)?,
             None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)?,
         };
         if let Some(backlog) = &self.backlog {
             backlog.envelopes.fetch_sub(1, Ordering::Relaxed);
-            if let Part::Settled { records, .. } = &envelope.part {
+            if let Payload::Done { records, .. } = &envelope.part {
                 backlog.bytes.fetch_sub(weight(records), Ordering::Relaxed);
             }
         }
@@ -114,7 +114,7 @@ fn weight(records: &[Record]) -> usize {
         // Only the desk makes them.
         Body::Campaign(_) => 0,
         Body::Stats(stats) => size_of_val(&**stats),
-        Body::Page(_) => 0,
+        Body::PageView(_) => 0,
     };
     records.iter().map(|record| size_of_val(record) + body(record)).sum()
 }
@@ -122,32 +122,33 @@ fn weight(records: &[Record]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Kind, Order, Stats};
+    use crate::record::{Order, RecordKind, Stats};
     use crate::time::Timestamp;
 
-    fn letter(sequence: u64, count: usize) -> Envelope {
-        let order = Order { settled: Timestamp::ZERO, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Stats, sid: 0 };
+    fn letter(sequence: u64, count: usize) -> LaneMessage {
+        let order =
+            Order { settled: Timestamp::ZERO, settled_by: 0, request: 0, tx_id: 0, kind: RecordKind::Stats, sid: 0 };
         let record = || Record { order, body: Body::Stats(Box::<Stats>::default()) };
         let records = (0..count).map(|_| record()).collect();
-        Envelope { sequence, part: Part::Settled { records, census: None } }
+        LaneMessage { sequence, part: Payload::Done { records, census: None } }
     }
 
     #[test]
     fn what_is_too_much_is_left_out_and_counted_and_room_comes_back() {
-        let (inbox, letters) = Inbox::lossy();
+        let (inbox, letters) = OutputSender::lossy();
         for sequence in 0..1000 {
             assert!(inbox.send(letter(sequence, 1000)));
         }
         let lost = letters.take_lost();
         let kept: usize = (0..1000)
             .map(|_| match letters.next(None).unwrap().part {
-                Part::Settled { records, .. } => records.len(),
+                Payload::Done { records, .. } => records.len(),
                 _ => 0,
             })
             .sum();
         assert_eq!(kept as u64 + lost, 1_000_000);
         let size = weight(match &letter(0, 1).part {
-            Part::Settled { records, .. } => records,
+            Payload::Done { records, .. } => records,
             _ => unreachable!("a letter has records"),
         });
         assert!(kept * size <= BYTES && kept * size > BYTES - 1001 * size, "{kept} of {size} bytes");

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::capture::block::{Source, SourceError, Status};
+use crate::capture::block::{FillStatus, PacketSource, SourceError};
 use crate::capture::replay;
 use crate::decode::Decoder;
 use crate::flow::SHARDS;
 use crate::pipeline::clock::Clock;
-use crate::pipeline::lanes::{Job, Lanes, Load, Work};
-use crate::pipeline::message::{Envelope, Flags, Notice, Part, Wish};
+use crate::pipeline::lanes::{Batch, BatchKind, Lanes, SegmentRef};
+use crate::pipeline::message::{BatchEnd, LaneMessage, OutputRequest, Payload, RunFlags};
 use crate::segment::Side;
 use crate::sensor::Ports;
 use crate::signature::Signatures;
-use crate::stats::traffic::Traffic;
-use crate::stats::{PumpCounters, PumpFigures, ReloadCounters};
+use crate::stats::traffic::TrafficStats;
+use crate::stats::{DispatcherCounters, DispatcherStats, ReloadCounters};
 use crate::time::Timestamp;
 
 /// A file that begins at most this long after the last packet of the one before continues it.
@@ -38,13 +38,13 @@ const SHARD_FACTORS: [u64; 6] = [
 
 /// What the pump is asked to do between two blocks.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct ControlRequest {
     /// End the run.
     pub(crate) stop: bool,
     /// Live: the desk is so far behind that nothing more shall be begun.
     pub(crate) behind: bool,
     /// What the desk shall do.
-    pub(crate) wish: Wish,
+    pub(crate) wish: OutputRequest,
     /// Use these signatures from now on.
     pub(crate) signatures: Option<Arc<Signatures>>,
 }
@@ -52,27 +52,27 @@ pub(crate) struct Asked {
 /// Who asks the pump, and whom it tells.
 pub(crate) trait Surroundings<S> {
     /// What is asked between two blocks. `idle`: the last block was empty.
-    fn asked(&mut self, source: &mut S) -> Asked;
+    fn asked(&mut self, source: &mut S) -> ControlRequest;
     /// What the source says of itself.
-    fn source_figures(&self, source: &S, figures: &mut PumpFigures);
+    fn source_figures(&self, source: &S, figures: &mut DispatcherStats);
     /// An envelope for the desk. Says whether the desk took its last.
-    fn deliver(&mut self, envelope: Envelope) -> bool;
+    fn deliver(&mut self, envelope: LaneMessage) -> bool;
 }
 
 /// The pump.
-pub(crate) struct Pump {
+pub(crate) struct Dispatcher {
     pub(crate) decoder: Decoder,
     pub(crate) lanes: Lanes,
     pub(crate) ports: Ports,
-    pub(crate) flags: Arc<Flags>,
+    pub(crate) flags: Arc<RunFlags>,
     pub(crate) signatures: Arc<Signatures>,
     pub(crate) clock: Clock,
     pub(crate) live: bool,
     pub(crate) continuous: bool,
     pub(crate) count: Option<u64>,
     pub(crate) panic_at: Option<u64>,
-    pub(crate) traffic: Traffic,
-    pub(crate) counters: PumpCounters,
+    pub(crate) traffic: TrafficStats,
+    pub(crate) counters: DispatcherCounters,
     /// What shards are chosen by: the same in every replay.
     shard: [u64; 6],
     number: u64,
@@ -82,8 +82,8 @@ pub(crate) struct Pump {
     last: Option<(u32, Timestamp)>,
 }
 
-impl Pump {
-    pub(crate) fn new(decoder: Decoder, lanes: Lanes, signatures: Arc<Signatures>, flags: Arc<Flags>) -> Self {
+impl Dispatcher {
+    pub(crate) fn new(decoder: Decoder, lanes: Lanes, signatures: Arc<Signatures>, flags: Arc<RunFlags>) -> Self {
         Self {
             decoder,
             lanes,
@@ -95,8 +95,8 @@ impl Pump {
             continuous: false,
             count: None,
             panic_at: None,
-            traffic: Traffic::default(),
-            counters: PumpCounters::default(),
+            traffic: TrafficStats::default(),
+            counters: DispatcherCounters::default(),
             shard: SHARD_FACTORS,
             number: 0,
             sequence: 0,
@@ -107,16 +107,16 @@ impl Pump {
     }
 
     /// Live: nobody may choose his shard.
-    pub(crate) fn hide_shards(&mut self) {
+    pub(crate) fn randomize_sharding(&mut self) {
         self.shard = std::array::from_fn(|_| random_keys()[0]);
     }
 
-    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone. [`Pump::finish`] closes
+    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone. [`Dispatcher::finish`] closes
     /// the run.
     ///
     /// # Errors
     /// When the source fails as a whole; everything before was handled.
-    pub(crate) fn run<S: Source>(
+    pub(crate) fn run<S: PacketSource>(
         &mut self,
         source: &mut S,
         around: &mut impl Surroundings<S>,
@@ -134,16 +134,16 @@ impl Pump {
             let mut load = self.lanes.empty();
             let status = source.fill(&mut load.block).unwrap_or_else(|error| {
                 result = Err(error);
-                Status::End
+                FillStatus::End
             });
             self.join_or_settle(&load, source, around);
             let full = self.decode(&mut load);
-            if asked.behind && asked.wish.is_none() && status == Status::More {
+            if asked.behind && asked.wish.is_none() && status == FillStatus::More {
                 self.counters.dropped += load.work.iter().map(Vec::len).sum::<usize>() as u64;
                 self.lanes.give_back(load);
                 continue;
             }
-            if self.hand_on(load, asked.wish, source, around) || status == Status::End || full {
+            if self.hand_on(load, asked.wish, source, around) || status == FillStatus::End || full {
                 break;
             }
         }
@@ -153,13 +153,13 @@ impl Pump {
     /// Settles everything that is open, and says that it was the last.
     pub(crate) fn finish<S>(&mut self, source: &S, around: &mut impl Surroundings<S>) {
         let mut load = self.lanes.empty();
-        load.job = Job::Finish;
-        self.hand_on(load, Wish { stats: true, last: true, ..Wish::default() }, source, around);
+        load.job = BatchKind::Finish;
+        self.hand_on(load, OutputRequest { stats: true, last: true, ..OutputRequest::default() }, source, around);
     }
 
     /// At the first packet of another file: the same capture goes on, or everything is settled and the clock starts
     /// anew.
-    fn join_or_settle<S>(&mut self, next: &Load, source: &S, around: &mut impl Surroundings<S>) {
+    fn join_or_settle<S>(&mut self, next: &Batch, source: &S, around: &mut impl Surroundings<S>) {
         let Some(first) = next.block.packets.first() else { return };
         if let Some((input, last)) = self.last
             && input != next.block.input
@@ -168,8 +168,8 @@ impl Pump {
             let continues = first.time.since(last) <= CONTINUES_WITHIN && last.since(first.time) <= CONTINUES_BEFORE;
             if !continues {
                 let mut load = self.lanes.empty();
-                load.job = Job::Finish;
-                self.hand_on(load, Wish::default(), source, around);
+                load.job = BatchKind::Finish;
+                self.hand_on(load, OutputRequest::default(), source, around);
                 self.decoder.clear();
                 self.clock = Clock::default();
             }
@@ -178,18 +178,18 @@ impl Pump {
     }
 
     /// Numbers and decodes the block's packets and lists the segments. Says whether enough packets were seen.
-    fn decode(&mut self, load: &mut Load) -> bool {
+    fn decode(&mut self, load: &mut Batch) -> bool {
         let lanes = self.lanes.count();
         // Once a load: a division costs as much as the rest of the choice.
         let lane_of: [usize; SHARDS] = std::array::from_fn(|shard| shard % lanes);
         // What passed is known for the block's end: its packets may be older, and are not late.
         let passed = self.clock.ahead(load.block.elapsed);
-        let Load { block, extras, segments, work, .. } = load;
+        let Batch { block, extras, segments, work, .. } = load;
         let left = self.count.map_or(u64::MAX, |count| count.saturating_sub(self.number));
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(block.packets.len());
         let full = wanted < block.packets.len();
         if segments.len() < wanted {
-            segments.resize(wanted, Work::default());
+            segments.resize(wanted, SegmentRef::default());
         }
         let mut next = 0;
         for captured in &block.packets[..wanted] {
@@ -201,10 +201,10 @@ impl Pump {
                 continue;
             };
             let head = &mut entry.head;
-            let tcp = span.whole.map_or(packet.bytes, |whole| &extras.wholes[whole as usize]);
+            let tcp = span.whole.map_or(packet.bytes, |whole| &extras.reassembled[whole as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
-            if !self.traffic.glance(&self.ports, low, high, payload) {
+            if !self.traffic.classify(&self.ports, low, high, payload) {
                 continue;
             }
             head.flow_hash = head.key.fold(&self.shard);
@@ -224,9 +224,15 @@ impl Pump {
     }
 
     /// Gives a load to the lanes and the pump's part to the desk. Says whether the desk is done.
-    fn hand_on<S>(&mut self, mut load: Load, wish: Wish, source: &S, around: &mut impl Surroundings<S>) -> bool {
+    fn hand_on<S>(
+        &mut self,
+        mut load: Batch,
+        wish: OutputRequest,
+        source: &S,
+        around: &mut impl Surroundings<S>,
+    ) -> bool {
         load.sequence = self.sequence;
-        let (clock, finished) = (self.clock.now(), load.job == Job::Finish);
+        let (clock, finished) = (self.clock.now(), load.job == BatchKind::Finish);
         load.clock = clock;
         load.signatures = Arc::clone(&self.signatures);
         load.census = wish.needs_census();
@@ -241,14 +247,15 @@ impl Pump {
         }
         let wanted = wish.needs_census() || wish.reopen;
         let figures = wanted.then(|| Box::new(self.figures(source, around)));
-        done |= around.deliver(Envelope { sequence, part: Part::Notice(Notice { figures, wish, clock, finished }) });
+        done |= around
+            .deliver(LaneMessage { sequence, part: Payload::BatchEnd(BatchEnd { figures, wish, clock, finished }) });
         done
     }
 
-    fn figures<S>(&self, source: &S, around: &impl Surroundings<S>) -> PumpFigures {
+    fn figures<S>(&self, source: &S, around: &impl Surroundings<S>) -> DispatcherStats {
         let now = self.clock.now();
         let first = self.first.unwrap_or(now);
-        let mut figures = PumpFigures {
+        let mut figures = DispatcherStats {
             decode: *self.decoder.counters(),
             max_packet: self.decoder.max_packet(),
             defrag_memory: self.decoder.defrag_memory(),

@@ -9,21 +9,21 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
 
 use crate::capture::block::Block;
-use crate::decode::Extras;
-use crate::flow::{Moment, SHARDS};
-use crate::pipeline::channel::Inbox;
-use crate::pipeline::message::{Envelope, Part};
+use crate::decode::BlockExtras;
+use crate::flow::{EventTime, SHARDS};
+use crate::pipeline::channel::OutputSender;
+use crate::pipeline::message::{LaneMessage, Payload};
 use crate::record::Record;
 use crate::segment::{Head, Segment};
 use crate::sensor::Sensor;
-use crate::signature::{Search, Signatures};
-use crate::stats::Census;
+use crate::signature::{CachedMatcher, Signatures};
+use crate::stats::LaneStats;
 use crate::sys;
 use crate::time::Timestamp;
 
 /// A segment to be handled: where its bytes stand in the load.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Work {
+pub(crate) struct SegmentRef {
     pub(crate) head: Head,
     /// The datagram that was put together from fragments and has its bytes; else they stand in the block.
     pub(crate) whole: Option<u32>,
@@ -35,7 +35,7 @@ pub(crate) struct Work {
 
 /// What is to be done with a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Job {
+pub(crate) enum BatchKind {
     /// Handle the segments.
     #[default]
     Segments,
@@ -45,13 +45,13 @@ pub(crate) enum Job {
 
 /// A block with its segments listed for each lane.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
+pub(crate) struct Batch {
     pub(crate) sequence: u64,
-    pub(crate) job: Job,
+    pub(crate) job: BatchKind,
     pub(crate) block: Block,
-    pub(crate) extras: Extras,
+    pub(crate) extras: BlockExtras,
     /// The segments, in the order of capture, and behind them places for more: they are written where they stand.
-    pub(crate) segments: Vec<Work>,
+    pub(crate) segments: Vec<SegmentRef>,
     /// For each lane which of them are its own.
     pub(crate) work: Vec<Vec<u32>>,
     /// The clock at the end of the block.
@@ -63,7 +63,7 @@ pub(crate) struct Load {
     pub(crate) panic_at: Option<u64>,
 }
 
-impl Load {
+impl Batch {
     pub(crate) fn clear(&mut self, lanes: usize) {
         self.block.clear();
         self.extras.clear();
@@ -71,13 +71,13 @@ impl Load {
         for work in &mut self.work {
             work.clear();
         }
-        self.job = Job::Segments;
+        self.job = BatchKind::Segments;
         self.census = false;
     }
 
-    fn segment<'a>(&'a self, work: &'a Work) -> Segment<'a> {
+    fn segment<'a>(&'a self, work: &'a SegmentRef) -> Segment<'a> {
         let bytes = match work.whole {
-            Some(whole) => &*self.extras.wholes[whole as usize],
+            Some(whole) => &*self.extras.reassembled[whole as usize],
             None => &self.block.bytes,
         };
         Segment {
@@ -95,7 +95,7 @@ pub(crate) struct Lane {
     /// Where each shard stands among those of this lane.
     places: [usize; SHARDS],
     sensors: Vec<Sensor>,
-    search: Search,
+    search: CachedMatcher,
     /// The shard that is at work.
     current: usize,
     /// The shard that panicked; it is not asked again.
@@ -114,19 +114,19 @@ const BATCH: usize = 4096;
 const LONG_AGO: Timestamp = Timestamp::from_nanos(i64::MIN);
 
 /// Who takes records before a load is through.
-type Partly<'a> = &'a mut dyn FnMut(&mut Vec<Record>);
+type Partial<'a> = &'a mut dyn FnMut(&mut Vec<Record>);
 
 impl Lane {
     /// The lane `index` of `lanes`; `sensor` makes a shard.
     pub(crate) fn new(index: usize, lanes: usize, sensor: &mut impl FnMut() -> Sensor) -> Self {
         let sensors = (0..SHARDS).filter(|shard| shard % lanes == index).map(|_| sensor()).collect();
-        let search = Search::new(Arc::default());
+        let search = CachedMatcher::new(Arc::default());
         let places = std::array::from_fn(|shard| shard / lanes);
         Self { index, places, sensors, search, current: 0, broken: None, reached: LONG_AGO }
     }
 
     /// Runs this lane's share of a load.
-    fn run(&mut self, load: &Load, out: &mut Vec<Record>, partly: Partly<'_>) {
+    fn run(&mut self, load: &Batch, out: &mut Vec<Record>, partly: Partial<'_>) {
         self.search.use_signatures(&load.signatures);
         let mut too_far = self.reached.after(APART);
         for &at in &load.work[self.index] {
@@ -140,13 +140,13 @@ impl Lane {
             self.sensors[self.current].feed(&load.segment(work), &mut self.search, out);
         }
         match load.job {
-            Job::Segments => self.catch_up(load.clock, out, partly),
-            Job::Finish => self.finish(load.clock, out, partly),
+            BatchKind::Segments => self.catch_up(load.clock, out, partly),
+            BatchKind::Finish => self.finish(load.clock, out, partly),
         }
     }
 
     /// Lets all shards handle what falls due up to `clock`, a slice of time after the other.
-    fn catch_up(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partly<'_>) {
+    fn catch_up(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partial<'_>) {
         while self.sensors.iter().any(|sensor| sensor.quiet_until() <= clock) {
             let due = self.sensors.iter().map(Sensor::next_deadline).min().unwrap_or(clock);
             let until = due.after(APART).min(clock);
@@ -165,13 +165,13 @@ impl Lane {
     }
 
     /// Lets all sound shards settle what is open, round by round.
-    fn finish(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partly<'_>) {
+    fn finish(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partial<'_>) {
         let mut done = vec![false; self.sensors.len()];
         for round in 0.. {
             for (at, sensor) in self.sensors.iter_mut().enumerate() {
                 if !done[at] && Some(at) != self.broken {
                     self.current = at;
-                    done[at] = sensor.finish(Moment { clock, number: round }, &mut self.search, out);
+                    done[at] = sensor.finish(EventTime { clock, number: round }, &mut self.search, out);
                 }
             }
             if out.len() >= BATCH {
@@ -186,16 +186,16 @@ impl Lane {
     }
 
     /// After a panic: the run is over, and the shards that are sound say what they hold.
-    fn wind_up(&mut self, load: &Load, out: &mut Vec<Record>, partly: Partly<'_>) {
-        if load.job == Job::Finish {
+    fn wind_up(&mut self, load: &Batch, out: &mut Vec<Record>, partly: Partial<'_>) {
+        if load.job == BatchKind::Finish {
             self.finish(load.clock, out, partly);
         }
     }
 
-    pub(crate) fn census(&self) -> Census {
-        let mut census = Census::default();
+    pub(crate) fn census(&self) -> LaneStats {
+        let mut census = LaneStats::default();
         for sensor in &self.sensors {
-            census.merge(&Census {
+            census.merge(&LaneStats {
                 flow: *sensor.flow_counters(),
                 http: *sensor.http_counters(),
                 sensor: *sensor.counters(),
@@ -207,7 +207,7 @@ impl Lane {
 
     /// Does this lane's share. A panic ends the share, not the lane: what was settled before is told, and the panic
     /// beside it.
-    fn settled(&mut self, load: &Load, partly: Partly<'_>) -> [Option<Envelope>; 2] {
+    fn settled(&mut self, load: &Batch, partly: Partial<'_>) -> [Option<LaneMessage>; 2] {
         let mut records = Vec::new();
         let ran = catch_unwind(AssertUnwindSafe(|| match self.broken {
             None => self.run(load, &mut records, partly),
@@ -218,20 +218,20 @@ impl Lane {
         let broken = ran.err().map(|panic| {
             self.broken = Some(self.current);
             let what = format!("lane {}: {}", self.index, panic_message(&*panic));
-            Envelope { sequence, part: Part::Broken(what) }
+            LaneMessage { sequence, part: Payload::Panicked(what) }
         });
-        [broken, Some(Envelope { sequence, part: Part::Settled { records, census } })]
+        [broken, Some(LaneMessage { sequence, part: Payload::Done { records, census } })]
     }
 }
 
 /// A load that is lent to several lanes. Whoever lets go last sends it home, a panicking lane too.
 #[derive(Debug)]
-struct Lent {
-    load: Option<Load>,
-    home: Sender<Load>,
+struct SharedBatch {
+    load: Option<Batch>,
+    home: Sender<Batch>,
 }
 
-impl Drop for Lent {
+impl Drop for SharedBatch {
     fn drop(&mut self) {
         if let Some(load) = self.load.take() {
             // Nobody waits for it any more when the run is over.
@@ -248,23 +248,23 @@ pub(crate) enum Lanes {
         /// The only lane.
         lane: Box<Lane>,
         /// The only load.
-        load: Option<Box<Load>>,
+        load: Option<Box<Batch>>,
     },
     /// On threads.
-    Threads(Threads),
+    WorkerPool(WorkerPool),
 }
 
 /// Lanes on threads.
 #[derive(Debug)]
-pub(crate) struct Threads {
-    inboxes: Vec<Sender<Arc<Lent>>>,
+pub(crate) struct WorkerPool {
+    inboxes: Vec<Sender<Arc<SharedBatch>>>,
     threads: Vec<JoinHandle<()>>,
-    home: (Sender<Load>, Receiver<Load>),
-    idle: Vec<Load>,
+    home: (Sender<Batch>, Receiver<Batch>),
+    idle: Vec<Batch>,
     made: usize,
     /// Whether a full lane loses its share instead of holding everybody up.
     lossy: bool,
-    to_desk: Inbox,
+    to_desk: OutputSender,
 }
 
 /// Loads that may wait for one lane. Rationale: enough to ride out an uneven block, few enough to stay in the cache.
@@ -283,7 +283,7 @@ impl Lanes {
     pub(crate) fn threads(
         count: usize,
         lossy: bool,
-        to_desk: Inbox,
+        to_desk: OutputSender,
         mut sensor: impl FnMut() -> Sensor,
     ) -> std::io::Result<Self> {
         let mut inboxes = Vec::new();
@@ -297,56 +297,56 @@ impl Lanes {
             inboxes.push(sender);
         }
         let home = unbounded();
-        Ok(Self::Threads(Threads { inboxes, threads, home, idle: Vec::new(), made: 0, lossy, to_desk }))
+        Ok(Self::WorkerPool(WorkerPool { inboxes, threads, home, idle: Vec::new(), made: 0, lossy, to_desk }))
     }
 
     /// Number of lanes.
     pub(crate) fn count(&self) -> usize {
         match self {
             Self::Inline { .. } => 1,
-            Self::Threads(threads) => threads.inboxes.len(),
+            Self::WorkerPool(threads) => threads.inboxes.len(),
         }
     }
 
     /// An empty load; waits for one if all are out.
-    pub(crate) fn empty(&mut self) -> Load {
+    pub(crate) fn empty(&mut self) -> Batch {
         let lanes = self.count();
         let mut load = match self {
             Self::Inline { load, .. } => *load.take().unwrap_or_default(),
-            Self::Threads(threads) => threads.empty(),
+            Self::WorkerPool(threads) => threads.empty(),
         };
         load.clear(lanes);
         load
     }
 
     /// Takes a load back that shall not be run.
-    pub(crate) fn give_back(&mut self, load: Load) {
+    pub(crate) fn give_back(&mut self, load: Batch) {
         match self {
             Self::Inline { load: home, .. } => *home = Some(Box::new(load)),
-            Self::Threads(threads) => threads.idle.push(load),
+            Self::WorkerPool(threads) => threads.idle.push(load),
         }
     }
 
     /// Runs a load. On the spot, `deliver` gets what is settled before the load is through. Returns what was settled on
     /// the spot, and how many segments were lost to full lanes.
-    pub(crate) fn run(&mut self, load: Load, deliver: &mut dyn FnMut(Envelope)) -> ([Option<Envelope>; 2], u64) {
+    pub(crate) fn run(&mut self, load: Batch, deliver: &mut dyn FnMut(LaneMessage)) -> ([Option<LaneMessage>; 2], u64) {
         match self {
             Self::Inline { lane, load: home } => {
                 let load = Box::new(load);
                 let sequence = load.sequence;
                 let envelopes = lane.settled(&load, &mut |records| {
-                    deliver(Envelope { sequence, part: Part::Partly(std::mem::take(records)) });
+                    deliver(LaneMessage { sequence, part: Payload::Partial(std::mem::take(records)) });
                 });
                 *home = Some(load);
                 (envelopes, 0)
             }
-            Self::Threads(threads) => ([None, None], threads.run(load)),
+            Self::WorkerPool(threads) => ([None, None], threads.run(load)),
         }
     }
 
     /// Ends the threads, after they did what they have.
     pub(crate) fn stop(self) {
-        if let Self::Threads(Threads { inboxes, threads, .. }) = self {
+        if let Self::WorkerPool(WorkerPool { inboxes, threads, .. }) = self {
             drop(inboxes);
             for thread in threads {
                 // Panics were told by the lane itself.
@@ -356,8 +356,8 @@ impl Lanes {
     }
 }
 
-impl Threads {
-    fn empty(&mut self) -> Load {
+impl WorkerPool {
+    fn empty(&mut self) -> Batch {
         self.idle.extend(self.home.1.try_iter());
         // The newest is still in the cache.
         if let Some(load) = self.idle.pop() {
@@ -365,17 +365,17 @@ impl Threads {
         }
         if self.made < self.inboxes.len() * (QUEUED + 1) + 2 {
             self.made += 1;
-            return Load::default();
+            return Batch::default();
         }
         // Cannot fail: this end keeps a sender.
         self.home.1.recv().unwrap_or_default()
     }
 
-    fn run(&mut self, load: Load) -> u64 {
+    fn run(&mut self, load: Batch) -> u64 {
         let sequence = load.sequence;
         let shares: Vec<usize> = load.work.iter().map(Vec::len).collect();
-        let essential = load.job == Job::Finish || load.census;
-        let lent = Arc::new(Lent { load: Some(load), home: self.home.0.clone() });
+        let essential = load.job == BatchKind::Finish || load.census;
+        let lent = Arc::new(SharedBatch { load: Some(load), home: self.home.0.clone() });
         let mut lost = 0;
         for (inbox, share) in self.inboxes.iter().zip(shares) {
             if !self.lossy || essential {
@@ -383,8 +383,8 @@ impl Threads {
                 let _ = inbox.send(Arc::clone(&lent));
             } else if let Err(SendTimeoutError::Timeout(_)) = inbox.send_timeout(Arc::clone(&lent), PATIENCE) {
                 lost += share as u64;
-                let part = Part::Settled { records: Vec::new(), census: None };
-                self.to_desk.send(Envelope { sequence, part });
+                let part = Payload::Done { records: Vec::new(), census: None };
+                self.to_desk.send(LaneMessage { sequence, part });
             }
         }
         lost
@@ -392,7 +392,7 @@ impl Threads {
 }
 
 /// What a lane's thread does.
-fn work(mut lane: Lane, inbox: &Receiver<Arc<Lent>>, desk: &Inbox) {
+fn work(mut lane: Lane, inbox: &Receiver<Arc<SharedBatch>>, desk: &OutputSender) {
     sys::mask_signals();
     for lent in inbox {
         let Some(load) = &lent.load else { continue };

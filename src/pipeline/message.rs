@@ -4,41 +4,41 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::record::Record;
-use crate::stats::{Census, PumpFigures};
+use crate::stats::{DispatcherStats, LaneStats};
 use crate::time::Timestamp;
 
 /// Something for the desk.
 #[derive(Debug)]
-pub(crate) struct Envelope {
+pub(crate) struct LaneMessage {
     /// The load it belongs to.
     pub(crate) sequence: u64,
-    pub(crate) part: Part,
+    pub(crate) part: Payload,
 }
 
 /// What is in an envelope.
 #[derive(Debug)]
-pub(crate) enum Part {
+pub(crate) enum Payload {
     /// A lane did its share of a load.
-    Settled {
+    Done {
         /// What it settled.
         records: Vec<Record>,
         /// Its figures, where the load asked for them.
-        census: Option<Box<Census>>,
+        census: Option<Box<LaneStats>>,
     },
     /// The only lane did a part of its share: nothing that comes later stands before these.
-    Partly(Vec<Record>),
+    Partial(Vec<Record>),
     /// The pump's part of a load.
-    Notice(Notice),
+    BatchEnd(BatchEnd),
     /// A lane is broken: the run ends. What it settled before is in an envelope of its own.
-    Broken(String),
+    Panicked(String),
 }
 
 /// What the pump wants after a load.
 #[derive(Debug, Default)]
-pub(crate) struct Notice {
+pub(crate) struct BatchEnd {
     /// The pump's figures; given with every wish that needs figures.
-    pub(crate) figures: Option<Box<PumpFigures>>,
-    pub(crate) wish: Wish,
+    pub(crate) figures: Option<Box<DispatcherStats>>,
+    pub(crate) wish: OutputRequest,
     /// The clock at the end of the load: every lane has settled what fell due up to here.
     pub(crate) clock: Timestamp,
     /// Everything open was settled: the input is over, or the clock starts anew.
@@ -47,7 +47,7 @@ pub(crate) struct Notice {
 
 /// What to do once a load is settled.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wish {
+pub(crate) struct OutputRequest {
     /// Write a stats record, and the file of counters.
     pub(crate) stats: bool,
     /// Say the figures (SIGUSR1), and write the file of counters.
@@ -60,7 +60,7 @@ pub(crate) struct Wish {
     pub(crate) last: bool,
 }
 
-impl Wish {
+impl OutputRequest {
     /// Whether there is nothing to do.
     pub(crate) const fn is_none(self) -> bool {
         !(self.needs_census() || self.reopen)
@@ -74,7 +74,7 @@ impl Wish {
 
 /// What the desk and the pump say to each other outside the stream.
 #[derive(Debug, Default)]
-pub(crate) struct Flags {
+pub(crate) struct RunFlags {
     /// Nobody reads the output any more.
     pub(crate) closed: AtomicBool,
     /// A lane or the desk is broken.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use crate::outcome::Outcome;
 use crate::segment::{Encapsulation, Endpoint};
 use crate::signature::Signature;
-use crate::source_addr::Source;
+use crate::source_addr::SourceAddr;
 use crate::time::Timestamp;
-use crate::uri::Disguises;
+use crate::uri::Evasions;
 
 /// One thing to tell, with its place in the output.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub enum Body {
     /// Many probes of one source as one story.
     Campaign(Box<Campaign>),
     /// A page was shown to a client: not told, but weighed with what the client asks for next.
-    Page(Page),
+    PageView(PageView),
     /// The counters that dashboards draw.
     Stats(Box<Stats>),
 }
@@ -50,14 +50,14 @@ pub struct Order {
     /// The request's number in its flow, from 0.
     pub tx_id: u32,
     /// Alerts before http records.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// Signature id; 0 where there is none.
     pub sid: u32,
 }
 
 /// A web page as an answer, the first of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct PageView {
     /// Who got it.
     pub client: std::net::IpAddr,
     /// Who gave it.
@@ -66,9 +66,9 @@ pub struct Page {
 
 /// The kind of a record, in the order of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// [`Body::Page`].
-    Page,
+pub enum RecordKind {
+    /// [`Body::PageView`].
+    PageView,
     /// [`Body::Alert`].
     Alert,
     /// [`Body::Campaign`]: it follows the record that caused it.
@@ -211,7 +211,7 @@ pub struct Alert {
     /// The normal form that matched.
     pub matched: Vec<u8>,
     /// The disguises that were undone.
-    pub disguises: Disguises,
+    pub evasions: Evasions,
     /// Whether copies of the flow's bytes disagreed (`tcp-conflict`).
     pub conflict: bool,
     /// Slugs of the other signatures that match.
@@ -220,11 +220,11 @@ pub struct Alert {
     /// (`smsentry_update: late-answer`).
     pub late: Option<Outcome>,
     /// Whether it repeats what its flow was told of often enough: it only counts in its campaign.
-    pub muted: bool,
+    pub suppressed: bool,
     /// The rightmost untrusted address of `X-Forwarded-For`, where trusted proxies are configured.
     pub forwarded_for: Option<std::net::IpAddr>,
     /// What the request's head says of who sent it.
-    pub trace: Trace,
+    pub trace: RequestTraits,
     /// What raised or lowered the confidence (`smsentry_context`).
     pub context: Vec<String>,
     /// How many like it this one stands for, itself included: more than one only where repeats are told together.
@@ -233,7 +233,7 @@ pub struct Alert {
 
 /// What the head of a request says of its sender beside its values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trace {
+pub struct RequestTraits {
     /// A published hash of the field names in their order, lower case: the same on every sensor.
     pub field_order: u64,
     /// Whether there is a `Cookie` field.
@@ -267,9 +267,9 @@ impl Alert {
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// Why it is told now.
-    pub stage: Stage,
+    pub stage: CampaignStage,
     /// Whose probes they are.
-    pub source: Source,
+    pub source: SourceAddr,
     /// The request that is the reason for telling, or the last one; nothing of what was said in it.
     pub transaction: Transaction,
     /// The same in all records of the campaign.
@@ -314,7 +314,7 @@ impl Campaign {
 
 /// Why a campaign is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum CampaignStage {
     /// Three distinct signatures within ten minutes.
     Begun,
     /// 10 distinct signatures.
@@ -327,7 +327,7 @@ pub enum Stage {
     Ended,
 }
 
-impl Stage {
+impl CampaignStage {
     /// Every stage.
     pub const ALL: [Self; 5] = [Self::Begun, Self::Ten, Self::Thirty, Self::Hundred, Self::Ended];
 

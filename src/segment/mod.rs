@@ -191,9 +191,9 @@ impl Seq {
 
 /// TCP flags (RFC 9293 section 3.1), the low six bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(pub u8);
+pub struct TcpFlags(pub u8);
 
-impl Flags {
+impl TcpFlags {
     /// No more data from the sender.
     pub const FIN: u8 = 0x01;
     /// Synchronise sequence numbers.
@@ -315,7 +315,7 @@ pub struct Head {
     /// Acknowledgment number; meaningful only with the ACK flag.
     pub ack: Seq,
     /// The flags.
-    pub flags: Flags,
+    pub flags: TcpFlags,
     /// TCP header length in bytes, 20 to 60.
     pub header_len: u8,
     /// The window field, unscaled.
@@ -360,7 +360,7 @@ impl<'a> Segment<'a> {
     /// Whether it acknowledges and does nothing else.
     #[must_use]
     pub fn is_bare_acknowledgment(&self) -> bool {
-        self.head.flags == Flags(Flags::ACK) && self.payload().is_empty() && self.head.cut == 0
+        self.head.flags == TcpFlags(TcpFlags::ACK) && self.payload().is_empty() && self.head.cut == 0
     }
 }
 

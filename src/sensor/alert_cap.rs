@@ -9,7 +9,7 @@ const PAIRS: usize = 4096;
 
 /// What a flow's alerts were about.
 #[derive(Debug, Default)]
-pub(super) struct Repeats {
+pub(super) struct FlowAlertCap {
     /// Signature id and outcome of the first. Rationale: nearly all flows that have alerts have one.
     first: Option<Pair>,
     /// Those of the others, in order.
@@ -21,7 +21,7 @@ pub(super) struct Repeats {
 
 type Pair = (u32, Outcome);
 
-impl Repeats {
+impl FlowAlertCap {
     /// Whether an alert is to be told: always if it is the first of its signature and outcome or proves the worst, else
     /// while there were fewer than `limit` of its kind. `support`: its signature supports others.
     pub(super) fn admit(&mut self, sid: u32, outcome: Outcome, support: bool, limit: usize) -> bool {
@@ -61,21 +61,21 @@ mod tests {
 
     #[test]
     fn only_repeats_are_capped() {
-        let mut repeats = Repeats::default();
-        let told = (0..100).filter(|_| repeats.admit(1, Outcome::NotFound, false, 10)).count();
+        let mut alert_cap = FlowAlertCap::default();
+        let told = (0..100).filter(|_| alert_cap.admit(1, Outcome::NotFound, false, 10)).count();
         assert_eq!(told, 10);
-        assert!(repeats.admit(2, Outcome::NotFound, false, 10), "another signature");
-        assert!(repeats.admit(1, Outcome::Refused, false, 10), "another outcome");
-        assert!(!repeats.admit(1, Outcome::Refused, false, 10));
-        assert!((0..5).all(|_| repeats.admit(1, Outcome::Exposed, false, 10)), "the worst, every time");
-        let supporting = (0..100).filter(|_| repeats.admit(3, Outcome::NotFound, true, 10)).count();
+        assert!(alert_cap.admit(2, Outcome::NotFound, false, 10), "another signature");
+        assert!(alert_cap.admit(1, Outcome::Refused, false, 10), "another outcome");
+        assert!(!alert_cap.admit(1, Outcome::Refused, false, 10));
+        assert!((0..5).all(|_| alert_cap.admit(1, Outcome::Exposed, false, 10)), "the worst, every time");
+        let supporting = (0..100).filter(|_| alert_cap.admit(3, Outcome::NotFound, true, 10)).count();
         assert_eq!(supporting, 10, "those in support have a share of their own");
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut repeats = Repeats::default();
-        assert!((0..3 * PAIRS as u32).all(|sid| repeats.admit(sid, Outcome::NotFound, false, 10)));
-        assert!(repeats.memory() <= 2 * PAIRS * 8 + 64);
+        let mut alert_cap = FlowAlertCap::default();
+        assert!((0..3 * PAIRS as u32).all(|sid| alert_cap.admit(sid, Outcome::NotFound, false, 10)));
+        assert!(alert_cap.memory() <= 2 * PAIRS * 8 + 64);
     }
 }

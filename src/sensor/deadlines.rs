@@ -16,7 +16,7 @@ pub(super) struct Deadline {
 /// All held requests of the shard, by deadline and by age. Entries of requests that were settled meanwhile stay until
 /// they come up, or until they are the majority.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct PendingIndex {
     pub(super) deadlines: VecDeque<Deadline>,
     ages: VecDeque<(Slot, u32)>,
     pub(super) memory: usize,
@@ -26,7 +26,7 @@ pub(super) struct Waiting {
 /// Entries of settled requests that are not worth a clean-up.
 const LEFTOVERS: usize = 1024;
 
-impl Waiting {
+impl PendingIndex {
     pub(super) fn memory(&self) -> usize {
         self.memory
     }

@@ -18,19 +18,19 @@ use ipnet::IpNet;
 pub use flow_id::flow_id;
 pub use roles::Ports;
 
-use crate::flow::{self, FlowView, Flows, Moment, Reason};
+use crate::flow::{self, EventTime, FlowView, Flows, Reason};
 use crate::http;
 use crate::record::Record;
 use crate::segment::{Encapsulation, Head, Segment};
-use crate::signature::Search;
+use crate::signature::CachedMatcher;
 use crate::table::Slot;
 use crate::time::Timestamp;
-use alert_cap::Repeats;
-use deadlines::{Deadline, Waiting};
-use pending::Held;
+use alert_cap::FlowAlertCap;
+use deadlines::{Deadline, PendingIndex};
+use pending::PendingTransaction;
 use roles::Role;
-use stream_adapter::Ears;
-use transactions::Hearing;
+use stream_adapter::StreamAdapter;
+use transactions::TransactionHandler;
 
 /// What can be chosen; the limits are those of one shard.
 #[derive(Clone, Debug)]
@@ -99,8 +99,8 @@ crate::counters! {
 /// One shard of the sensor.
 #[derive(Debug)]
 pub struct Sensor {
-    flows: Flows<Talk>,
-    core: Core,
+    flows: Flows<FlowState>,
+    core: SensorCore,
     /// No deadline is before this.
     quiet_until: Timestamp,
     /// The shortest span after which a deadline is set.
@@ -118,52 +118,52 @@ const A_LITTLE: Duration = Duration::from_millis(1);
 
 /// What all flows of the shard share.
 #[derive(Debug)]
-struct Core {
+struct SensorCore {
     parsing: http::Counters,
     limits: http::Limits,
     /// Parsers of flows that ended, for those that begin.
     #[expect(clippy::vec_box, reason = "they go from flow to flow as they are")]
     spare: Vec<Box<http::Connection>>,
-    bench: Bench,
+    bench: SensorBench,
 }
 
 /// Where requests are judged.
 #[derive(Debug)]
-struct Bench {
+struct SensorBench {
     options: Options,
     counters: Counters,
-    waiting: Waiting,
+    waiting: PendingIndex,
 }
 
 /// What is kept for a flow.
 #[derive(Debug, Default)]
-struct Talk {
+struct FlowState {
     /// Absent until there are bytes: half-open flows are the cheapest to make, and the ones a flood is made of.
     http: Option<Box<http::Connection>>,
     role: Role,
-    docket: Docket,
+    docket: HeldRequests,
 }
 
 /// What is known and open of a flow's requests.
 #[derive(Debug, Default)]
-struct Docket {
+struct HeldRequests {
     is_http: bool,
     /// When a page was told of last.
     paged: Option<Timestamp>,
     /// The last packet of the client that carried bytes.
-    latest: Option<Sighting>,
+    latest: Option<PacketRef>,
     /// How that packet was wrapped, unless plainly.
     wrapping: Option<Box<Encapsulation>>,
     /// Requests that are held, oldest first.
     #[expect(clippy::vec_box, reason = "most flows hold one, and the few that hold many lose them at the front")]
-    held: Vec<Box<Held>>,
+    held: Vec<Box<PendingTransaction>>,
     /// What was told of already; most flows have no alerts.
-    repeats: Repeats,
+    alert_cap: FlowAlertCap,
 }
 
 /// A packet, as far as records name it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sighting {
+struct PacketRef {
     time: Timestamp,
     frame: u64,
     number: u64,
@@ -180,28 +180,28 @@ impl Sensor {
             shortest: options.flow.shortest_span().min(options.outcome_timeout),
             not_before: Timestamp::from_nanos(i64::MIN),
             burst: (Timestamp::ZERO, 0),
-            core: Core {
+            core: SensorCore {
                 parsing: http::Counters::default(),
                 limits: options.http,
                 spare: Vec::new(),
-                bench: Bench { options, counters: Counters::default(), waiting: Waiting::default() },
+                bench: SensorBench { options, counters: Counters::default(), waiting: PendingIndex::default() },
             },
         }
     }
 
     /// Takes a segment; what is settled by it or before it is added to `out`. Never fails: hostile input is counted.
     /// `search` may be another one each time: it is what requests are looked up with.
-    pub fn feed(&mut self, segment: &Segment<'_>, search: &mut Search, out: &mut Vec<Record>) {
+    pub fn feed(&mut self, segment: &Segment<'_>, search: &mut CachedMatcher, out: &mut Vec<Record>) {
         if segment.head.clock >= self.quiet_until {
             self.advance(segment.head.clock, search, out);
         }
-        let mut ears = Ears { core: &mut self.core, segment: Some(segment), search, out };
-        self.flows.feed(segment, &mut ears);
-        self.relieve(Moment { clock: segment.head.clock, number: segment.head.number }, search, out);
+        let mut adapter = StreamAdapter { core: &mut self.core, segment: Some(segment), search, out };
+        self.flows.feed(segment, &mut adapter);
+        self.enforce_memory_limit(EventTime { clock: segment.head.clock, number: segment.head.number }, search, out);
     }
 
     /// Settles everything whose deadline is not after `clock`, in the order of the deadlines.
-    pub fn advance(&mut self, clock: Timestamp, search: &mut Search, out: &mut Vec<Record>) {
+    pub fn advance(&mut self, clock: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Record>) {
         loop {
             let (flow, answer) = (self.flows.next_deadline(), self.core.bench.waiting.next_deadline());
             let moment = flow.min(answer).max(self.not_before);
@@ -214,10 +214,10 @@ impl Sensor {
             if answer <= flow {
                 self.timeout(moment, search, out);
             } else {
-                self.flows.fire(moment, &mut Ears { core: &mut self.core, segment: None, search, out });
+                self.flows.fire(moment, &mut StreamAdapter { core: &mut self.core, segment: None, search, out });
             }
             // What waited for missing bytes may be many requests.
-            self.relieve(Moment { clock: moment, number: 0 }, search, out);
+            self.enforce_memory_limit(EventTime { clock: moment, number: 0 }, search, out);
             if self.burst.0 != moment {
                 self.burst = (moment, 0);
             }
@@ -241,16 +241,16 @@ impl Sensor {
     }
 
     /// Settles what is open, because the input ended or the sensor stops: a part at a time. Says whether that was all.
-    pub fn finish(&mut self, at: Moment, search: &mut Search, out: &mut Vec<Record>) -> bool {
+    pub fn finish(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Record>) -> bool {
         let before = out.len();
-        let ears = &mut Ears { core: &mut self.core, segment: None, search, out };
-        while self.flows.finish_one(at, Reason::Stop, ears) {
-            if ears.out.len() - before >= BURST {
+        let adapter = &mut StreamAdapter { core: &mut self.core, segment: None, search, out };
+        while self.flows.finish_one(at, Reason::Stop, adapter) {
+            if adapter.out.len() - before >= BURST {
                 return false;
             }
         }
-        self.flows.finish(at, Reason::Stop, ears);
-        self.core.bench.waiting = Waiting::default();
+        self.flows.finish(at, Reason::Stop, adapter);
+        self.core.bench.waiting = PendingIndex::default();
         // The clock may start anew.
         self.quiet_until = Timestamp::from_nanos(i64::MIN);
         self.not_before = Timestamp::from_nanos(i64::MIN);
@@ -283,22 +283,22 @@ impl Sensor {
     }
 
     /// An alert's time is up.
-    fn timeout(&mut self, moment: Timestamp, search: &mut Search, out: &mut Vec<Record>) {
+    fn timeout(&mut self, moment: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Record>) {
         let Some(Deadline { slot, tx_id, .. }) = self.core.bench.waiting.pop() else { return };
-        self.hearing(slot, Moment { clock: moment, number: 0 }, search, out, |hearing| hearing.time_is_up(tx_id));
+        self.hearing(slot, EventTime { clock: moment, number: 0 }, search, out, |hearing| hearing.time_is_up(tx_id));
     }
 
     /// Releases the oldest held requests while they take too much memory.
     #[inline]
-    fn relieve(&mut self, at: Moment, search: &mut Search, out: &mut Vec<Record>) {
-        let Bench { waiting, options, .. } = &self.core.bench;
+    fn enforce_memory_limit(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Record>) {
+        let SensorBench { waiting, options, .. } = &self.core.bench;
         if waiting.is_over(options.held_memory) {
-            self.relieve_waiting(at, search, out);
+            self.release_oldest(at, search, out);
         }
     }
 
     #[inline(never)]
-    fn relieve_waiting(&mut self, at: Moment, search: &mut Search, out: &mut Vec<Record>) {
+    fn release_oldest(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Record>) {
         while self.core.bench.waiting.memory() > self.core.bench.options.held_memory {
             let Some((slot, tx_id)) = self.core.bench.waiting.oldest() else { return };
             self.hearing(slot, at, search, out, |hearing| hearing.release(tx_id));
@@ -313,28 +313,36 @@ impl Sensor {
     fn hearing(
         &mut self,
         slot: Slot,
-        at: Moment,
-        search: &mut Search,
+        at: EventTime,
+        search: &mut CachedMatcher,
         out: &mut Vec<Record>,
-        act: impl FnOnce(&mut Hearing<'_>),
+        act: impl FnOnce(&mut TransactionHandler<'_>),
     ) {
         let Some((key, facts, talk)) = self.flows.state(slot) else { return };
         let Some(client) = talk.role.client() else { return };
         let flow = FlowView { slot, key, facts, at };
         let bench = &mut self.core.bench;
-        act(&mut Hearing { bench, search, docket: &mut talk.docket, flow: &flow, client, segment: None, out });
+        act(&mut TransactionHandler {
+            bench,
+            search,
+            docket: &mut talk.docket,
+            flow: &flow,
+            client,
+            segment: None,
+            out,
+        });
     }
 }
 
-impl Sighting {
+impl PacketRef {
     fn of(head: &Head) -> Self {
         Self { time: head.time, frame: head.frame, number: head.number, input: head.input }
     }
 }
 
-impl Docket {
-    fn sighted(&mut self, segment: &Segment<'_>) {
-        self.latest = Some(Sighting::of(segment.head));
+impl HeldRequests {
+    fn note_packet(&mut self, segment: &Segment<'_>) {
+        self.latest = Some(PacketRef::of(segment.head));
         if segment.head.encapsulation == 0 {
             self.wrapping = None;
         } else if self.wrapping.as_deref() != Some(segment.encapsulation) {

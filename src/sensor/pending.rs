@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use super::deadlines::Deadline;
 use crate::http::BODY_BEGINNING;
-use crate::outcome::{Open, Outcome};
-use crate::record::{Request, Trace, Transaction};
+use crate::outcome::{BodyCheck, Outcome};
+use crate::record::{Request, RequestTraits, Transaction};
 use crate::signature::Signature;
 use crate::table::{ALLOCATION, Slot};
-use crate::uri::Disguises;
+use crate::uri::Evasions;
 
 /// A request that is held.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PendingTransaction {
     pub(super) transaction: Box<Transaction>,
     /// Running number of the packet that completed the request.
     pub(super) number: u64,
-    pub(super) probe: Option<Probe>,
+    pub(super) probe: Option<ProbeMatch>,
     /// The answer's body, as far as it is needed.
-    pub(super) reading: Option<Reading>,
+    pub(super) body_sample: Option<BodySample>,
     /// What was counted for it.
     pub(super) memory: usize,
     /// Bytes of the server were lost while it waited: its answer may have been among them.
@@ -29,27 +29,27 @@ pub(super) struct Held {
 
 /// What a signature found in it.
 #[derive(Clone, Debug)]
-pub(super) struct Probe {
+pub(super) struct ProbeMatch {
     pub(super) signature: Arc<Signature>,
     pub(super) matched: Vec<u8>,
-    pub(super) disguises: Disguises,
+    pub(super) evasions: Evasions,
     pub(super) also: Vec<String>,
-    pub(super) trace: Trace,
+    pub(super) trace: RequestTraits,
     pub(super) told: Option<Outcome>,
 }
 
 /// The beginning of a body that decides about the outcome: dropped as soon as it did, and never told.
 #[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) open: Open,
+pub(super) struct BodySample {
+    pub(super) open: BodyCheck,
     pub(super) body: Vec<u8>,
 }
 
-impl Reading {
+impl BodySample {
     /// What one takes, whatever is in it.
     pub(super) const MEMORY: usize = BODY_BEGINNING + ALLOCATION;
 
-    pub(super) fn new(open: Open) -> Self {
+    pub(super) fn new(open: BodyCheck) -> Self {
         Self { open, body: Vec::with_capacity(BODY_BEGINNING) }
     }
 
@@ -65,21 +65,21 @@ impl Reading {
 /// wait, which may be half empty.
 pub(super) const OVERHEAD: usize = 8 * ALLOCATION + 2 * (size_of::<Deadline>() + size_of::<(Slot, u32)>());
 
-impl Probe {
+impl ProbeMatch {
     pub(super) fn heap(&self) -> usize {
         let also = self.also.iter().map(|slug| size_of::<String>() + slug.capacity());
         self.matched.capacity() + also.sum::<usize>()
     }
 }
 
-impl Held {
+impl PendingTransaction {
     pub(super) fn tx_id(&self) -> u32 {
         self.transaction.tx_id
     }
 }
 
 /// A word of a request line to be kept: those of everyday are nobody's.
-pub(super) fn kept(word: &[u8]) -> Cow<'static, [u8]> {
+pub(super) fn intern_token(word: &[u8]) -> Cow<'static, [u8]> {
     const EVERYDAY: [&[u8]; 5] = [b"GET", b"POST", b"HEAD", b"HTTP/1.1", b"HTTP/1.0"];
     let known = EVERYDAY.into_iter().find(|known| *known == word);
     known.map_or_else(|| Cow::Owned(word.to_vec()), Cow::Borrowed)

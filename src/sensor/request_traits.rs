@@ -7,14 +7,14 @@ use memchr::memchr;
 use siphasher::sip::SipHasher13;
 
 use crate::http::Request;
-use crate::record::Trace;
+use crate::record::RequestTraits;
 use crate::signature::{Signature, Webhook};
 
 /// The published key: `smsentry` and `fields..` in ASCII.
 const KEY: [u8; 16] = *b"smsentryfields..";
 
 /// What the head of a request says that matched `signature`.
-pub(super) fn trace(request: &Request<'_>, signature: &Signature) -> Trace {
+pub(super) fn trace(request: &Request<'_>, signature: &Signature) -> RequestTraits {
     let mut order = FieldOrder::default();
     let mut cookie = false;
     for name in names(request.head) {
@@ -22,7 +22,7 @@ pub(super) fn trace(request: &Request<'_>, signature: &Signature) -> Trace {
         cookie |= name.eq_ignore_ascii_case(b"cookie");
     }
     let webhook = signature.legitimate.webhook.as_ref().is_some_and(|webhook| is_call(webhook, request));
-    Trace { field_order: order.finish(), cookie, webhook }
+    RequestTraits { field_order: order.finish(), cookie, webhook }
 }
 
 /// SipHash-1-3 (64 bits) over the field names in lower case, in their order, with LF between them.

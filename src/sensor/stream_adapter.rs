@@ -1,35 +1,35 @@
 //! The ear at the flows: their bytes handed to the HTTP parsers, their ends to the dockets. Not the judging of requests: see
 //! [`super::transactions`].
 
-use super::transactions::{Hearing, Outlook};
-use super::{Core, Talk};
+use super::transactions::{FlowEnd, TransactionHandler};
+use super::{FlowState, SensorCore};
 use crate::flow::{Chunk, FlowView, Listener, Reason};
 use crate::http::{self, Direction};
 use crate::record::Record;
 use crate::segment::{Encapsulation, Segment, Side};
-use crate::signature::Search;
+use crate::signature::CachedMatcher;
 use crate::table::ALLOCATION;
 
 /// Parsers that are kept for flows that begin. Rationale: as many as end before others begin, and 8 KiB a shard at most.
 const SPARE: usize = 16;
 
 /// The ear at the flows, while one segment or deadline is handled.
-pub(super) struct Ears<'a> {
-    pub(super) core: &'a mut Core,
+pub(super) struct StreamAdapter<'a> {
+    pub(super) core: &'a mut SensorCore,
     pub(super) segment: Option<&'a Segment<'a>>,
-    pub(super) search: &'a mut Search,
+    pub(super) search: &'a mut CachedMatcher,
     pub(super) out: &'a mut Vec<Record>,
 }
 
-impl Listener for Ears<'_> {
-    type State = Talk;
+impl Listener for StreamAdapter<'_> {
+    type State = FlowState;
 
-    fn chunk(&mut self, flow: &FlowView<'_>, talk: &mut Talk, side: Side, chunk: Chunk<'_>) {
+    fn chunk(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, side: Side, chunk: Chunk<'_>) {
         match chunk {
             Chunk::Data { bytes, offset, acked } => self.bytes(flow, talk, side, bytes, offset, acked),
             Chunk::Gap { len } => {
                 let Some(client) = talk.role.client() else { return };
-                self.hear(flow, talk, |http, scope| http.gap(direction(side, client), len, scope));
+                self.parse(flow, talk, |http, scope| http.gap(direction(side, client), len, scope));
                 if side != client {
                     self.hearing(flow, talk, |hearing| hearing.answers_lost());
                 }
@@ -37,26 +37,26 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn waits(&mut self, _flow: &FlowView<'_>, talk: &mut Talk, side: Side) {
+    fn waits(&mut self, _flow: &FlowView<'_>, talk: &mut FlowState, side: Side) {
         // A deadline or the server may let its bytes go: the packet that carried them is this one.
         if talk.role.client().is_none_or(|client| client == side)
             && let Some(segment) = self.segment
         {
-            talk.docket.sighted(segment);
+            talk.docket.note_packet(segment);
         }
     }
 
-    fn end(&mut self, flow: &FlowView<'_>, talk: &mut Talk, side: Side) {
+    fn end(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, side: Side) {
         let Some(client) = talk.role.client() else { return };
-        self.hear(flow, talk, |http, scope| http.end(direction(side, client), scope));
+        self.parse(flow, talk, |http, scope| http.end(direction(side, client), scope));
         if side != client {
-            self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Silent));
+            self.hearing(flow, talk, |hearing| hearing.no_more_answers(FlowEnd::Silent));
         }
     }
 
-    fn closed(&mut self, flow: &FlowView<'_>, talk: &mut Talk, reason: Reason) {
+    fn closed(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, reason: Reason) {
         if talk.http.is_some() {
-            self.hear(flow, talk, |http, scope| {
+            self.parse(flow, talk, |http, scope| {
                 http.end(Direction::ToServer, scope);
                 http.end(Direction::ToClient, scope);
             });
@@ -66,7 +66,7 @@ impl Listener for Ears<'_> {
             self.core.bench.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
         }
         let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
-        let outlook = if known { Outlook::Silent } else { Outlook::Unknown };
+        let outlook = if known { FlowEnd::Silent } else { FlowEnd::Unknown };
         self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
         if let Some(mut http) = talk.http.take().filter(|_| self.core.spare.len() < SPARE) {
             http.renew();
@@ -74,18 +74,18 @@ impl Listener for Ears<'_> {
         }
     }
 
-    fn memory(talk: &Talk) -> usize {
+    fn memory(talk: &FlowState) -> usize {
         let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
         let http = talk.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
-        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + talk.docket.repeats.memory()
+        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + talk.docket.alert_cap.memory()
     }
 }
 
-impl Ears<'_> {
+impl StreamAdapter<'_> {
     fn bytes(
         &mut self,
         flow: &FlowView<'_>,
-        talk: &mut Talk,
+        talk: &mut FlowState,
         side: Side,
         bytes: &[u8],
         offset: u64,
@@ -94,40 +94,41 @@ impl Ears<'_> {
         let (client, corrected) = talk.role.learn(flow, side, bytes, &self.core.bench.options.ports);
         if corrected {
             self.core.bench.counters.role_corrected += 1;
-            self.hearing(flow, talk, |hearing| hearing.no_more_answers(Outlook::Unknown));
+            self.hearing(flow, talk, |hearing| hearing.no_more_answers(FlowEnd::Unknown));
             talk.http = None;
         }
         if side == client {
             if let Some(segment) = self.segment.filter(|segment| segment.head.side == side) {
-                talk.docket.sighted(segment);
+                talk.docket.note_packet(segment);
             }
-            self.hear(flow, talk, |http, scope| http.to_server(bytes, offset, acked, scope));
+            self.parse(flow, talk, |http, scope| http.to_server(bytes, offset, acked, scope));
         } else {
-            self.hear(flow, talk, |http, scope| http.to_client(bytes, offset, acked, scope));
+            self.parse(flow, talk, |http, scope| http.to_client(bytes, offset, acked, scope));
         }
     }
 
-    fn hearing(&mut self, flow: &FlowView<'_>, talk: &mut Talk, act: impl FnOnce(&mut Hearing<'_>)) {
+    fn hearing(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, act: impl FnOnce(&mut TransactionHandler<'_>)) {
         let Some(client) = talk.role.client() else { return };
         let bench = &mut self.core.bench;
         let (search, docket) = (&mut *self.search, &mut talk.docket);
-        act(&mut Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out });
+        act(&mut TransactionHandler { bench, search, docket, flow, client, segment: self.segment, out: self.out });
     }
 
     /// Lets the flow's HTTP parser do something, with this flow's docket as its handler.
-    fn hear(
+    fn parse(
         &mut self,
         flow: &FlowView<'_>,
-        talk: &mut Talk,
-        parse: impl FnOnce(&mut http::Connection, &mut http::Scope<'_, Hearing<'_>>),
+        talk: &mut FlowState,
+        parse: impl FnOnce(&mut http::Connection, &mut http::ParseScope<'_, TransactionHandler<'_>>),
     ) {
         let Some(client) = talk.role.client() else { return };
-        let Core { parsing, limits, spare, bench } = &mut *self.core;
+        let SensorCore { parsing, limits, spare, bench } = &mut *self.core;
         let (search, docket) = (&mut *self.search, &mut talk.docket);
-        let mut hearing = Hearing { bench, search, docket, flow, client, segment: self.segment, out: self.out };
+        let mut hearing =
+            TransactionHandler { bench, search, docket, flow, client, segment: self.segment, out: self.out };
         parse(
             talk.http.get_or_insert_with(|| spare.pop().unwrap_or_default()),
-            &mut http::Scope { limits, counters: parsing, handler: &mut hearing },
+            &mut http::ParseScope { limits, counters: parsing, handler: &mut hearing },
         );
     }
 }

@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use super::deadlines::Deadline;
 use super::flow_id::flow_id;
-use super::pending::{Held, OVERHEAD, Probe, Reading, heap, kept};
+use super::pending::{BodySample, OVERHEAD, PendingTransaction, ProbeMatch, heap, intern_token};
 use super::request_traits::trace;
 use super::xff::rightmost_untrusted;
-use super::{Bench, Docket, Sighting};
+use super::{HeldRequests, PacketRef, SensorBench};
 use crate::flow::FlowView;
 use crate::http;
-use crate::outcome::{Open, Outcome, Verdict, judge};
-use crate::record::{Alert, Body, FlowFacts, Kind, Order, Page, Record, Request, Response, Transaction};
+use crate::outcome::{Assessment, BodyCheck, Outcome, assess};
+use crate::record::{Alert, Body, FlowFacts, Order, PageView, Record, RecordKind, Request, Response, Transaction};
 use crate::segment::{Segment, Side};
-use crate::signature::Search;
+use crate::signature::CachedMatcher;
 
 /// What the end of the answers means for requests that have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outlook {
+pub(super) enum FlowEnd {
     /// The connection is over: the server said nothing.
     Silent,
     /// The capture is over, or the flow was given up: nobody knows.
@@ -30,25 +30,25 @@ pub(super) enum Outlook {
 const PAGES_EVERY: Duration = Duration::from_secs(60);
 
 /// The docket of one flow, opened for one segment or deadline.
-pub(super) struct Hearing<'a> {
-    pub(super) bench: &'a mut Bench,
-    pub(super) search: &'a mut Search,
-    pub(super) docket: &'a mut Docket,
+pub(super) struct TransactionHandler<'a> {
+    pub(super) bench: &'a mut SensorBench,
+    pub(super) search: &'a mut CachedMatcher,
+    pub(super) docket: &'a mut HeldRequests,
     pub(super) flow: &'a FlowView<'a>,
     pub(super) client: Side,
     pub(super) segment: Option<&'a Segment<'a>>,
     pub(super) out: &'a mut Vec<Record>,
 }
 
-impl http::Handler for Hearing<'_> {
+impl http::Handler for TransactionHandler<'_> {
     fn request(&mut self, request: &http::Request<'_>) {
         self.note_http();
         let found = self.search.find(request.method, request.target);
-        let probe = found.map(|found| Probe {
+        let probe = found.map(|found| ProbeMatch {
             trace: trace(request, &found.signature),
             matched: found.matched,
             signature: found.signature,
-            disguises: found.disguises,
+            evasions: found.evasions,
             also: found.also.iter().map(|other| other.slug.clone()).collect(),
             told: None,
         });
@@ -85,14 +85,14 @@ impl http::Handler for Hearing<'_> {
         held.transaction.response = Some(seen);
         self.bench.waiting.memory += added;
         let verdict = self.find(tx_id).and_then(|held| {
-            held.probe.as_ref().map(|probe| judge(&probe.signature, &held.transaction.request.method, response))
+            held.probe.as_ref().map(|probe| assess(&probe.signature, &held.transaction.request.method, response))
         });
         match verdict {
-            Some(Verdict::Open(open)) => {
+            Some(Assessment::NeedsBody(open)) => {
                 self.read(tx_id, open);
                 return true;
             }
-            Some(Verdict::Known(outcome)) => self.tell_last(tx_id, outcome),
+            Some(Assessment::Final(outcome)) => self.emit_final(tx_id, outcome),
             None => {}
         }
         if !self.bench.options.http_events {
@@ -102,9 +102,12 @@ impl http::Handler for Hearing<'_> {
     }
 
     fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool {
-        let more = self.find(tx_id).and_then(|held| held.reading.as_mut()).is_some_and(|reading| reading.add(bytes));
+        let more = self
+            .find(tx_id)
+            .and_then(|held| held.body_sample.as_mut())
+            .is_some_and(|body_sample| body_sample.add(bytes));
         if !more {
-            self.decide(tx_id);
+            self.resolve_from_body(tx_id);
         }
         more
     }
@@ -114,21 +117,21 @@ impl http::Handler for Hearing<'_> {
         if let Some(response) = &mut held.transaction.response {
             response.body_len = body;
         }
-        self.decide(tx_id);
-        self.conclude(tx_id);
+        self.resolve_from_body(tx_id);
+        self.finish(tx_id);
     }
 
     fn unseen(&mut self, tx_id: u32) {
-        self.tell_last(tx_id, Outcome::Unseen);
-        self.conclude(tx_id);
+        self.emit_final(tx_id, Outcome::Unseen);
+        self.finish(tx_id);
     }
 }
 
-impl Hearing<'_> {
+impl TransactionHandler<'_> {
     /// The time for an answer is up; a later one may still prove the worst.
     pub(super) fn time_is_up(&mut self, tx_id: u32) {
         if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
-            return self.decide_for_now(tx_id);
+            return self.resolve_so_far(tx_id);
         }
         let facts = self.flow.facts;
         let lost = self.find(tx_id).is_some_and(|held| held.lost)
@@ -138,33 +141,33 @@ impl Hearing<'_> {
             (true, true) => Outcome::NoResponse,
             (true, false) => Outcome::Pending,
         };
-        self.tell(tx_id, outcome);
+        self.emit(tx_id, outcome);
     }
 
     /// A held request takes room that others need.
     pub(super) fn release(&mut self, tx_id: u32) {
         if self.find(tx_id).is_some() {
             self.bench.counters.held_limit += 1;
-            self.decide(tx_id);
-            self.tell_last(tx_id, Outcome::Unseen);
-            self.conclude(tx_id);
+            self.resolve_from_body(tx_id);
+            self.emit_final(tx_id, Outcome::Unseen);
+            self.finish(tx_id);
         }
     }
 
     /// Nothing more comes from the server.
-    pub(super) fn no_more_answers(&mut self, outlook: Outlook) {
+    pub(super) fn no_more_answers(&mut self, outlook: FlowEnd) {
         let outcome = match outlook {
-            Outlook::Silent if self.server_was_seen() => Outcome::NoResponse,
+            FlowEnd::Silent if self.server_was_seen() => Outcome::NoResponse,
             _ => Outcome::Unseen,
         };
         while let Some(held) = self.docket.held.first() {
             let tx_id = held.tx_id();
             let outcome = if held.lost { Outcome::Unseen } else { outcome };
             match held.transaction.response {
-                None => self.tell_last(tx_id, outcome),
-                Some(_) => self.decide(tx_id),
+                None => self.emit_final(tx_id, outcome),
+                Some(_) => self.resolve_from_body(tx_id),
             }
-            self.conclude(tx_id);
+            self.finish(tx_id);
         }
     }
 
@@ -173,39 +176,39 @@ impl Hearing<'_> {
         for held in &mut self.docket.held {
             held.lost |= held.transaction.response.is_none();
         }
-        while let Some(held) = self.docket.held.iter().find(|held| held.reading.is_some()) {
-            self.decide(held.tx_id());
+        while let Some(held) = self.docket.held.iter().find(|held| held.body_sample.is_some()) {
+            self.resolve_from_body(held.tx_id());
         }
     }
 
     /// From now on the answer's body is read.
-    fn read(&mut self, tx_id: u32, open: Open) {
+    fn read(&mut self, tx_id: u32, open: BodyCheck) {
         let Some(held) = self.find(tx_id) else { return };
-        held.reading = Some(Reading::new(open));
-        held.memory += Reading::MEMORY;
-        self.bench.waiting.memory += Reading::MEMORY;
+        held.body_sample = Some(BodySample::new(open));
+        held.memory += BodySample::MEMORY;
+        self.bench.waiting.memory += BodySample::MEMORY;
     }
 
     /// Whatever was read of the answer's body is all there will be.
-    fn decide(&mut self, tx_id: u32) {
+    fn resolve_from_body(&mut self, tx_id: u32) {
         let Some(held) = self.find(tx_id) else { return };
-        let (Some(reading), Some(probe)) = (held.reading.take(), &held.probe) else { return };
-        let outcome = reading.open.decide(&probe.signature, &reading.body);
-        held.memory -= Reading::MEMORY;
-        self.bench.waiting.memory -= Reading::MEMORY;
-        self.tell_last(tx_id, outcome);
+        let (Some(body_sample), Some(probe)) = (held.body_sample.take(), &held.probe) else { return };
+        let outcome = body_sample.open.decide(&probe.signature, &body_sample.body);
+        held.memory -= BodySample::MEMORY;
+        self.bench.waiting.memory -= BodySample::MEMORY;
+        self.emit_final(tx_id, outcome);
         if !self.bench.options.http_events {
             self.remove(tx_id);
         }
     }
 
     /// The time is up: what was read of the answer's body so far is told of, and what is still to come may prove the worst.
-    fn decide_for_now(&mut self, tx_id: u32) {
+    fn resolve_so_far(&mut self, tx_id: u32) {
         let Some(held) = self.find(tx_id) else { return };
-        let (Some(reading), Some(probe)) = (&held.reading, &held.probe) else { return };
-        match reading.open.decide(&probe.signature, &reading.body) {
-            Outcome::Exposed => self.decide(tx_id),
-            outcome => self.tell(tx_id, outcome),
+        let (Some(body_sample), Some(probe)) = (&held.body_sample, &held.probe) else { return };
+        match body_sample.open.decide(&probe.signature, &body_sample.body) {
+            Outcome::Exposed => self.resolve_from_body(tx_id),
+            outcome => self.emit(tx_id, outcome),
         }
     }
 
@@ -220,13 +223,19 @@ impl Hearing<'_> {
         if held.as_ref().is_some_and(|held| held.probe.as_ref().is_some_and(|probe| !probe.signature.support)) {
             return;
         }
-        let number = held.map(|held| held.number).unwrap_or_else(|| self.sighting().number);
+        let number = held.map(|held| held.number).unwrap_or_else(|| self.request_packet().number);
         let (at, key) = (self.flow.at, self.flow.key);
         self.docket.paged = Some(at.clock);
-        let order =
-            Order { settled: at.clock, settled_by: at.number, request: number, tx_id, kind: Kind::Page, sid: 0 };
-        let page = Page { client: key.end(self.client).ip, server: key.end(self.client.other()).ip };
-        self.out.push(Record { order, body: Body::Page(page) });
+        let order = Order {
+            settled: at.clock,
+            settled_by: at.number,
+            request: number,
+            tx_id,
+            kind: RecordKind::PageView,
+            sid: 0,
+        };
+        let page = PageView { client: key.end(self.client).ip, server: key.end(self.client.other()).ip };
+        self.out.push(Record { order, body: Body::PageView(page) });
     }
 
     fn server_was_seen(&self) -> bool {
@@ -240,28 +249,35 @@ impl Hearing<'_> {
         }
     }
 
-    fn find(&mut self, tx_id: u32) -> Option<&mut Held> {
+    fn find(&mut self, tx_id: u32) -> Option<&mut PendingTransaction> {
         self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id).map(|held| &mut **held)
     }
 
-    fn hold(&mut self, request: &http::Request<'_>, probe: Option<Probe>) {
+    fn hold(&mut self, request: &http::Request<'_>, probe: Option<ProbeMatch>) {
         let support = probe.as_ref().map(|probe| probe.signature.support);
         let transaction = self.transaction(request);
-        let number = self.sighting().number;
-        let memory = size_of::<Held>()
+        let number = self.request_packet().number;
+        let memory = size_of::<PendingTransaction>()
             + size_of::<Transaction>()
             + OVERHEAD
             + heap(&transaction.request)
-            + probe.as_ref().map_or(0, Probe::heap);
+            + probe.as_ref().map_or(0, ProbeMatch::heap);
         self.bench.counters.held += 1;
         self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
-        self.docket.held.push(Box::new(Held { transaction, number, probe, reading: None, memory, lost: false }));
+        self.docket.held.push(Box::new(PendingTransaction {
+            transaction,
+            number,
+            probe,
+            body_sample: None,
+            memory,
+            lost: false,
+        }));
         if let Some(support) = support {
             let counters = &mut self.bench.counters;
             *(if support { &mut counters.support } else { &mut counters.probes }) += 1;
             let timeout = self.bench.options.outcome_timeout;
             if timeout.is_zero() {
-                self.tell(request.tx_id, Outcome::Pending);
+                self.emit(request.tx_id, Outcome::Pending);
             } else {
                 let at = self.flow.at.clock.after(timeout);
                 let deadline = Deadline { at, slot: self.flow.slot, tx_id: request.tx_id };
@@ -271,19 +287,19 @@ impl Hearing<'_> {
     }
 
     /// The packet that completed the request: the client's latest, or whatever made the flow give the bytes out.
-    fn sighting(&self) -> Sighting {
+    fn request_packet(&self) -> PacketRef {
         self.docket
             .latest
-            .unwrap_or_else(|| self.segment.map_or_else(Sighting::default, |segment| Sighting::of(segment.head)))
+            .unwrap_or_else(|| self.segment.map_or_else(PacketRef::default, |segment| PacketRef::of(segment.head)))
     }
 
     fn transaction(&self, request: &http::Request<'_>) -> Box<Transaction> {
-        let sighting = self.sighting();
+        let request_packet = self.request_packet();
         let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
         Box::new(Transaction {
-            timestamp: sighting.time,
-            frame: sighting.frame,
-            input: sighting.input,
+            timestamp: request_packet.time,
+            frame: request_packet.frame,
+            input: request_packet.input,
             client: self.flow.key.end(self.client),
             server: self.flow.key.end(self.client.other()),
             encapsulation: self.docket.wrapping.as_deref().copied().unwrap_or_default(),
@@ -291,9 +307,9 @@ impl Hearing<'_> {
             flow: FlowFacts::default(),
             tx_id: request.tx_id,
             request: Request {
-                method: kept(request.method),
+                method: intern_token(request.method),
                 target: request.target.to_vec(),
-                protocol: kept(request.protocol),
+                protocol: intern_token(request.protocol),
                 host: owned(request.host),
                 user_agent: owned(request.user_agent),
                 referrer: owned(request.referrer),
@@ -319,9 +335,9 @@ impl Hearing<'_> {
     }
 
     /// Tells of a probe: once, and once more if a late answer proves the worst.
-    fn tell(&mut self, tx_id: u32, outcome: Outcome) {
+    fn emit(&mut self, tx_id: u32, outcome: Outcome) {
         let Some(news) = self.news(tx_id, outcome) else { return };
-        let order = self.order(tx_id, Kind::Alert);
+        let order = self.order(tx_id, RecordKind::Alert);
         let told = self.find(tx_id).and_then(|held| Some((held.transaction.clone(), held.probe.clone()?)));
         if let Some((transaction, probe)) = told {
             self.push(order, transaction, probe, news);
@@ -329,19 +345,19 @@ impl Hearing<'_> {
     }
 
     /// Tells of a probe of which nothing more will be known; without http records the request is not held any more.
-    fn tell_last(&mut self, tx_id: u32, outcome: Outcome) {
+    fn emit_final(&mut self, tx_id: u32, outcome: Outcome) {
         if self.bench.options.http_events {
-            return self.tell(tx_id, outcome);
+            return self.emit(tx_id, outcome);
         }
         let Some(news) = self.news(tx_id, outcome) else { return };
-        let order = self.order(tx_id, Kind::Alert);
-        if let Some(Held { transaction, probe: Some(probe), .. }) = self.remove(tx_id) {
+        let order = self.order(tx_id, RecordKind::Alert);
+        if let Some(PendingTransaction { transaction, probe: Some(probe), .. }) = self.remove(tx_id) {
             self.push(order, transaction, probe, news);
         }
     }
 
     /// What is new about a probe, if anything is; counted.
-    fn news(&mut self, tx_id: u32, outcome: Outcome) -> Option<News> {
+    fn news(&mut self, tx_id: u32, outcome: Outcome) -> Option<AlertUpdate> {
         let held = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id)?;
         let probe = held.probe.as_mut()?;
         let late = match probe.told {
@@ -353,35 +369,35 @@ impl Hearing<'_> {
         probe.told = Some(outcome);
         let limit = self.bench.options.alerts_per_flow;
         let support = probe.signature.support;
-        let muted = !self.docket.repeats.admit(probe.signature.id, outcome, support, limit);
+        let suppressed = !self.docket.alert_cap.admit(probe.signature.id, outcome, support, limit);
         let counters = &mut self.bench.counters;
         match support {
-            true => counters.support_suppressed += u64::from(muted),
+            true => counters.support_suppressed += u64::from(suppressed),
             false => {
-                counters.suppressed += u64::from(muted);
+                counters.suppressed += u64::from(suppressed);
                 counters.late_answers += u64::from(late.is_some());
             }
         }
-        Some(News { outcome, late, muted })
+        Some(AlertUpdate { outcome, late, suppressed })
     }
 
-    fn push(&mut self, order: Order, mut transaction: Box<Transaction>, probe: Probe, news: News) {
+    fn push(&mut self, order: Order, mut transaction: Box<Transaction>, probe: ProbeMatch, news: AlertUpdate) {
         transaction.flow = self.flow_facts();
         let trusted = &self.bench.options.trusted_proxies;
         let forwarded_for = transaction.request.forwarded_for.as_deref();
-        let Probe { signature, matched, disguises, also, trace, told: _ } = probe;
-        let News { outcome, late, muted } = news;
+        let ProbeMatch { signature, matched, evasions, also, trace, told: _ } = probe;
+        let AlertUpdate { outcome, late, suppressed } = news;
         let alert = Alert {
             forwarded_for: forwarded_for.and_then(|value| rightmost_untrusted(value, trusted)),
             transaction,
             signature,
             outcome,
             matched,
-            disguises,
+            evasions,
             conflict: self.flow.facts.conflict,
             also,
             late,
-            muted,
+            suppressed,
             trace,
             context: Vec::new(),
             repeats: 1,
@@ -390,11 +406,11 @@ impl Hearing<'_> {
     }
 
     /// Nothing more will be known of a request.
-    fn conclude(&mut self, tx_id: u32) {
+    fn finish(&mut self, tx_id: u32) {
         if self.bench.options.http_events && self.find(tx_id).is_some() {
-            let order = self.order(tx_id, Kind::Http);
+            let order = self.order(tx_id, RecordKind::Http);
             let flow = self.flow_facts();
-            if let Some(Held { mut transaction, .. }) = self.remove(tx_id) {
+            if let Some(PendingTransaction { mut transaction, .. }) = self.remove(tx_id) {
                 transaction.flow = flow;
                 self.out.push(Record { order, body: Body::Http(transaction) });
             }
@@ -403,14 +419,14 @@ impl Hearing<'_> {
         }
     }
 
-    fn remove(&mut self, tx_id: u32) -> Option<Held> {
+    fn remove(&mut self, tx_id: u32) -> Option<PendingTransaction> {
         let at = self.docket.held.iter().position(|held| held.tx_id() == tx_id)?;
         let held = self.docket.held.remove(at);
         self.bench.waiting.remove(held.memory);
         Some(*held)
     }
 
-    fn order(&mut self, tx_id: u32, kind: Kind) -> Order {
+    fn order(&mut self, tx_id: u32, kind: RecordKind) -> Order {
         let at = self.flow.at;
         let held = self.find(tx_id);
         let request = held.as_ref().map_or(0, |held| held.number);
@@ -421,10 +437,10 @@ impl Hearing<'_> {
 
 /// What is told of a probe now.
 #[derive(Clone, Copy, Debug)]
-struct News {
+struct AlertUpdate {
     outcome: Outcome,
     late: Option<Outcome>,
-    muted: bool,
+    suppressed: bool,
 }
 
 /// Whether an answer is a page that a browser shows.

@@ -3,11 +3,11 @@
 /// A set of hashes that may say yes wrongly, never no: most paths end here, with one look at one word (a Bloom filter
 /// blocked by words: Putze, Sanders, Singler 2007).
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct FirstLook {
+pub(super) struct BloomFilter {
     words: Vec<u64>,
 }
 
-impl FirstLook {
+impl BloomFilter {
     /// So many bits for each hash: with 16 one stranger in some hundred passes, with 32 one in ten thousand.
     pub(super) fn of(hashes: impl Iterator<Item = u64> + Clone, bits: usize) -> Self {
         // Rationale: 1,024 bits are two cache lines.
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn the_first_look_lets_few_strangers_pass() {
         let hash = |number: u64| fold(number, 0x9b05_688c_2b3e_6c1f);
-        let look = FirstLook::of((0..10_000).map(hash), 16);
+        let look = BloomFilter::of((0..10_000).map(hash), 16);
         assert!((0..10_000).all(|number| look.may_have(hash(number))));
         assert!((10_000..110_000).filter(|&number| look.may_have(hash(number))).count() < 3_000);
     }

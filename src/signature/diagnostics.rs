@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use toml::Spanned;
 
-use super::source::Origin;
+use super::source::SignatureOrigin;
 use super::{BodyTest, WordList};
 
 /// What is wrong, and where; lines count from 1.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct Diagnostic {
     pub line: usize,
     pub reason: String,
 }
@@ -30,20 +30,20 @@ impl Lines {
 }
 
 /// Checks entries; goes on after a fault, so that one run tells all.
-pub(super) struct Checker {
+pub(super) struct Validator {
     lines: Lines,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<Diagnostic>,
     /// The words that `$name` stands for.
     pub(super) lists: BTreeMap<String, Vec<String>>,
     /// The word lists of signatures, by what was written.
     pub(super) word_lists: HashMap<Vec<String>, WordList>,
-    pub(super) origin: Origin,
+    pub(super) origin: SignatureOrigin,
     /// What was compiled: signatures that are alike share it.
     pub(super) body_tests: HashMap<String, BodyTest>,
 }
 
-impl Checker {
-    pub(super) fn new(lines: Lines, origin: Origin, lists: BTreeMap<String, Vec<String>>) -> Self {
+impl Validator {
+    pub(super) fn new(lines: Lines, origin: SignatureOrigin, lists: BTreeMap<String, Vec<String>>) -> Self {
         Self { lines, faults: Vec::new(), lists, word_lists: HashMap::new(), origin, body_tests: HashMap::new() }
     }
 
@@ -54,7 +54,7 @@ impl Checker {
     /// Tells a fault.
     pub(super) fn fault<T>(&mut self, at: &Spanned<T>, reason: String) {
         let line = self.line(at);
-        self.faults.push(Fault { line, reason });
+        self.faults.push(Diagnostic { line, reason });
     }
 
     /// Tells a fault unless `good`.

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::Outcome;
-use super::diagnostics::{Checker, Fault, Lines};
-use super::source::Origin;
+use super::diagnostics::{Diagnostic, Lines, Validator};
+use super::source::SignatureOrigin;
 use super::{
-    BodyTest, Confidence, Example, Exposed, Kind, Legitimate, Mitre, Pattern, QueryCondition, Signature, Webhook,
+    BodyTest, Confidence, Example, Exposed, Legitimate, MatchKind, Mitre, Pattern, QueryCondition, Signature, Webhook,
 };
 
 /// Ids of the built-in signatures.
@@ -23,7 +23,7 @@ const CAMPAIGN_IDS: RangeInclusive<i64> = 1_000_001..=1_000_099;
 
 /// A signature with the places in its file that later checks speak of.
 #[derive(Debug)]
-pub(super) struct Located {
+pub(super) struct ParsedSignature {
     pub signature: Signature,
     pub id_line: usize,
     pub slug_line: usize,
@@ -45,12 +45,12 @@ struct Document {
     #[serde(default)]
     answers: BTreeMap<String, ExposedEntry>,
     #[serde(default)]
-    signature: Vec<Spanned<Entry>>,
+    signature: Vec<Spanned<SignatureTable>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct SignatureTable {
     id: Spanned<i64>,
     rev: Spanned<i64>,
     slug: Spanned<String>,
@@ -59,7 +59,7 @@ struct Entry {
     product: Spanned<String>,
     severity: Spanned<i64>,
     confidence: Confidence,
-    status: Option<Status>,
+    status: Option<SignatureStatus>,
     #[serde(rename = "match")]
     pattern: Spanned<BTreeMap<String, Spanned<Value>>>,
     #[serde(default)]
@@ -85,7 +85,7 @@ struct Entry {
 
 #[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum SignatureStatus {
     Active,
     Support,
 }
@@ -130,16 +130,16 @@ struct WebhookEntry {
 
 /// Reads a file. Every fault that can be told at once is told at once; the expressions of a built-in file, which a test
 /// looks at, are taken as they are.
-pub(super) fn read(text: &str, origin: Origin) -> Result<Vec<Located>, Vec<Fault>> {
+pub(super) fn read(text: &str, origin: SignatureOrigin) -> Result<Vec<ParsedSignature>, Vec<Diagnostic>> {
     let lines = Lines::of(text);
     let document: Document = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| lines.at(span.start));
         // One line, whatever the parser would draw.
         let reason = error.message().lines().collect::<Vec<_>>().join("; ");
-        vec![Fault { line, reason }]
+        vec![Diagnostic { line, reason }]
     })?;
     let lists = document.lists.clone();
-    let mut checker = Checker::new(lines, origin, lists);
+    let mut checker = Validator::new(lines, origin, lists);
     let located =
         (document.signature.iter()).map(|entry| checker.signature(entry.get_ref(), &document)).collect::<Vec<_>>();
     if !checker.faults.is_empty() {
@@ -149,8 +149,8 @@ pub(super) fn read(text: &str, origin: Origin) -> Result<Vec<Located>, Vec<Fault
     Ok(located.into_iter().flatten().collect())
 }
 
-impl Checker {
-    fn signature(&mut self, entry: &Entry, document: &Document) -> Option<Located> {
+impl Validator {
+    fn signature(&mut self, entry: &SignatureTable, document: &Document) -> Option<ParsedSignature> {
         let slug = entry.slug.get_ref();
         let plain = !slug.is_empty()
             && slug.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
@@ -174,7 +174,7 @@ impl Checker {
         let updated_at = day(self, &entry.updated_at);
         let pattern = self.pattern(&entry.pattern, !entry.query.is_empty());
         let (pattern, scope) = pattern.unzip();
-        let proxy = matches!(pattern, Some(Pattern::Text(Kind::Host, _)));
+        let proxy = matches!(pattern, Some(Pattern::Text(MatchKind::Host, _)));
         let signature = Signature {
             id: self.id(&entry.id)?,
             rev: rev?,
@@ -188,7 +188,7 @@ impl Checker {
             scope: scope?,
             methods: self.methods(&entry.methods),
             query: self.query(&entry.query),
-            support: entry.status == Some(Status::Support),
+            support: entry.status == Some(SignatureStatus::Support),
             references: self.references(&entry.references),
             cve: self.cve(&entry.cve),
             mitre: entry.mitre.as_ref().or(document.mitre.as_ref()).and_then(|mitre| self.mitre(mitre)),
@@ -200,7 +200,7 @@ impl Checker {
             misses: self.examples(&entry.misses),
             proxy,
         };
-        Some(Located {
+        Some(ParsedSignature {
             signature,
             id_line: self.line(&entry.id),
             slug_line: self.line(&entry.slug),
@@ -336,11 +336,11 @@ impl Checker {
                 continue;
             }
             let test = match self.origin {
-                Origin::Builtin => Ok(BodyTest::trusted(text)),
-                Origin::User => BodyTest::new(text),
+                SignatureOrigin::Builtin => Ok(BodyTest::trusted(text)),
+                SignatureOrigin::User => BodyTest::new(text),
             };
             match test {
-                Ok(test) if self.origin == Origin::User && test.matches(b"") => {
+                Ok(test) if self.origin == SignatureOrigin::User && test.matches(b"") => {
                     self.fault(pattern, format!("body {:?}: an empty body would be proof", pattern.get_ref()));
                 }
                 Ok(test) => {

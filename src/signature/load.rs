@@ -6,28 +6,28 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
-use super::file::{self, BUILTIN_IDS, Located, USER_IDS};
+use super::file::{self, BUILTIN_IDS, ParsedSignature, USER_IDS};
 use super::pattern::check_pattern;
-use super::source::{LoadError, Origin, Source};
+use super::source::{LoadError, SignatureFile, SignatureOrigin};
 use super::table::{MAX_KEY, Rule, Table, TableBuilder};
 use super::words::{Words, WordsBuilder};
-use super::{Kind, Pattern, Signature};
+use super::{MatchKind, Pattern, Signature};
 use crate::uri::{NormalHost, NormalPath};
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
-        [$(Source {
+        [$(SignatureFile {
             name: concat!("signatures/", $name),
             text: include_str!(concat!("../../signatures/", $name)),
-            origin: Origin::Builtin,
+            origin: SignatureOrigin::Builtin,
         }),*]
     };
 }
 
 /// The built-in signature files.
 #[must_use]
-pub fn builtin() -> &'static [Source<'static>] {
-    const FILES: &[Source<'static>] = &builtin![
+pub fn builtin() -> &'static [SignatureFile<'static>] {
+    const FILES: &[SignatureFile<'static>] = &builtin![
         "api-endpoints.toml",
         "attack-tools.toml",
         "cms-plugins.toml",
@@ -80,11 +80,11 @@ impl Signatures {
     /// # Errors
     /// Everything that is wrong, in the order of the sources and their lines; then nothing is loaded.
     pub fn load(
-        sources: &[Source<'_>],
+        sources: &[SignatureFile<'_>],
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<Self, Vec<LoadError>> {
         let mut loader = Loader::default();
-        let beside_builtin = sources.iter().any(|source| source.origin == Origin::Builtin);
+        let beside_builtin = sources.iter().any(|source| source.origin == SignatureOrigin::Builtin);
         for source in sources {
             loader.source(source, beside_builtin, read);
         }
@@ -161,7 +161,7 @@ struct Loader {
 impl Loader {
     fn source(
         &mut self,
-        source: &Source<'_>,
+        source: &SignatureFile<'_>,
         beside_builtin: bool,
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) {
@@ -181,17 +181,17 @@ impl Loader {
 
     fn signature(
         &mut self,
-        source: &Source<'_>,
-        located: Located,
+        source: &SignatureFile<'_>,
+        located: ParsedSignature,
         beside_builtin: bool,
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) {
-        let Located { mut signature, id_line, slug_line, match_line } = located;
+        let ParsedSignature { mut signature, id_line, slug_line, match_line } = located;
         let allowed = match source.origin {
-            Origin::Builtin => BUILTIN_IDS.contains(&signature.id),
-            Origin::User => USER_IDS.contains(&signature.id) || !beside_builtin,
+            SignatureOrigin::Builtin => BUILTIN_IDS.contains(&signature.id),
+            SignatureOrigin::User => USER_IDS.contains(&signature.id) || !beside_builtin,
         };
-        let range = if source.origin == Origin::Builtin { BUILTIN_IDS } else { USER_IDS };
+        let range = if source.origin == SignatureOrigin::Builtin { BUILTIN_IDS } else { USER_IDS };
         if !allowed {
             let (id, first, last) = (signature.id, range.start(), range.end());
             self.error(source, id_line, format!("id {id} is not for this file: write {first} to {last}"));
@@ -210,14 +210,14 @@ impl Loader {
         self.list.push(Arc::new(signature));
     }
 
-    fn error(&mut self, source: &Source<'_>, line: usize, reason: String) {
+    fn error(&mut self, source: &SignatureFile<'_>, line: usize, reason: String) {
         self.errors.push(LoadError { file: source.name.to_owned(), line, reason });
     }
 
     /// Adds the signature's patterns to the tables.
     fn patterns(
         &mut self,
-        source: &Source<'_>,
+        source: &SignatureFile<'_>,
         signature: &mut Signature,
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) -> Result<(), String> {
@@ -225,7 +225,7 @@ impl Loader {
         let lists = if let Pattern::Words(lists) = &signature.pattern { lists.as_slice() } else { &[] };
         self.words.add(owner, lists, &signature.scope);
         match &mut signature.pattern {
-            Pattern::Text(Kind::Raw, patterns) => {
+            Pattern::Text(MatchKind::Raw, patterns) => {
                 self.raw.extend(patterns.iter().cloned());
                 self.raw_owners.extend(patterns.iter().map(|_| owner));
                 Ok(())
@@ -261,12 +261,12 @@ impl Loader {
                 slashed = format!("/{line}");
                 &slashed
             };
-            check_pattern(Kind::Path, path).and_then(|()| self.pattern(Kind::Path, path.as_bytes(), owner)).map_err(
-                |reason| {
-                    let shown: String = line.chars().take(80).collect();
-                    format!("{place}:{number}: {shown:?}: {reason}")
-                },
-            )?;
+            check_pattern(MatchKind::Path, path)
+                .and_then(|()| self.pattern(MatchKind::Path, path.as_bytes(), owner))
+                .map_err(|reason| {
+                let shown: String = line.chars().take(80).collect();
+                format!("{place}:{number}: {shown:?}: {reason}")
+            })?;
             count += 1;
         }
         if count == 0 {
@@ -275,9 +275,9 @@ impl Loader {
         Ok(count)
     }
 
-    fn pattern(&mut self, kind: Kind, pattern: &[u8], signature: u32) -> Result<(), String> {
+    fn pattern(&mut self, kind: MatchKind, pattern: &[u8], signature: u32) -> Result<(), String> {
         let (key, as_written, slash) = match kind {
-            Kind::Host => {
+            MatchKind::Host => {
                 let normal = NormalHost::of(pattern);
                 (normal.host, normal.as_written, false)
             }

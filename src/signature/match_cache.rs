@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::perfect_hash::hash_bytes;
 use super::{Signature, Signatures};
-use crate::uri::{Disguises, Normaliser};
+use crate::uri::{Evasions, Normaliser};
 
 /// Requests that are remembered. Rationale: the lists of common tools have some hundred paths that matter here; of a
 /// thousand nearly each then finds one of its two places free, and 272 KiB for each lane are little.
@@ -17,14 +17,14 @@ const REQUEST: u64 = 0xa54f_f53a_5f1d_36f1;
 
 /// What a request matched.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct MatchResult {
     /// The best signature.
     pub signature: Arc<Signature>,
     /// What matched: the path or host in normal form, or the bytes of a `raw` pattern. Empty for a signature in support of
     /// others, of which nobody reads it.
     pub matched: Vec<u8>,
     /// The disguises that were undone.
-    pub disguises: Disguises,
+    pub evasions: Evasions,
     /// The other signatures that match, the best first.
     pub also: Vec<Arc<Signature>>,
 }
@@ -33,7 +33,7 @@ pub struct Found {
 ///
 /// What is remembered is exactly what [`Signatures::find`] says, which asks for nothing but method and target.
 #[derive(Debug)]
-pub struct Search {
+pub struct CachedMatcher {
     signatures: Arc<Signatures>,
     normaliser: Normaliser,
     /// The hash of the last request of each place: what comes only once is not remembered, and needs no room.
@@ -42,24 +42,24 @@ pub struct Search {
     /// of which those that are asked for stay in the first cache.
     hashes: Vec<u64>,
     /// One for each place.
-    known: Vec<Known>,
+    known: Vec<CachedRequest>,
 }
 
 /// A request that was asked before. The whole of it is compared: a stranger may choose two with the same hash.
 #[derive(Clone, Debug)]
-struct Known {
-    found: Option<Box<Found>>,
+struct CachedRequest {
+    found: Option<Box<MatchResult>>,
     method_len: u8,
     len: u8,
     text: [u8; TEXT],
 }
 
-impl Search {
+impl CachedMatcher {
     /// Remembers nothing yet.
     #[must_use]
     pub fn new(signatures: Arc<Signatures>) -> Self {
         let none = vec![NONE; PLACES];
-        let known = vec![Known::NOTHING; PLACES];
+        let known = vec![CachedRequest::NOTHING; PLACES];
         Self { signatures, normaliser: Normaliser::new(), seen: none.clone(), hashes: none, known }
     }
 
@@ -73,13 +73,13 @@ impl Search {
     pub fn use_signatures(&mut self, signatures: &Arc<Signatures>) {
         if !Arc::ptr_eq(&self.signatures, signatures) {
             self.signatures = Arc::clone(signatures);
-            self.known.fill(Known::NOTHING);
+            self.known.fill(CachedRequest::NOTHING);
             self.hashes.fill(NONE);
         }
     }
 
     /// The best match of a request. Allocates nothing when nothing matches.
-    pub fn find(&mut self, method: &[u8], target: &[u8]) -> Option<Found> {
+    pub fn find(&mut self, method: &[u8], target: &[u8]) -> Option<MatchResult> {
         let hash = hash_bytes(hash_bytes(0, REQUEST, method), REQUEST, target);
         let places = places(hash);
         for place in places {
@@ -90,10 +90,10 @@ impl Search {
             }
         }
         let candidates = self.normaliser.candidates(method, target);
-        let found = self.signatures.find(method, target, &candidates).map(|found| Found {
+        let found = self.signatures.find(method, target, &candidates).map(|found| MatchResult {
             matched: if found.signature.support { Vec::new() } else { found.matched.to_vec() },
             signature: found.signature,
-            disguises: found.disguises,
+            evasions: found.evasions,
             also: found.also,
         });
         // Noted in both places: of two that go by turns and share one, the other one still tells.
@@ -112,7 +112,7 @@ impl Search {
 
     #[cold]
     #[inline(never)]
-    fn remember(&mut self, place: usize, hash: u64, method: &[u8], target: &[u8], found: Option<&Found>) {
+    fn remember(&mut self, place: usize, hash: u64, method: &[u8], target: &[u8], found: Option<&MatchResult>) {
         let len = method.len() + target.len();
         let (Ok(method_len), Ok(len)) = (u8::try_from(method.len()), u8::try_from(len)) else { return };
         let mut text = [0; TEXT];
@@ -123,7 +123,7 @@ impl Search {
         end.copy_from_slice(target);
         if let (Some(known), Some(kept)) = (self.known.get_mut(place), self.hashes.get_mut(place)) {
             *kept = hash;
-            *known = Known { found: found.cloned().map(Box::new), method_len, len, text };
+            *known = CachedRequest { found: found.cloned().map(Box::new), method_len, len, text };
         }
     }
 }
@@ -138,7 +138,7 @@ fn places(hash: u64) -> [usize; 2] {
     [hash, hash.rotate_left(32)].map(|hash| (hash % PLACES as u64) as usize)
 }
 
-impl Known {
+impl CachedRequest {
     /// No request: none is as long.
     const NOTHING: Self = Self { found: None, method_len: 0, len: u8::MAX, text: [0; TEXT] };
 
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn nearly_all_of_the_lists_of_tools_are_remembered() {
         let targets: Vec<Vec<u8>> = (0..700).map(|number| format!("/list/{number}/of/a/tool").into_bytes()).collect();
-        let mut search = Search::new(Arc::default());
+        let mut search = CachedMatcher::new(Arc::default());
         // As a tool goes through its list at one host after the other.
         for target in [&targets; 5].into_iter().flatten() {
             search.find(b"GET", target);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::load::Signatures;
 use super::table::Rule;
-use super::{Kind, Signature};
-use crate::uri::{Candidate, Candidates, Disguise, Disguises, Trailing, query};
+use super::{MatchKind, Signature};
+use crate::uri::{Candidate, Candidates, Evasion, Evasions, Trailing, query};
 
 /// Occurrences of `raw` patterns that are looked at in one target. Rationale: bounds the work when patterns contain
 /// each other; a target of a scanner has a handful.
@@ -20,7 +20,7 @@ pub struct Match<'a> {
     /// What matched: the path or host in normal form, or the bytes of a `raw` pattern.
     pub matched: &'a [u8],
     /// The disguises that were undone.
-    pub disguises: Disguises,
+    pub evasions: Evasions,
     /// The other signatures that match, the best first.
     pub also: Vec<Arc<Signature>>,
 }
@@ -28,12 +28,12 @@ pub struct Match<'a> {
 /// One match of one pattern.
 #[derive(Clone, Copy, Debug)]
 struct Hit<'a> {
-    kind: Kind,
+    kind: MatchKind,
     len: usize,
     signature: u32,
     decoded: u8,
     matched: &'a [u8],
-    disguises: Disguises,
+    evasions: Evasions,
 }
 
 impl Signatures {
@@ -69,7 +69,7 @@ impl Signatures {
         Some(Match {
             signature: signature(&best.signature)?,
             matched: best.matched,
-            disguises: best.disguises,
+            evasions: best.evasions,
             also: also.iter().filter_map(signature).collect(),
         })
     }
@@ -108,7 +108,7 @@ impl Signatures {
                         signature: rule.signature,
                         decoded: candidate.decoded,
                         matched: host,
-                        disguises: self.host_disguises(&candidate, rule, len),
+                        evasions: self.host_disguises(&candidate, rule, len),
                     }));
                 });
             }
@@ -123,7 +123,7 @@ impl Signatures {
                     signature: rule.signature,
                     decoded: candidate.decoded,
                     matched: candidate.path,
-                    disguises: self.path_disguises(&candidate, kind, rule, len),
+                    evasions: self.path_disguises(&candidate, kind, rule, len),
                 }));
             });
             words.find(&mut |signature, len| {
@@ -144,12 +144,12 @@ impl Signatures {
             let Some(&signature) = raw.owners.get(found.pattern().as_usize()) else { continue };
             if may(signature) {
                 hits.push(Hit {
-                    kind: Kind::Raw,
+                    kind: MatchKind::Raw,
                     len: found.len(),
                     signature,
                     decoded: 0,
                     matched: target.get(found.range()).unwrap_or_default(),
-                    disguises: Disguises::default(),
+                    evasions: Evasions::default(),
                 });
             }
         }
@@ -164,36 +164,36 @@ impl Signatures {
     }
 
     /// The candidate's disguises, with `case` and `trailing` where the request differs from the pattern as written.
-    fn path_disguises(&self, candidate: &Candidate<'_>, kind: Kind, rule: &Rule, len: usize) -> Disguises {
+    fn path_disguises(&self, candidate: &Candidate<'_>, kind: MatchKind, rule: &Rule, len: usize) -> Evasions {
         let part = |path: &'_ [u8]| -> std::ops::Range<usize> {
             match kind {
-                Kind::Suffix => path.len().saturating_sub(len)..path.len(),
+                MatchKind::Suffix => path.len().saturating_sub(len)..path.len(),
                 _ => 0..len,
             }
         };
         let range = part(candidate.path);
         let pattern = candidate.path.get(range.clone()).unwrap_or_default();
         let wrote = candidate.path_as_written.get(range).unwrap_or_default();
-        let mut disguises = candidate.disguises;
+        let mut evasions = candidate.evasions;
         if self.case_differs(wrote, pattern, rule) {
-            disguises = disguises.with(Disguise::Case);
+            evasions = evasions.with(Evasion::Case);
         }
         // What follows a prefix is not the pattern's business.
-        let reaches_end = kind != Kind::Prefix || candidate.path.len() == len;
+        let reaches_end = kind != MatchKind::Prefix || candidate.path.len() == len;
         let as_written = candidate.trailing == Trailing::Slash && rule.slash;
         if reaches_end && candidate.trailing != Trailing::Nothing && !as_written {
-            disguises = disguises.with(Disguise::Trailing);
+            evasions = evasions.with(Evasion::Trailing);
         }
-        disguises
+        evasions
     }
 
-    fn host_disguises(&self, candidate: &Candidate<'_>, rule: &Rule, len: usize) -> Disguises {
+    fn host_disguises(&self, candidate: &Candidate<'_>, rule: &Rule, len: usize) -> Evasions {
         let tail = |host: &'_ [u8]| host.len().saturating_sub(len);
         let host = candidate.host.unwrap_or_default();
         let pattern = host.get(tail(host)..).unwrap_or_default();
         let wrote = candidate.host_as_written.get(tail(host)..).unwrap_or_default();
         match self.case_differs(wrote, pattern, rule) {
-            true => candidate.host_disguises.with(Disguise::Case),
+            true => candidate.host_disguises.with(Evasion::Case),
             false => candidate.host_disguises,
         }
     }
@@ -210,25 +210,24 @@ impl Signatures {
 /// out what it gets rules out what was written. A path cut at its NUL is not that one, and a second decoding is what
 /// only some servers do: each of these readings is ruled out by its own words alone.
 fn served<'a>(candidates: &Candidates<'a>, written: &Candidate<'a>) -> Option<&'a [u8]> {
-    let alike =
-        |disguise| move |other: &Candidate<'a>| other.disguises.has(disguise) == written.disguises.has(disguise);
+    let alike = |disguise| move |other: &Candidate<'a>| other.evasions.has(disguise) == written.evasions.has(disguise);
     (candidates.iter())
         .filter(|other| other.decoded == 1)
-        .filter(alike(Disguise::Nul))
-        .find(alike(Disguise::Whitespace))
+        .filter(alike(Evasion::Nul))
+        .find(alike(Evasion::Whitespace))
         .map(|other| other.path)
 }
 
 /// A match of word lists; any lowered letter and any trailing byte was a disguise.
 fn word_hit<'a>(candidate: &Candidate<'a>, signature: u32, len: usize) -> Hit<'a> {
-    let mut disguises = candidate.disguises;
+    let mut evasions = candidate.evasions;
     if candidate.path != candidate.path_as_written {
-        disguises = disguises.with(Disguise::Case);
+        evasions = evasions.with(Evasion::Case);
     }
     if candidate.trailing != Trailing::Nothing {
-        disguises = disguises.with(Disguise::Trailing);
+        evasions = evasions.with(Evasion::Trailing);
     }
-    Hit { kind: Kind::Words, len, signature, decoded: candidate.decoded, matched: candidate.path, disguises }
+    Hit { kind: MatchKind::Words, len, signature, decoded: candidate.decoded, matched: candidate.path, evasions }
 }
 
 /// Whether the signature's other conditions hold.

@@ -10,7 +10,7 @@
 //! `answers` that its signatures share, and signatures:
 //!
 //! ```
-//! # use smsentry::signature::{Origin, Signatures, Source};
+//! # use smsentry::signature::{SignatureFile, SignatureOrigin, Signatures};
 //! # let text = r#"
 //! family = "leaked-config"
 //! mitre = { tactic = "TA0006 Credential Access", technique = "T1552.001 Credentials In Files" }
@@ -49,7 +49,7 @@
 //! hits = ["/acme/keys.json?account=1&format=full"]
 //! misses = ["/acme/keys.json", "POST /acme/keys.json"]
 //! # "#;
-//! # let source = Source { name: "acme.toml", text, origin: Origin::User };
+//! # let source = SignatureFile { name: "acme.toml", text, origin: SignatureOrigin::User };
 //! # let set = Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap();
 //! # assert_eq!((set.len(), set.failing_examples().len()), (1, 0));
 //! ```
@@ -75,16 +75,16 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 pub use load::{Signatures, builtin};
-pub use match_cache::{Found, Search};
+pub use match_cache::{CachedMatcher, MatchResult};
 pub use matcher::Match;
 pub use outcome::Outcome;
 pub use overlap::{Overlap, Shadowed};
-pub use source::{LoadError, Origin, Source};
+pub use source::{LoadError, SignatureFile, SignatureOrigin};
 
 /// How a pattern is compared; the better match first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
-pub enum Kind {
+pub enum MatchKind {
     /// The whole path, at the root.
     Path,
     /// The end of the path at a segment boundary, below any directory.
@@ -99,7 +99,7 @@ pub enum Kind {
     Words,
 }
 
-impl Kind {
+impl MatchKind {
     /// Every kind, the better match first.
     pub const ALL: [Self; 6] = [Self::Path, Self::Suffix, Self::Prefix, Self::Host, Self::Raw, Self::Words];
 
@@ -125,8 +125,8 @@ impl Kind {
 /// What a signature's patterns look like, as written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pattern {
-    /// Patterns of one kind; any of them matches. Never [`Kind::Words`].
-    Text(Kind, Vec<String>),
+    /// Patterns of one kind; any of them matches. Never [`MatchKind::Words`].
+    Text(MatchKind, Vec<String>),
     /// A file of paths, one a line, and how many it had.
     PathFile(String, usize),
     /// Word lists; one entry of each matches: a word, `.ending`, `/` (the last name has no ending), `/WORD` (of the last
@@ -152,9 +152,9 @@ pub type WordList = Arc<[String]>;
 /// Where the words of a path may stand, and which may not be there. Words and endings are written and compared as in
 /// [`Pattern::Words`]: whole words, lower case, `.env` an ending of the last segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scope {
+pub struct WordScope {
     /// Words and endings that rule a match out, wherever in the path they stand. Beside every kind of pattern but
-    /// [`Kind::Host`] and [`Kind::Raw`].
+    /// [`MatchKind::Host`] and [`MatchKind::Raw`].
     #[serde(skip)]
     pub unless: WordList,
     /// How many of the path's last segments the words have to stand in; `None` for the whole path. Beside
@@ -252,7 +252,7 @@ pub struct Signature {
     /// What it matches, as written.
     pub pattern: Pattern,
     /// What else it asks of the words of a path.
-    pub scope: Scope,
+    pub scope: WordScope,
     /// Methods it is limited to, upper case; empty for any. Compared without regard to case, as lenient servers do.
     pub methods: Vec<String>,
     /// Conditions on the query; all must hold.

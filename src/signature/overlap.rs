@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Example, Kind, Pattern, Signature, Signatures, WordList};
+use super::{Example, MatchKind, Pattern, Signature, Signatures, WordList};
 use crate::uri::{NormalPath, Normaliser};
 
 /// Requests of one signature that another one matches too.
@@ -135,15 +135,15 @@ fn requests(pattern: &Pattern) -> Vec<(String, Vec<String>)> {
     }
 }
 
-fn of_text(kind: Kind, pattern: &str) -> Vec<String> {
+fn of_text(kind: MatchKind, pattern: &str) -> Vec<String> {
     let path = || String::from_utf8_lossy(&NormalPath::of(pattern.as_bytes()).path).into_owned();
     match kind {
-        Kind::Path => vec![path()],
-        Kind::Suffix => vec![path(), format!("/{STRANGE}{}", path())],
-        Kind::Prefix => vec![path(), format!("{}/{STRANGE}", path())],
-        Kind::Host => vec![format!("http://{pattern}/"), format!("http://{STRANGE}.{pattern}/{STRANGE}")],
-        Kind::Raw => vec![format!("/{STRANGE}{pattern}"), format!("/{STRANGE}?{pattern}")],
-        Kind::Words => Vec::new(),
+        MatchKind::Path => vec![path()],
+        MatchKind::Suffix => vec![path(), format!("/{STRANGE}{}", path())],
+        MatchKind::Prefix => vec![path(), format!("{}/{STRANGE}", path())],
+        MatchKind::Host => vec![format!("http://{pattern}/"), format!("http://{STRANGE}.{pattern}/{STRANGE}")],
+        MatchKind::Raw => vec![format!("/{STRANGE}{pattern}"), format!("/{STRANGE}?{pattern}")],
+        MatchKind::Words => Vec::new(),
     }
 }
 

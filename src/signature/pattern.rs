@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use toml::{Spanned, Value};
 
-use super::diagnostics::Checker;
+use super::diagnostics::Validator;
 use super::table::MAX_KEY;
-use super::{Kind, Pattern, Scope, WordList, words};
+use super::{MatchKind, Pattern, WordList, WordScope, words};
 use crate::uri::{NormalHost, NormalPath};
 
 /// What may stand in `match` beside a kind.
 const SCOPE: [&str; 3] = ["unless", "last", "only"];
 
-impl Checker {
+impl Validator {
     /// Reads `match`: exactly one kind of pattern, and where its words may stand. With conditions on the query
     /// (`narrowed`) the root is a path like others.
     pub(super) fn pattern(
         &mut self,
         entry: &Spanned<BTreeMap<String, Spanned<Value>>>,
         narrowed: bool,
-    ) -> Option<(Pattern, Scope)> {
+    ) -> Option<(Pattern, WordScope)> {
         let mut kinds = entry.get_ref().iter().filter(|(name, _)| !SCOPE.contains(&name.as_str()));
         let (Some((name, value)), None) = (kinds.next(), kinds.next()) else {
             self.fault(entry, format!("`match` wants exactly one of {}", names_of_kinds()));
@@ -33,10 +33,10 @@ impl Checker {
     }
 
     /// Reads what stands beside the kind.
-    fn scope(&mut self, entry: &BTreeMap<String, Spanned<Value>>, pattern: &Pattern) -> Scope {
-        let mut scope = Scope::default();
+    fn scope(&mut self, entry: &BTreeMap<String, Spanned<Value>>, pattern: &Pattern) -> WordScope {
+        let mut scope = WordScope::default();
         if let Some(value) = entry.get("unless") {
-            let paths = !matches!(pattern, Pattern::Text(Kind::Host | Kind::Raw, _));
+            let paths = !matches!(pattern, Pattern::Text(MatchKind::Host | MatchKind::Raw, _));
             self.require(paths, value, || "unless: only beside patterns of paths and words".to_owned());
             scope.unless = self.word_list(value, strings(value.get_ref()).unwrap_or_default());
             self.require(!scope.unless.is_empty(), value, || "unless: write a list of words".to_owned());
@@ -61,11 +61,11 @@ impl Checker {
             self.require(file.is_some(), value, || "path_file: write the name of a file".to_owned());
             return file.map(|file| Pattern::PathFile(file.to_owned(), 0));
         }
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) else {
+        let Some(kind) = MatchKind::ALL.into_iter().find(|kind| kind.name() == name) else {
             self.fault(value, format!("unknown kind of match `{name}`: write one of {}", names_of_kinds()));
             return None;
         };
-        if kind == Kind::Words {
+        if kind == MatchKind::Words {
             return self.words(value);
         }
         let Some(patterns) = strings(value.get_ref()).filter(|patterns| !patterns.is_empty()) else {
@@ -73,7 +73,7 @@ impl Checker {
             return None;
         };
         for pattern in &patterns {
-            if kind == Kind::Path && pattern == "/" && narrowed {
+            if kind == MatchKind::Path && pattern == "/" && narrowed {
                 continue;
             }
             if let Err(reason) = check_pattern(kind, pattern) {
@@ -123,7 +123,7 @@ impl Checker {
 }
 
 fn names_of_kinds() -> String {
-    format!("{}, path_file", Kind::ALL.map(Kind::name).join(", "))
+    format!("{}, path_file", MatchKind::ALL.map(MatchKind::name).join(", "))
 }
 
 /// A string, or a list of strings.
@@ -136,7 +136,7 @@ fn strings(value: &Value) -> Option<Vec<String>> {
 }
 
 /// What is wrong with a pattern, and the way out.
-pub(super) fn check_pattern(kind: Kind, pattern: &str) -> Result<(), String> {
+pub(super) fn check_pattern(kind: MatchKind, pattern: &str) -> Result<(), String> {
     let too_long = |len: usize| match len {
         0..=MAX_KEY => Ok(()),
         _ => Err(format!("{len} bytes in normal form: write at most {MAX_KEY}")),
@@ -148,8 +148,8 @@ pub(super) fn check_pattern(kind: Kind, pattern: &str) -> Result<(), String> {
         return Err("control characters have no place in a pattern".to_owned());
     }
     match kind {
-        Kind::Raw => too_long(pattern.len()),
-        Kind::Host => {
+        MatchKind::Raw => too_long(pattern.len()),
+        MatchKind::Host => {
             let normal = NormalHost::of(pattern.as_bytes());
             if normal.host.len() < pattern.trim_end_matches('.').len()
                 || pattern.contains(['/', '\\', ' ', '?', '#', '%', '*'])

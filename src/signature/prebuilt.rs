@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::load::{Raw, Signatures};
 use super::table::Table;
 use super::words::Words;
-use super::{BodyTest, Kind, Pattern, Signature};
+use super::{BodyTest, MatchKind, Pattern, Signature};
 
 /// Everything that a run asks of signatures. Not in it: their examples and word lists as written, which only the
 /// commands for signatures show.
@@ -61,7 +61,7 @@ impl Signatures {
 fn raw_patterns(list: &[Signature]) -> Vec<&str> {
     let mut all = Vec::new();
     for signature in list {
-        if let Pattern::Text(Kind::Raw, patterns) = &signature.pattern {
+        if let Pattern::Text(MatchKind::Raw, patterns) = &signature.pattern {
             all.extend(patterns.iter().map(String::as_str));
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Where a file came from; it decides which ids the file may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SignatureOrigin {
     /// Compiled in.
     Builtin,
     /// Written by a user. Next to the built-in ones it may not use their ids; alone it may, as an edited copy of them.
@@ -14,13 +14,13 @@ pub enum Origin {
 
 /// A signature file.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct SignatureFile<'a> {
     /// Its name, for messages; a `path_file` is looked for beside it.
     pub name: &'a str,
     /// Its content.
     pub text: &'a str,
     /// Where it came from.
-    pub origin: Origin,
+    pub origin: SignatureOrigin,
 }
 
 /// What is wrong with a signature file. Shown as `file:line: reason`.

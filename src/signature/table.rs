@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
-use super::bloom::FirstLook;
+use super::MatchKind;
+use super::bloom::BloomFilter;
 use super::perfect_hash::{PerfectHash, fold, hash_bytes};
 
 /// Bytes a pattern may have in normal form; boundaries farther from the path's end are not probed.
@@ -34,24 +34,24 @@ pub(super) struct Rule {
 
 /// A pattern in normal form.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Entry {
+struct PatternEntry {
     start: u32,
     rules: u32,
     len: u16,
-    kind: Kind,
+    kind: MatchKind,
 }
 
 /// Collects patterns for a [`Table`].
 #[derive(Debug, Default)]
 pub(super) struct TableBuilder {
-    entries: Vec<Entry>,
+    entries: Vec<PatternEntry>,
     rules: Vec<Rule>,
     bytes: Vec<u8>,
 }
 
 impl TableBuilder {
     /// Adds a pattern in normal form. `false` if the table is full (4 GiB of patterns).
-    pub(super) fn add(&mut self, kind: Kind, key: &[u8], rule: Rule) -> bool {
+    pub(super) fn add(&mut self, kind: MatchKind, key: &[u8], rule: Rule) -> bool {
         debug_assert!(kind.in_table() && key.len() <= MAX_KEY);
         let (Ok(start), Ok(rules), Ok(len)) =
             (u32::try_from(self.bytes.len()), u32::try_from(self.rules.len()), u16::try_from(key.len()))
@@ -60,7 +60,7 @@ impl TableBuilder {
         };
         self.bytes.extend_from_slice(key);
         self.rules.push(rule);
-        self.entries.push(Entry { start, rules, len, kind });
+        self.entries.push(PatternEntry { start, rules, len, kind });
         true
     }
 
@@ -71,7 +71,8 @@ impl TableBuilder {
     }
 
     fn build_with(&self, seed: u64) -> Option<Table> {
-        let key = |entry: &Entry| self.bytes.get(entry.start as usize..entry.start as usize + usize::from(entry.len));
+        let key =
+            |entry: &PatternEntry| self.bytes.get(entry.start as usize..entry.start as usize + usize::from(entry.len));
         let mut order: Vec<(u64, u32)> = (self.entries.iter())
             .map(|entry| (hash_key(seed, entry.kind, key(entry).unwrap_or_default()), entry.rules))
             .collect();
@@ -99,7 +100,7 @@ impl TableBuilder {
             hashes.push(hash);
             let start = table.bytes.len() as u32;
             table.bytes.extend_from_slice(bytes);
-            table.entries.push(Entry { start, rules: table.rules.len() as u32, ..entry });
+            table.entries.push(PatternEntry { start, rules: table.rules.len() as u32, ..entry });
             table.rules.push(rule);
             table.kinds |= 1 << entry.kind as u8;
         }
@@ -115,15 +116,15 @@ impl TableBuilder {
 pub(super) struct Table {
     seed: u64,
     hash: PerfectHash,
-    entries: Vec<Entry>,
+    entries: Vec<PatternEntry>,
     rules: Vec<Rule>,
     bytes: Vec<u8>,
-    /// A bit for each [`Kind`] that has a pattern.
+    /// A bit for each [`MatchKind`] that has a pattern.
     kinds: u8,
     /// Last segments of `path` and `suffix` patterns.
-    last: FirstLook,
+    last: BloomFilter,
     /// First segments of `prefix` patterns.
-    first: FirstLook,
+    first: BloomFilter,
 }
 
 impl Table {
@@ -135,7 +136,7 @@ impl Table {
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         self.hash.memory()
-            + self.entries.capacity() * size_of::<Entry>()
+            + self.entries.capacity() * size_of::<PatternEntry>()
             + self.rules.capacity() * size_of::<Rule>()
             + self.bytes.capacity()
             + self.last.memory()
@@ -144,20 +145,25 @@ impl Table {
 
     /// Calls `visit` for every pattern that `path` (in normal form) matches. With `whole` unset the path's end was cut
     /// off: only prefixes count. Returns the number of probes: at most two for a boundary, and two.
-    pub(super) fn path<'t>(&'t self, path: &[u8], whole: bool, visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+    pub(super) fn path<'t>(
+        &'t self,
+        path: &[u8],
+        whole: bool,
+        visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize),
+    ) -> u32 {
         let mut probes = 0;
-        if whole && self.has(Kind::Path, Kind::Suffix) {
+        if whole && self.has(MatchKind::Path, MatchKind::Suffix) {
             probes += self.right_to_left(path, visit);
         }
-        if self.has(Kind::Prefix, Kind::Prefix) {
+        if self.has(MatchKind::Prefix, MatchKind::Prefix) {
             probes += self.left_to_right(path, visit);
         }
         probes
     }
 
     /// Calls `visit` for every pattern that `host` (in normal form) matches: the host, or a parent domain of it.
-    pub(super) fn host<'t>(&'t self, host: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
-        if !self.has(Kind::Host, Kind::Host) {
+    pub(super) fn host<'t>(&'t self, host: &[u8], visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize)) -> u32 {
+        if !self.has(MatchKind::Host, MatchKind::Host) {
             return 0;
         }
         let mut probes = 0;
@@ -169,7 +175,7 @@ impl Table {
             let label = dot.map_or(0, |dot| dot + 1);
             hash = roll(hash, segment(self.seed, rest.get(label..).unwrap_or_default()));
             probes += 1;
-            self.probe(hash, Kind::Host, host.get(start + label..).unwrap_or_default(), visit);
+            self.probe(hash, MatchKind::Host, host.get(start + label..).unwrap_or_default(), visit);
             match dot {
                 Some(dot) => rest = rest.get(..dot).unwrap_or_default(),
                 None => return probes,
@@ -177,7 +183,7 @@ impl Table {
         }
     }
 
-    fn right_to_left<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+    fn right_to_left<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize)) -> u32 {
         let mut probes = 1;
         let start = path.len().saturating_sub(MAX_KEY);
         let window = path.get(start..).unwrap_or_default();
@@ -190,17 +196,17 @@ impl Table {
             hash = roll(hash, name);
             probes += 1;
             let key = window.get(slash..).unwrap_or_default();
-            self.probe(hash, Kind::Suffix, key, visit);
+            self.probe(hash, MatchKind::Suffix, key, visit);
             if start + slash == 0 {
                 probes += 1;
-                self.probe(hash, Kind::Path, key, visit);
+                self.probe(hash, MatchKind::Path, key, visit);
             }
             rest = rest.get(..slash).unwrap_or_default();
         }
         probes
     }
 
-    fn left_to_right<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) -> u32 {
+    fn left_to_right<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize)) -> u32 {
         let mut probes = 1;
         // One byte more than a key may have shows whether its end is a boundary.
         let window = path.get(..MAX_KEY + 1).unwrap_or(path);
@@ -215,14 +221,20 @@ impl Table {
             }
             hash = roll(hash, name);
             probes += 1;
-            self.probe(hash, Kind::Prefix, window.get(..at + end).unwrap_or_default(), visit);
+            self.probe(hash, MatchKind::Prefix, window.get(..at + end).unwrap_or_default(), visit);
             at += end + 1;
         }
         probes
     }
 
     /// One probe: the print, then the comparison.
-    fn probe<'t>(&'t self, rolled: u64, kind: Kind, key: &[u8], visit: &mut dyn FnMut(Kind, &'t [Rule], usize)) {
+    fn probe<'t>(
+        &'t self,
+        rolled: u64,
+        kind: MatchKind,
+        key: &[u8],
+        visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize),
+    ) {
         let Some(number) = self.hash.get(finish(rolled, kind)) else { return };
         let Some(entry) = self.entries.get(number as usize) else { return };
         if entry.kind == kind && self.key(entry) == key {
@@ -231,11 +243,11 @@ impl Table {
         }
     }
 
-    fn key(&self, entry: &Entry) -> &[u8] {
+    fn key(&self, entry: &PatternEntry) -> &[u8] {
         self.bytes.get(entry.start as usize..entry.start as usize + usize::from(entry.len)).unwrap_or_default()
     }
 
-    fn has(&self, one: Kind, other: Kind) -> bool {
+    fn has(&self, one: MatchKind, other: MatchKind) -> bool {
         self.kinds & (1 << one as u8 | 1 << other as u8) != 0
     }
 
@@ -243,9 +255,9 @@ impl Table {
     fn look(&mut self) {
         let table = &*self;
         let names = |from_left: bool| {
-            let wanted = move |kind: Kind| match kind {
-                Kind::Path | Kind::Suffix => !from_left,
-                Kind::Prefix => from_left,
+            let wanted = move |kind: MatchKind| match kind {
+                MatchKind::Path | MatchKind::Suffix => !from_left,
+                MatchKind::Prefix => from_left,
                 _ => false,
             };
             table.entries.iter().filter(move |entry| wanted(entry.kind)).map(move |entry| {
@@ -255,18 +267,18 @@ impl Table {
                 segment(table.seed, part.unwrap_or_default())
             })
         };
-        let (last, first) = (FirstLook::of(names(false), LOOK), FirstLook::of(names(true), LOOK));
+        let (last, first) = (BloomFilter::of(names(false), LOOK), BloomFilter::of(names(true), LOOK));
         (self.last, self.first) = (last, first);
     }
 }
 
 /// The hash of a whole pattern.
-fn hash_key(seed: u64, kind: Kind, key: &[u8]) -> u64 {
+fn hash_key(seed: u64, kind: MatchKind, key: &[u8]) -> u64 {
     let add = |hash, part: &[u8]| roll(hash, segment(seed, part));
     let path = key.get(1..).unwrap_or_default();
     let rolled = match kind {
-        Kind::Prefix => path.split(|&byte| byte == b'/').fold(seed, add),
-        Kind::Host => key.rsplit(|&byte| byte == b'.').fold(seed, add),
+        MatchKind::Prefix => path.split(|&byte| byte == b'/').fold(seed, add),
+        MatchKind::Host => key.rsplit(|&byte| byte == b'.').fold(seed, add),
         _ => path.rsplit(|&byte| byte == b'/').fold(seed, add),
     };
     finish(rolled, kind)
@@ -283,7 +295,7 @@ const fn roll(hash: u64, segment: u64) -> u64 {
 }
 
 /// The hash to probe with.
-const fn finish(rolled: u64, kind: Kind) -> u64 {
+const fn finish(rolled: u64, kind: MatchKind) -> u64 {
     fold(rolled ^ (kind as u64).wrapping_mul(ROLL), KIND)
 }
 
@@ -291,7 +303,7 @@ const fn finish(rolled: u64, kind: Kind) -> u64 {
 mod tests {
     use super::*;
 
-    fn table(patterns: &[(Kind, String)]) -> Table {
+    fn table(patterns: &[(MatchKind, String)]) -> Table {
         let mut builder = TableBuilder::default();
         for (number, (kind, key)) in (0u32..).zip(patterns) {
             assert!(builder.add(*kind, key.as_bytes(), Rule { signature: number, as_written: None, slash: false }));
@@ -319,7 +331,8 @@ mod tests {
                     key[cut] = b'/';
                 }
                 let key = String::from_utf8(key).unwrap();
-                let table = table(&[Kind::Path, Kind::Suffix, Kind::Prefix].map(|kind| (kind, key.clone())));
+                let table =
+                    table(&[MatchKind::Path, MatchKind::Suffix, MatchKind::Prefix].map(|kind| (kind, key.clone())));
                 assert_eq!(found(&table, &key, true).0, [0, 1, 2]);
                 assert_eq!(found(&table, &key, false).0, [2]);
                 for more in ["/y".to_owned(), format!("/{}", "y".repeat(2000)), "/y".repeat(2000)] {
@@ -335,7 +348,7 @@ mod tests {
     #[test]
     fn hosts_match_at_labels() {
         let long = format!("{}.org", "x".repeat(508));
-        let table = table(&[(Kind::Host, "b.org".to_owned()), (Kind::Host, long.clone())]);
+        let table = table(&[(MatchKind::Host, "b.org".to_owned()), (MatchKind::Host, long.clone())]);
         let hits = |host: &str| {
             let mut all = Vec::new();
             table.host(host.as_bytes(), &mut |_, rules, _| all.extend(rules.iter().map(|rule| rule.signature)));
@@ -354,8 +367,10 @@ mod tests {
     fn probes_do_not_grow_with_the_patterns() {
         let key = |number: u32| format!("/a/b{number}/c/d");
         let most = [10, 1_000, 30_000].map(|count| {
-            let patterns: Vec<(Kind, String)> = (0..count)
-                .map(|number| ([Kind::Path, Kind::Suffix, Kind::Prefix][number as usize % 3], key(number)))
+            let patterns: Vec<(MatchKind, String)> = (0..count)
+                .map(|number| {
+                    ([MatchKind::Path, MatchKind::Suffix, MatchKind::Prefix][number as usize % 3], key(number))
+                })
                 .collect();
             let table = table(&patterns);
             (0..count).for_each(|number| assert_eq!(found(&table, &key(number), true).0, [number]));

@@ -16,12 +16,12 @@ use crate::logs::log;
 use crate::outcome::Outcome;
 use crate::record::{Alert, Campaign, DecoderStats, FlowStats, Stats, TcpStats};
 use crate::sensor;
-use crate::stats::traffic::Traffic;
+use crate::stats::traffic::TrafficStats;
 use crate::time::Timestamp;
 
 crate::counters! {
     /// Counters of the dispatcher.
-    pub struct PumpCounters {
+    pub struct DispatcherCounters {
         /// Segments lost because a lane was full (live).
         dropped: "pipeline.dropped",
     }
@@ -39,7 +39,7 @@ crate::counters! {
 
 /// What the pump knows.
 #[derive(Clone, Debug, Default)]
-pub struct PumpFigures {
+pub struct DispatcherStats {
     /// The decode room's counters.
     pub decode: decode::Counters,
     /// Length of the longest packet.
@@ -47,9 +47,9 @@ pub struct PumpFigures {
     /// Memory of fragments that wait, in bytes.
     pub defrag_memory: usize,
     /// Kinds of traffic.
-    pub traffic: Traffic,
+    pub traffic: TrafficStats,
     /// Counters of the dispatcher.
-    pub dispatcher: PumpCounters,
+    pub dispatcher: DispatcherCounters,
     /// Files read; zero for live capture.
     pub replay: replay::Counters,
     /// Counters of the live capture; `None` in replay.
@@ -66,7 +66,7 @@ pub struct PumpFigures {
 
 /// What a lane counted, summed over its shards.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Census {
+pub struct LaneStats {
     /// The flow room's counters.
     pub flow: flow::Counters,
     /// The http room's counters.
@@ -77,7 +77,7 @@ pub struct Census {
     pub usage: [usize; 4],
 }
 
-impl Census {
+impl LaneStats {
     /// Adds another lane's figures.
     pub fn merge(&mut self, other: &Self) {
         self.flow.merge(&other.flow);
@@ -91,7 +91,7 @@ impl Census {
 
 /// What the desk knows.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DeskFigures {
+pub struct OutputStats {
     /// Alerts by outcome, in the order of [`OUTCOMES`].
     pub outcomes: [u64; OUTCOMES.len()],
     /// Campaign records.
@@ -107,7 +107,7 @@ pub struct DeskFigures {
 /// The outcomes, worst first.
 pub const OUTCOMES: [Outcome; 10] = Outcome::WORST_FIRST;
 
-impl DeskFigures {
+impl OutputStats {
     /// Counts an alert.
     pub fn count(&mut self, alert: &Alert) {
         if let Some(at) = OUTCOMES.iter().position(|&outcome| outcome == alert.outcome) {
@@ -131,16 +131,16 @@ impl DeskFigures {
 
 /// All figures of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Figures {
+pub struct RunStats {
     /// The pump's.
-    pub pump: PumpFigures,
+    pub pump: DispatcherStats,
     /// The lanes'.
-    pub lanes: Census,
+    pub lanes: LaneStats,
     /// The desk's.
-    pub desk: DeskFigures,
+    pub desk: OutputStats,
 }
 
-impl Figures {
+impl RunStats {
     /// EVE's `stats`.
     #[must_use]
     pub fn stats(&self) -> Stats {

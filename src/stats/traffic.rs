@@ -23,16 +23,16 @@ const REMEMBERED: usize = 8;
 
 /// The glance.
 #[derive(Clone, Debug, Default)]
-pub struct Traffic {
+pub struct TrafficStats {
     /// What was counted.
     pub counters: Counters,
     /// The first ports on which HTTP was seen though they are not taken for it.
     pub elsewhere: Vec<u16>,
 }
 
-impl Traffic {
+impl TrafficStats {
     /// Looks at a TCP payload; says whether its ports are taken for HTTP.
-    pub fn glance(&mut self, ports: &Ports, low: u16, high: u16, payload: &[u8]) -> bool {
+    pub fn classify(&mut self, ports: &Ports, low: u16, high: u16, payload: &[u8]) -> bool {
         let len = payload.len() as u64;
         if ports.contains(low) || ports.contains(high) {
             self.counters.http_bytes += len;

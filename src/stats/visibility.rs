@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::stats::Figures;
+use crate::stats::RunStats;
 use crate::time::Timestamp;
 
 /// Rationale: a few flows may be one-sided by chance.
@@ -10,16 +10,16 @@ const FLOWS: u64 = 20;
 
 /// What was said about seeing nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Silence {
+pub(crate) struct VisibilityMonitor {
     requests: u64,
     since: Option<Timestamp>,
     told_no_http: bool,
     told_one_sided: bool,
 }
 
-impl Silence {
+impl VisibilityMonitor {
     /// Looks at the figures as of `now`: what is to be said. `longest`: how long a link may be without HTTP.
-    pub(crate) fn judge(&mut self, now: Timestamp, longest: Duration, figures: &Figures) -> Vec<String> {
+    pub(crate) fn check(&mut self, now: Timestamp, longest: Duration, figures: &RunStats) -> Vec<String> {
         let mut warnings = Vec::new();
         let requests = figures.lanes.http.requests;
         // The run began where its clock did, which may be long before the first look.
@@ -42,7 +42,7 @@ impl Silence {
     }
 }
 
-fn no_http(longest: Duration, figures: &Figures) -> String {
+fn no_http(longest: Duration, figures: &RunStats) -> String {
     let seconds = longest.as_secs();
     let span =
         if seconds.is_multiple_of(60) { format!("{} minutes", seconds / 60) } else { format!("{seconds} seconds") };
@@ -56,7 +56,7 @@ fn no_http(longest: Duration, figures: &Figures) -> String {
 }
 
 /// Whether all that was seen has one direction only: flows with data that ended, or handshakes without a counterpart.
-fn is_one_sided(figures: &Figures) -> bool {
+fn is_one_sided(figures: &RunStats) -> bool {
     let (sensor, flow) = (&figures.lanes.sensor, &figures.lanes.flow);
     if sensor.ended > sensor.one_sided || flow.sessions > 0 {
         return false;
@@ -78,18 +78,18 @@ mod tests {
 
     #[test]
     fn five_minutes_without_http_are_told_once() {
-        let (mut silence, mut figures) = (Silence::default(), Figures::default());
+        let (mut silence, mut figures) = (VisibilityMonitor::default(), RunStats::default());
         figures.pump.clock[0] = at(0);
-        assert!(silence.judge(at(299), LONG, &figures).is_empty());
+        assert!(silence.check(at(299), LONG, &figures).is_empty());
         figures.lanes.http.requests = 1;
-        assert!(silence.judge(at(301), LONG, &figures).is_empty());
-        assert!(silence.judge(at(600), LONG, &figures).is_empty());
+        assert!(silence.check(at(301), LONG, &figures).is_empty());
+        assert!(silence.check(at(600), LONG, &figures).is_empty());
         figures.pump.decode.packets = 9;
         figures.pump.traffic.elsewhere = vec![8080, 8000];
-        let told = silence.judge(at(602), LONG, &figures);
+        let told = silence.check(at(602), LONG, &figures);
         assert_eq!(told.len(), 1);
         assert!(told[0].contains("5 minutes") && told[0].contains("--ports 80,8080,8000"), "{}", told[0]);
-        assert!(silence.judge(at(9999), LONG, &figures).is_empty());
+        assert!(silence.check(at(9999), LONG, &figures).is_empty());
     }
 
     #[test]
@@ -102,14 +102,14 @@ mod tests {
             (0, 0, 0, 20, 1),
             (0, 0, 20, 1, 0),
         ] {
-            let (mut silence, mut figures) = (Silence::default(), Figures::default());
+            let (mut silence, mut figures) = (VisibilityMonitor::default(), RunStats::default());
             figures.pump.clock[0] = at(0);
             (figures.lanes.sensor.ended, figures.lanes.sensor.one_sided) = (ended, one_sided);
             (figures.lanes.flow.syn, figures.lanes.flow.syn_ack) = (syn, syn_ack);
             figures.lanes.http.requests = syn;
-            let told = silence.judge(at(1), LONG, &figures);
+            let told = silence.check(at(1), LONG, &figures);
             assert_eq!(told.len(), expected, "{ended} {one_sided} {syn} {syn_ack}: {told:?}");
-            assert!(silence.judge(at(2), LONG, &figures).is_empty());
+            assert!(silence.check(at(2), LONG, &figures).is_empty());
         }
     }
 }

@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The one who speaks; clones speak with the same voice.
 #[derive(Clone, Debug, Default)]
-pub struct Voice {
+pub struct Console {
     quiet: bool,
     progress: Option<ProgressBar>,
 }
 
-impl Voice {
+impl Console {
     /// Speaks errors only if `quiet`.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
@@ -49,14 +49,14 @@ impl Voice {
     }
 
     /// Says something that is good to know.
-    pub fn say(&self, text: &str) {
+    pub fn info(&self, text: &str) {
         if !self.quiet {
             self.tell(text);
         }
     }
 
     /// Says something that must be known.
-    pub fn complain(&self, text: &str) {
+    pub fn error(&self, text: &str) {
         self.tell(text);
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What [`poll`] found of one descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ready {
+pub struct PollResult {
     /// There is something to read, or the end of it.
     pub readable: bool,
     /// The descriptor has an error to tell (for a capture: the interface went down or away).
@@ -28,7 +28,7 @@ pub struct Ready {
 ///
 /// # Errors
 /// What poll(2) says, save `EINTR`.
-pub fn poll<const N: usize>(descriptors: [BorrowedFd<'_>; N], timeout: Duration) -> io::Result<[Ready; N]> {
+pub fn poll<const N: usize>(descriptors: [BorrowedFd<'_>; N], timeout: Duration) -> io::Result<[PollResult; N]> {
     let mut entries = descriptors.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
     // Rounded up, so that a rest of less than a millisecond does not become a loop without a pause.
     let millis = i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
@@ -36,9 +36,9 @@ pub fn poll<const N: usize>(descriptors: [BorrowedFd<'_>; N], timeout: Duration)
     let count = unsafe { libc::poll(entries.as_mut_ptr(), N as libc::nfds_t, millis) };
     if count < 0 {
         let error = io::Error::last_os_error();
-        return if error.kind() == io::ErrorKind::Interrupted { Ok([Ready::default(); N]) } else { Err(error) };
+        return if error.kind() == io::ErrorKind::Interrupted { Ok([PollResult::default(); N]) } else { Err(error) };
     }
-    Ok(entries.map(|entry| Ready {
+    Ok(entries.map(|entry| PollResult {
         readable: entry.revents & (libc::POLLIN | libc::POLLHUP) != 0,
         failed: entry.revents & (libc::POLLERR | libc::POLLNVAL) != 0,
     }))
@@ -63,9 +63,9 @@ pub fn wait_writable(descriptor: BorrowedFd<'_>, timeout: Duration) -> io::Resul
 
 /// A bell that ends a [`poll`] in another thread (eventfd(2)).
 #[derive(Debug)]
-pub struct Wake(OwnedFd);
+pub struct EventFd(OwnedFd);
 
-impl Wake {
+impl EventFd {
     /// A silent bell.
     ///
     /// # Errors
@@ -81,26 +81,26 @@ impl Wake {
     }
 
     /// Rings: whoever polls the bell wakes, now or when it next polls.
-    pub fn ring(&self) {
-        ring(self.0.as_raw_fd());
+    pub fn notify(&self) {
+        notify(self.0.as_raw_fd());
     }
 
     /// Makes the bell silent again.
-    pub fn silence(&self) {
+    pub fn drain(&self) {
         let mut count = 0_u64;
         // SAFETY: reads eight bytes into eight bytes; a non-blocking descriptor, so it returns at once.
         let _ = unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast::<c_void>(), size_of::<u64>()) };
     }
 }
 
-impl AsFd for Wake {
+impl AsFd for EventFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
 /// Adds one to an eventfd. Async-signal-safe: one write(2). Failure means that it rings already.
-fn ring(fd: RawFd) {
+fn notify(fd: RawFd) {
     let one = 1_u64;
     // SAFETY: writes eight bytes from eight bytes; a bad descriptor gives an error that means nothing to us.
     let _ = unsafe { libc::write(fd, (&raw const one).cast::<c_void>(), size_of::<u64>()) };
@@ -115,7 +115,7 @@ static BELL: AtomicI32 = AtomicI32::new(-1);
 /// The signals the process is asked by. Signals belong to the process: every value reads the same flags.
 #[derive(Clone, Copy, Debug)]
 pub struct Signals {
-    bell: BorrowedFd<'static>,
+    eventfd: BorrowedFd<'static>,
 }
 
 impl Signals {
@@ -128,7 +128,7 @@ impl Signals {
     /// When the process has no descriptor left.
     pub fn install() -> io::Result<Self> {
         if BELL.load(Ordering::SeqCst) < 0 {
-            let fresh = Wake::new()?;
+            let fresh = EventFd::new()?;
             let fd = fresh.0.as_raw_fd();
             if BELL.compare_exchange(-1, fd, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 // The handler may use the descriptor as long as the process lives.
@@ -153,15 +153,15 @@ impl Signals {
             }
         }
         // SAFETY: the descriptor in BELL was forgotten above or by an earlier call, and is never closed.
-        Ok(Self { bell: unsafe { BorrowedFd::borrow_raw(BELL.load(Ordering::SeqCst)) } })
+        Ok(Self { eventfd: unsafe { BorrowedFd::borrow_raw(BELL.load(Ordering::SeqCst)) } })
     }
 
     /// The same, where it was installed before.
     #[must_use]
     pub fn installed() -> Option<Self> {
-        let bell = BELL.load(Ordering::SeqCst);
+        let eventfd = BELL.load(Ordering::SeqCst);
         // SAFETY: the descriptor in BELL is never closed.
-        (bell >= 0).then(|| Self { bell: unsafe { BorrowedFd::borrow_raw(bell) } })
+        (eventfd >= 0).then(|| Self { eventfd: unsafe { BorrowedFd::borrow_raw(eventfd) } })
     }
 
     /// The number of the first SIGINT or SIGTERM, if one came. It stays.
@@ -195,11 +195,12 @@ impl Signals {
     /// What poll(2) says.
     pub fn wait_readable(&self, descriptor: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
         let timeout = if self.stop().is_some() { Duration::ZERO } else { timeout };
-        let [descriptor, bell] = poll([descriptor, self.bell], timeout)?;
-        if bell.readable {
+        let [descriptor, eventfd] = poll([descriptor, self.eventfd], timeout)?;
+        if eventfd.readable {
             let mut count = 0_u64;
             // SAFETY: reads eight bytes into eight bytes from a non-blocking descriptor that is never closed.
-            let _ = unsafe { libc::read(self.bell.as_raw_fd(), (&raw mut count).cast::<c_void>(), size_of::<u64>()) };
+            let _ =
+                unsafe { libc::read(self.eventfd.as_raw_fd(), (&raw mut count).cast::<c_void>(), size_of::<u64>()) };
         }
         Ok(descriptor.readable || descriptor.failed)
     }
@@ -208,7 +209,7 @@ impl Signals {
 impl AsFd for Signals {
     /// Readable after a signal, until [`Signals::wait_readable`] saw it.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell
+        self.eventfd
     }
 }
 
@@ -232,7 +233,7 @@ extern "C" fn note(signal: libc::c_int) {
     // A signal handler must leave errno as it was.
     // SAFETY: __errno_location gives the address of this thread's errno, always valid.
     let errno = unsafe { *libc::__errno_location() };
-    ring(BELL.load(Ordering::SeqCst));
+    notify(BELL.load(Ordering::SeqCst));
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }
@@ -378,13 +379,13 @@ mod tests {
 
     #[test]
     fn a_bell_ends_a_poll_until_it_is_silenced() {
-        let bell = Wake::new().unwrap();
-        assert_eq!(poll([bell.as_fd()], Duration::ZERO).unwrap(), [Ready::default()]);
-        bell.ring();
-        bell.ring();
-        assert!(poll([bell.as_fd()], Duration::from_secs(9)).unwrap()[0].readable);
-        bell.silence();
-        assert!(!poll([bell.as_fd()], Duration::ZERO).unwrap()[0].readable);
+        let eventfd = EventFd::new().unwrap();
+        assert_eq!(poll([eventfd.as_fd()], Duration::ZERO).unwrap(), [PollResult::default()]);
+        eventfd.notify();
+        eventfd.notify();
+        assert!(poll([eventfd.as_fd()], Duration::from_secs(9)).unwrap()[0].readable);
+        eventfd.drain();
+        assert!(!poll([eventfd.as_fd()], Duration::ZERO).unwrap()[0].readable);
     }
 
     #[test]
@@ -406,7 +407,7 @@ mod tests {
         assert!(!signals.take_statistics());
         assert!(!signals.take_reload());
         assert!(poll([signals.as_fd()], Duration::ZERO).unwrap()[0].readable);
-        let quiet = Wake::new().unwrap();
+        let quiet = EventFd::new().unwrap();
         assert!(!signals.wait_readable(quiet.as_fd(), Duration::from_secs(9)).unwrap());
         assert!(!poll([signals.as_fd()], Duration::ZERO).unwrap()[0].readable);
     }

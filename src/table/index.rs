@@ -27,20 +27,20 @@ impl Hashed {
 /// Places by the hashes of their keys.
 #[derive(Debug, Default)]
 pub struct Index {
-    places: HashTable<Place>,
+    places: HashTable<IndexEntry>,
 }
 
 /// A place, with 32 bits of its key's hash: the index grows without looking at the entries, and an entry is looked at only
 /// if those bits agree.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct IndexEntry {
     at: u32,
     hash: Hashed,
 }
 
 impl Index {
     /// Bytes that one place takes: with a control byte, at a load of 7/8 at most, 7/16 just after growth.
-    pub const ENTRY: usize = 2 * (size_of::<Place>() + 1);
+    pub const ENTRY: usize = 2 * (size_of::<IndexEntry>() + 1);
 
     /// Number of places.
     #[must_use]
@@ -62,7 +62,7 @@ impl Index {
 
     /// Adds a place, of a key that is not there.
     pub fn insert(&mut self, hash: Hashed, at: u32) {
-        self.places.insert_unique(hash.spread(), Place { at, hash }, |place| place.hash.spread());
+        self.places.insert_unique(hash.spread(), IndexEntry { at, hash }, |place| place.hash.spread());
     }
 
     /// Removes a place.

@@ -41,14 +41,14 @@ pub struct Slot {
 impl Slot {
     /// Where it is, for a hint.
     #[must_use]
-    pub const fn place(self) -> Place {
-        Place(self.at)
+    pub const fn place(self) -> SlotHint {
+        SlotHint(self.at)
     }
 }
 
 /// Where an entry stood: a hint, for another may stand there now, or none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place(u32);
+pub struct SlotHint(u32);
 
 /// Entries are linked in `C` lists (classes), each from the least to the most recently touched.
 ///
@@ -150,20 +150,11 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
 
     /// The entry of `key`, if it is at this place.
     #[inline]
-    pub fn find_at(&mut self, Place(at): Place, key: &K) -> Option<(Slot, &mut V)> {
+    pub fn find_at(&mut self, SlotHint(at): SlotHint, key: &K) -> Option<(Slot, &mut V)> {
         let chunk = self.contents.get_mut(at as usize / CHUNK)?;
         let (known, value) = chunk.get_mut(at as usize % CHUNK)?.as_mut()?;
         let generation = self.links.get(at as usize)?.generation;
         (known == key).then_some((Slot { at, generation }, value))
-    }
-
-    /// What is probably found for keys that come next; only hashes are compared. To be read ahead: a little of each at a
-    /// time, so that the processor fetches it for all of them at once. Rationale: the entries of a large table are not in
-    /// its caches, and one search after the other waits for several places, each led to by the one before.
-    pub fn approach(&self, keys: impl Iterator<Item = K>) -> Vec<&V> {
-        let hashes: Vec<Hashed> = keys.map(|key| self.hash(&key)).collect();
-        let places: Vec<u32> = hashes.into_iter().filter_map(|hash| self.index.find(hash, |_| true)).collect();
-        places.into_iter().filter_map(|at| Some(&self.content(at).as_ref()?.1)).collect()
     }
 
     /// Adds an entry, as the most recently touched of `class`. The key must not be in the table.

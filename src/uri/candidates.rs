@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::decode::{Decoded, decode};
 use super::path::{Trailing, bare_host, is_blank, lower, normalise};
 use super::target::{Parts, without_query};
-use super::{Disguise, Disguises, MAX_TARGET};
+use super::{Evasion, Evasions, MAX_TARGET};
 
 /// The most candidates a target has: three rounds of decoding, with and without a cut at a NUL, with and without a cut
 /// at a blank.
@@ -23,13 +23,13 @@ pub struct Candidate<'a> {
     /// What was dropped from the end of the path.
     pub trailing: Trailing,
     /// What was undone in the path, but for case and trailing, which only a comparison with a pattern can judge.
-    pub disguises: Disguises,
+    pub evasions: Evasions,
     /// The host of an absolute-form or CONNECT target, without userinfo, port and trailing dots.
     pub host: Option<&'a [u8]>,
     /// The host before letters were lowered.
     pub host_as_written: &'a [u8],
     /// What was undone in the host, but for case.
-    pub host_disguises: Disguises,
+    pub host_disguises: Evasions,
     /// Rounds of decoding: 0, 1 or 2.
     pub decoded: u8,
 }
@@ -71,7 +71,7 @@ impl<'a> Candidates<'a> {
     /// Whether the only candidate is a piece of the target itself, with nothing copied.
     #[must_use]
     pub fn is_borrowed(&self) -> bool {
-        matches!(self.list, [only] if only.path.place == Place::Target)
+        matches!(self.list, [only] if only.path.place == SpanBase::Target)
     }
 }
 
@@ -114,20 +114,20 @@ impl Normaliser {
         self.list.clear();
         self.arena.clear();
         let whole = target.get(..MAX_TARGET).unwrap_or(target);
-        self.readings(method, whole, Disguises::default());
+        self.readings(method, whole, Evasions::default());
         if let Some(blank) = whole.iter().position(|&byte| is_blank(byte)).filter(|&at| at > 0) {
             let head = whole.get(..blank).unwrap_or_default();
-            self.readings(method, head, Disguises::default().with(Disguise::Whitespace));
+            self.readings(method, head, Evasions::default().with(Evasion::Whitespace));
         }
         let cut = whole.len() < target.len() && memchr::memchr2(b'?', b'#', whole).is_none();
         Candidates { target, arena: &self.arena, list: &self.list, cut }
     }
 
     /// Adds the candidates of one reading of the target: undecoded, decoded once, decoded twice.
-    fn readings(&mut self, method: &[u8], target: &[u8], disguises: Disguises) {
+    fn readings(&mut self, method: &[u8], target: &[u8], evasions: Evasions) {
         let parts = Parts::of(method, target);
         let path = parts.path.unwrap_or_default();
-        let mut round = Round { decoded: 0, disguises, host_disguises: disguises };
+        let mut round = Round { decoded: 0, evasions, host_disguises: evasions };
         let host = self.add_host(parts.authority);
         self.add(parts.path, host.clone(), round);
 
@@ -148,16 +148,16 @@ impl Normaliser {
         if first.any() || host_first.any() {
             round = Round {
                 decoded: 1,
-                disguises: named(disguises, first, None),
-                host_disguises: named(disguises, host_first, None),
+                evasions: named(evasions, first, None),
+                host_disguises: named(evasions, host_first, None),
             };
             self.add(parts.path.map(|_| once.as_slice()), host_once, round);
             let second = decode(&once, &mut twice);
             if second.any() || host_second.any() {
                 round = Round {
                     decoded: 2,
-                    disguises: named(disguises, first, Some(second)),
-                    host_disguises: named(disguises, host_first, Some(host_second)),
+                    evasions: named(evasions, first, Some(second)),
+                    host_disguises: named(evasions, host_first, Some(host_second)),
                 };
                 self.add(parts.path.map(|_| twice.as_slice()), host_twice, round);
             }
@@ -173,8 +173,8 @@ impl Normaliser {
         };
         self.push(Some(path), host.clone(), round);
         if let Some(head) = memchr::memchr(0, path).and_then(|nul| path.get(..nul)).filter(|head| !head.is_empty()) {
-            let disguises = round.disguises.with(Disguise::Nul);
-            self.push(Some(head), host, Round { disguises, ..round });
+            let evasions = round.evasions.with(Evasion::Nul);
+            self.push(Some(head), host, Round { evasions, ..round });
         }
     }
 
@@ -187,7 +187,7 @@ impl Normaliser {
             spec.path = Span::arena(&normal.path);
             spec.path_as_written = Span::arena(&normal.as_written);
             spec.trailing = normal.trailing;
-            spec.disguises = round.disguises.union(normal.disguises);
+            spec.evasions = round.evasions.union(normal.evasions);
         }
         if let Some(host) = host {
             spec.has_host = true;
@@ -220,24 +220,24 @@ impl Normaliser {
 #[derive(Clone, Copy)]
 struct Round {
     decoded: u8,
-    disguises: Disguises,
-    host_disguises: Disguises,
+    evasions: Evasions,
+    host_disguises: Evasions,
 }
 
 /// The names of one or two rounds of decoding.
-fn named(mut disguises: Disguises, first: Decoded, second: Option<Decoded>) -> Disguises {
+fn named(mut evasions: Evasions, first: Decoded, second: Option<Decoded>) -> Evasions {
     let again = second.is_some_and(Decoded::any);
     // A `%25` that only hid the second round's escapes is that round's, not a disguise of its own.
     if first.percent || (first.percent_sign && !again) {
-        disguises = disguises.with(Disguise::Percent);
+        evasions = evasions.with(Evasion::Percent);
     }
     if again {
-        disguises = disguises.with(Disguise::DoublePercent);
+        evasions = evasions.with(Evasion::DoublePercent);
     }
     if first.unicode || second.is_some_and(|second| second.unicode) {
-        disguises = disguises.with(Disguise::Unicode);
+        evasions = evasions.with(Evasion::Unicode);
     }
-    disguises
+    evasions
 }
 
 /// A host in the arena.
@@ -250,13 +250,13 @@ struct Host {
 /// A piece of the target or of the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
-    place: Place,
+    place: SpanBase,
     start: u32,
     end: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum SpanBase {
     #[default]
     Arena,
     Target,
@@ -265,13 +265,13 @@ enum Place {
 impl Span {
     fn arena(range: &Range<usize>) -> Self {
         // The arena is far smaller than 4 GiB: MAX_CANDIDATES times MAX_TARGET times a small constant.
-        Self { place: Place::Arena, start: range.start as u32, end: range.end as u32 }
+        Self { place: SpanBase::Arena, start: range.start as u32, end: range.end as u32 }
     }
 
     fn of<'a>(self, target: &'a [u8], arena: &'a [u8]) -> &'a [u8] {
         let bytes = match self.place {
-            Place::Arena => arena,
-            Place::Target => target,
+            SpanBase::Arena => arena,
+            SpanBase::Target => target,
         };
         bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
@@ -284,8 +284,8 @@ struct Spec {
     path_as_written: Span,
     host: Span,
     host_as_written: Span,
-    disguises: Disguises,
-    host_disguises: Disguises,
+    evasions: Evasions,
+    host_disguises: Evasions,
     trailing: Trailing,
     decoded: u8,
     has_host: bool,
@@ -297,7 +297,7 @@ impl Spec {
             path: self.path.of(target, arena),
             path_as_written: self.path_as_written.of(target, arena),
             trailing: self.trailing,
-            disguises: self.disguises,
+            evasions: self.evasions,
             host: self.has_host.then(|| self.host.of(target, arena)),
             host_as_written: self.host_as_written.of(target, arena),
             host_disguises: self.host_disguises,
@@ -326,7 +326,7 @@ fn plain(target: &[u8]) -> Option<Spec> {
         [_, .., b'/'] => (path.len() - 1, Trailing::Slash),
         _ => (path.len(), Trailing::Nothing),
     };
-    let span = Span { place: Place::Target, start: 0, end: end as u32 };
+    let span = Span { place: SpanBase::Target, start: 0, end: end as u32 };
     Some(Spec { path: span, path_as_written: span, trailing, ..Spec::default() })
 }
 

@@ -27,12 +27,12 @@ pub use target::{MAX_TARGET, path, query, site};
 
 /// The disguises that normalisation undid, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Disguises(u16);
+pub struct Evasions(u16);
 
 /// One disguise; the order is that of `smsentry_evasion`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Disguise {
+pub enum Evasion {
     /// Percent-encoding (`%HH`) that had to be undone.
     Percent,
     /// Percent-encoding of percent-encoding.
@@ -57,7 +57,7 @@ pub enum Disguise {
     Whitespace,
 }
 
-impl Disguise {
+impl Evasion {
     /// Every disguise.
     pub const ALL: [Self; 11] = [
         Self::Percent,
@@ -92,11 +92,11 @@ impl Disguise {
     }
 }
 
-impl Disguises {
+impl Evasions {
     /// The set with one more.
     #[must_use]
-    pub const fn with(self, disguise: Disguise) -> Self {
-        Self(self.0 | 1 << disguise as u16)
+    pub const fn with(self, evasion: Evasion) -> Self {
+        Self(self.0 | 1 << evasion as u16)
     }
 
     /// The members of either set.
@@ -107,12 +107,12 @@ impl Disguises {
 
     /// Whether the set has it.
     #[must_use]
-    pub const fn has(self, disguise: Disguise) -> bool {
-        self.0 & (1 << disguise as u16) != 0
+    pub const fn has(self, evasion: Evasion) -> bool {
+        self.0 & (1 << evasion as u16) != 0
     }
 
-    /// The disguises in the set, in the order of [`Disguise::ALL`].
-    pub fn iter(self) -> impl Iterator<Item = Disguise> {
-        Disguise::ALL.into_iter().filter(move |&disguise| self.has(disguise))
+    /// The disguises in the set, in the order of [`Evasion::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Evasion> {
+        Evasion::ALL.into_iter().filter(move |&evasion| self.has(evasion))
     }
 }

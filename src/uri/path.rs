@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Disguise, Disguises};
+use super::{Evasion, Evasions};
 
 /// What normalisation dropped from the end of a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) struct Normal {
     /// The same before letters were lowered; the same place where there was nothing to lower.
     pub as_written: Range<usize>,
     /// What was undone, but for case and trailing, which only a comparison with a pattern can judge.
-    pub disguises: Disguises,
+    pub evasions: Evasions,
     /// What was dropped from the end.
     pub trailing: Trailing,
 }
@@ -72,16 +72,16 @@ pub(super) struct Normal {
 /// Appends the normal form of `path` to `out`: at most twice `path.len() + 1` bytes.
 pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
     let start = out.len();
-    let mut disguises = Disguises::default();
+    let mut evasions = Evasions::default();
     if memchr::memchr(b'\\', path).is_some() {
-        disguises = disguises.with(Disguise::Backslash);
+        evasions = evasions.with(Evasion::Backslash);
     }
     let mut trailing = Trailing::Nothing;
     let mut segments = path.split(|&byte| byte == b'/' || byte == b'\\').enumerate().peekable();
     while let Some((index, whole)) = segments.next() {
         let segment = match memchr::memchr(b';', whole) {
             Some(at) => {
-                disguises = disguises.with(Disguise::PathParameter);
+                evasions = evasions.with(Evasion::PathParameter);
                 whole.get(..at).unwrap_or_default()
             }
             None => whole,
@@ -89,11 +89,11 @@ pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
         match segment {
             b"" if segments.peek().is_none() && index > 0 && whole.is_empty() => trailing = Trailing::Slash,
             // What precedes the first slash is not a segment.
-            b"" if index > 0 && whole.is_empty() => disguises = disguises.with(Disguise::Slashes),
+            b"" if index > 0 && whole.is_empty() => evasions = evasions.with(Evasion::Slashes),
             b"" => {}
-            b"." => disguises = disguises.with(Disguise::DotSegments),
+            b"." => evasions = evasions.with(Evasion::DotSegments),
             b".." => {
-                disguises = disguises.with(Disguise::DotSegments);
+                evasions = evasions.with(Evasion::DotSegments);
                 let kept = out.get(start..).and_then(|done| memchr::memrchr(b'/', done)).unwrap_or(0);
                 out.truncate(start + kept);
             }
@@ -111,7 +111,7 @@ pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
         trailing = Trailing::Nothing;
     }
     let as_written = start..out.len();
-    Normal { path: lower(out, as_written.clone()), as_written, disguises, trailing }
+    Normal { path: lower(out, as_written.clone()), as_written, evasions, trailing }
 }
 
 /// Drops blanks, dots and slashes from the end of `out`, down to `start`.
@@ -170,7 +170,7 @@ mod tests {
         let normal = normalise(path.as_bytes(), &mut out);
         let text = String::from_utf8_lossy(&out[normal.path]).into_owned();
         assert!(out.starts_with(b"kept"));
-        (text, normal.disguises.iter().map(Disguise::name).collect(), normal.trailing)
+        (text, normal.evasions.iter().map(Evasion::name).collect(), normal.trailing)
     }
 
     #[test]

@@ -516,7 +516,7 @@ fn hostile_strings_are_cut_and_named_and_lists_hold_twenty() {
             assert_eq!(cut, ["smsentry_exposed", "smsentry_agents"]);
             let log = folder.path().join("eve.json");
             fs::write(&log, &text).unwrap();
-            crate::eve_schema::judge(&log, 50);
+            crate::eve_schema::assess(&log, 50);
         }
     }
 }

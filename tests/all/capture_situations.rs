@@ -5,7 +5,7 @@
 use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, PacketBuilder};
 use serde_json::{Value, json};
 
-use super::file_captures::{Order, Pcap, enhanced, interface, section};
+use super::file_captures::{ByteOrder, Pcap, enhanced, interface, section};
 use super::program::smsentry;
 use super::wire::{Client, Conn, Damage, EPOCH, NOT_FOUND, Seg, Sender, Server, get};
 
@@ -231,7 +231,7 @@ fn in_gre(head: &[u8], inner: &[u8]) -> Vec<u8> {
 
 /// A file in the classic format, a frame a millisecond.
 fn classic(linktype: u32, frames: &[Vec<u8>]) -> Vec<u8> {
-    let pcap = Pcap { linktype, ..Pcap::new(Order::Little, Pcap::MICRO) };
+    let pcap = Pcap { linktype, ..Pcap::new(ByteOrder::Little, Pcap::MICRO) };
     let mut file = pcap.header();
     for (at, frame) in (0_u32..).zip(frames) {
         file.extend(pcap.record(EPOCH as u32, 1000 * at, frame.len() as u32, frame));
@@ -241,7 +241,7 @@ fn classic(linktype: u32, frames: &[Vec<u8>]) -> Vec<u8> {
 
 /// A pcapng file with two interfaces that see every other frame.
 fn next_generation(frames: &[Vec<u8>]) -> Vec<u8> {
-    let order = Order::Big;
+    let order = ByteOrder::Big;
     let mut file = section(order);
     file.extend(interface(order, 1, 0, &[]));
     file.extend(interface(order, 1, 0, &[]));
@@ -300,7 +300,7 @@ fn told(alert: &Value) -> Value {
 }
 
 /// Whether each probe is told once, as it must be.
-fn judge(situation: &Situation, alerts: &[Value]) -> Result<(), String> {
+fn assess(situation: &Situation, alerts: &[Value]) -> Result<(), String> {
     let found: Vec<Value> = alerts.iter().map(told).collect();
     let frame = |alert: &Value| alert["pcap_cnt"].as_u64().unwrap_or(0);
     let frames = alerts.iter().map(frame).chain(std::iter::repeat(0));
@@ -311,7 +311,7 @@ fn judge(situation: &Situation, alerts: &[Value]) -> Result<(), String> {
 
 #[test]
 fn every_situation_tells_the_three_probes_once() {
-    let judged = SITUATIONS.iter().map(|situation| judge(situation, &alerts(situation, &[])));
+    let judged = SITUATIONS.iter().map(|situation| assess(situation, &alerts(situation, &[])));
     let wrong: Vec<String> = judged.filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), SITUATIONS.len(), wrong.join("\n"));
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use smsentry::alerts::context::{Circumstance, Context, Limits, Weighed, confidence};
-use smsentry::record::{Alert, Page};
+use smsentry::alerts::context::{ContextTag, ContextTracker, ContextVerdict, Limits, confidence};
+use smsentry::record::{Alert, PageView};
 use smsentry::signature::{Confidence, Legitimate, Signature};
 use smsentry::time::Timestamp;
 
@@ -328,28 +328,28 @@ fn hit(client: &str, sid: u32) -> Alert {
     alert
 }
 
-fn page(client: &str) -> Page {
-    Page { client: client.parse().unwrap(), server: plain().transaction.server.ip }
+fn page(client: &str) -> PageView {
+    PageView { client: client.parse().unwrap(), server: plain().transaction.server.ip }
 }
 
 #[test]
 fn memory_is_bounded_and_the_oldest_goes_first() {
-    let mut context = Context::new([1, 2], Limits { pages: 100, sources: 100 });
+    let mut context = ContextTracker::new([1, 2], Limits { pages: 100, sources: 100 });
     let client = |number: u32| format!("10.0.{}.{}", number / 256, number % 256);
     for number in 0..200 {
         context.page(page(&client(number)), time(i64::from(number)));
     }
     for number in [99, 100, 199] {
-        let weighed = context.weigh(&mut hit(&client(number), 1_010_000), time(200));
-        assert_eq!(weighed == Weighed::Legitimate, number >= 100, "{number}");
+        let weighed = context.evaluate(&mut hit(&client(number), 1_010_000), time(200));
+        assert_eq!(weighed == ContextVerdict::Legitimate, number >= 100, "{number}");
     }
     assert_eq!((context.counters().pages, context.counters().page_limit), (200, 100));
     for number in 0..500 {
-        context.weigh(&mut hit(&client(number), 1_010_000), time(300));
+        context.evaluate(&mut hit(&client(number), 1_010_000), time(300));
     }
     assert!(context.counters().source_limit >= 400);
     context.forget();
-    assert_eq!(context.weigh(&mut hit(&client(199), 1_010_000), time(200)), Weighed::Probe);
+    assert_eq!(context.evaluate(&mut hit(&client(199), 1_010_000), time(200)), ContextVerdict::Probe);
 }
 
 #[test]
@@ -359,20 +359,22 @@ fn a_source_is_an_address_or_a_network_of_64_bits() {
         ("2001:db8::1", "2001:db8:0:1::1", false),
         ("192.0.2.1", "192.0.2.2", false),
     ] {
-        let mut context = Context::new([1, 2], Limits::default());
+        let mut context = ContextTracker::new([1, 2], Limits::default());
         context.page(page(second), time(0));
         // Without a page: probes.
-        (0..3).for_each(|sid| assert_eq!(context.weigh(&mut hit(first, 1_010_000 + sid), time(1)), Weighed::Probe));
-        let weighed = context.weigh(&mut hit(second, 1_010_009), time(2));
-        assert_eq!(weighed == Weighed::Probe, same, "{first} {second}");
+        (0..3).for_each(|sid| {
+            assert_eq!(context.evaluate(&mut hit(first, 1_010_000 + sid), time(1)), ContextVerdict::Probe)
+        });
+        let weighed = context.evaluate(&mut hit(second, 1_010_009), time(2));
+        assert_eq!(weighed == ContextVerdict::Probe, same, "{first} {second}");
         // The page is of one address.
-        assert_eq!(context.weigh(&mut hit(first, 1_010_009), time(2)), Weighed::Probe);
+        assert_eq!(context.evaluate(&mut hit(first, 1_010_009), time(2)), ContextVerdict::Probe);
     }
 }
 
 #[test]
 fn confidence_moves_by_one_step() {
-    use Circumstance::*;
+    use ContextTag::*;
     let mut alert = plain();
     for (own, circumstances, expected) in [
         (Confidence::Low, &[NoReferer, NoPage][..], Confidence::Medium),
@@ -390,6 +392,6 @@ fn confidence_moves_by_one_step() {
         alert.context.push("suppress mine.toml:1 no-referer".to_owned());
         assert_eq!(confidence(&alert), expected, "{own:?} {circumstances:?}");
     }
-    let names: BTreeSet<_> = Circumstance::ALL.map(Circumstance::name).into();
-    assert_eq!(names.len(), Circumstance::ALL.len());
+    let names: BTreeSet<_> = ContextTag::ALL.map(ContextTag::name).into();
+    assert_eq!(names.len(), ContextTag::ALL.len());
 }

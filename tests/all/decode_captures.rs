@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use smsentry::decode::{Counters, Decoder, Extras, Options, Skip};
+use smsentry::decode::{BlockExtras, Counters, Decoder, Options, SkipReason};
 use smsentry::packet::{Link, Packet};
 use smsentry::segment::{Encapsulation, FlowKey, Head, Side};
 use smsentry::time::Timestamp;
@@ -23,7 +23,7 @@ fn shared(folder: &str) -> Option<PathBuf> {
 
 struct Decoded {
     segments: Vec<(Head, Vec<u8>, Encapsulation)>,
-    skips: Vec<Skip>,
+    skips: Vec<SkipReason>,
     counters: Counters,
 }
 
@@ -32,7 +32,7 @@ fn decode(path: &Path, options: Options) -> Option<Decoded> {
     let mut capture = pcap::Capture::from_file(path).ok()?;
     let link = Link::from_number(u32::try_from(capture.get_datalink().0).unwrap());
     let mut decoder = Decoder::new(options, [1, 2]);
-    let (mut extras, mut out) = (Extras::default(), (Vec::new(), Vec::new()));
+    let (mut extras, mut out) = (BlockExtras::default(), (Vec::new(), Vec::new()));
     let mut clock = Timestamp::ZERO;
     for frame in 1.. {
         let Ok(read) = capture.next_packet() else { break };
@@ -43,7 +43,7 @@ fn decode(path: &Path, options: Options) -> Option<Decoded> {
         extras.clear();
         match decoder.decode(&packet, clock, 0, &mut extras) {
             Ok((head, span)) => {
-                let bytes = span.whole.map_or(read.data, |at| &extras.wholes[at as usize]);
+                let bytes = span.whole.map_or(read.data, |at| &extras.reassembled[at as usize]);
                 let tcp = &bytes[span.start as usize..span.end as usize];
                 assert!(tcp.len() >= usize::from(head.header_len));
                 out.0.push((head, tcp.to_vec(), extras.encapsulations[head.encapsulation as usize]));
@@ -140,7 +140,7 @@ fn every_frame_of_real_captures_is_accounted_for() {
         let Some(decoded) = decode(&path, Options::default()) else { continue };
         assert_eq!(decoded.counters.tcp, decoded.segments.len() as u64);
         assert_eq!(decoded.counters.packets, (decoded.segments.len() + decoded.skips.len()) as u64);
-        if decoded.skips.iter().any(|skip| !matches!(skip, Skip::NotTcp(_) | Skip::NotIp(_))) {
+        if decoded.skips.iter().any(|skip| !matches!(skip, SkipReason::NotTcp(_) | SkipReason::NotIp(_))) {
             println!("{}: {:?}", path.file_name().unwrap().display(), moved(&decoded.counters));
         }
         total.merge(&decoded.counters);

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use etherparse::PacketBuilder;
-use smsentry::decode::{Decoder, Extras, Limits, Options, Skip, Span};
+use smsentry::decode::{BlockExtras, Decoder, Limits, Options, SkipReason, Span};
 use smsentry::packet::{Link, Packet};
 use smsentry::segment::{Checksum, Encapsulation, Head, Segment, TunnelKind};
 use smsentry::time::Timestamp;
@@ -74,16 +74,16 @@ fn udp(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
 
 struct Rig {
     decoder: Decoder,
-    extras: Extras,
+    extras: BlockExtras,
     clock: Timestamp,
 }
 
 impl Rig {
     fn new(options: Options) -> Self {
-        Self { decoder: Decoder::new(options, [3, 4]), extras: Extras::default(), clock: Timestamp::from_nanos(1) }
+        Self { decoder: Decoder::new(options, [3, 4]), extras: BlockExtras::default(), clock: Timestamp::from_nanos(1) }
     }
 
-    fn feed(&mut self, link: Link, bytes: &[u8], wire_len: usize) -> Result<(Head, Span), Skip> {
+    fn feed(&mut self, link: Link, bytes: &[u8], wire_len: usize) -> Result<(Head, Span), SkipReason> {
         let packet =
             Packet { number: 7, frame: 8, time: self.clock, link, wire_len: wire_len.max(bytes.len()) as u32, bytes };
         self.decoder.decode(&packet, self.clock, 9, &mut self.extras)
@@ -109,7 +109,7 @@ fn opened(name: &str, link: Link, bytes: &[u8]) -> (Head, Encapsulation) {
 }
 
 fn check(name: &str, rig: &Rig, frame: &[u8], head: &Head, span: Span) {
-    let bytes = span.whole.map_or(frame, |at| &rig.extras.wholes[at as usize]);
+    let bytes = span.whole.map_or(frame, |at| &rig.extras.reassembled[at as usize]);
     let tcp = &bytes[span.start as usize..span.end as usize];
     let encapsulation = &rig.extras.encapsulations[head.encapsulation as usize];
     let segment = Segment { head, tcp, encapsulation };
@@ -187,9 +187,9 @@ fn every_link_type_and_tag() {
         assert_eq!(encapsulation.vlans.ids(), tags, "{name}");
     }
     let nine = Rig::new(Options::default()).feed(Link::Ethernet, &tagged(&[0x8100; 9], &v4()), 0);
-    assert_eq!(nine.unwrap_err(), Skip::TooManyLayers);
+    assert_eq!(nine.unwrap_err(), SkipReason::TooManyLayers);
     let other = Rig::new(Options::default()).feed(Link::Other(105), &v4(), 0);
-    assert_eq!(other.unwrap_err(), Skip::UnknownLink(105));
+    assert_eq!(other.unwrap_err(), SkipReason::UnknownLink(105));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn tunnels_in_tunnels_have_a_depth_and_a_limit() {
             let tunnel = rig.extras.encapsulations[head.encapsulation as usize].tunnel.unwrap();
             assert_eq!(usize::from(tunnel.depth), depth);
         } else {
-            assert_eq!(result.unwrap_err(), Skip::TooManyLayers);
+            assert_eq!(result.unwrap_err(), SkipReason::TooManyLayers);
             assert_eq!(rig.count("decode.too_many_layers"), 1);
         }
     }
@@ -309,8 +309,8 @@ fn extension_headers_of_every_kind() {
         assert_eq!(&packet[span.start as usize + 20..span.end as usize], REQUEST);
         assert_eq!(head.ip_len as usize, packet.len());
     }
-    assert_eq!(rig.feed(Link::RawIp, &chain(&[(60, 8), (0, 8)], tcp), 0).unwrap_err(), Skip::Malformed);
-    assert_eq!(rig.feed(Link::RawIp, &chain(&[(60, 8); 65], tcp), 0).unwrap_err(), Skip::TooManyLayers);
+    assert_eq!(rig.feed(Link::RawIp, &chain(&[(60, 8), (0, 8)], tcp), 0).unwrap_err(), SkipReason::Malformed);
+    assert_eq!(rig.feed(Link::RawIp, &chain(&[(60, 8); 65], tcp), 0).unwrap_err(), SkipReason::TooManyLayers);
     // A jumbo payload, and no length at all.
     let mut jumbo = chain(&[(0, 8)], tcp);
     jumbo[42..48].copy_from_slice(&[0xc2, 4, 0, 0, 0, (8 + tcp.len()) as u8]);
@@ -332,14 +332,14 @@ fn lengths_nest() {
     let cut = rig.feed(Link::Ethernet, &frame[..80], frame.len()).unwrap();
     assert_eq!((cut.0.cut as usize, cut.1.end), (frame.len() - b"padding".len() - 80, 80));
     assert_eq!(rig.count("decode.truncated"), 1);
-    assert_eq!(rig.feed(Link::Ethernet, &frame[..50], frame.len()).unwrap_err(), Skip::Truncated);
+    assert_eq!(rig.feed(Link::Ethernet, &frame[..50], frame.len()).unwrap_err(), SkipReason::Truncated);
     assert_eq!(rig.count("decode.truncated"), 2);
     // The frame itself is shorter than the packet says: no host takes it.
-    assert_eq!(rig.feed(Link::Ethernet, &frame[..80], 0).unwrap_err(), Skip::Malformed);
+    assert_eq!(rig.feed(Link::Ethernet, &frame[..80], 0).unwrap_err(), SkipReason::Malformed);
     // An inner packet that is longer than its carrier.
     let mut inner = v4();
     inner.truncate(60);
-    assert_eq!(rig.feed(Link::RawIp, &carrier(4, &inner), 0).unwrap_err(), Skip::Malformed);
+    assert_eq!(rig.feed(Link::RawIp, &carrier(4, &inner), 0).unwrap_err(), SkipReason::Malformed);
     // Unless the switch says that it cut the mirrored frame.
     let erspan = [&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 7, 4, 3, 0, 0, 0, 0][..], &frame[..80]].concat();
     assert_eq!(rig.feed(Link::RawIp, &carrier(47, &erspan), 0).unwrap().0.cut as usize, v4().len() + 14 - 80);
@@ -372,7 +372,7 @@ fn wrong_headers_are_marked_or_skipped() {
         bytes.truncate(44);
         let mut bytes = carrier(6, &bytes[20..]);
         bytes[32] = offset;
-        assert_eq!(rig.feed(Link::RawIp, &bytes, 0).unwrap_err(), Skip::BadTcpHeader, "{name}");
+        assert_eq!(rig.feed(Link::RawIp, &bytes, 0).unwrap_err(), SkipReason::BadTcpHeader, "{name}");
     }
     assert_eq!(rig.count("decode.tcp_bad_header"), 2);
 }
@@ -424,13 +424,13 @@ fn a_fragmented_carrier_and_a_fragmented_passenger() {
             }
             let last = parts.pop().unwrap();
             for part in &parts {
-                assert_eq!(rig.feed(Link::RawIp, part, 0).unwrap_err(), Skip::Fragment, "{name}");
+                assert_eq!(rig.feed(Link::RawIp, part, 0).unwrap_err(), SkipReason::Fragment, "{name}");
             }
             assert!(rig.decoder.defrag_memory() > 0);
             let (head, span) = rig.feed(Link::RawIp, &last, 0).unwrap();
-            let whole = &rig.extras.wholes[span.whole.unwrap() as usize];
+            let whole = &rig.extras.reassembled[span.whole.unwrap() as usize];
             assert_eq!(&whole[span.start as usize + 20..span.end as usize], REQUEST, "{name}");
-            assert_eq!(rig.extras.wholes.len(), 1, "{name}");
+            assert_eq!(rig.extras.reassembled.len(), 1, "{name}");
             assert_eq!(head.ip_len as usize, v4().len(), "{name}");
             let encapsulation = rig.extras.encapsulations[head.encapsulation as usize];
             assert_eq!(encapsulation.fragmented, fragmented, "{name}");
@@ -536,7 +536,7 @@ fn random_bytes_never_panic() {
             rig.clock = rig.clock.after(std::time::Duration::from_millis(1));
             let (link, longer) = (links[random(10)], random(2) * random(70_000));
             if let Ok((head, span)) = rig.feed(link, &bytes, bytes.len() + longer) {
-                let within = span.whole.map_or(&bytes[..], |at| &rig.extras.wholes[at as usize]);
+                let within = span.whole.map_or(&bytes[..], |at| &rig.extras.reassembled[at as usize]);
                 let tcp = &within[span.start as usize..span.end as usize];
                 assert!(tcp.len() >= usize::from(head.header_len));
             }

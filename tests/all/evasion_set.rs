@@ -95,7 +95,7 @@ fn agrees(told: &[Told], wanted: &Value) -> bool {
         })
 }
 
-fn judge(folder: &Path, name: &str, case: &Value) -> Result<(), String> {
+fn assess(folder: &Path, name: &str, case: &Value) -> Result<(), String> {
     // Only this one is about tenants that share addresses.
     let more: &[&str] = if name.starts_with("n027") { &["--vlan-tracking"] } else { &[] };
     let capture = folder.join(case["pcap"].as_str().unwrap());
@@ -132,7 +132,7 @@ fn what_a_server_would_have_read_is_told() {
         }
         let level = count.entry(case["level"].as_str().unwrap()).or_default();
         level[0] += 1;
-        match judge(&folder, name, case) {
+        match assess(&folder, name, case) {
             Ok(()) => level[1] += 1,
             Err(reason) => wrong.push(reason),
         }

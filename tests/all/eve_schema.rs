@@ -20,12 +20,12 @@ fn write(captures: &[PathBuf], directory: &Path) -> PathBuf {
 }
 
 /// At least so many records, all of which every reader takes.
-pub(crate) fn judge(log: &Path, least: usize) {
+pub(crate) fn assess(log: &Path, least: usize) {
     let text = std::fs::read_to_string(log).unwrap();
     assert!(text.lines().count() >= least, "only {} records", text.lines().count());
     text.lines().for_each(check_line);
-    let (Some(judge), Some(mut python)) = (shared("reference/validate_eve.py"), python("jsonschema")) else { return };
-    let verdict = crate::format_python::run(python.arg(judge).arg(log));
+    let (Some(assess), Some(mut python)) = (shared("reference/validate_eve.py"), python("jsonschema")) else { return };
+    let verdict = crate::format_python::run(python.arg(assess).arg(log));
     assert!(verdict.contains(" 0 errors, 2 schemas"), "{verdict}");
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn judge(log: &Path, least: usize) {
 fn records_of_the_bundled_captures() {
     let room = tempfile::tempdir().unwrap();
     let captures: Vec<_> = captures().into_iter().map(|capture| root().join(capture)).collect();
-    judge(&write(&captures, room.path()), 400);
+    assess(&write(&captures, room.path()), 400);
 }
 
 #[test]
@@ -46,5 +46,5 @@ fn records_of_the_evasion_set() {
     captures.retain(|path| path.to_str().unwrap().contains("pcap"));
     captures.sort_unstable();
     let room = tempfile::tempdir().unwrap();
-    judge(&write(&captures, room.path()), 500);
+    assess(&write(&captures, room.path()), 500);
 }

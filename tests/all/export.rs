@@ -8,8 +8,8 @@ use std::process::Command;
 use proptest::prelude::*;
 use regex::bytes::Regex;
 use smsentry::export::{Export, Gap, Language, Options, export};
-use smsentry::signature::{Example, Kind, Origin, Pattern, Signature, Signatures, Source};
-use smsentry::uri::{Disguise, NormalPath, Normaliser};
+use smsentry::signature::{Example, MatchKind, Pattern, Signature, SignatureFile, SignatureOrigin, Signatures};
+use smsentry::uri::{Evasion, NormalPath, Normaliser};
 
 use crate::program::run;
 
@@ -137,7 +137,7 @@ fn one(title: &str, kind: &str, pattern: &str) -> Option<Signatures> {
         toml_string(title),
         toml_string(title)
     );
-    let source = Source { name: "test.toml", text: &text, origin: Origin::User };
+    let source = SignatureFile { name: "test.toml", text: &text, origin: SignatureOrigin::User };
     Signatures::load(&[source], &mut |name| Err(name.to_owned())).ok()
 }
 
@@ -276,9 +276,9 @@ fn matches(set: &Signatures, signature: &Signature, example: &Example) -> Option
     let (method, target) = (example.method.as_bytes(), example.target.as_bytes());
     let candidates = normaliser.candidates(method, target);
     let Some(found) = set.find(method, target, &candidates) else { return Some(false) };
-    let lost = [Disguise::DoublePercent, Disguise::Unicode, Disguise::Nul, Disguise::Whitespace, Disguise::DotSegments];
+    let lost = [Evasion::DoublePercent, Evasion::Unicode, Evasion::Nul, Evasion::Whitespace, Evasion::DotSegments];
     let ours = found.signature.id == signature.id || found.also.iter().any(|also| also.id == signature.id);
-    (!ours || !lost.into_iter().any(|disguise| found.disguises.has(disguise))).then_some(ours)
+    (!ours || !lost.into_iter().any(|evasion| found.evasions.has(evasion))).then_some(ours)
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn intelligence_has_tabs_and_the_names_of_its_fields() {
     assert_eq!(lines[0], fields);
     let hosts: usize = (set.iter().filter(|signature| !signature.support))
         .map(|signature| match &signature.pattern {
-            Pattern::Text(Kind::Host, hosts) => hosts.len(),
+            Pattern::Text(MatchKind::Host, hosts) => hosts.len(),
             _ => 0,
         })
         .sum();

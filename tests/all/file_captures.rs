@@ -1,7 +1,7 @@
 //! Small writers of capture files for the tests of the file reader: every format, byte order and resolution. Not the
 //! reader's own code turned around: the formats are written here from their descriptions.
 
-use smsentry::capture::block::{Block, BlockSize, Source, SourceError, Status};
+use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError};
 use smsentry::capture::file::FileSource;
 use smsentry::time::Timestamp;
 
@@ -37,12 +37,12 @@ impl Seeded {
 
 /// Writes numbers in one byte order.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
+pub(crate) enum ByteOrder {
     Little,
     Big,
 }
 
-impl Order {
+impl ByteOrder {
     pub(crate) fn u16(self, number: u16) -> [u8; 2] {
         match self {
             Self::Little => number.to_le_bytes(),
@@ -60,7 +60,7 @@ impl Order {
 
 /// A classic capture file.
 pub(crate) struct Pcap {
-    pub(crate) order: Order,
+    pub(crate) order: ByteOrder,
     pub(crate) magic: u32,
     pub(crate) version: (u16, u16),
     pub(crate) snaplen: u32,
@@ -72,7 +72,7 @@ impl Pcap {
     pub(crate) const NANO: u32 = 0xa1b2_3c4d;
     pub(crate) const KUZNETZOV: u32 = 0xa1b2_cd34;
 
-    pub(crate) fn new(order: Order, magic: u32) -> Self {
+    pub(crate) fn new(order: ByteOrder, magic: u32) -> Self {
         Self { order, magic, version: (2, 4), snaplen: 262_144, linktype: 1 }
     }
 
@@ -103,19 +103,19 @@ impl Pcap {
 }
 
 /// A block of a pcapng file.
-pub(crate) fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
+pub(crate) fn block(order: ByteOrder, kind: u32, body: &[u8]) -> Vec<u8> {
     let padded = body.len().next_multiple_of(4);
     let length = order.u32(u32::try_from(padded + 12).unwrap());
     [&order.u32(kind)[..], &length, body, &vec![0; padded - body.len()], &length].concat()
 }
 
-pub(crate) fn section(order: Order) -> Vec<u8> {
+pub(crate) fn section(order: ByteOrder) -> Vec<u8> {
     let body = [&order.u32(0x1a2b_3c4d)[..], &order.u16(1), &order.u16(0), &[0xff; 8]].concat();
     block(order, 0x0a0d_0d0a, &body)
 }
 
 /// An interface; `options` as code and value.
-pub(crate) fn interface(order: Order, linktype: u16, snaplen: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
+pub(crate) fn interface(order: ByteOrder, linktype: u16, snaplen: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
     let mut body = [&order.u16(linktype)[..], &[0, 0], &order.u32(snaplen)].concat();
     for (code, value) in options {
         body.extend([order.u16(*code), order.u16(u16::try_from(value.len()).unwrap())].concat());
@@ -125,12 +125,12 @@ pub(crate) fn interface(order: Order, linktype: u16, snaplen: u32, options: &[(u
     block(order, 1, &body)
 }
 
-pub(crate) fn enhanced(order: Order, interface: u32, ticks: u64, len: u32, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn enhanced(order: ByteOrder, interface: u32, ticks: u64, len: u32, bytes: &[u8]) -> Vec<u8> {
     enhanced_with(order, interface, ticks, len, bytes, &[])
 }
 
 pub(crate) fn enhanced_with(
-    order: Order,
+    order: ByteOrder,
     interface: u32,
     ticks: u64,
     len: u32,
@@ -146,14 +146,14 @@ pub(crate) fn enhanced_with(
     block(order, 6, &body)
 }
 
-pub(crate) fn obsolete(order: Order, interface: u16, ticks: u64, len: u32, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn obsolete(order: ByteOrder, interface: u16, ticks: u64, len: u32, bytes: &[u8]) -> Vec<u8> {
     let caplen = u32::try_from(bytes.len()).unwrap();
     let (high, low) = (u32::try_from(ticks >> 32).unwrap(), u32::try_from(ticks & 0xffff_ffff).unwrap());
     let words = [high, low, caplen, len].map(|word| order.u32(word)).concat();
     block(order, 2, &[&order.u16(interface)[..], &order.u16(0), &words, bytes].concat())
 }
 
-pub(crate) fn simple(order: Order, len: u32, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn simple(order: ByteOrder, len: u32, bytes: &[u8]) -> Vec<u8> {
     block(order, 3, &[&order.u32(len)[..], bytes].concat())
 }
 
@@ -167,7 +167,7 @@ pub(crate) struct Read {
 }
 
 /// Reads a source to its end and checks what holds for every block.
-pub(crate) fn drain<S: Source>(source: &mut S, size: BlockSize) -> Read {
+pub(crate) fn drain<S: PacketSource>(source: &mut S, size: BlockSize) -> Read {
     let mut read = Read { frames: Vec::new(), numbers: Vec::new(), error: None, slab: 0 };
     let mut block = Block::default();
     let mut idle = 0;
@@ -186,11 +186,14 @@ pub(crate) fn drain<S: Source>(source: &mut S, size: BlockSize) -> Read {
         idle = if block.packets.is_empty() { idle + 1 } else { 0 };
         assert!(idle < 100_000, "the reader makes no progress");
         match status {
-            Ok(Status::More) => {}
-            Ok(Status::End) => return read,
+            Ok(FillStatus::More) => {}
+            Ok(FillStatus::End) => return read,
             Err(error) => {
                 assert!(block.packets.is_empty(), "frames handed on together with an error");
-                assert!(matches!(source.fill(&mut block), Ok(Status::End)), "after its error an input is at its end");
+                assert!(
+                    matches!(source.fill(&mut block), Ok(FillStatus::End)),
+                    "after its error an input is at its end"
+                );
                 read.error = Some(error);
                 return read;
             }

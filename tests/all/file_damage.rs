@@ -5,7 +5,7 @@ use smsentry::capture::file::FileSource;
 use smsentry::packet::Link;
 
 use crate::file_captures as captures;
-use crate::file_captures::{Order, Pcap, Seeded};
+use crate::file_captures::{ByteOrder, Pcap, Seeded};
 
 /// Cuts a file at every byte: what lies whole before the cut is read, and a cut within a record is told with the
 /// record's offset.
@@ -36,12 +36,12 @@ fn cut_everywhere(header: usize, pieces: &[Vec<u8>], is_frame: impl Fn(usize) ->
 
 #[test]
 fn a_file_cut_at_any_byte() {
-    let pcap = Pcap::new(Order::Big, Pcap::NANO);
+    let pcap = Pcap::new(ByteOrder::Big, Pcap::NANO);
     let records = (0..5_u32).map(|at| pcap.record(at, at, 60, &vec![1; 7 * at as usize]));
     let pieces: Vec<Vec<u8>> = std::iter::once(pcap.header()).chain(records).collect();
     cut_everywhere(24, &pieces, |at| at > 0);
 
-    let order = Order::Big;
+    let order = ByteOrder::Big;
     let pieces = [
         captures::section(order),
         captures::interface(order, 1, 0, &[(9, &[9])]),
@@ -55,7 +55,7 @@ fn a_file_cut_at_any_byte() {
 
 #[test]
 fn a_huge_captured_length_is_damage_and_everything_before_is_read() {
-    let pcap = Pcap::new(Order::Little, Pcap::MICRO);
+    let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let mut bad = pcap.record(3, 3, 3, b"abc");
     for caplen in [262_145_u32, 0x7fff_ffff, 0xdead_beef, u32::MAX] {
         bad[8..12].copy_from_slice(&caplen.to_le_bytes());
@@ -69,7 +69,7 @@ fn a_huge_captured_length_is_damage_and_everything_before_is_read() {
 
 #[test]
 fn damaged_blocks_of_pcapng() {
-    let order = Order::Little;
+    let order = ByteOrder::Little;
     let good = captures::enhanced(order, 0, 1, 3, b"abc");
     let begin = [captures::section(order), captures::interface(order, 1, 0, &[]), good.clone()].concat();
     let change = |at: usize, value: u32| {
@@ -112,7 +112,7 @@ fn damaged_blocks_of_pcapng() {
 /// Reading one packet at a time costs no more than in proportion to the file.
 #[test]
 fn one_packet_a_block_is_not_quadratic() {
-    let pcap = Pcap::new(Order::Little, Pcap::MICRO);
+    let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let file = [pcap.header(), pcap.record(1, 1, 1, b"a").repeat(200_000)].concat();
     let size = BlockSize { packets: 1, ..BlockSize::default() };
     let start = std::time::Instant::now();
@@ -135,7 +135,7 @@ impl std::io::Read for Trickle<'_> {
 #[test]
 fn a_reader_that_gives_single_bytes() {
     let frames = captures::frames(9, 40).into_iter().filter(|frame| frame.bytes.len() < 2000).collect::<Vec<_>>();
-    let file = Pcap::new(Order::Big, Pcap::MICRO).write(&frames);
+    let file = Pcap::new(ByteOrder::Big, Pcap::MICRO).write(&frames);
     let source = FileSource::new(Trickle(&file), String::new(), 0, BlockSize::default(), None);
     let read = captures::drain(&mut source.unwrap(), BlockSize::default());
     assert!(read.frames == frames && read.error.is_none());
@@ -144,7 +144,7 @@ fn a_reader_that_gives_single_bytes() {
 #[test]
 fn noise_is_never_a_panic() {
     let mut seeded = Seeded(77);
-    let order = Order::Little;
+    let order = ByteOrder::Little;
     for round in 0..3000 {
         let noise = seeded.below(400);
         let begin = match round % 3 {

@@ -10,7 +10,7 @@ use smsentry::capture::file::{expand, open};
 use smsentry::time::Timestamp;
 
 use crate::file_captures as captures;
-use crate::file_captures::{Order, Pcap, Seeded};
+use crate::file_captures::{ByteOrder, Pcap, Seeded};
 
 /// What one of the two readers says of a file.
 struct Verdict {
@@ -20,7 +20,7 @@ struct Verdict {
     error: Option<String>,
 }
 
-fn judge(path: &Path) -> Verdict {
+fn assess(path: &Path) -> Verdict {
     let mut verdict = Verdict { frames: Vec::new(), error: None };
     let mut capture = match Capture::from_file_with_precision(path, Precision::Nano) {
         Ok(capture) => capture,
@@ -88,7 +88,7 @@ type Table = BTreeMap<(String, String), (usize, String)>;
 /// Compares both readers; a file that libpcap reads to its end must be read the same, and of the others everything it
 /// gave before it stopped.
 fn compare(path: &Path, name: &str, table: &mut Table) {
-    let (theirs, ours) = (judge(path), ours(path));
+    let (theirs, ours) = (assess(path), ours(path));
     assert!(
         ours.frames.len() >= theirs.frames.len(),
         "{name}: {} of {} frames",
@@ -126,7 +126,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut frames = captures::frames(11, 40);
     frames.retain(|frame| frame.bytes.len() < 1500);
     let mut seeds = Vec::new();
-    for order in [Order::Little, Order::Big] {
+    for order in [ByteOrder::Little, ByteOrder::Big] {
         for magic in [Pcap::MICRO, Pcap::NANO, Pcap::KUZNETZOV] {
             seeds.push((format!("{magic:x} {order:?}"), Pcap::new(order, magic).write(&frames)));
         }
@@ -181,7 +181,7 @@ fn sound_captures_are_read_as_libpcap_reads_them() {
         let mut table = Table::new();
         compare(&path, &name, &mut table);
         assert!(table.is_empty(), "{name}: {table:?}");
-        assert!(judge(&path).frames.len() > 30, "{name}");
+        assert!(assess(&path).frames.len() > 30, "{name}");
     }
 }
 

@@ -5,15 +5,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::file::{FileSource, Input, expand, open};
 use smsentry::packet::Link;
 use smsentry::time::Timestamp;
 
 use crate::file_captures as captures;
-use crate::file_captures::{Frame, Order, Pcap};
+use crate::file_captures::{ByteOrder, Frame, Pcap};
 
-const ORDERS: [Order; 2] = [Order::Little, Order::Big];
+const ORDERS: [ByteOrder; 2] = [ByteOrder::Little, ByteOrder::Big];
 
 #[test]
 fn every_classic_format_gives_back_what_was_written() {
@@ -31,7 +31,7 @@ fn every_classic_format_gives_back_what_was_written() {
 #[test]
 fn old_versions_have_their_lengths_the_other_way_round() {
     for (version, swapped) in [((2, 2), true), ((2, 3), true), ((2, 3), false), ((2, 4), false), ((543, 0), true)] {
-        let pcap = Pcap { version, ..Pcap::new(Order::Big, Pcap::MICRO) };
+        let pcap = Pcap { version, ..Pcap::new(ByteOrder::Big, Pcap::MICRO) };
         let mut record = pcap.record(7, 8, 1500, b"abc");
         if swapped {
             record[8..16].rotate_left(4);
@@ -42,7 +42,7 @@ fn old_versions_have_their_lengths_the_other_way_round() {
         assert!(read.error.is_none());
     }
     for version in [(1, 9), (2, 5), (3, 0), (543, 1)] {
-        let pcap = Pcap { version, ..Pcap::new(Order::Big, Pcap::MICRO) };
+        let pcap = Pcap { version, ..Pcap::new(ByteOrder::Big, Pcap::MICRO) };
         let error = captures::read(&pcap.header()).err().unwrap().to_string();
         assert!(error.contains(&format!("version {}.{}", version.0, version.1)), "{error}");
     }
@@ -50,7 +50,7 @@ fn old_versions_have_their_lengths_the_other_way_round() {
 
 #[test]
 fn lengths_and_times_that_lie_are_put_right() {
-    let pcap = Pcap { snaplen: 4, linktype: 0x5400_0001, ..Pcap::new(Order::Little, Pcap::MICRO) };
+    let pcap = Pcap { snaplen: 4, linktype: 0x5400_0001, ..Pcap::new(ByteOrder::Little, Pcap::MICRO) };
     let file = [pcap.header(), pcap.record(u32::MAX, u32::MAX, 2, b"abcdef")].concat();
     let read = captures::read(&file).unwrap();
     let time = Timestamp::from_secs_nanos(u32::MAX.into(), i64::from(u32::MAX) * 1000);
@@ -62,10 +62,10 @@ fn lengths_and_times_that_lie_are_put_right() {
 #[test]
 fn pcapng_sections_interfaces_and_blocks() {
     let mut file = Vec::new();
-    for (order, linktype) in [(Order::Little, 113), (Order::Big, 276)] {
+    for (order, linktype) in [(ByteOrder::Little, 113), (ByteOrder::Big, 276)] {
         let offset = match order {
-            Order::Little => 100_i64.to_le_bytes(),
-            Order::Big => 100_i64.to_be_bytes(),
+            ByteOrder::Little => 100_i64.to_le_bytes(),
+            ByteOrder::Big => 100_i64.to_be_bytes(),
         };
         file.extend(captures::section(order));
         file.extend(captures::block(order, 0x0bad_cafe, b"what nobody knows"));
@@ -98,19 +98,19 @@ fn pcapng_sections_interfaces_and_blocks() {
 
 #[test]
 fn every_resolution_of_time() {
-    let mut file = [captures::section(Order::Big)].concat();
+    let mut file = [captures::section(ByteOrder::Big)].concat();
     let mut expected = Vec::new();
     for exponent in 0..=19_u8 {
-        file.extend(captures::interface(Order::Big, 1, 0, &[(9, &[exponent])]));
+        file.extend(captures::interface(ByteOrder::Big, 1, 0, &[(9, &[exponent])]));
         // A second and a half, as far as the resolution has halves.
         let rate = 10_u64.checked_pow(u32::from(exponent)).unwrap();
-        file.extend(captures::enhanced(Order::Big, u32::from(exponent), rate + rate / 2, 0, b""));
+        file.extend(captures::enhanced(ByteOrder::Big, u32::from(exponent), rate + rate / 2, 0, b""));
         expected.push(if exponent == 0 { 1_000_000_000 } else { 1_500_000_000 });
     }
     for exponent in 0..=63_u8 {
-        file.extend(captures::interface(Order::Big, 1, 0, &[(9, &[exponent | 0x80])]));
+        file.extend(captures::interface(ByteOrder::Big, 1, 0, &[(9, &[exponent | 0x80])]));
         let rate = 1_u64 << exponent;
-        file.extend(captures::enhanced(Order::Big, 20 + u32::from(exponent), rate + rate / 2, 0, b""));
+        file.extend(captures::enhanced(ByteOrder::Big, 20 + u32::from(exponent), rate + rate / 2, 0, b""));
         expected.push(if exponent == 0 { 1_000_000_000 } else { 1_500_000_000 });
     }
     let read = captures::read(&file).unwrap();
@@ -121,7 +121,7 @@ fn every_resolution_of_time() {
 
 #[test]
 fn simple_packets_are_cut_by_the_snapshot_length() {
-    let order = Order::Little;
+    let order = ByteOrder::Little;
     let file =
         [captures::section(order), captures::interface(order, 101, 5, &[]), captures::simple(order, 60, b"abcde")];
     let read = captures::read(&file.concat()).unwrap();
@@ -131,7 +131,7 @@ fn simple_packets_are_cut_by_the_snapshot_length() {
 
 #[test]
 fn large_blocks_do_not_grow_the_slab() {
-    let order = Order::Little;
+    let order = ByteOrder::Little;
     let large = vec![0xaa; (16 << 20) - 12];
     let huge_frame = vec![0xbb; 3 << 20];
     let file = [
@@ -177,7 +177,7 @@ fn save(directory: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 fn compressed_files_in_several_parts() {
     let directory = tempfile::tempdir().unwrap();
     let frames = captures::frames(2, 2000);
-    let plain = Pcap::new(Order::Little, Pcap::NANO).write(&frames);
+    let plain = Pcap::new(ByteOrder::Little, Pcap::NANO).write(&frames);
     let (first, second) = plain.split_at(plain.len() / 3);
     let skippable = [&[0x53, 0x2a, 0x4d, 0x18, 5, 0, 0, 0][..], b"index"].concat();
     let files = [
@@ -204,7 +204,7 @@ fn compressed_files_in_several_parts() {
 fn a_cut_compressed_file_gives_what_is_readable_and_then_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let frames = captures::frames(3, 4000);
-    let plain = Pcap::new(Order::Little, Pcap::MICRO).write(&frames);
+    let plain = Pcap::new(ByteOrder::Little, Pcap::MICRO).write(&frames);
     for (name, whole) in [("a.gz", gzip(&plain)), ("a.zst", zstd(&plain))] {
         for part in [2, 3, 10] {
             let path = save(&directory, name, &whole[..whole.len() - whole.len() / part]);
@@ -232,14 +232,14 @@ fn a_cut_compressed_file_gives_what_is_readable_and_then_says_so() {
 #[test]
 fn a_pipe_hands_on_what_comes_while_the_recorder_still_runs() {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let pcap = Pcap::new(Order::Little, Pcap::MICRO);
+    let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let record = pcap.record(1, 2, 3, b"abc");
     writer.write_all(&pcap.header()).unwrap();
     writer.write_all(&record).unwrap();
     writer.write_all(&record[..9]).unwrap();
     let mut source = FileSource::new(reader, "-".to_owned(), 0, BlockSize::default(), None).unwrap();
     let mut block = Block::default();
-    assert_eq!(source.fill(&mut block).unwrap(), Status::More);
+    assert_eq!(source.fill(&mut block).unwrap(), FillStatus::More);
     assert_eq!(block.packets.len(), 1);
     let rest = record[9..].to_vec();
     let late = std::thread::spawn(move || {
@@ -267,7 +267,7 @@ fn a_named_pipe_is_an_input() {
         return;
     }
     let frames = captures::frames(4, 500);
-    let file = gzip(&Pcap::new(Order::Big, Pcap::NANO).write(&frames));
+    let file = gzip(&Pcap::new(ByteOrder::Big, Pcap::NANO).write(&frames));
     let input = input(&path);
     assert_eq!(input.size, None);
     let writer = std::thread::spawn(move || std::fs::write(path, file).unwrap());
@@ -280,7 +280,7 @@ fn a_named_pipe_is_an_input() {
 #[test]
 fn what_the_filter_refuses_keeps_its_number() {
     let frames = captures::frames(5, 100);
-    let file = Pcap { linktype: 276, ..Pcap::new(Order::Little, Pcap::MICRO) }.write(&frames);
+    let file = Pcap { linktype: 276, ..Pcap::new(ByteOrder::Little, Pcap::MICRO) }.write(&frames);
     for size in captures::sizes() {
         let mut calls = 0_usize;
         let filter = Box::new(move |linktype: u32, wire_len: u32, bytes: &[u8]| {
@@ -300,12 +300,12 @@ fn what_the_filter_refuses_keeps_its_number() {
 #[test]
 fn a_directory_gives_its_captures_in_the_order_of_their_names() {
     let directory = tempfile::tempdir().unwrap();
-    let pcap = Pcap::new(Order::Little, Pcap::MICRO).header();
+    let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO).header();
     for name in ["b.pcap", "a", "c.log"] {
         save(&directory, name, &pcap);
     }
     save(&directory, "d.gz", &gzip(&pcap));
-    save(&directory, "e.zst", &zstd(&[captures::section(Order::Big), vec![0; 40]].concat()));
+    save(&directory, "e.zst", &zstd(&[captures::section(ByteOrder::Big), vec![0; 40]].concat()));
     for (name, bytes) in [("notes.pcap", &b"notes"[..]), ("empty.pcap", b""), ("log.gz", &gzip(b"a log"))] {
         save(&directory, name, bytes);
     }
@@ -333,7 +333,7 @@ fn a_directory_gives_its_captures_in_the_order_of_their_names() {
 #[test]
 fn what_is_no_capture_is_told_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
-    let pcap = Pcap::new(Order::Little, Pcap::MICRO);
+    let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let cases: [(&str, Vec<u8>, &str); 11] = [
         ("empty", vec![], "it is empty"),
         ("text", b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec(), "looks like text: \"GET / HTTP/1.1\""),

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::file::{expand, open};
 
 /// Packets and bytes, with a byte of each frame looked at, as the decoder does.
@@ -25,7 +25,7 @@ fn ours(path: &PathBuf, size: BlockSize) -> (u64, u64) {
             packets += 1;
             sum += packet.bytes.len() as u64 + u64::from(packet.bytes.first().copied().unwrap_or(0));
         }
-        if status == Status::End {
+        if status == FillStatus::End {
             return (packets, sum);
         }
     }

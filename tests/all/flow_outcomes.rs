@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smsentry::record::{Alert, Body, Kind, Record};
+use smsentry::record::{Alert, Body, Record, RecordKind};
 
 use super::wire::{Client, Conn, NOT_FOUND, Run, Seg, Server, get, options, run, run_with};
 
@@ -170,7 +170,7 @@ fn records_of_requests_follow_the_alerts() {
         let mut orders: Vec<_> = run.records.iter().map(|record| record.order).collect();
         orders.sort();
         let last = orders.last().unwrap();
-        assert_eq!(last.kind, Kind::Http, "{orders:?}");
+        assert_eq!(last.kind, RecordKind::Http, "{orders:?}");
         assert_eq!(run.requests().len(), 1);
         let Some(Body::Http(http)) = run.records.last().map(|record| &record.body) else { panic!("no http") };
         let (_, alert) = alerts(&run)[0];

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use smsentry::decode::{self, Decoder, Extras};
-use smsentry::flow::{self, Chunk, FlowView, Flows, Listener, Moment, OverlapPolicy, Reason};
+use smsentry::decode::{self, BlockExtras, Decoder};
+use smsentry::flow::{self, Chunk, EventTime, FlowView, Flows, Listener, OverlapPolicy, Reason};
 use smsentry::packet::{Link, Packet};
 use smsentry::segment::{Segment, Side};
 use smsentry::time::Timestamp;
@@ -297,7 +297,7 @@ fn stream(conn: Conn, segs: &[(usize, Vec<u8>)], policy: OverlapPolicy) -> Vec<u
     let options = flow::Options { overlap: policy, ..flow::Options::default() };
     let mut flows: Flows<Kept> = Flows::new(options, [5, 6]);
     let mut decoder = Decoder::new(decode::Options::default(), [3, 4]);
-    let (mut ear, mut extras) = (Ear::default(), Extras::default());
+    let (mut ear, mut extras) = (Ear::default(), BlockExtras::default());
     let mut number = 0;
     let list = std::iter::once(conn.syn()).chain(segs.iter().map(|(at, bytes)| conn.up(1 + *at as i64, 1, bytes)));
     for seg in list {
@@ -310,7 +310,7 @@ fn stream(conn: Conn, segs: &[(usize, Vec<u8>)], policy: OverlapPolicy) -> Vec<u
         let tcp = &bytes[span.start as usize..span.end as usize];
         flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut ear);
     }
-    flows.finish(Moment { clock: Timestamp::ZERO, number: 0 }, Reason::Stop, &mut ear);
+    flows.finish(EventTime { clock: Timestamp::ZERO, number: 0 }, Reason::Stop, &mut ear);
     assert_eq!((flows.memory(), flows.queued_memory()), (0, 0));
     ear.streams.pop().unwrap()
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Deserialize;
-use smsentry::format::{Context, LINE_MAX, write_eve};
+use smsentry::format::{LINE_MAX, LineContext, write_eve};
 use smsentry::outcome::Outcome;
 use smsentry::record::{Body, Record, Request, Response};
 use smsentry::segment::{TunnelKind, Vlans};
-use smsentry::uri::{Disguise, Disguises};
+use smsentry::uri::{Evasion, Evasions};
 
 use crate::format_records::{OUTCOMES, Random, alert, context, greedy, http, plain, stats};
 
@@ -160,7 +160,7 @@ pub(crate) const METADATA: [&str; 34] = [
     "smsentry_vni",
 ];
 
-fn line(record: &Record, context: &Context) -> String {
+fn line(record: &Record, context: &LineContext) -> String {
     let mut out = b"before\n".to_vec();
     write_eve(record, context, &mut out);
     let line = String::from_utf8(out).unwrap();
@@ -172,7 +172,7 @@ fn line(record: &Record, context: &Context) -> String {
     text.to_owned()
 }
 
-fn event(record: &Record, context: &Context) -> Event {
+fn event(record: &Record, context: &LineContext) -> Event {
     let line = line(record, context);
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
@@ -254,7 +254,7 @@ fn every_random_record_is_one_strict_ascii_line_that_gives_its_strings_back() {
                 assert!(event.alert.is_none() && event.tunnel.is_none() && event.flow.is_none());
                 check_http(&event.http, &transaction.request, transaction.response.as_ref(), None);
             }
-            Body::Campaign(_) | Body::Page(_) => unreachable!("not among these"),
+            Body::Campaign(_) | Body::PageView(_) => unreachable!("not among these"),
             Body::Stats(_) => {
                 let event: StatsEvent = serde_json::from_str(&line(&record, &context)).unwrap();
                 assert_eq!((&*event.event_type, event.timestamp.len()), ("stats", 31));
@@ -348,7 +348,7 @@ fn severity_follows_the_outcome() {
 #[test]
 fn what_was_undone_and_how_it_was_wrapped_is_told() {
     let mut probe = plain();
-    probe.disguises = Disguises::default().with(Disguise::Case).with(Disguise::Percent);
+    probe.evasions = Evasions::default().with(Evasion::Case).with(Evasion::Percent);
     probe.conflict = true;
     probe.late = Some(Outcome::Pending);
     probe.forwarded_for = Some("2001:db8::7".parse().unwrap());

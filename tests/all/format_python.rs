@@ -64,11 +64,11 @@ fn log(format: Format, chosen: impl Fn(&Record) -> bool) -> Vec<u8> {
 
 #[test]
 fn suricata_s_schemas_accept_every_line() {
-    let (Some(judge), Some(mut python)) = (shared("reference/validate_eve.py"), python("jsonschema")) else { return };
+    let (Some(assess), Some(mut python)) = (shared("reference/validate_eve.py"), python("jsonschema")) else { return };
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("eve.json");
     fs::write(&file, log(Format::Eve, |_| true)).unwrap();
-    let verdict = run(python.arg(judge).arg(&file));
+    let verdict = run(python.arg(assess).arg(&file));
     assert!(verdict.contains("315 records, 0 errors, 2 schemas"), "{verdict}");
 }
 
@@ -103,7 +103,7 @@ fn read_back(package: &str, expression: &str, format: Format, name: &str) {
         Body::Alert(_) => !is_http,
         Body::Http(_) => is_http,
         Body::Campaign(_) => !is_http,
-        Body::Stats(_) | Body::Page(_) => false,
+        Body::Stats(_) | Body::PageView(_) => false,
     });
     let rows = content.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();
     fs::write(&file, content).unwrap();

@@ -3,16 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use smsentry::format::{Context, InputName};
+use smsentry::format::{InputName, LineContext};
 use smsentry::outcome::Outcome;
 use smsentry::record::{
-    Alert, Body, DecoderStats, FlowFacts, FlowStats, Kind, Order, Record, Request, Response, Stats, TcpStats, Trace,
-    Transaction,
+    Alert, Body, DecoderStats, FlowFacts, FlowStats, Order, Record, RecordKind, Request, RequestTraits, Response,
+    Stats, TcpStats, Transaction,
 };
 use smsentry::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind, Vlans};
-use smsentry::signature::{Confidence, Exposed, Legitimate, Mitre, Pattern, Scope, Signature};
+use smsentry::signature::{Confidence, Exposed, Legitimate, Mitre, Pattern, Signature, WordScope};
 use smsentry::time::Timestamp;
-use smsentry::uri::{Disguise, Disguises};
+use smsentry::uri::{Evasion, Evasions};
 
 pub(crate) const OUTCOMES: [Outcome; 10] = [
     Outcome::Exposed,
@@ -39,12 +39,12 @@ const TUNNELS: [TunnelKind; 8] = [
 ];
 
 /// Two files and an interface, one of the files with a name that is not UTF-8.
-pub(crate) fn context(sensor_name: Option<&str>) -> Context {
+pub(crate) fn context(sensor_name: Option<&str>) -> LineContext {
     let odd = {
         use std::os::unix::ffi::OsStrExt;
         std::ffi::OsStr::from_bytes(b"caf\xe9/\"odd\".pcap").into()
     };
-    Context {
+    LineContext {
         sensor_name: sensor_name.map(str::to_owned),
         inputs: vec![InputName::File("sms.pcap".into()), InputName::Interface("eth1".into()), InputName::File(odd)],
         one_stream: false,
@@ -90,13 +90,13 @@ pub(crate) fn plain() -> Alert {
         signature: Arc::new(signature()),
         outcome: Outcome::NotFound,
         matched: b"/wp-content/plugins/sms-alert/css/admin.css".to_vec(),
-        disguises: Disguises::default(),
+        evasions: Evasions::default(),
         conflict: false,
         also: Vec::new(),
         late: None,
-        muted: false,
+        suppressed: false,
         forwarded_for: None,
-        trace: Trace::default(),
+        trace: RequestTraits::default(),
         context: Vec::new(),
         repeats: 1,
     }
@@ -104,20 +104,20 @@ pub(crate) fn plain() -> Alert {
 
 /// A record with the body of an alert.
 pub(crate) fn alert(alert: Alert) -> Record {
-    record(Kind::Alert, Body::Alert(Box::new(alert)))
+    record(RecordKind::Alert, Body::Alert(Box::new(alert)))
 }
 
 /// A record with the body of a transaction.
 pub(crate) fn http(transaction: impl Into<Box<Transaction>>) -> Record {
-    record(Kind::Http, Body::Http(transaction.into()))
+    record(RecordKind::Http, Body::Http(transaction.into()))
 }
 
 /// A record with the body of a stats record.
 pub(crate) fn stats(stats: Stats) -> Record {
-    record(Kind::Stats, Body::Stats(Box::new(stats)))
+    record(RecordKind::Stats, Body::Stats(Box::new(stats)))
 }
 
-fn record(kind: Kind, body: Body) -> Record {
+fn record(kind: RecordKind, body: Body) -> Record {
     let order = Order { settled: Timestamp::ZERO, settled_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
     Record { order, body }
 }
@@ -137,7 +137,7 @@ fn signature() -> Signature {
         severity: 2,
         confidence: Confidence::High,
         pattern: Pattern::PathFile(String::new(), 0),
-        scope: Scope::default(),
+        scope: WordScope::default(),
         methods: Vec::new(),
         query: Vec::new(),
         support: false,
@@ -328,15 +328,15 @@ impl Random {
             }),
             outcome: OUTCOMES[self.below(10)],
             matched: self.bytes(),
-            disguises: Disguise::ALL
+            evasions: Evasion::ALL
                 .into_iter()
-                .fold(Disguises::default(), |set, one| if self.coin() { set.with(one) } else { set }),
+                .fold(Evasions::default(), |set, one| if self.coin() { set.with(one) } else { set }),
             conflict: self.coin(),
             also: list(self),
             late: self.coin().then_some(Outcome::Pending),
-            muted: false,
+            suppressed: false,
             forwarded_for: self.coin().then(|| self.ends().0.ip),
-            trace: Trace::default(),
+            trace: RequestTraits::default(),
             context: list(self),
             repeats: 1,
         }
@@ -413,7 +413,7 @@ fn greedy_of(unit: &[u8]) -> Alert {
         updated_at: text,
         ..signature()
     });
-    alert.disguises = Disguise::ALL.into_iter().fold(Disguises::default(), Disguises::with);
+    alert.evasions = Evasion::ALL.into_iter().fold(Evasions::default(), Evasions::with);
     alert.conflict = true;
     alert.late = Some(Outcome::Pending);
     alert.matched = long;

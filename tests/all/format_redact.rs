@@ -1,7 +1,7 @@
 //! With `--redact` no secret of a URL is in any line, however the URL was written.
 
 use proptest::prelude::*;
-use smsentry::format::{Context, Format};
+use smsentry::format::{Format, LineContext};
 use smsentry::record::{Alert, Record};
 
 use super::format_records::{alert, context, http, plain};
@@ -101,7 +101,7 @@ fn undone(line: &str) -> String {
 }
 
 fn lines(record: &Record, redact: bool) -> String {
-    let context = Context { redact, one_stream: true, ..context(None) };
+    let context = LineContext { redact, one_stream: true, ..context(None) };
     let mut out = Vec::new();
     for format in [Format::Eve, Format::ZeekJson, Format::ZeekTsv] {
         format.write(record, &context, &mut out);

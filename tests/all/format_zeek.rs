@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::Deserialize;
-use smsentry::format::{Context, Format, LINE_MAX, Log};
+use smsentry::format::{Format, LINE_MAX, LineContext, Log};
 use smsentry::outcome::Outcome;
 use smsentry::record::{Body, Record};
 use smsentry::time::Timestamp;
@@ -72,7 +72,7 @@ struct Http {
     proxied: Option<Vec<String>>,
 }
 
-fn write(format: Format, record: &Record, context: &Context) -> String {
+fn write(format: Format, record: &Record, context: &LineContext) -> String {
     let mut out = Vec::new();
     format.write(record, context, &mut out);
     let text = String::from_utf8(out).unwrap();
@@ -144,7 +144,7 @@ fn every_random_record_is_one_strict_line_of_json() {
                 let status = transaction.response.as_ref().map(|response| response.status);
                 assert_eq!((http.status_code, http.proxied.is_some()), (status, request.forwarded_for.is_some()));
             }
-            Body::Stats(_) | Body::Page(_) => assert_eq!(line, ""),
+            Body::Stats(_) | Body::PageView(_) => assert_eq!(line, ""),
             Body::Campaign(_) => unreachable!("not among these"),
         }
     }
@@ -208,7 +208,7 @@ fn every_random_record_is_one_row_of_tsv_that_gives_its_strings_back() {
                     assert!(wire.starts_with(&written) && (wire == written || written.len() > 20));
                 }
             }
-            Body::Stats(_) | Body::Page(_) => assert_eq!(line, ""),
+            Body::Stats(_) | Body::PageView(_) => assert_eq!(line, ""),
             Body::Campaign(_) => unreachable!("not among these"),
         }
     }
@@ -237,7 +237,7 @@ fn a_notice_is_written_as_zeek_would() {
         r#""p":80,"n":1,"peer_descr":"sensor1","actions":["Notice::ACTION_LOG"],"email_dest":[],"#,
         r#""suppress_for":3600.0,"community_id":"1:x9SEjKBWE6uUruEcX76rDQM3OfU="}"#,
     );
-    let context = Context { one_stream: true, ..context(Some("sensor1")) };
+    let context = LineContext { one_stream: true, ..context(Some("sensor1")) };
     assert_eq!(write(Format::ZeekJson, &alert(plain()), &context), expected);
 }
 

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::file;
-use smsentry::decode::{Decoder, Extras, Options};
-use smsentry::flow::{self, Chunk, FlowView, Flows, Listener, Moment, Reason};
+use smsentry::decode::{BlockExtras, Decoder, Options};
+use smsentry::flow::{self, Chunk, EventTime, FlowView, Flows, Listener, Reason};
 use smsentry::packet::Link;
 use smsentry::segment::{Segment, Side};
 use smsentry::signature::builtin;
@@ -92,7 +92,7 @@ fn read(input: &file::Input) -> Capture {
         for (at, captured) in block.packets.iter().enumerate() {
             frames.push((captured.link, block.packet(at, 1).bytes.to_vec()));
         }
-        if !matches!(status, Ok(Status::More)) {
+        if !matches!(status, Ok(FillStatus::More)) {
             return Capture { bytes, frames };
         }
     }
@@ -208,7 +208,7 @@ fn streams(captures: &[Capture]) -> Vec<[Vec<u8>; 2]> {
         let mut decoder = Decoder::new(Options::default(), [1, 2]);
         let mut flows = Flows::new(flow::Options::default(), [1, 2]);
         for (number, (link, bytes)) in (1..).zip(&capture.frames) {
-            let mut extras = Extras::default();
+            let mut extras = BlockExtras::default();
             let clock = Timestamp::from_nanos(number * 10_000_000);
             let packet = smsentry::packet::Packet {
                 number: number as u64,
@@ -219,7 +219,7 @@ fn streams(captures: &[Capture]) -> Vec<[Vec<u8>; 2]> {
                 bytes,
             };
             let Ok((head, span)) = decoder.decode(&packet, clock, 0, &mut extras) else { continue };
-            let place = span.whole.map_or(&bytes[..], |whole| &extras.wholes[whole as usize]);
+            let place = span.whole.map_or(&bytes[..], |whole| &extras.reassembled[whole as usize]);
             let segment = Segment {
                 head: &head,
                 tcp: &place[span.start as usize..span.end as usize],
@@ -227,7 +227,7 @@ fn streams(captures: &[Capture]) -> Vec<[Vec<u8>; 2]> {
             };
             flows.feed(&segment, &mut collector);
         }
-        flows.finish(Moment { clock: Timestamp::MAX, number: 0 }, Reason::Stop, &mut collector);
+        flows.finish(EventTime { clock: Timestamp::MAX, number: 0 }, Reason::Stop, &mut collector);
     }
     collector.0.retain(|[client, _]| !client.is_empty());
     collector.0

@@ -271,7 +271,7 @@ fn after_101_nobody_speaks_http() {
 #[test]
 fn more_requests_than_may_wait() {
     let mut talk = Recorder::default();
-    talk.limits.waiting = 2;
+    talk.limits.pending = 2;
     let all: Vec<u8> = (0..5).flat_map(|n| get(&n.to_string())).collect();
     talk.client(&all, 0);
     let end = all.len() as u64;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, Request, Response, Scope};
+use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, ParseScope, Request, Response};
 
 /// A request as it was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,9 +92,9 @@ impl Recorder {
         Self { limits, ..Self::default() }
     }
 
-    fn act(&mut self, act: impl FnOnce(&mut Connection, &mut Scope<'_, Book>)) {
+    fn act(&mut self, act: impl FnOnce(&mut Connection, &mut ParseScope<'_, Book>)) {
         let Self { connection, limits, counters, told, .. } = self;
-        act(connection, &mut Scope { limits, counters, handler: told });
+        act(connection, &mut ParseScope { limits, counters, handler: told });
     }
 
     /// The next bytes of the client, in one segment that acknowledges so much of the server's stream.

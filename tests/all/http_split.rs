@@ -230,8 +230,8 @@ fn where_the_bytes_are_cut_makes_no_difference() {
             streams.push((turn % 2 == 0, bytes));
         }
         let limits = match seed % 4 {
-            0 => Limits { line: 1 + dice.below(40) as usize, head: 1 + dice.below(90) as usize, waiting: 2 },
-            1 => Limits { line: 30, head: 20, waiting: 1 },
+            0 => Limits { line: 1 + dice.below(40) as usize, head: 1 + dice.below(90) as usize, pending: 2 },
+            1 => Limits { line: 30, head: 20, pending: 1 },
             _ => Limits::default(),
         };
         let whole = in_pieces(&streams, limits, u64::MAX >> 12, &mut dice);
@@ -303,9 +303,9 @@ fn random_bytes_do_no_harm_and_take_no_room() {
         let mut dice = Dice::new(seed);
         let tiny = |dice: &mut Dice| dice.below(4) as usize;
         let limits = match seed % 3 {
-            0 => Limits { line: tiny(&mut dice), head: tiny(&mut dice), waiting: tiny(&mut dice) },
-            1 => Limits { line: 300, head: 100, waiting: 3 },
-            _ => Limits { line: 100, head: 300, waiting: 8 },
+            0 => Limits { line: tiny(&mut dice), head: tiny(&mut dice), pending: tiny(&mut dice) },
+            1 => Limits { line: 300, head: 100, pending: 3 },
+            _ => Limits { line: 100, head: 300, pending: 8 },
         };
         let mut recorder = Recorder::with_limits(limits);
         for _ in 0..200 {

@@ -49,13 +49,13 @@ fn resolve(modules: &BTreeMap<&[String], &SourceFile>, mut path: Vec<String>) ->
 /// The strongly connected components of more than one node.
 fn circles(graph: &Graph) -> Vec<Vec<String>> {
     #[derive(Default)]
-    struct Search<'a> {
+    struct CachedMatcher<'a> {
         index: BTreeMap<&'a str, usize>,
         low: BTreeMap<&'a str, usize>,
         stack: Vec<&'a str>,
         found: Vec<Vec<String>>,
     }
-    fn visit<'a>(node: &'a str, graph: &'a Graph, search: &mut Search<'a>) {
+    fn visit<'a>(node: &'a str, graph: &'a Graph, search: &mut CachedMatcher<'a>) {
         let index = search.index.len();
         search.index.insert(node, index);
         search.low.insert(node, index);
@@ -76,7 +76,7 @@ fn circles(graph: &Graph) -> Vec<Vec<String>> {
             search.found.extend((component.len() > 1).then_some(component));
         }
     }
-    let mut search = Search::default();
+    let mut search = CachedMatcher::default();
     for node in graph.keys() {
         if !search.index.contains_key(&**node) {
             visit(node, graph, &mut search);

@@ -6,7 +6,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use smsentry::capture::block::{Block, Source, Status};
+use smsentry::capture::block::{Block, FillStatus, PacketSource};
 use smsentry::capture::live::{Counters, LiveOptions, LiveSource, Statistics};
 
 /// Set inside the namespace.
@@ -137,7 +137,7 @@ pub(crate) fn receive(source: &mut LiveSource) -> Vec<Vec<u8>> {
     let (mut frames, mut block, mut last) = (Vec::new(), Block::default(), Instant::now());
     while last.elapsed() < Duration::from_millis(500) {
         block.clear();
-        assert_eq!(source.fill(&mut block).unwrap(), Status::More);
+        assert_eq!(source.fill(&mut block).unwrap(), FillStatus::More);
         for at in 0..block.packets.len() {
             let packet = block.packet(at, 0);
             assert!(packet.wire_len as usize >= packet.bytes.len());

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::bpf::Filter;
 use smsentry::capture::live::{LiveOptions, LiveSource};
 use smsentry::packet::Link;
@@ -146,7 +146,7 @@ fn an_idle_link_answers_quickly() {
         while begun.elapsed() < Duration::from_secs(2) {
             let asked = Instant::now();
             block.clear();
-            assert_eq!(source.fill(&mut block).unwrap(), Status::More);
+            assert_eq!(source.fill(&mut block).unwrap(), FillStatus::More);
             assert!(asked.elapsed() < Duration::from_millis(600), "{:?}", asked.elapsed());
             assert!(block.packets.is_empty());
             passed += block.elapsed;
@@ -155,7 +155,7 @@ fn an_idle_link_answers_quickly() {
         assert!(passed <= real && passed + lag >= real, "{passed:?} of {real:?} were told");
         let stopped = Instant::now();
         source.stop_handle().stop();
-        while source.fill(&mut block).unwrap() != Status::End {}
+        while source.fill(&mut block).unwrap() != FillStatus::End {}
         assert!(stopped.elapsed() < Duration::from_secs(1), "{:?}", stopped.elapsed());
     });
 }
@@ -170,7 +170,7 @@ fn what_was_sent_before_a_stop_still_arrives() {
             (0..count).for_each(|number| sender.send(&frame(number, &[], 80, 100)));
             source.stop_handle().stop();
             let (mut block, mut seen) = (Block::default(), 0);
-            while source.fill(&mut block).unwrap() != Status::End {
+            while source.fill(&mut block).unwrap() != FillStatus::End {
                 seen += block.packets.len();
                 block.clear();
             }

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use smsentry::sys::{Signals, Wake};
+use smsentry::sys::{EventFd, Signals};
 
 use crate::live_sensor::BINARY;
 
@@ -44,7 +44,7 @@ fn signals_are_noted_and_the_second_stop_ends_the_process() {
         assert!(came && !taken(&signals), "{signal}");
     }
     assert_eq!(signals.stop(), None);
-    let (begun, quiet) = (Instant::now(), Wake::new().unwrap());
+    let (begun, quiet) = (Instant::now(), EventFd::new().unwrap());
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_millis(100));
         raise("-TERM");

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use smsentry::signature::{Kind, Origin, Outcome, Pattern, Signature, Signatures, Source, builtin};
+use smsentry::signature::{
+    MatchKind, Outcome, Pattern, Signature, SignatureFile, SignatureOrigin, Signatures, builtin,
+};
 use smsentry::uri::Normaliser;
 
 /// The families and the ids of their new signatures; the first nineteen signatures are older.
@@ -21,7 +23,7 @@ const BENIGN: &str = include_str!("benign-paths.txt");
 
 /// The files of these families alone, so that what is found is theirs.
 fn pack() -> Signatures {
-    let sources: Vec<Source<'_>> = (builtin().iter().copied())
+    let sources: Vec<SignatureFile<'_>> = (builtin().iter().copied())
         .filter(|source| FAMILIES.iter().any(|(family, _)| source.name.contains(family)))
         .collect();
     assert_eq!(sources.len(), FAMILIES.len());
@@ -67,7 +69,7 @@ fn every_signature_says_all_there_is_to_say() {
 #[test]
 fn every_signature_says_why_it_is_there() {
     for source in builtin().iter().filter(|source| FAMILIES.iter().any(|(family, _)| source.name.contains(family))) {
-        assert_eq!(source.origin, Origin::Builtin);
+        assert_eq!(source.origin, SignatureOrigin::Builtin);
         let lines: Vec<&str> = source.text.lines().collect();
         for (at, _) in lines.iter().enumerate().filter(|(_, line)| **line == "[[signature]]") {
             assert!(lines[at - 1].starts_with("# "), "{}:{}: no comment", source.name, at + 1);
@@ -89,7 +91,7 @@ fn no_two_signatures_are_the_same() {
     let mut seen = BTreeMap::<String, String>::new();
     for signature in set.iter() {
         let patterns = match &signature.pattern {
-            Pattern::Text(Kind::Raw, patterns) => patterns.clone(),
+            Pattern::Text(MatchKind::Raw, patterns) => patterns.clone(),
             Pattern::Text(_, patterns) => patterns.iter().map(|pattern| pattern.to_ascii_lowercase()).collect(),
             Pattern::Words(lists) => vec![format!("{lists:?}")],
             Pattern::PathFile(..) => Vec::new(),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use smsentry::signature::{LoadError, Origin, Signatures, Source};
+use smsentry::signature::{LoadError, SignatureFile, SignatureOrigin, Signatures};
 
 /// Directories that probed and honest sites share.
 const DIRECTORIES: [&str; 24] = [
@@ -183,6 +183,6 @@ pub(crate) fn words(number: usize) -> String {
 
 /// Loads one file, with `paths` as `paths.txt`.
 pub(crate) fn load(text: &str, paths: &str) -> Result<Signatures, Vec<LoadError>> {
-    let source = Source { name: "made.toml", text, origin: Origin::User };
+    let source = SignatureFile { name: "made.toml", text, origin: SignatureOrigin::User };
     Signatures::load(&[source], &mut |_| Ok(paths.to_owned()))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use smsentry::app::config::{Config, Origin};
+use smsentry::app::config::{CaptureInput, Config};
 use smsentry::capture::block::BlockSize;
 
 use crate::program::{Ran, root};
@@ -21,7 +21,7 @@ fn child() {
     let mut words = plan.splitn(4, ' ');
     let mut number = || words.next().unwrap().parse::<usize>().unwrap();
     let (lanes, packets, at) = (number(), number(), number());
-    let mut config = Config::new(Origin::Files(vec![PathBuf::from("pcaps/nginx-ipv4.pcap")]));
+    let mut config = Config::new(CaptureInput::Files(vec![PathBuf::from("pcaps/nginx-ipv4.pcap")]));
     config.directory = Some(PathBuf::from(words.next().unwrap()));
     config.lanes = lanes;
     config.block = BlockSize { packets, ..BlockSize::default() };

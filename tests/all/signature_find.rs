@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use smsentry::signature::{Kind, Origin, Pattern, Search, Signature, Signatures, Source};
-use smsentry::uri::{Disguise, NormalHost, NormalPath, Normaliser};
+use smsentry::signature::{CachedMatcher, MatchKind, Pattern, Signature, SignatureFile, SignatureOrigin, Signatures};
+use smsentry::uri::{Evasion, NormalHost, NormalPath, Normaliser};
 
 /// The slug of the best match, the names of its disguises, and the other slugs.
 fn find(set: &Signatures, method: &str, target: &[u8]) -> Option<(String, Vec<&'static str>, Vec<String>)> {
@@ -13,7 +13,7 @@ fn find(set: &Signatures, method: &str, target: &[u8]) -> Option<(String, Vec<&'
     let candidates = normaliser.candidates(method.as_bytes(), target);
     let found = set.find(method.as_bytes(), target, &candidates)?;
     let also = found.also.iter().map(|signature| signature.slug.clone()).collect();
-    Some((found.signature.slug.clone(), found.disguises.iter().map(Disguise::name).collect(), also))
+    Some((found.signature.slug.clone(), found.evasions.iter().map(Evasion::name).collect(), also))
 }
 
 /// Loaded once: unoptimised that takes half a second.
@@ -25,8 +25,10 @@ fn builtin() -> &'static Signatures {
 
 /// A set of one file.
 fn set(text: &str) -> Signatures {
-    Signatures::load(&[Source { name: "test.toml", text, origin: Origin::User }], &mut |name| Err(name.to_owned()))
-        .unwrap_or_else(|errors| panic!("{}", errors[0]))
+    Signatures::load(&[SignatureFile { name: "test.toml", text, origin: SignatureOrigin::User }], &mut |name| {
+        Err(name.to_owned())
+    })
+    .unwrap_or_else(|errors| panic!("{}", errors[0]))
 }
 
 /// A signature with the least there may be, and this.
@@ -88,14 +90,14 @@ fn what_the_build_leaves_finds_the_same() {
 fn what_is_remembered_is_what_was_found() {
     let other = Arc::new(set(&entry(1_010_000, "match.suffix = \"/.env\"")));
     let whole = Arc::new(builtin().clone());
-    let mut search = Search::new(Arc::clone(&whole));
+    let mut search = CachedMatcher::new(Arc::clone(&whole));
     for set in [&whole, &other, &whole] {
         search.use_signatures(set);
         for (method, target) in examples().chain(examples()).flat_map(|example| [example; 3]) {
             let found = search.find(method.as_bytes(), target);
             let found = found.map(|found| {
                 let also = found.also.iter().map(|signature| signature.slug.clone()).collect();
-                (found.signature.slug.clone(), found.disguises.iter().map(Disguise::name).collect(), also)
+                (found.signature.slug.clone(), found.evasions.iter().map(Evasion::name).collect(), also)
             });
             assert_eq!(found, find(set, method, target), "{method} {}", target.escape_ascii());
         }
@@ -149,9 +151,10 @@ fn a_hundred_thousand_paths_are_all_found() {
     let list: String = (0..100_000).map(|number| path(number) + "\n").collect();
     let text = entry(1_010_000, "match.path_file = \"list\"");
     let mut list = Some(list);
-    let set = Signatures::load(&[Source { name: "test.toml", text: &text, origin: Origin::User }], &mut |_| {
-        list.take().ok_or_else(String::new)
-    })
+    let set = Signatures::load(
+        &[SignatureFile { name: "test.toml", text: &text, origin: SignatureOrigin::User }],
+        &mut |_| list.take().ok_or_else(String::new),
+    )
     .expect("loads");
     assert_eq!(set.patterns(), 100_000);
     let mut normaliser = Normaliser::new();
@@ -318,7 +321,7 @@ fn an_end_beyond_the_limit_is_not_an_end() {
 }
 
 /// A disguise of a path and the name it is told by. What is added has no letters: encoding them would need no undoing.
-fn disguise(which: u8, at: usize, path: &str) -> (String, &'static str) {
+fn evasion(which: u8, at: usize, path: &str) -> (String, &'static str) {
     let slashes: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
     let letters: Vec<usize> = path.match_indices(|c: char| c.is_ascii_alphabetic()).map(|(at, _)| at).collect();
     let slash = slashes.get(at % slashes.len().max(1)).copied().unwrap_or(0);
@@ -357,7 +360,7 @@ proptest! {
         let (signature, patterns) = set.iter()
             .filter_map(|signature| match &signature.pattern {
                 // The first signatures, which nothing but the path decides.
-                Pattern::Text(kind, patterns) if *kind != Kind::Host && signature.id < 1_000_120 => {
+                Pattern::Text(kind, patterns) if *kind != MatchKind::Host && signature.id < 1_000_120 => {
                     Some((signature, patterns))
                 }
                 _ => None,
@@ -370,7 +373,7 @@ proptest! {
         let mut wanted = Vec::new();
         for which in order {
             if let Some(&(_, at)) = stack.iter().find(|(other, _)| *other == which) {
-                let (disguised, name) = disguise(which, at, &target);
+                let (disguised, name) = evasion(which, at, &target);
                 // Behind a NUL that cuts, the blank means nothing.
                 if !(name == "whitespace" && wanted.contains(&"nul")) {
                     wanted.push(name);
@@ -411,12 +414,14 @@ fn host() -> impl Strategy<Value = String> {
 }
 
 /// What the kinds mean, word by word.
-fn matches(kind: Kind, pattern: &str, path: &[u8], host: Option<&[u8]>) -> bool {
+fn matches(kind: MatchKind, pattern: &str, path: &[u8], host: Option<&[u8]>) -> bool {
     let key = NormalPath::of(pattern.as_bytes()).path;
     match kind {
-        Kind::Path => path == key,
-        Kind::Suffix => path.ends_with(&key),
-        Kind::Prefix => path.strip_prefix(key.as_slice()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")),
+        MatchKind::Path => path == key,
+        MatchKind::Suffix => path.ends_with(&key),
+        MatchKind::Prefix => {
+            path.strip_prefix(key.as_slice()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        }
         _ => {
             let key = NormalHost::of(pattern.as_bytes()).host;
             host.is_some_and(|host| {
@@ -435,8 +440,8 @@ proptest! {
         target in path(),
         authority in prop::option::of(host()),
     ) {
-        let kinds = [Kind::Path, Kind::Suffix, Kind::Prefix, Kind::Host];
-        let patterns: Vec<(Kind, String)> = patterns.into_iter()
+        let kinds = [MatchKind::Path, MatchKind::Suffix, MatchKind::Prefix, MatchKind::Host];
+        let patterns: Vec<(MatchKind, String)> = patterns.into_iter()
             .map(|(kind, path, host)| (kinds[kind], if kind == 3 { host } else { path }))
             .collect();
         let text: String = (1_010_000u32..).zip(&patterns)
@@ -446,7 +451,7 @@ proptest! {
         let full = format!("{}{target}", authority.as_ref().map(|host| format!("http://{host}")).unwrap_or_default());
         let normal = NormalPath::of(target.as_bytes()).path;
         let host = authority.map(|host| NormalHost::of(host.as_bytes()).host);
-        let mut expected: Vec<(Kind, std::cmp::Reverse<usize>, String)> = (1_010_000u32..).zip(&patterns)
+        let mut expected: Vec<(MatchKind, std::cmp::Reverse<usize>, String)> = (1_010_000u32..).zip(&patterns)
             .filter(|(_, (kind, pattern))| matches(*kind, pattern, &normal, host.as_deref()))
             .map(|(id, (kind, pattern))| (*kind, std::cmp::Reverse(pattern.len()), format!("s{id}")))
             .collect();

@@ -1,6 +1,6 @@
 //! Broken signature files: each is refused with file, line and reason, and nothing of it is loaded.
 
-use smsentry::signature::{LoadError, Origin, Signatures, Source, builtin};
+use smsentry::signature::{LoadError, SignatureFile, SignatureOrigin, Signatures, builtin};
 
 const GOOD: &str = r#"
 family = "test"
@@ -17,11 +17,13 @@ match.path = "/one"
 "#;
 
 fn load(text: &str) -> Result<Signatures, Vec<LoadError>> {
-    Signatures::load(&[Source { name: "dir/my.toml", text, origin: Origin::User }], &mut |name| match name {
-        "dir/list.txt" => Ok("# a word list\n/one/Two\n\nthree.env\n/one/two\n".to_owned()),
-        "dir/bad.txt" => Ok("/one\n/\n".to_owned()),
-        "dir/empty.txt" => Ok("# nothing\n".to_owned()),
-        _ => Err(format!("cannot read {name}")),
+    Signatures::load(&[SignatureFile { name: "dir/my.toml", text, origin: SignatureOrigin::User }], &mut |name| {
+        match name {
+            "dir/list.txt" => Ok("# a word list\n/one/Two\n\nthree.env\n/one/two\n".to_owned()),
+            "dir/bad.txt" => Ok("/one\n/\n".to_owned()),
+            "dir/empty.txt" => Ok("# nothing\n".to_owned()),
+            _ => Err(format!("cannot read {name}")),
+        }
     })
 }
 
@@ -122,23 +124,24 @@ fn every_fault_is_told() {
 #[test]
 fn a_users_file_stands_beside_the_built_in_ones_or_alone() {
     let ours = GOOD.replace("1010000", "1000150");
-    let user = |text| Source { name: "user.toml", text, origin: Origin::User };
+    let user = |text| SignatureFile { name: "user.toml", text, origin: SignatureOrigin::User };
     let read = &mut |name: &str| Err(name.to_owned());
     let count = Signatures::builtin().expect("they load").len();
-    let both: Vec<Source<'_>> = builtin().iter().copied().chain([user(GOOD)]).collect();
+    let both: Vec<SignatureFile<'_>> = builtin().iter().copied().chain([user(GOOD)]).collect();
     assert_eq!(Signatures::load(&both, read).expect("both").len(), count + 1);
-    let clash: Vec<Source<'_>> = builtin().iter().copied().chain([user(&ours)]).collect();
+    let clash: Vec<SignatureFile<'_>> = builtin().iter().copied().chain([user(&ours)]).collect();
     let errors = Signatures::load(&clash, read).expect_err("not its ids");
     assert!(errors[0].reason.contains("1010000 to 1999999"), "{}", errors[0]);
     assert_eq!(Signatures::load(&[user(&ours)], read).expect("an edited copy").len(), 1);
-    let both_users = Signatures::load(&[user(GOOD), Source { name: "b.toml", ..user(GOOD) }], read);
+    let both_users = Signatures::load(&[user(GOOD), SignatureFile { name: "b.toml", ..user(GOOD) }], read);
     assert!(both_users.expect_err("the same id")[0].to_string().starts_with("b.toml:5: "));
 }
 
 /// Expressions of the built-in files are taken as they are when they are loaded, so they are looked at here.
 #[test]
 fn the_built_in_files_hold_as_a_users_own() {
-    let all: Vec<_> = builtin().iter().map(|source| Source { origin: Origin::User, ..*source }).collect();
+    let all: Vec<_> =
+        builtin().iter().map(|source| SignatureFile { origin: SignatureOrigin::User, ..*source }).collect();
     let read = &mut |name: &str| Err(name.to_owned());
     assert_eq!(Signatures::load(&all, read).expect("they hold").len(), Signatures::builtin().expect("they load").len());
 }

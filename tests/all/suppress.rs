@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use smsentry::alerts::suppress::{Source, Suppressions, Treatment};
-use smsentry::signature::{Origin, Signatures, Source as SignatureFile};
+use smsentry::alerts::suppress::{SuppressFile, Suppressions, Treatment};
+use smsentry::signature::{SignatureFile, SignatureOrigin, Signatures};
 use smsentry::time::Timestamp;
 
 use super::context::{Story, alerts, ask, room, signatures};
@@ -154,12 +154,12 @@ fn an_entry_ends_with_its_day() {
 
 fn loaded() -> Signatures {
     let text = signatures();
-    let source = SignatureFile { name: "own.toml", text: &text, origin: Origin::User };
+    let source = SignatureFile { name: "own.toml", text: &text, origin: SignatureOrigin::User };
     Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap()
 }
 
 fn review(entries: &str) -> Vec<String> {
-    let set = Suppressions::load(&[Source { name: "mine.toml", text: entries }]).unwrap();
+    let set = Suppressions::load(&[SuppressFile { name: "mine.toml", text: entries }]).unwrap();
     set.review(&loaded(), Timestamp::ZERO)
 }
 
@@ -271,7 +271,7 @@ expires = 2027-01-31T10:00:00
         (20, "missing key `reason`"),
         (22, "expires 2027-01-31T10:00:00"),
     ];
-    let errors = Suppressions::load(&[Source { name: "mine.toml", text }]).unwrap_err();
+    let errors = Suppressions::load(&[SuppressFile { name: "mine.toml", text }]).unwrap_err();
     let mut found: Vec<_> = errors.iter().map(|error| (error.line, error.reason.clone())).collect();
     found.sort();
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -284,10 +284,10 @@ expires = 2027-01-31T10:00:00
         ("[suppress]\nhost = \"a\"\nreason = \"x\"\n", 1),
         ("# nothing\n[[suppress]]\nhost = \"a\"\nhost = \"b\"\n", 4),
     ] {
-        let errors = Suppressions::load(&[Source { name: "mine.toml", text }]).unwrap_err();
+        let errors = Suppressions::load(&[SuppressFile { name: "mine.toml", text }]).unwrap_err();
         assert_eq!((errors.len(), errors[0].line), (1, line), "{errors:?}");
     }
-    assert!(Suppressions::load(&[Source { name: "mine.toml", text: "# nothing yet\n" }]).is_ok());
+    assert!(Suppressions::load(&[SuppressFile { name: "mine.toml", text: "# nothing yet\n" }]).is_ok());
 }
 
 #[test]
@@ -381,9 +381,9 @@ fn found_as_by_asking_one_after_the_other() {
             texts.push(text);
         }
         let whole = texts.concat();
-        let all = Suppressions::load(&[Source { name: "f", text: &whole }]).unwrap();
+        let all = Suppressions::load(&[SuppressFile { name: "f", text: &whole }]).unwrap();
         let single: Vec<_> =
-            texts.iter().map(|text| Suppressions::load(&[Source { name: "f", text }]).unwrap()).collect();
+            texts.iter().map(|text| Suppressions::load(&[SuppressFile { name: "f", text }]).unwrap()).collect();
         for _ in 0..40 {
             let mut alert = plain();
             let id = 1_010_000 + dice.below(5) as u32;
@@ -410,7 +410,7 @@ fn many_entries_do_not_make_alerts_slow() {
         &|n| format!("host = \"www{n}.example.org\"\nsource = \"10.0.0.0/8\"\nfamily = \"plugin\"\n"),
     ];
     let time = |text: &str| {
-        let set = Suppressions::load(&[Source { name: "f", text }]).unwrap();
+        let set = Suppressions::load(&[SuppressFile { name: "f", text }]).unwrap();
         let mut alert = plain();
         alert.transaction.client.ip = "10.200.0.1".parse().unwrap();
         alert.transaction.request.host = Some([&b"a.".repeat(30_000)[..], b"example.org"].concat());

@@ -10,7 +10,7 @@ fn told(candidates: smsentry::uri::Candidates<'_>) -> Vec<Told> {
     candidates
         .iter()
         .map(|one| {
-            let names = one.disguises.iter().map(smsentry::uri::Disguise::name).collect();
+            let names = one.evasions.iter().map(smsentry::uri::Evasion::name).collect();
             let host = one.host.map(<[u8]>::to_vec);
             (one.path.to_vec(), one.path_as_written.to_vec(), one.trailing, names, host, one.decoded)
         })

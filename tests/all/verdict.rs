@@ -9,7 +9,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use proptest::prelude::*;
 use smsentry::record::{Alert, Body, Record};
 use smsentry::sensor::Options;
-use smsentry::signature::{Origin, Signatures, Source};
+use smsentry::signature::{SignatureFile, SignatureOrigin, Signatures};
 
 use super::wire::{Client, Conn, Run, Seg, Server, get, options, run_against};
 
@@ -66,7 +66,7 @@ exposed.proof = ["text/plain"]
 "#;
 
 static SIGNATURES: LazyLock<Arc<Signatures>> = LazyLock::new(|| {
-    let source = Source { name: "test.toml", text: FILE, origin: Origin::User };
+    let source = SignatureFile { name: "test.toml", text: FILE, origin: SignatureOrigin::User };
     Arc::new(Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap())
 });
 
@@ -237,7 +237,7 @@ fn what_was_seen_is_judged_when_no_more_comes() {
         let run = run(&[asked(), more].concat());
         assert_eq!(told(&run), [(expected, false)], "{name}");
         // The record of the request follows, once.
-        let kinds: Vec<_> = run.records.iter().filter(|record| !matches!(record.body, Body::Page(_))).collect();
+        let kinds: Vec<_> = run.records.iter().filter(|record| !matches!(record.body, Body::PageView(_))).collect();
         assert!(matches!(kinds[..], [a, b] if a.order < b.order && matches!(b.body, Body::Http(_))), "{name}");
     }
     // What comes late may still prove the worst, and nothing else is worth a second alert.
@@ -407,7 +407,7 @@ fn talk(exchanges: &[(String, Vec<u8>)]) -> Vec<Seg> {
 }
 
 fn pages(run: &Run) -> Vec<&Record> {
-    run.records.iter().filter(|record| matches!(record.body, Body::Page(_))).collect()
+    run.records.iter().filter(|record| matches!(record.body, Body::PageView(_))).collect()
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn the_first_page_of_a_flow_is_told_of() {
         let run = run_against(&talk(&exchanges), Options { http_events, ..options() }, &SIGNATURES);
         let pages = pages(&run);
         assert_eq!(pages.len(), 1);
-        let Body::Page(page) = &pages[0].body else { unreachable!() };
+        let Body::PageView(page) = &pages[0].body else { unreachable!() };
         assert_eq!([page.client.to_string(), page.server.to_string()], ["198.51.0.1", "192.0.2.80"]);
         // Not by what a probe got; settled by the answer's packet.
         assert_eq!((pages[0].order.tx_id, pages[0].order.settled_by), (3, 3 + 8));
@@ -440,7 +440,7 @@ fn the_first_page_of_a_flow_is_told_of() {
     assert_eq!(self::pages(&run(&hours)).len(), 2);
     // Nothing of that kind where no signature asks.
     let source = FILE.replace("legitimate.after_page = true", "");
-    let source = Source { name: "test.toml", text: &source, origin: Origin::User };
+    let source = SignatureFile { name: "test.toml", text: &source, origin: SignatureOrigin::User };
     let without = Arc::new(Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap());
     assert!(pages(&run_against(&talk(&exchanges), options(), &without)).is_empty());
 }

@@ -6,15 +6,15 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use etherparse::{Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, TcpHeader};
-use smsentry::decode::{self, Decoder, Extras};
-use smsentry::flow::{self, Moment};
+use smsentry::decode::{self, BlockExtras, Decoder};
+use smsentry::flow::{self, EventTime};
 use smsentry::http;
 use smsentry::outcome::Outcome;
 use smsentry::packet::{Link, Packet};
 use smsentry::record::{Body, Record};
 use smsentry::segment::Segment;
 use smsentry::sensor::{Counters, Options, Ports, Sensor};
-use smsentry::signature::{Search, Signatures};
+use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 
 /// When captures begin, in seconds since the epoch.
@@ -351,7 +351,7 @@ impl Run {
             .records
             .iter()
             .filter_map(|record| match &record.body {
-                Body::Alert(alert) if !alert.signature.support && !alert.muted => Some(Told {
+                Body::Alert(alert) if !alert.signature.support && !alert.suppressed => Some(Told {
                     client: format!("{:?}", alert.transaction.client),
                     tx_id: alert.transaction.tx_id,
                     late: alert.late.is_some(),
@@ -436,8 +436,8 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
     let verify_ip_checksum = options.flow.checksums != flow::ChecksumPolicy::None;
     let decoding = decode::Options { verify_ip_checksum, ..decode::Options::default() };
     let mut decoder = Decoder::new(decoding, [3, 4]);
-    let (mut sensor, mut search) = (Sensor::new(options, [1, 2]), Search::new(Arc::clone(signatures)));
-    let (mut records, mut extras) = (Vec::new(), Extras::default());
+    let (mut sensor, mut search) = (Sensor::new(options, [1, 2]), CachedMatcher::new(Arc::clone(signatures)));
+    let (mut records, mut extras) = (Vec::new(), BlockExtras::default());
     let (mut now, mut clock, mut number, mut most) = (EPOCH * 1_000_000, Timestamp::ZERO, 0, [0; 4]);
     for seg in segs {
         now += seg.wait;
@@ -448,7 +448,7 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
         let packet = Packet { number, frame: number, time, link: Link::Ethernet, wire_len, bytes: &bytes };
         extras.clear();
         if let Ok((head, span)) = decoder.decode(&packet, clock, 0, &mut extras) {
-            let whole = span.whole.map_or(&bytes[..], |whole| &extras.wholes[whole as usize]);
+            let whole = span.whole.map_or(&bytes[..], |whole| &extras.reassembled[whole as usize]);
             let tcp = &whole[span.start as usize..span.end as usize];
             let encapsulation = &extras.encapsulations[head.encapsulation as usize];
             sensor.feed(&Segment { head: &head, tcp, encapsulation }, &mut search, &mut records);
@@ -458,7 +458,7 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
         }
     }
     sensor.advance(clock, &mut search, &mut records);
-    sensor.finish(Moment { clock, number }, &mut search, &mut records);
+    sensor.finish(EventTime { clock, number }, &mut search, &mut records);
     assert_eq!(sensor.usage()[0], 0, "flows are left");
     assert_eq!(sensor.usage()[1..], [0; 3], "memory is left");
     let (flow, http, own) = (*sensor.flow_counters(), *sensor.http_counters(), *sensor.counters());

@@ -1,7 +1,6 @@
 //! What is known of a source's hits: counts, times, and short lists of names with how many there were in all. Not when
 //! they are a campaign.
 
-use std::hint::black_box;
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -22,14 +21,14 @@ const HEAD: usize = 11;
 
 /// When a request was asked: what is written first is most significant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment {
+pub(super) struct HitTime {
     pub(super) time: Timestamp,
     input: u32,
     frame: u64,
     tx_id: u32,
 }
 
-impl Moment {
+impl HitTime {
     /// Of a request that was settled at `settled`: no time stamp from the future is believed.
     pub(super) fn of(transaction: &Transaction, settled: Timestamp) -> Self {
         let Transaction { timestamp, input, frame, tx_id, .. } = *transaction;
@@ -39,10 +38,10 @@ impl Moment {
 
 /// What is known of some hits.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct HitStats {
     pub(super) hits: u64,
     /// The first request, and the hash of its field names.
-    pub(super) begin: Moment,
+    pub(super) begin: HitTime,
     pub(super) field_order: u64,
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
@@ -54,7 +53,7 @@ pub(super) struct Facts {
 /// What names are listed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum About {
+pub(super) enum ListKind {
     /// Slugs: each is one signature's alone.
     Signatures,
     Families,
@@ -66,12 +65,12 @@ pub(super) enum About {
     Agents,
 }
 
-/// How many of [`About`] there are.
+/// How many of [`ListKind`] there are.
 const LISTS: usize = 6;
 
-impl Facts {
+impl HitStats {
     /// Of the hit that was asked at `begin`, which is still to be added.
-    pub(super) fn new(begin: Moment, field_order: u64) -> Self {
+    pub(super) fn new(begin: HitTime, field_order: u64) -> Self {
         Self {
             hits: 0,
             begin,
@@ -84,7 +83,7 @@ impl Facts {
     }
 
     /// Adds the hit with this running number.
-    pub(super) fn add(&mut self, number: u64, moment: Moment, alert: &Alert) {
+    pub(super) fn add(&mut self, number: u64, moment: HitTime, alert: &Alert) {
         self.hits += 1;
         if moment < self.begin {
             (self.begin, self.field_order) = (moment, alert.trace.field_order);
@@ -95,12 +94,12 @@ impl Facts {
         let (signature, Transaction { server, request, .. }) = (&*alert.signature, &*alert.transaction);
         let mut names = [None; LISTS];
         let server = packed(server);
-        names[About::Signatures as usize] = Some(signature.slug.as_bytes());
-        names[About::Families as usize] = Some(signature.family.as_bytes());
-        names[About::Targets as usize] = Some(&server[..]);
-        names[About::Hosts as usize] = request.host.as_deref();
-        names[About::Exposed as usize] = (alert.outcome == Outcome::Exposed).then_some(&request.target[..]);
-        names[About::Agents as usize] = request.user_agent.as_deref();
+        names[ListKind::Signatures as usize] = Some(signature.slug.as_bytes());
+        names[ListKind::Families as usize] = Some(signature.family.as_bytes());
+        names[ListKind::Targets as usize] = Some(&server[..]);
+        names[ListKind::Hosts as usize] = request.host.as_deref();
+        names[ListKind::Exposed as usize] = (alert.outcome == Outcome::Exposed).then_some(&request.target[..]);
+        names[ListKind::Agents as usize] = request.user_agent.as_deref();
         self.lists.note(number, names);
     }
 
@@ -111,7 +110,7 @@ impl Facts {
         self.outcomes[before as usize] = left;
         self.outcomes[alert.outcome as usize] += 1;
         if alert.outcome == Outcome::Exposed {
-            self.lists.note(number, only(About::Exposed as usize, &alert.transaction.request.target));
+            self.lists.note(number, only(ListKind::Exposed as usize, &alert.transaction.request.target));
         }
     }
 
@@ -131,13 +130,13 @@ impl Facts {
 
     /// Number of distinct signatures.
     pub(super) fn signatures(&self) -> usize {
-        self.lists.total(About::Signatures)
+        self.lists.total(ListKind::Signatures)
     }
 
     /// What is listed about something, as it is told.
-    pub(super) fn list(&self, about: About) -> List {
+    pub(super) fn list(&self, about: ListKind) -> List {
         self.lists.list(about, |name, out| match about {
-            About::Targets => unpack(name, out),
+            ListKind::Targets => unpack(name, out),
             _ => out.extend_from_slice(name),
         })
     }
@@ -146,20 +145,6 @@ impl Facts {
     pub(super) fn outcomes(&self) -> impl Iterator<Item = (Outcome, u64)> {
         let counted = |outcome: Outcome| (outcome, self.outcomes[outcome as usize]);
         Outcome::WORST_FIRST.into_iter().map(counted).filter(|&(_, count)| count > 0)
-    }
-
-    /// Reads something of every cache line but those of names.
-    pub(super) fn glance(&self) {
-        black_box((self.hits, self.outcomes, self.lists.listed));
-    }
-
-    /// Reads something of every cache line of names.
-    pub(super) fn glance_at_names(&self) {
-        /// Bytes that a processor fetches at once.
-        const CACHE_LINE: usize = 64;
-        for byte in self.lists.entries.iter().step_by(CACHE_LINE) {
-            black_box(*byte);
-        }
     }
 
     /// Memory outside, in bytes.
@@ -268,13 +253,13 @@ impl Lists {
     }
 
     /// How many names there were.
-    fn total(&self, about: About) -> usize {
+    fn total(&self, about: ListKind) -> usize {
         let list = about as usize;
         usize::from(self.listed[list]) + self.others(list).len()
     }
 
     /// As it is told: each name as `write` writes it.
-    fn list(&self, about: About, write: impl Fn(&[u8], &mut Vec<u8>)) -> List {
+    fn list(&self, about: ListKind, write: impl Fn(&[u8], &mut Vec<u8>)) -> List {
         let at = about as usize;
         let mut list = List::with_room(self.listed[at].into());
         (list.total, list.cut) = (self.total(about) as u64, self.cut[at]);
@@ -346,11 +331,11 @@ mod tests {
         assert_eq!(fnv(*b"foobar"), 0x8594_4171_f739_67e8);
     }
 
-    fn note(lists: &mut Lists, about: About, number: u64, name: &[u8]) {
+    fn note(lists: &mut Lists, about: ListKind, number: u64, name: &[u8]) {
         lists.note(number, only(about as usize, name));
     }
 
-    fn told(lists: &Lists, about: About) -> List {
+    fn told(lists: &Lists, about: ListKind) -> List {
         lists.list(about, |name, out| out.extend_from_slice(name))
     }
 
@@ -358,22 +343,22 @@ mod tests {
     fn names_are_bounded_distinct_and_in_order() {
         let mut lists = Lists::default();
         for turn in 0..5000_u64 {
-            note(&mut lists, About::Hosts, turn, format!("{}", turn % 3000).as_bytes());
-            note(&mut lists, About::Agents, turn, format!("{}", turn % 2).as_bytes());
+            note(&mut lists, ListKind::Hosts, turn, format!("{}", turn % 3000).as_bytes());
+            note(&mut lists, ListKind::Agents, turn, format!("{}", turn % 2).as_bytes());
         }
-        let hosts = told(&lists, About::Hosts);
+        let hosts = told(&lists, ListKind::Hosts);
         assert_eq!((hosts.len(), hosts.total, hosts.cut), (LISTED, COUNTED as u64, false));
         assert!(hosts.items().enumerate().all(|(at, item)| *item == *at.to_string().as_bytes()));
-        assert!(told(&lists, About::Agents).items().eq([b"0", b"1"]), "what one holds is not in the other");
-        assert_eq!(told(&lists, About::Families), List::default());
+        assert!(told(&lists, ListKind::Agents).items().eq([b"0", b"1"]), "what one holds is not in the other");
+        assert_eq!(told(&lists, ListKind::Families), List::default());
         assert!(lists.heap() < 12_000, "{}", lists.heap());
-        for about in [About::Agents, About::Hosts] {
+        for about in [ListKind::Agents, ListKind::Hosts] {
             note(&mut lists, about, 9, &[b'x'; 3000]);
         }
-        let agents = told(&lists, About::Agents);
+        let agents = told(&lists, ListKind::Agents);
         let last = agents.items().last().map(<[u8]>::len);
         assert_eq!((last, agents.total, agents.cut), (Some(LONGEST), 3, true));
-        assert!(!told(&lists, About::Hosts).cut, "it is not listed");
+        assert!(!told(&lists, ListKind::Hosts).cut, "it is not listed");
     }
 
     /// Names that came by turns to two sets of lists, against one that had them all.
@@ -383,13 +368,13 @@ mod tests {
             let (mut parts, mut whole) = ([Lists::default(), Lists::default()], Lists::default());
             for turn in 0..200_u64 {
                 let name = (turn * step % 61).to_string().into_bytes();
-                let about = if turn % 5 == 0 { About::Agents } else { About::Hosts };
+                let about = if turn % 5 == 0 { ListKind::Agents } else { ListKind::Hosts };
                 note(&mut parts[(turn % 3 % 2) as usize], about, turn, &name);
                 note(&mut whole, about, turn, &name);
             }
             let [mut one, other] = parts;
             one.join(&other);
-            for about in [About::Agents, About::Hosts] {
+            for about in [ListKind::Agents, ListKind::Hosts] {
                 assert_eq!(told(&one, about), told(&whole, about), "{step}");
             }
         }

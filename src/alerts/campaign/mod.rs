@@ -8,20 +8,19 @@
 //! # The fingerprint
 //!
 //! `f-` and 16 hexadecimal digits: FNV-1a with 64 bits over the hash of the field names of the campaign's first request
-//! ([`crate::record::Trace::field_order`], 8 bytes) and the ids of its first three distinct signatures in the order of
+//! ([`crate::record::RequestTraits::field_order`], 8 bytes) and the ids of its first three distinct signatures in the order of
 //! their first requests (4 bytes each), all big-endian. No address, time or name is in it, so that it is the same for
 //! the same tool at every sensor.
 
 mod hit_stats;
 
-use std::hint::black_box;
 use std::time::Duration;
 
-use hit_stats::{About, Facts, Moment, fnv};
+use hit_stats::{HitStats, HitTime, ListKind, fnv};
 
 use crate::outcome::Outcome;
-use crate::record::{Alert, Body, Campaign, Kind, Order, Record, Request, Stage, Transaction};
-use crate::source_addr::Source;
+use crate::record::{Alert, Body, Campaign, CampaignStage, Order, Record, RecordKind, Request, Transaction};
+use crate::source_addr::SourceAddr;
 use crate::table::{Slot, Table};
 use crate::time::Timestamp;
 
@@ -62,7 +61,8 @@ crate::counters! {
 /// Signatures that make a campaign.
 const BEGINS_AT: usize = 3;
 /// Signatures at which it is told again.
-const TOLD_AT: [(usize, Stage); 3] = [(10, Stage::Ten), (30, Stage::Thirty), (100, Stage::Hundred)];
+const TOLD_AT: [(usize, CampaignStage); 3] =
+    [(10, CampaignStage::Ten), (30, CampaignStage::Thirty), (100, CampaignStage::Hundred)];
 
 /// Class of sources without a campaign.
 const CANDIDATE: usize = 0;
@@ -74,7 +74,7 @@ const BEGUN: usize = 1;
 pub struct Campaigns {
     options: Options,
     /// By when the last hit came to the desk.
-    stories: Table<Source, Box<Story>, 2>,
+    stories: Table<SourceAddr, Box<SourceState>, 2>,
     memory: usize,
     /// The latest time at which a hit was settled.
     now: Timestamp,
@@ -83,33 +83,33 @@ pub struct Campaigns {
 
 /// What is known of a source.
 #[derive(Debug, Default)]
-struct Story {
+struct SourceState {
     /// Hits so far.
     seen: u64,
     /// What is counted for it, in bytes.
     memory: usize,
     /// Before it begins: at most two signatures and what is known of each.
-    parts: Vec<Part>,
-    tale: Option<Box<Tale>>,
+    parts: Vec<SignatureHits>,
+    campaign: Option<Box<CampaignState>>,
 }
 
 /// What is known of one signature before the campaign begins.
 #[derive(Debug)]
-struct Part {
+struct SignatureHits {
     sid: u32,
-    facts: Facts,
+    facts: HitStats,
 }
 
 /// A campaign.
 #[derive(Debug)]
-struct Tale {
+struct CampaignState {
     id: u64,
     fingerprint: u64,
-    facts: Facts,
+    facts: HitStats,
     /// How many of [`TOLD_AT`] were told.
     told: usize,
     /// Its last request.
-    last: (Moment, Transaction),
+    last: (HitTime, Transaction),
 }
 
 impl Campaigns {
@@ -122,20 +122,23 @@ impl Campaigns {
 
     /// Counts a hit, which is an alert at its place in the order of the desk; what it leads to is returned in order.
     pub fn hit(&mut self, order: Order, alert: &Alert) -> Vec<Record> {
-        let source = Source::of(alert.transaction.client.ip);
+        let source = SourceAddr::of(alert.transaction.client.ip);
         let mut told = Vec::new();
         let known = self.stories.find(&source);
         if let Some(before) = alert.late {
             if let Some(slot) = known {
-                self.change(slot, |story| story.worsen(before, alert));
+                self.change(slot, |source_state| source_state.worsen(before, alert));
             }
             return told;
         }
         self.counters.hits += 1;
         self.now = self.now.max(order.settled);
-        let moment = Moment::of(&alert.transaction, order.settled);
+        let moment = HitTime::of(&alert.transaction, order.settled);
         let known = known.filter(|&slot| {
-            let over = self.stories.get(slot).is_some_and(|(_, story)| story.is_over(moment, self.options.window));
+            let over = self
+                .stories
+                .get(slot)
+                .is_some_and(|(_, source_state)| source_state.is_over(moment, self.options.window));
             if over {
                 self.end(slot, order, &mut told);
             }
@@ -143,26 +146,16 @@ impl Campaigns {
         });
         let slot = known.unwrap_or_else(|| self.stories.insert(source, Box::default(), CANDIDATE, self.now));
         let window = self.options.window;
-        let stage = self.change(slot, |story| story.add(source, moment, alert, window)).flatten();
-        let begun = self.stories.get(slot).and_then(|(_, story)| story.tale.as_deref());
-        if let (Some(stage), Some(tale)) = (stage, begun) {
-            told.push(tale.record(source, stage, order, place(&alert.transaction)));
-            self.counters.begun += u64::from(stage == Stage::Begun);
+        let stage = self.change(slot, |source_state| source_state.add(source, moment, alert, window)).flatten();
+        let begun = self.stories.get(slot).and_then(|(_, source_state)| source_state.campaign.as_deref());
+        if let (Some(stage), Some(campaign)) = (stage, begun) {
+            told.push(campaign.record(source, stage, order, place(&alert.transaction)));
+            self.counters.begun += u64::from(stage == CampaignStage::Begun);
         }
         let class = if begun.is_some() { BEGUN } else { CANDIDATE };
         self.stories.touch(slot, class, self.now);
-        self.relieve(order, &mut told);
+        self.evict(order, &mut told);
         told
-    }
-
-    /// Reads what is known of the sources of hits that come next (see [`Table::approach`]).
-    pub fn approach(&self, sources: &[Source]) {
-        let stories = self.stories.approach(sources.iter().copied());
-        for story in &stories {
-            black_box((story.seen, story.parts.len()));
-        }
-        stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance);
-        stories.iter().flat_map(|story| story.facts()).for_each(Facts::glance_at_names);
     }
 
     /// When something falls due: [`Timestamp::MAX`] for never.
@@ -206,9 +199,11 @@ impl Campaigns {
 
     /// Distinct signatures that a source asked for, as far as they are remembered.
     #[must_use]
-    pub fn signatures_of(&self, source: Source) -> usize {
-        let story = self.stories.find(&source).and_then(|slot| self.stories.get(slot));
-        story.map_or(0, |(_, story)| story.tale.as_ref().map_or(story.parts.len(), |tale| tale.facts.signatures()))
+    pub fn signatures_of(&self, source: SourceAddr) -> usize {
+        let source_state = self.stories.find(&source).and_then(|slot| self.stories.get(slot));
+        source_state.map_or(0, |(_, source_state)| {
+            source_state.campaign.as_ref().map_or(source_state.parts.len(), |campaign| campaign.facts.signatures())
+        })
     }
 
     /// What was counted.
@@ -224,12 +219,12 @@ impl Campaigns {
     }
 
     /// Changes a story and counts its memory.
-    fn change<T>(&mut self, slot: Slot, act: impl FnOnce(&mut Story) -> T) -> Option<T> {
-        let (_, story) = self.stories.get_mut(slot)?;
-        let result = act(story);
-        self.memory -= story.memory;
-        story.memory = story.measure();
-        self.memory += story.memory;
+    fn change<T>(&mut self, slot: Slot, act: impl FnOnce(&mut SourceState) -> T) -> Option<T> {
+        let (_, source_state) = self.stories.get_mut(slot)?;
+        let result = act(source_state);
+        self.memory -= source_state.memory;
+        source_state.memory = source_state.measure();
+        self.memory += source_state.memory;
         Some(result)
     }
 
@@ -240,7 +235,7 @@ impl Campaigns {
     }
 
     /// Gives up sources while there are too many.
-    fn relieve(&mut self, order: Order, told: &mut Vec<Record>) {
+    fn evict(&mut self, order: Order, told: &mut Vec<Record>) {
         while self.stories.len() > self.options.sources || self.memory > self.options.memory {
             let Some(slot) = self.oldest() else { return };
             self.counters.given_up += 1;
@@ -249,19 +244,19 @@ impl Campaigns {
     }
 
     fn end(&mut self, slot: Slot, order: Order, told: &mut Vec<Record>) {
-        if let Some((source, story)) = self.remove(slot)
-            && let Some(tale) = story.tale
+        if let Some((source, source_state)) = self.remove(slot)
+            && let Some(campaign) = source_state.campaign
         {
             self.counters.ended += 1;
-            let last = tale.last.1.clone();
-            told.push(tale.record(source, Stage::Ended, order, last));
+            let last = campaign.last.1.clone();
+            told.push(campaign.record(source, CampaignStage::Ended, order, last));
         }
     }
 
-    fn remove(&mut self, slot: Slot) -> Option<(Source, Box<Story>)> {
-        let (source, story) = self.stories.remove(slot)?;
-        self.memory -= story.memory;
-        Some((source, story))
+    fn remove(&mut self, slot: Slot) -> Option<(SourceAddr, Box<SourceState>)> {
+        let (source, source_state) = self.stories.remove(slot)?;
+        self.memory -= source_state.memory;
+        Some((source, source_state))
     }
 }
 
@@ -270,7 +265,7 @@ const BEFORE: Timestamp = Timestamp::from_nanos(i64::MIN);
 
 /// The place of what no record caused.
 fn at(settled: Timestamp) -> Order {
-    Order { settled, settled_by: 0, request: 0, tx_id: 0, kind: Kind::Campaign, sid: 0 }
+    Order { settled, settled_by: 0, request: 0, tx_id: 0, kind: RecordKind::Campaign, sid: 0 }
 }
 
 /// A transaction without what was said in it.
@@ -280,20 +275,20 @@ fn place(transaction: &Transaction) -> Transaction {
     Transaction { timestamp, frame, input, client, server, encapsulation, flow, tx_id, request, response }
 }
 
-impl Story {
+impl SourceState {
     /// Adds a hit; says what is to be told of.
-    fn add(&mut self, source: Source, moment: Moment, alert: &Alert, window: Duration) -> Option<Stage> {
+    fn add(&mut self, source: SourceAddr, moment: HitTime, alert: &Alert, window: Duration) -> Option<CampaignStage> {
         let seen = self.seen;
         self.seen += 1;
-        if let Some(tale) = &mut self.tale {
-            return tale.add(seen, moment, alert);
+        if let Some(campaign) = &mut self.campaign {
+            return campaign.add(seen, moment, alert);
         }
         // What is known of a signature does not reach over a pause.
         self.parts.retain(|part| moment.time.since(part.facts.last) <= window);
         let sid = alert.signature.id;
         let at = self.parts.iter().position(|part| part.sid == sid).unwrap_or_else(|| {
             self.parts.reserve_exact(1);
-            self.parts.push(Part { sid, facts: Facts::new(moment, alert.trace.field_order) });
+            self.parts.push(SignatureHits { sid, facts: HitStats::new(moment, alert.trace.field_order) });
             self.parts.len() - 1
         });
         self.parts[at].facts.add(seen, moment, alert);
@@ -308,22 +303,22 @@ impl Story {
         let ids = parts.iter().take(BEGINS_AT).flat_map(|part| part.sid.to_be_bytes());
         let fingerprint = fnv(first.field_order.to_be_bytes().into_iter().chain(ids));
         let id = fnv(source.octets().into_iter().chain(first.first.micros().to_be_bytes()));
-        let facts = Facts::join(parts.into_iter().map(|part| part.facts).collect());
+        let facts = HitStats::join(parts.into_iter().map(|part| part.facts).collect());
         let last = (moment, place(&alert.transaction));
-        self.tale = Some(Box::new(Tale { id, fingerprint, facts, told: 0, last }));
-        Some(Stage::Begun)
+        self.campaign = Some(Box::new(CampaignState { id, fingerprint, facts, told: 0, last }));
+        Some(CampaignStage::Begun)
     }
 
     /// Whether a campaign was over before `next` was asked.
-    fn is_over(&self, next: Moment, window: Duration) -> bool {
-        self.tale.as_ref().is_some_and(|tale| next.time.since(tale.facts.last) > window)
+    fn is_over(&self, next: HitTime, window: Duration) -> bool {
+        self.campaign.as_ref().is_some_and(|campaign| next.time.since(campaign.facts.last) > window)
     }
 
     /// A request that was told of before turns out to be worse.
     fn worsen(&mut self, before: Outcome, alert: &Alert) {
         let seen = self.seen;
-        let facts = match &mut self.tale {
-            Some(tale) => Some(&mut tale.facts),
+        let facts = match &mut self.campaign {
+            Some(campaign) => Some(&mut campaign.facts),
             None => self.parts.iter_mut().find(|part| part.sid == alert.signature.id).map(|part| &mut part.facts),
         };
         if let Some(facts) = facts {
@@ -332,20 +327,20 @@ impl Story {
     }
 
     /// What is known, by signature or all together.
-    fn facts(&self) -> impl Iterator<Item = &Facts> {
-        self.parts.iter().map(|part| &part.facts).chain(self.tale.iter().map(|tale| &tale.facts))
+    fn facts(&self) -> impl Iterator<Item = &HitStats> {
+        self.parts.iter().map(|part| &part.facts).chain(self.campaign.iter().map(|campaign| &campaign.facts))
     }
 
     /// Memory in bytes.
     fn measure(&self) -> usize {
-        let parts: usize = self.parts.iter().map(|part| size_of::<Part>() + part.facts.heap()).sum();
-        let tale = self.tale.as_ref().map_or(0, |tale| size_of::<Tale>() + tale.facts.heap());
-        Table::<Source, Box<Self>, 2>::entry_size() + size_of::<Self>() + parts + tale
+        let parts: usize = self.parts.iter().map(|part| size_of::<SignatureHits>() + part.facts.heap()).sum();
+        let campaign = self.campaign.as_ref().map_or(0, |campaign| size_of::<CampaignState>() + campaign.facts.heap());
+        Table::<SourceAddr, Box<Self>, 2>::entry_size() + size_of::<Self>() + parts + campaign
     }
 }
 
-impl Tale {
-    fn add(&mut self, seen: u64, moment: Moment, alert: &Alert) -> Option<Stage> {
+impl CampaignState {
+    fn add(&mut self, seen: u64, moment: HitTime, alert: &Alert) -> Option<CampaignStage> {
         self.facts.add(seen, moment, alert);
         if moment >= self.last.0 {
             self.last = (moment, place(&alert.transaction));
@@ -358,8 +353,8 @@ impl Tale {
         Some(stage)
     }
 
-    fn record(&self, source: Source, stage: Stage, order: Order, transaction: Transaction) -> Record {
-        let order = Order { kind: Kind::Campaign, sid: stage.sid(), ..order };
+    fn record(&self, source: SourceAddr, stage: CampaignStage, order: Order, transaction: Transaction) -> Record {
+        let order = Order { kind: RecordKind::Campaign, sid: stage.sid(), ..order };
         let facts = &self.facts;
         let outcomes: Vec<(Outcome, u64)> = facts.outcomes().collect();
         let campaign = Campaign {
@@ -372,12 +367,12 @@ impl Tale {
             first: facts.first,
             last: facts.last,
             outcomes,
-            signatures: facts.list(About::Signatures),
-            families: facts.list(About::Families),
-            targets: facts.list(About::Targets),
-            hosts: facts.list(About::Hosts),
-            exposed: facts.list(About::Exposed),
-            agents: facts.list(About::Agents),
+            signatures: facts.list(ListKind::Signatures),
+            families: facts.list(ListKind::Families),
+            targets: facts.list(ListKind::Targets),
+            hosts: facts.list(ListKind::Hosts),
+            exposed: facts.list(ListKind::Exposed),
+            agents: facts.list(ListKind::Agents),
         };
         Record { order, body: Body::Campaign(Box::new(campaign)) }
     }

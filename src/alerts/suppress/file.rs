@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::value::Datetime;
 use toml::{Spanned, Value};
 
-use super::{Conditions, Entry, Expiry, Host, Name, Source, Treatment, fold_product};
+use super::{Conditions, Expiry, Host, Name, SuppressEntry, SuppressFile, Treatment, fold_product};
 use crate::signature::LoadError;
 use crate::time::Timestamp;
 use crate::uri::{NormalHost, NormalPath};
@@ -38,7 +38,7 @@ struct Document {
 }
 
 /// Reads a file. Every fault that can be told at once is told at once.
-pub(super) fn read(source: &Source<'_>) -> Result<Vec<Entry>, Vec<LoadError>> {
+pub(super) fn read(source: &SuppressFile<'_>) -> Result<Vec<SuppressEntry>, Vec<LoadError>> {
     let mut reader = Reader {
         name: source.name,
         lines: source.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at).collect(),
@@ -84,7 +84,7 @@ impl Reader<'_> {
     }
 
     /// An entry; none, or one that is not used, after a fault.
-    fn entry(&mut self, table: &Spanned<Table>, treatment: Treatment) -> Option<Entry> {
+    fn entry(&mut self, table: &Spanned<Table>, treatment: Treatment) -> Option<SuppressEntry> {
         let start = table.span().start;
         for (key, value) in table.get_ref() {
             if !KEYS.contains(&&**key) {
@@ -115,7 +115,7 @@ impl Reader<'_> {
             expires
         });
         let (file, line) = (self.name.to_owned(), self.line(start));
-        Some(Entry { treatment, file, line, reason: reason?, expires, conditions })
+        Some(SuppressEntry { treatment, file, line, reason: reason?, expires, conditions })
     }
 
     /// The reason: one line, short enough for an alert.

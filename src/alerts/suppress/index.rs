@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Conditions, Entry, Facts, Host, Name};
+use super::{AlertFacts, Conditions, Host, Name, SuppressEntry};
 
 /// Longest host that is looked up by its parts. Rationale: no name is longer (RFC 1035 section 2.3.4).
 const MAX_HOST: usize = 255;
@@ -77,7 +77,7 @@ fn keys(conditions: &Conditions) -> Vec<Vec<Vec<u8>>> {
 }
 
 impl Index {
-    pub(super) fn of(entries: &[Entry]) -> Self {
+    pub(super) fn of(entries: &[SuppressEntry]) -> Self {
         let mut shared: HashMap<Vec<u8>, u32> = HashMap::new();
         for key in entries.iter().flat_map(|entry| keys(&entry.conditions)).flatten() {
             *shared.entry(key).or_default() += 1;
@@ -105,7 +105,7 @@ impl Index {
     }
 
     /// Visits the entries that may hold, in no order, one more than once.
-    pub(super) fn candidates(&self, facts: &Facts<'_>, visit: &mut dyn FnMut(usize)) {
+    pub(super) fn candidates(&self, facts: &AlertFacts<'_>, visit: &mut dyn FnMut(usize)) {
         let mut ask = |key: &[u8]| self.entries.get(key).into_iter().flatten().for_each(|&at| visit(at as usize));
         for &(about, len) in &self.prefixes {
             let address = if about == about::SOURCE { facts.source } else { facts.destination };
@@ -139,7 +139,7 @@ fn dots(host: &[u8]) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::alerts::suppress::{Source, Suppressions};
+    use crate::alerts::suppress::{SuppressFile, Suppressions};
 
     /// Entries that have all but one condition in common are told apart by that one.
     #[test]
@@ -162,7 +162,7 @@ mod tests {
                 format!("[[suppress]]\n{}\nreason = \"x\"\n", conditions.join("\n"))
             };
             let text: String = (1..2_000).map(entry).collect();
-            let set = Suppressions::load(&[Source { name: "f", text: &text }]).unwrap();
+            let set = Suppressions::load(&[SuppressFile { name: "f", text: &text }]).unwrap();
             let widest = set.index.entries.values().map(Vec::len).max();
             assert_eq!(widest, Some(1), "{}", lines[different](1));
         }

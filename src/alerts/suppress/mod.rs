@@ -2,7 +2,7 @@
 //! itself: see [`crate::alerts::context`].
 //!
 //! ```
-//! # use smsentry::alerts::suppress::{Source, Suppressions};
+//! # use smsentry::alerts::suppress::{SuppressFile, Suppressions};
 //! # let text = r#"
 //! [[suppress]]                           # not told; still counted in the campaign of its source
 //! source = ["192.0.2.5", "10.0.0.0/8"]   # addresses and networks; destination likewise
@@ -15,7 +15,7 @@
 //! host = "www.example.org"               # .example.org for its sub-domains; host or destination is mandatory
 //! reason = "we run wp-sms there"
 //! # "#;
-//! # let set = Suppressions::load(&[Source { name: "mine.toml", text }]).unwrap();
+//! # let set = Suppressions::load(&[SuppressFile { name: "mine.toml", text }]).unwrap();
 //! # assert_eq!(set.entries().len(), 2);
 //! ```
 //!
@@ -29,7 +29,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::record::Alert;
-use crate::signature::{Kind, LoadError, Pattern};
+use crate::signature::{LoadError, MatchKind, Pattern};
 use crate::time::Timestamp;
 use crate::uri::{self, NormalPath};
 
@@ -41,7 +41,7 @@ use index::Index;
 
 /// A suppress file.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct SuppressFile<'a> {
     /// Its name, for messages.
     pub name: &'a str,
     /// Its content.
@@ -70,7 +70,7 @@ impl Treatment {
 
 /// One entry of a suppress file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct SuppressEntry {
     /// What becomes of a hit for which it holds.
     pub treatment: Treatment,
     /// The file's name.
@@ -85,7 +85,7 @@ pub struct Entry {
     pub conditions: Conditions,
 }
 
-impl Entry {
+impl SuppressEntry {
     /// `suppress FILE:LINE reason`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -164,14 +164,14 @@ crate::counters! {
 /// All entries, ready to be asked.
 #[derive(Debug, Default)]
 pub struct Suppressions {
-    entries: Vec<Entry>,
+    entries: Vec<SuppressEntry>,
     /// How often each entry held.
     counts: Vec<u64>,
     index: Index,
 }
 
 /// What an entry may depend on, of one alert.
-struct Facts<'a> {
+struct AlertFacts<'a> {
     id: u32,
     slug: &'a str,
     family: &'a str,
@@ -182,12 +182,12 @@ struct Facts<'a> {
     path: Vec<u8>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> AlertFacts<'a> {
     fn of(alert: &'a Alert) -> Self {
         let (signature, transaction) = (&*alert.signature, &alert.transaction);
         let request = &transaction.request;
         // What matched is a host, or bytes of the target.
-        let other = matches!(signature.pattern, Pattern::Text(Kind::Host | Kind::Raw, _));
+        let other = matches!(signature.pattern, Pattern::Text(MatchKind::Host | MatchKind::Raw, _));
         let path = match other || !alert.matched.starts_with(b"/") {
             true => NormalPath::of(uri::path(&request.method, &request.target)).path,
             false => alert.matched.clone(),
@@ -206,7 +206,7 @@ impl<'a> Facts<'a> {
 }
 
 impl Conditions {
-    fn hold(&self, facts: &Facts<'_>) -> bool {
+    fn hold(&self, facts: &AlertFacts<'_>) -> bool {
         fn any<T>(items: &[T], holds: impl FnMut(&T) -> bool) -> bool {
             items.is_empty() || items.iter().any(holds)
         }
@@ -243,7 +243,7 @@ impl Suppressions {
     ///
     /// # Errors
     /// Everything that is wrong, in the order of the files and their lines; then nothing is loaded.
-    pub fn load(sources: &[Source<'_>]) -> Result<Self, Vec<LoadError>> {
+    pub fn load(sources: &[SuppressFile<'_>]) -> Result<Self, Vec<LoadError>> {
         let (mut entries, mut errors) = (Vec::new(), Vec::new());
         for source in sources {
             match file::read(source) {
@@ -264,7 +264,7 @@ impl Suppressions {
         if self.entries.is_empty() {
             return None;
         }
-        let facts = Facts::of(alert);
+        let facts = AlertFacts::of(alert);
         let when = alert.transaction.timestamp;
         let mut found: Option<(bool, usize, Treatment)> = None;
         self.index.candidates(&facts, &mut |at| {
@@ -279,7 +279,7 @@ impl Suppressions {
     }
 
     /// Counts that an entry held, and hands it out.
-    pub fn count(&mut self, at: usize) -> Option<&Entry> {
+    pub fn count(&mut self, at: usize) -> Option<&SuppressEntry> {
         *self.counts.get_mut(at)? += 1;
         self.entries.get(at)
     }
@@ -303,7 +303,7 @@ impl Suppressions {
     }
 
     /// The entries in the order of their files, and how often each held.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&Entry, u64)> {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&SuppressEntry, u64)> {
         self.entries.iter().zip(self.counts.iter().copied())
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Conditions, Entry, Name, Suppressions, Treatment, begins_with, fold_product};
-use crate::signature::{Kind, Pattern, Signature, Signatures};
+use super::{Conditions, Name, SuppressEntry, Suppressions, Treatment, begins_with, fold_product};
+use crate::signature::{MatchKind, Pattern, Signature, Signatures};
 use crate::time::Timestamp;
 use crate::uri::NormalPath;
 
 /// The loaded signatures by their names.
-struct Known<'a> {
+struct SignatureNames<'a> {
     ids: HashMap<u32, &'a Signature>,
     slugs: HashMap<&'a str, &'a Signature>,
     families: HashMap<&'a str, Vec<&'a Signature>>,
@@ -21,7 +21,7 @@ struct Known<'a> {
     all: Vec<&'a Signature>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> SignatureNames<'a> {
     fn of(signatures: &'a Signatures) -> Self {
         let all: Vec<&Signature> = signatures.iter().map(Arc::as_ref).collect();
         let mut known = Self {
@@ -86,30 +86,30 @@ impl Suppressions {
     /// What is to be told at the start: entries that are over by `now`, and those that never match, a line each.
     #[must_use]
     pub fn review(&self, signatures: &Signatures, now: Timestamp) -> Vec<String> {
-        let known = Known::of(signatures);
+        let known = SignatureNames::of(signatures);
         let mut lines = Vec::new();
-        let mut earlier: HashMap<String, &Entry> = HashMap::new();
+        let mut earlier: HashMap<String, &SuppressEntry> = HashMap::new();
         // An allow entry goes first, wherever it stands.
         for entry in self.entries.iter().filter(|entry| entry.treatment == Treatment::Allow) {
             remember(&mut earlier, entry);
         }
         for entry in &self.entries {
-            let mut tell = |what: String| lines.push(format!("{}:{}: {what}", entry.file, entry.line));
+            let mut emit = |what: String| lines.push(format!("{}:{}: {what}", entry.file, entry.line));
             if let Some(expires) = entry.expires.as_ref().filter(|expires| now >= expires.until) {
-                tell(format!("expired on {}: it hides nothing of later days ({})", expires.day, entry.reason));
+                emit(format!("expired on {}: it hides nothing of later days ({})", expires.day, entry.reason));
             }
             match never(&known, &entry.conditions) {
-                Some(why) => tell(format!("never matches: {why} ({})", entry.reason)),
+                Some(why) => emit(format!("never matches: {why} ({})", entry.reason)),
                 None => {
                     for unknown in known.unknown(&entry.conditions) {
-                        tell(format!("{unknown} is not loaded ({})", entry.reason));
+                        emit(format!("{unknown} is not loaded ({})", entry.reason));
                     }
                 }
             }
             let first = remember(&mut earlier, entry);
             if !std::ptr::eq(first, entry) && outlives(first, entry) {
                 let (treatment, file, line) = (first.treatment.name(), &first.file, first.line);
-                tell(format!("never matches: the {treatment} entry at {file}:{line} goes first ({})", entry.reason));
+                emit(format!("never matches: the {treatment} entry at {file}:{line} goes first ({})", entry.reason));
             }
         }
         lines
@@ -117,12 +117,12 @@ impl Suppressions {
 }
 
 /// The first entry with the same conditions, which is this one if there was none.
-fn remember<'a>(earlier: &mut HashMap<String, &'a Entry>, entry: &'a Entry) -> &'a Entry {
+fn remember<'a>(earlier: &mut HashMap<String, &'a SuppressEntry>, entry: &'a SuppressEntry) -> &'a SuppressEntry {
     earlier.entry(canonical(&entry.conditions)).or_insert(entry)
 }
 
 /// Whether `first` holds as long as `second`.
-fn outlives(first: &Entry, second: &Entry) -> bool {
+fn outlives(first: &SuppressEntry, second: &SuppressEntry) -> bool {
     match (&first.expires, &second.expires) {
         (None, _) => true,
         (Some(_), None) => false,
@@ -152,7 +152,7 @@ fn canonical(conditions: &Conditions) -> String {
 }
 
 /// Why an entry holds for no alert at all.
-fn never(known: &Known<'_>, conditions: &Conditions) -> Option<String> {
+fn never(known: &SignatureNames<'_>, conditions: &Conditions) -> Option<String> {
     if !known.any(conditions, |_| true) {
         let unknown = known.unknown(conditions);
         return Some(match unknown.is_empty() {
@@ -178,11 +178,11 @@ fn never(known: &Known<'_>, conditions: &Conditions) -> Option<String> {
 
 /// Whether a request that the signature matches may have a path that begins with one of these.
 fn may_begin(signature: &Signature, starts: &[String]) -> bool {
-    let Pattern::Text(kind @ (Kind::Path | Kind::Prefix), patterns) = &signature.pattern else { return true };
+    let Pattern::Text(kind @ (MatchKind::Path | MatchKind::Prefix), patterns) = &signature.pattern else { return true };
     patterns.iter().any(|pattern| {
         let path = NormalPath::of(pattern.as_bytes()).path;
         starts.iter().any(|start| {
-            begins_with(&path, start.as_bytes()) || (*kind == Kind::Prefix && begins_with(start.as_bytes(), &path))
+            begins_with(&path, start.as_bytes()) || (*kind == MatchKind::Prefix && begins_with(start.as_bytes(), &path))
         })
     })
 }

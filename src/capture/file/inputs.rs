@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use super::compression::decoder;
 use super::magic::{LOOK, Magic};
 use super::stdin::Stdin;
-use super::{CONVERT, FileSource, FrameFilter, Pace};
+use super::{CONVERT, FileSource, FrameFilter, ReadMode};
 use crate::capture::block::{BlockSize, SourceError};
 
 /// One file to replay.
@@ -64,7 +64,7 @@ pub fn open(
         return Err(failure(path, "is a directory".to_owned(), "name it with -r, and its captures are read"));
     }
     let mut file = File::open(path).map_err(|error| refused(path, &error))?;
-    let pace = if metadata.is_file() { Pace::Full } else { Pace::Arriving };
+    let pace = if metadata.is_file() { ReadMode::Full } else { ReadMode::Arriving };
     let head = read_head(&mut file, input)?;
     source(head, Box::new(file), pace, input, index, size, filter)
 }
@@ -87,7 +87,7 @@ fn stdin_source(
 ) -> Result<FileSource, SourceError> {
     let head = read_head(&mut stdin, input)?;
     stdin.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
-    source(head, Box::new(stdin), Pace::Arriving, input, index, size, filter)
+    source(head, Box::new(stdin), ReadMode::Arriving, input, index, size, filter)
 }
 
 /// Enough bytes to know a compression by.
@@ -103,7 +103,7 @@ fn read_head(reader: &mut impl Read, input: &Input) -> Result<Vec<u8>, SourceErr
 fn source(
     head: Vec<u8>,
     reader: Box<dyn Read + Send>,
-    pace: Pace,
+    pace: ReadMode,
     input: &Input,
     index: u32,
     size: BlockSize,

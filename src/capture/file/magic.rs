@@ -1,6 +1,6 @@
 //! What a file is, by its first bytes; its name says nothing. Not a check that the rest is sound.
 
-use super::parse_step::Order;
+use super::parse_step::ByteOrder;
 
 /// How many bytes a decision may want.
 pub(super) const LOOK: usize = 24;
@@ -8,7 +8,7 @@ pub(super) const LOOK: usize = 24;
 /// Which of the classic format's variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pcap {
-    pub(super) order: Order,
+    pub(super) order: ByteOrder,
     pub(super) nanoseconds: bool,
     /// Alexey Kuznetzov's patched libpcap of the 1990s: longer record heads.
     pub(super) kuznetzov: bool,
@@ -46,7 +46,9 @@ impl Magic {
     /// Judges a file by its first bytes (up to [`LOOK`] are looked at).
     pub(super) fn of(head: &[u8]) -> Self {
         let Some(&first) = head.first_chunk::<4>() else { return Self::Unknown };
-        for (order, number) in [(Order::Little, u32::from_le_bytes(first)), (Order::Big, u32::from_be_bytes(first))] {
+        for (order, number) in
+            [(ByteOrder::Little, u32::from_le_bytes(first)), (ByteOrder::Big, u32::from_be_bytes(first))]
+        {
             match number {
                 0xa1b2_c3d4 => return Self::Pcap(Pcap { order, nanoseconds: false, kuznetzov: false }),
                 0xa1b2_3c4d => return Self::Pcap(Pcap { order, nanoseconds: true, kuznetzov: false }),

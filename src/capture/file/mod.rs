@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use self::inputs::{Input, expand, open};
 use self::magic::Magic;
 use self::parse_step::{Frame, Step};
-use super::block::{Block, BlockSize, Captured, Source, SourceError, Status};
+use super::block::{Block, BlockSize, FillStatus, FrameRef, PacketSource, SourceError};
 use crate::sys::Signals;
 
 /// A capture filter: is asked with a frame's link type (the number in the file), its length on the wire and its
@@ -57,7 +57,7 @@ impl Format {
 
 /// How a reader is to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
+enum ReadMode {
     /// All its bytes are there: ask for a slab at once.
     Full,
     /// A pipe, perhaps with a running recorder behind it: hand on what comes, as it comes.
@@ -66,7 +66,7 @@ enum Pace {
 
 /// Why a scan of the bytes at hand ended.
 #[derive(Debug)]
-enum Stop {
+enum ScanEnd {
     /// The block is full.
     Full,
     /// The next record needs this many bytes.
@@ -75,13 +75,13 @@ enum Stop {
     Fault(SourceError),
 }
 
-/// A capture file as a [`Source`].
+/// A capture file as a [`PacketSource`].
 ///
 /// Invariant: `rest[at..]` are the bytes that were read and not handed on, and `offset` is where in the
 /// (decompressed) file they begin.
 pub struct FileSource<R = Box<dyn Read + Send>> {
     reader: R,
-    pace: Pace,
+    pace: ReadMode,
     format: Format,
     name: String,
     index: u32,
@@ -125,14 +125,14 @@ impl<R: Read> FileSource<R> {
         size: BlockSize,
         filter: Option<FrameFilter>,
     ) -> Result<Self, SourceError> {
-        Self::with_head(Vec::new(), reader, Pace::Arriving, name, index, size, filter)
+        Self::with_head(Vec::new(), reader, ReadMode::Arriving, name, index, size, filter)
     }
 
     /// The same for a reader of which the first bytes (fewer than a header) were already read.
     fn with_head(
         mut rest: Vec<u8>,
         mut reader: R,
-        pace: Pace,
+        pace: ReadMode,
         name: String,
         index: u32,
         size: BlockSize,
@@ -182,15 +182,15 @@ impl<R: Read> FileSource<R> {
 
     /// Walks over the records of `bytes` from `at` until something stops it; the block begins at `origin`. Returns
     /// where it stopped.
-    fn scan(&mut self, bytes: &[u8], mut at: usize, origin: usize, packets: &mut Vec<Captured>) -> (usize, Stop) {
+    fn scan(&mut self, bytes: &[u8], mut at: usize, origin: usize, packets: &mut Vec<FrameRef>) -> (usize, ScanEnd) {
         loop {
             if packets.len() >= self.size.packets || at - origin >= self.size.bytes {
-                return (at, Stop::Full);
+                return (at, ScanEnd::Full);
             }
             if self.skip > 0 {
                 at += self.pass(self.skip, bytes.len() - at);
                 if self.skip > 0 {
-                    return (at, Stop::Need(self.skip.min(PIPE)));
+                    return (at, ScanEnd::Need(self.skip.min(PIPE)));
                 }
                 continue;
             }
@@ -212,13 +212,13 @@ impl<R: Read> FileSource<R> {
                     match self.wanted(&frame, record) {
                         Ok(true) => packets.push(captured(&frame, at - origin, self.frames)),
                         Ok(false) => {}
-                        Err(error) => return (at, Stop::Fault(error)),
+                        Err(error) => return (at, ScanEnd::Fault(error)),
                     }
                     size
                 }
                 Step::Pass { size } => size,
-                Step::Need { size } => return (at, Stop::Need(size)),
-                Step::Fault(cause) => return (at, Stop::Fault(self.error(cause, DAMAGED))),
+                Step::Need { size } => return (at, ScanEnd::Need(size)),
+                Step::Fault(cause) => return (at, ScanEnd::Fault(self.error(cause, DAMAGED))),
             };
             at += self.pass(size, record.len());
         }
@@ -242,11 +242,11 @@ impl<R: Read> FileSource<R> {
 
     /// Hands on what an earlier read left behind: one copy of many records, or none. Returns why it stopped, or
     /// nothing if it left the bytes to the reading part.
-    fn fill_from_rest(&mut self, block: &mut Block) -> Option<Stop> {
+    fn fill_from_rest(&mut self, block: &mut Block) -> Option<ScanEnd> {
         let rest = std::mem::take(&mut self.rest);
         let from = self.at;
         let (at, stop) = self.scan(&rest, from, from, &mut block.packets);
-        if at == from && matches!(stop, Stop::Need(_)) {
+        if at == from && matches!(stop, ScanEnd::Need(_)) {
             block.bytes.extend_from_slice(&rest[from..]);
             self.rest = rest;
             self.rest.clear();
@@ -260,15 +260,15 @@ impl<R: Read> FileSource<R> {
     }
 
     /// Reads into the block and parses there.
-    fn fill_from_reader(&mut self, block: &mut Block) -> Stop {
+    fn fill_from_reader(&mut self, block: &mut Block) -> ScanEnd {
         let before = self.frames;
         let mut at = 0;
         let stop = loop {
             let (end, stop) = self.scan(&block.bytes, at, 0, &mut block.packets);
             at = end;
-            let Stop::Need(size) = stop else { break stop };
+            let ScanEnd::Need(size) = stop else { break stop };
             if self.ended || self.frames > before || !self.read(&mut block.bytes, at + size) {
-                break Stop::Need(size);
+                break ScanEnd::Need(size);
             }
         };
         self.rest.extend_from_slice(&block.bytes[at..]);
@@ -284,8 +284,8 @@ impl<R: Read> FileSource<R> {
     fn read(&mut self, bytes: &mut Vec<u8>, goal: usize) -> bool {
         let before = bytes.len();
         let result = match self.pace {
-            Pace::Full => self.read_full(bytes, goal),
-            Pace::Arriving => self.read_arriving(bytes),
+            ReadMode::Full => self.read_full(bytes, goal),
+            ReadMode::Arriving => self.read_arriving(bytes),
         };
         self.taken += (bytes.len() - before) as u64;
         match result {
@@ -320,27 +320,27 @@ impl<R: Read> FileSource<R> {
     }
 
     /// What there is to say once the block has what it gets.
-    fn settle(&mut self, stop: Stop) -> Status {
+    fn settle(&mut self, stop: ScanEnd) -> FillStatus {
         let left = self.rest.len() - self.at;
         match stop {
-            Stop::Fault(error) => self.fault = Some(error),
-            Stop::Full => {}
-            Stop::Need(_) if !self.ended => {}
-            Stop::Need(size) => match self.broken.take() {
+            ScanEnd::Fault(error) => self.fault = Some(error),
+            ScanEnd::Full => {}
+            ScanEnd::Need(_) if !self.ended => {}
+            ScanEnd::Need(size) => match self.broken.take() {
                 Some(cause) => self.fault = Some(self.error(cause, DAMAGED)),
                 None if left > 0 || self.skip > 0 => {
                     let cause = format!("the file ends in the middle of a record ({left} bytes, {size} expected)");
                     self.fault = Some(self.error(cause, DAMAGED));
                 }
-                None => return Status::End,
+                None => return FillStatus::End,
             },
         }
-        Status::More
+        FillStatus::More
     }
 }
 
-impl<R: Read> Source for FileSource<R> {
-    fn fill(&mut self, block: &mut Block) -> Result<Status, SourceError> {
+impl<R: Read> PacketSource for FileSource<R> {
+    fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
         block.input = self.index;
         if self.fault.is_none() {
             let stop = match self.fill_from_rest(block) {
@@ -356,7 +356,7 @@ impl<R: Read> Source for FileSource<R> {
         // Asked once more, the input is at its end.
         self.rest.clear();
         (self.at, self.skip, self.ended, self.broken) = (0, 0, true, None);
-        self.fault.take().map_or(Ok(Status::End), Err)
+        self.fault.take().map_or(Ok(FillStatus::End), Err)
     }
 }
 
@@ -374,7 +374,7 @@ fn list(
     origin: usize,
     mut frames: u64,
     size: &BlockSize,
-    packets: &mut Vec<Captured>,
+    packets: &mut Vec<FrameRef>,
 ) -> usize {
     while packets.len() < size.packets && at - origin < size.bytes {
         let Step::Frame { size, frame } = pcap.step(&bytes[at..]) else { break };
@@ -387,8 +387,8 @@ fn list(
 
 /// A frame whose record stands at `record` in the slab.
 #[inline]
-fn captured(frame: &Frame, record: usize, number: u64) -> Captured {
-    Captured {
+fn captured(frame: &Frame, record: usize, number: u64) -> FrameRef {
+    FrameRef {
         start: u32::try_from(record + frame.start).expect("a slab is below 2 GiB"),
         len: frame.len,
         wire_len: frame.wire_len,

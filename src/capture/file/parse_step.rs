@@ -52,14 +52,14 @@ pub(super) enum Step {
 
 /// The order of the bytes in a file's numbers: that of the host that recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ByteOrder {
     /// Least significant byte first.
     Little,
     /// Most significant byte first.
     Big,
 }
 
-impl Order {
+impl ByteOrder {
     /// The 32-bit number at `at`, or zero beyond the end.
     #[inline]
     pub(super) fn u32(self, bytes: &[u8], at: usize) -> u32 {

@@ -6,7 +6,7 @@
 use pcap_parser::parse_pcap_header;
 
 use super::magic::Pcap as Variant;
-use super::parse_step::{Frame, MAX_FRAME, Order, Step, snapshot_limit};
+use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 
@@ -30,7 +30,7 @@ enum Lengths {
 /// What the header of a capture says of all its records.
 #[derive(Debug)]
 pub(super) struct Pcap {
-    order: Order,
+    order: ByteOrder,
     record: usize,
     lengths: Lengths,
     snaplen: u32,
@@ -48,8 +48,8 @@ impl Pcap {
         // The parser knows Kuznetzov's number in one byte order only; all variants share the header.
         let mut plain = *header;
         plain[..4].copy_from_slice(match variant.order {
-            Order::Little => &[0xd4, 0xc3, 0xb2, 0xa1],
-            Order::Big => &[0xa1, 0xb2, 0xc3, 0xd4],
+            ByteOrder::Little => &[0xd4, 0xc3, 0xb2, 0xa1],
+            ByteOrder::Big => &[0xa1, 0xb2, 0xc3, 0xd4],
         });
         let (_, header) = parse_pcap_header(&plain).map_err(|_| "its header can't be read".to_owned())?;
         let lengths = match (header.version_major, header.version_minor) {

@@ -5,7 +5,7 @@
 
 use pcap_parser::{EPB_MAGIC, IDB_MAGIC, SHB_MAGIC, SPB_MAGIC, parse_unknownblock_be, parse_unknownblock_le};
 
-use super::parse_step::{Frame, MAX_FRAME, Order, Step, snapshot_limit};
+use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 
@@ -69,7 +69,7 @@ impl Interface {
 /// The state of a walk through a pcapng file.
 #[derive(Debug)]
 pub(super) struct PcapNg {
-    order: Order,
+    order: ByteOrder,
     interfaces: Vec<Interface>,
     /// Of a large block that was passed over: its length, which stands once more behind it.
     awaited: Option<u32>,
@@ -80,7 +80,7 @@ pub(super) struct PcapNg {
 impl PcapNg {
     /// Before the first section.
     pub(super) const fn new() -> Self {
-        Self { order: Order::Little, interfaces: Vec::new(), awaited: None, first: true }
+        Self { order: ByteOrder::Little, interfaces: Vec::new(), awaited: None, first: true }
     }
 
     /// The block at the start of `bytes`.
@@ -95,8 +95,8 @@ impl PcapNg {
         let section = head[..4] == SHB_MAGIC.to_le_bytes();
         if section {
             match &head[8..] {
-                magic if *magic == BYTE_ORDER => self.order = Order::Little,
-                [0x1a, 0x2b, 0x3c, 0x4d] => self.order = Order::Big,
+                magic if *magic == BYTE_ORDER => self.order = ByteOrder::Little,
+                [0x1a, 0x2b, 0x3c, 0x4d] => self.order = ByteOrder::Big,
                 magic => return Step::Fault(format!("a section begins with the byte-order magic {magic:02x?}")),
             }
         }
@@ -115,8 +115,8 @@ impl PcapNg {
         let size = length as usize;
         let Some(block) = bytes.get(..size) else { return Step::Need { size } };
         let parsed = match self.order {
-            Order::Little => parse_unknownblock_le(block),
-            Order::Big => parse_unknownblock_be(block),
+            ByteOrder::Little => parse_unknownblock_le(block),
+            ByteOrder::Big => parse_unknownblock_be(block),
         };
         match parsed {
             // As libpcap: what the first section header has at its end does not matter.
@@ -266,7 +266,7 @@ impl PcapNg {
                 (9, [resolution]) => interface.ticks = ticks(*resolution)?,
                 (14, value) if value.len() == 8 => {
                     let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));
-                    let (high, low) = if self.order == Order::Big { (first, second) } else { (second, first) };
+                    let (high, low) = if self.order == ByteOrder::Big { (first, second) } else { (second, first) };
                     interface.offset = ((u64::from(high) << 32) | u64::from(low)).cast_signed();
                 }
                 _ => {}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::capture::block::{Block, BlockSize, Captured};
+use crate::capture::block::{Block, BlockSize, FrameRef};
 use crate::capture::live::counters::{Totals, interface_drops};
 use crate::capture::live::open::{Opened, TIMEOUT_MILLIS};
 use crate::capture::live::{LiveOptions, Shared};
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 /// A block on its way to the caller.
 #[derive(Debug)]
-pub(super) struct Full {
+pub(super) struct FilledBlock {
     pub(super) block: Block,
     /// When the ring was last known to be empty: nothing older comes after this block. By the capture's clock.
     pub(super) drained: Duration,
@@ -53,7 +53,7 @@ pub(super) struct Capture {
     /// It is not a network interface (`any`): never down.
     pub(super) is_special: bool,
     pub(super) shared: Arc<Shared>,
-    full: Sender<Full>,
+    full: Sender<FilledBlock>,
     empty: Receiver<Block>,
     block: Option<Block>,
     /// When the block got its first frame.
@@ -74,7 +74,7 @@ impl Capture {
         options: LiveOptions,
         opened: Option<Opened>,
         shared: Arc<Shared>,
-        full: Sender<Full>,
+        full: Sender<FilledBlock>,
         empty: Receiver<Block>,
     ) -> Self {
         let (block, begun, drained, frame, failures, orphaned) = (None, None, Duration::ZERO, 0, 0, false);
@@ -165,7 +165,7 @@ impl Capture {
             push(block, &packet, *link, *nanoseconds, *frame);
         });
         let more = block.packets.len() - before;
-        self.shared.figures.delivered.fetch_add(more as u64, Ordering::Relaxed);
+        self.shared.counters.delivered.fetch_add(more as u64, Ordering::Relaxed);
         if more > 0 && self.begun.is_none() {
             self.begun = Some(Instant::now());
         }
@@ -196,9 +196,9 @@ impl Capture {
                 longest
             }
         };
-        let bell = self.shared.wake.as_fd();
-        let descriptor = self.opened.as_ref().map_or(bell, |opened| opened.handle.as_fd());
-        if wait([descriptor, bell], pause) && self.opened.is_some() {
+        let eventfd = self.shared.wake.as_fd();
+        let descriptor = self.opened.as_ref().map_or(eventfd, |opened| opened.handle.as_fd());
+        if wait([descriptor, eventfd], pause) && self.opened.is_some() {
             // The interface has an error that libpcap will tell at the next read; should it not, this is no busy loop.
             std::thread::sleep(BLOCK_AGE);
         }
@@ -212,9 +212,9 @@ impl Capture {
         // The computer's time may have been set since: never before the ring was empty.
         let newest = self.shared.clock.now().saturating_sub(age).max(self.drained);
         // The queue has room for every block there is: this fails only when the caller is gone.
-        if let Err(refused) = self.full.try_send(Full { block, drained: self.drained, newest }) {
+        if let Err(refused) = self.full.try_send(FilledBlock { block, drained: self.drained, newest }) {
             let lost = refused.into_inner().block.packets.len();
-            self.shared.figures.own_drops.fetch_add(lost as u64, Ordering::Relaxed);
+            self.shared.counters.own_drops.fetch_add(lost as u64, Ordering::Relaxed);
         }
     }
 
@@ -251,7 +251,7 @@ impl Capture {
         let Some(opened) = self.opened.as_mut().filter(|_| now >= self.figures_due) else { return false };
         self.figures_due = now + FIGURES;
         if let Ok(pcap::Stat { received, dropped, .. }) = opened.handle.stats() {
-            self.totals.update(received, dropped, interface_drops(&self.options.interface), &self.shared.figures);
+            self.totals.update(received, dropped, interface_drops(&self.options.interface), &self.shared.counters);
         }
         true
     }
@@ -278,7 +278,7 @@ fn push(block: &mut Block, packet: &pcap::Packet<'_>, link: Link, nanoseconds: b
     let start = u32::try_from(block.bytes.len()).expect("a block holds at most its size and a batch, far below 4 GiB");
     block.bytes.extend_from_slice(packet.data);
     let time = Timestamp::from_secs_nanos(packet.header.ts.tv_sec, nanos);
-    block.packets.push(Captured { start, len, wire_len: packet.header.len.max(len), link, frame, time });
+    block.packets.push(FrameRef { start, len, wire_len: packet.header.len.max(len), link, frame, time });
 }
 
 /// Sleeps until one of `descriptors` is ready, at most for `pause`; whether the first one reports an error.

@@ -29,7 +29,7 @@ crate::counters! {
 
 /// Something that happened to the interface. Displays as one line without the interface's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum InterfaceEvent {
     /// It is down and waited for.
     Down,
     /// It is gone and waited for.
@@ -40,7 +40,7 @@ pub enum Notice {
     Back,
 }
 
-impl std::fmt::Display for Notice {
+impl std::fmt::Display for InterfaceEvent {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             Self::Down => "the interface is down; waiting for it (ip link set … up)",
@@ -63,13 +63,13 @@ impl Statistics {
     /// The figures: the kernel's at most a second old, or final after the end.
     #[must_use]
     pub fn read(&self) -> Counters {
-        self.0.figures.read()
+        self.0.counters.read()
     }
 
     /// What happened to the interface since this was last asked, oldest first.
     #[must_use]
-    pub fn take_notices(&self) -> Vec<Notice> {
-        let mut notices = self.0.figures.notices.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn take_notices(&self) -> Vec<InterfaceEvent> {
+        let mut notices = self.0.counters.notices.lock().unwrap_or_else(PoisonError::into_inner);
         notices.drain(..).collect()
     }
 }
@@ -79,7 +79,7 @@ const NOTICES: usize = 64;
 
 /// The figures as the capture thread writes them.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub(super) struct SharedCounters {
     received: AtomicU64,
     kernel_drops: AtomicU64,
     interface_drops: AtomicU64,
@@ -87,10 +87,10 @@ pub(super) struct Figures {
     pub(super) own_drops: AtomicU64,
     pub(super) reopens: AtomicU64,
     pub(super) outages: AtomicU64,
-    notices: Mutex<VecDeque<Notice>>,
+    notices: Mutex<VecDeque<InterfaceEvent>>,
 }
 
-impl Figures {
+impl SharedCounters {
     fn read(&self) -> Counters {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counters {
@@ -104,7 +104,7 @@ impl Figures {
         }
     }
 
-    pub(super) fn notice(&self, notice: Notice) {
+    pub(super) fn notice(&self, notice: InterfaceEvent) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         if notices.len() < NOTICES {
             notices.push_back(notice);
@@ -125,12 +125,12 @@ pub(super) struct Totals {
 impl Totals {
     /// Adds what came since the last call. `if_dropped` is the system's own total for the interface, not libpcap's,
     /// which is wrong after a start that was not at zero.
-    pub(super) fn update(&mut self, received: u32, dropped: u32, if_dropped: Option<u64>, figures: &Figures) {
+    pub(super) fn update(&mut self, received: u32, dropped: u32, if_dropped: Option<u64>, counters: &SharedCounters) {
         let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
-        add(&figures.received, received.wrapping_sub(self.received).into());
-        add(&figures.kernel_drops, dropped.wrapping_sub(self.dropped).into());
+        add(&counters.received, received.wrapping_sub(self.received).into());
+        add(&counters.kernel_drops, dropped.wrapping_sub(self.dropped).into());
         if let (Some(now), Some(before)) = (if_dropped, self.if_dropped) {
-            add(&figures.interface_drops, now.saturating_sub(before));
+            add(&counters.interface_drops, now.saturating_sub(before));
         }
         (self.received, self.dropped) = (received, dropped);
         self.if_dropped = if_dropped.or(self.if_dropped);
@@ -156,22 +156,22 @@ mod tests {
 
     #[test]
     fn totals_grow_past_32_bits() {
-        let (figures, mut totals) = (Figures::default(), Totals::default());
-        totals.update(u32::MAX - 9, 5, Some(1000), &figures);
-        totals.update(10, 5, Some(1003), &figures);
-        let read = figures.read();
+        let (counters, mut totals) = (SharedCounters::default(), Totals::default());
+        totals.update(u32::MAX - 9, 5, Some(1000), &counters);
+        totals.update(10, 5, Some(1003), &counters);
+        let read = counters.read();
         assert_eq!(read.received, u64::from(u32::MAX - 9) + 20);
         assert_eq!((read.kernel_drops, read.interface_drops), (5, 3));
         // The interface was opened again: its totals begin at zero.
         let mut totals = Totals::default();
-        totals.update(7, 0, None, &figures);
-        assert_eq!(figures.read().received, u64::from(u32::MAX) + 11 + 7);
+        totals.update(7, 0, None, &counters);
+        assert_eq!(counters.read().received, u64::from(u32::MAX) + 11 + 7);
     }
 
     #[test]
     fn notices_are_bounded() {
-        let figures = Figures::default();
-        (0..1000).for_each(|_| figures.notice(Notice::Down));
-        assert_eq!(figures.notices.lock().unwrap().len(), NOTICES);
+        let counters = SharedCounters::default();
+        (0..1000).for_each(|_| counters.notice(InterfaceEvent::Down));
+        assert_eq!(counters.notices.lock().unwrap().len(), NOTICES);
     }
 }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 /// Rationale: time may only be said to have passed when nothing from that time is still in the ring, or a caller who
 /// lags behind would let answers expire that are already captured.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct DrainClock {
     start: Instant,
     drained: AtomicU64,
 }
 
-impl Clock {
+impl DrainClock {
     /// Starts at zero.
     pub(super) fn start() -> Self {
         Self { start: Instant::now(), drained: AtomicU64::new(0) }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn only_what_was_published_has_passed() {
-        let clock = Clock::start();
+        let clock = DrainClock::start();
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(clock.drained(), Duration::ZERO);
         clock.publish(clock.now());

@@ -1,4 +1,4 @@
-//! A network interface as a [`Source`]: a thread of its own captures through libpcap and swaps full blocks for empty
+//! A network interface as a [`PacketSource`]: a thread of its own captures through libpcap and swaps full blocks for empty
 //! ones. Nothing is decoded, dropped or told to anyone here; a caller who is slow leaves packets to the kernel's ring,
 //! whose losses are counted.
 //!
@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::capture::block::{Block, BlockSize, Source, SourceError, Status};
+use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError};
 use crate::capture::bpf::Filter;
-use crate::sys::Wake;
+use crate::sys::EventFd;
 
 mod capture_thread;
 mod counters;
@@ -29,7 +29,7 @@ mod offloads;
 mod open;
 mod reconnect;
 
-pub use counters::{Counters, Notice, Statistics};
+pub use counters::{Counters, InterfaceEvent, Statistics};
 pub use description::Description;
 pub use error::LiveError;
 pub use interfaces::{Interface, list_interfaces};
@@ -86,7 +86,7 @@ pub struct LiveSource {
     input: u32,
     interface: String,
     description: Description,
-    full: Receiver<capture_thread::Full>,
+    full: Receiver<capture_thread::FilledBlock>,
     empty: Sender<Block>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<(), String>>>,
@@ -99,9 +99,9 @@ pub struct LiveSource {
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    wake: Wake,
-    figures: counters::Figures,
-    clock: drain_clock::Clock,
+    wake: EventFd,
+    counters: counters::SharedCounters,
+    clock: drain_clock::DrainClock,
 }
 
 /// Ends the capture from any thread. Cheap to clone.
@@ -109,17 +109,17 @@ struct Shared {
 pub struct StopHandle(Arc<Shared>);
 
 impl StopHandle {
-    /// Asks the capture to end. What the kernel holds by now still arrives, then `fill` says [`Status::End`]; all of
+    /// Asks the capture to end. What the kernel holds by now still arrives, then `fill` says [`FillStatus::End`]; all of
     /// it within a tenth of a second on a link that is idle or down, and a second when the caller is far behind.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::SeqCst);
-        self.0.wake.ring();
+        self.0.wake.notify();
     }
 }
 
 impl LiveSource {
     /// Opens an interface and starts to capture. An interface that is down is no error: it is waited for, and a
-    /// [`Notice`] says so. Its blocks carry `input`.
+    /// [`InterfaceEvent`] says so. Its blocks carry `input`.
     ///
     /// # Errors
     /// When there is no such interface, the process may not capture, the filter does not fit the interface, or libpcap
@@ -135,9 +135,9 @@ impl LiveSource {
         let description = Description::of(&options, opened.as_ref());
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
-            wake: Wake::new().map_err(|error| LiveError::other(&options.interface, &error.to_string()))?,
-            figures: counters::Figures::default(),
-            clock: drain_clock::Clock::start(),
+            wake: EventFd::new().map_err(|error| LiveError::other(&options.interface, &error.to_string()))?,
+            counters: counters::SharedCounters::default(),
+            clock: drain_clock::DrainClock::start(),
         });
         let (full_sender, full) = bounded(POOL);
         let (empty, empty_receiver) = bounded(POOL);
@@ -176,13 +176,13 @@ impl LiveSource {
     /// The next block, or the time up to which there certainly is none.
     fn next(&mut self) -> Result<Next, SourceError> {
         match self.full.recv_timeout(IDLE) {
-            Ok(full) => return Ok(Next::Full(full)),
+            Ok(full) => return Ok(Next::FilledBlock(full)),
             Err(RecvTimeoutError::Disconnected) => return self.ended().map(|()| Next::End),
             Err(RecvTimeoutError::Timeout) => {}
         }
         // First the time, then the queue: whatever was captured before that time is in the queue by now.
         let drained = self.shared.clock.drained();
-        Ok(self.full.try_recv().map_or(Next::Nothing(drained), Next::Full))
+        Ok(self.full.try_recv().map_or(Next::Nothing(drained), Next::FilledBlock))
     }
 
     /// The capture thread has ended: why.
@@ -199,26 +199,26 @@ impl LiveSource {
 
 /// What [`LiveSource::next`] found.
 enum Next {
-    Full(capture_thread::Full),
+    FilledBlock(capture_thread::FilledBlock),
     Nothing(Duration),
     End,
 }
 
-impl Source for LiveSource {
+impl PacketSource for LiveSource {
     /// Waits at most 250 ms. The block may be empty; its `elapsed` is then the time that passed without a packet.
-    fn fill(&mut self, block: &mut Block) -> Result<Status, SourceError> {
+    fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
         let mut newest = Duration::ZERO;
         let (now, status) = match self.next()? {
-            Next::Full(mut full) => {
+            Next::FilledBlock(mut full) => {
                 std::mem::swap(block, &mut full.block);
                 full.block.clear();
                 // Never full: a block left it for each that comes back. A thread that has ended needs none.
                 let _ = self.empty.try_send(full.block);
                 newest = full.newest;
-                (full.drained, Status::More)
+                (full.drained, FillStatus::More)
             }
-            Next::Nothing(drained) => (drained, Status::More),
-            Next::End => (self.told, Status::End),
+            Next::Nothing(drained) => (drained, FillStatus::More),
+            Next::End => (self.told, FillStatus::End),
         };
         block.input = self.input;
         block.elapsed = now.saturating_sub(self.told);

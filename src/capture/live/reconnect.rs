@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::capture::bpf::cause;
 use crate::capture::live::capture_thread::{Capture, wait};
-use crate::capture::live::counters::{Notice, Totals};
+use crate::capture::live::counters::{InterfaceEvent, Totals};
 use crate::capture::live::{LiveError, open};
 use crate::sys;
 
@@ -25,7 +25,7 @@ impl Capture {
             if self.failures < 2 {
                 return Ok(());
             }
-            self.notice(Notice::Failed);
+            self.notice(InterfaceEvent::Failed);
             self.close();
             if self.failures > MAX_FAILURES {
                 return Err(format!("the capture fails again and again: {}", cause(error)));
@@ -45,8 +45,8 @@ impl Capture {
         self.opened.as_ref().is_some_and(|opened| opened.index == sys::interface_index(&self.options.interface))
     }
 
-    fn notice(&self, notice: Notice) {
-        self.shared.figures.notice(notice);
+    fn notice(&self, notice: InterfaceEvent) {
+        self.shared.counters.notice(notice);
     }
 
     /// Lets go of the handle, with its last figures.
@@ -59,7 +59,7 @@ impl Capture {
 
     /// Waits until the interface captures (again), or a stop.
     pub(super) fn wait_for_interface(&mut self) -> Result<(), String> {
-        self.shared.figures.outages.fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.outages.fetch_add(1, Ordering::Relaxed);
         self.drain();
         let mut told = None;
         let mut pause = PAUSES.0;
@@ -70,11 +70,11 @@ impl Capture {
             }
             if up == Some(true) || self.is_special {
                 if self.opened.is_some() || self.reopen()? {
-                    self.notice(Notice::Back);
+                    self.notice(InterfaceEvent::Back);
                     return Ok(());
                 }
             } else {
-                let notice = if up.is_some() { Notice::Down } else { Notice::Gone };
+                let notice = if up.is_some() { InterfaceEvent::Down } else { InterfaceEvent::Gone };
                 if told != Some(notice) {
                     self.notice(notice);
                     told = Some(notice);
@@ -96,7 +96,7 @@ impl Capture {
             Ok(None) | Err(LiveError::NoSuchInterface { .. } | LiveError::Other { .. }) => Ok(false),
             Ok(Some(opened)) => {
                 self.opened = Some(opened);
-                self.shared.figures.reopens.fetch_add(1, Ordering::Relaxed);
+                self.shared.counters.reopens.fetch_add(1, Ordering::Relaxed);
                 self.figures_due = Instant::now();
                 Ok(true)
             }

@@ -1,6 +1,6 @@
 //! Everything about one signature, for a person. Not for programs: see [`super::list`].
 
-use smsentry::signature::{Confidence, Kind, Outcome, Pattern, Signature, Signatures};
+use smsentry::signature::{Confidence, MatchKind, Outcome, Pattern, Signature, Signatures};
 use smsentry::uri::{NormalHost, NormalPath};
 
 /// The explanation.
@@ -83,12 +83,14 @@ fn day(day: &str) -> String {
 /// What a request must be.
 fn matching(page: &mut Page, signature: &Signature) {
     let what = match &signature.pattern {
-        Pattern::Text(Kind::Path, _) => "the whole path, from the root",
-        Pattern::Text(Kind::Suffix, _) => "the end of the path, below any directory",
-        Pattern::Text(Kind::Prefix, _) => "the beginning of the path, whole segments",
-        Pattern::Text(Kind::Host, _) => "the host of an absolute-form or CONNECT target, or a sub-domain of it",
-        Pattern::Text(Kind::Raw, _) => "bytes of the target as it was sent, letter by letter",
-        Pattern::Text(Kind::Words, _) | Pattern::Words(_) => "one entry of each list, whole words (split at / . _ - ~)",
+        Pattern::Text(MatchKind::Path, _) => "the whole path, from the root",
+        Pattern::Text(MatchKind::Suffix, _) => "the end of the path, below any directory",
+        Pattern::Text(MatchKind::Prefix, _) => "the beginning of the path, whole segments",
+        Pattern::Text(MatchKind::Host, _) => "the host of an absolute-form or CONNECT target, or a sub-domain of it",
+        Pattern::Text(MatchKind::Raw, _) => "bytes of the target as it was sent, letter by letter",
+        Pattern::Text(MatchKind::Words, _) | Pattern::Words(_) => {
+            "one entry of each list, whole words (split at / . _ - ~)"
+        }
         Pattern::PathFile(..) => "any path of a file, from the root",
     };
     page.item("Matches", &format!("{}: {what}", signature.pattern.kind_name()));
@@ -106,7 +108,7 @@ fn matching(page: &mut Page, signature: &Signature) {
     if !scope.unless.is_empty() {
         page.item("Unless", &format!("the path has one of: {}", scope.unless.join(" | ")));
     }
-    if !matches!(signature.pattern, Pattern::Text(Kind::Raw, _)) {
+    if !matches!(signature.pattern, Pattern::Text(MatchKind::Raw, _)) {
         page.more("compared in normal form: query cut, escapes undone, slashes and dots resolved, lower case");
     }
     let methods = if signature.methods.is_empty() { "any".to_owned() } else { signature.methods.join(", ") };
@@ -122,10 +124,10 @@ fn matching(page: &mut Page, signature: &Signature) {
     }
 }
 
-fn with_normal_form(kind: Kind, pattern: &str) -> String {
+fn with_normal_form(kind: MatchKind, pattern: &str) -> String {
     let normal = match kind {
-        Kind::Raw => return pattern.to_owned(),
-        Kind::Host => NormalHost::of(pattern.as_bytes()).host,
+        MatchKind::Raw => return pattern.to_owned(),
+        MatchKind::Host => NormalHost::of(pattern.as_bytes()).host,
         _ => NormalPath::of(pattern.as_bytes()).path,
     };
     match String::from_utf8_lossy(&normal) {

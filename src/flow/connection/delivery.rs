@@ -1,11 +1,11 @@
 //! Payload on its way to the listener: on, into the queue, or away; and what becomes of holes. Not what makes a segment
 //! believable.
 
-use super::{Connection, Stage};
+use super::{Connection, FlowContext};
 use crate::flow::deadline::Hole;
-use crate::flow::half_stream::{Half, Place};
+use crate::flow::half_stream::{HalfStream, SegmentPosition};
 use crate::flow::overlap::OverlapPolicy;
-use crate::flow::queue::{self, Arrival};
+use crate::flow::queue::{self, NewSegment};
 use crate::flow::{Chunk, FlowView, Listener};
 use crate::segment::{Segment, Side};
 use crate::time::Timestamp;
@@ -16,24 +16,24 @@ impl<S: Default> Connection<S> {
         &mut self,
         segment: &Segment<'_>,
         offset: i64,
-        place: Place,
+        place: SegmentPosition,
         doubtful: bool,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) {
         let (head, payload) = (segment.head, segment.payload());
         let side = head.side;
         let acked = self.halves[side.other() as usize].acknowledged(head.ack);
-        let counters = &mut stage.tools.counters;
+        let counters = &mut stage.shard.counters;
         let half = &mut self.halves[side as usize];
         let old = match place {
-            Place::OutOfWindow => return,
-            Place::KeepAlive => {
+            SegmentPosition::OutOfWindow => return,
+            SegmentPosition::KeepAlive => {
                 counters.keep_alives += 1;
                 return;
             }
-            Place::Old => payload.len(),
-            Place::Next { old } => old,
-            Place::Ahead => {
+            SegmentPosition::Old => payload.len(),
+            SegmentPosition::Next { old } => old,
+            SegmentPosition::Ahead => {
                 counters.out_of_order += 1;
                 0
             }
@@ -43,23 +43,23 @@ impl<S: Default> Connection<S> {
             // Bytes before the beginning were never seen.
             let unknown = usize::try_from(-offset).unwrap_or(0).min(old);
             let start = u64::try_from(offset).unwrap_or(0);
-            if stage.tools.history.contradicts(half.newest, start, &payload[unknown..old]) {
-                stage.tools.counters.overlap_conflict += 1;
+            if stage.shard.history.contradicts(half.newest, start, &payload[unknown..old]) {
+                stage.shard.counters.overlap_conflict += 1;
                 self.facts.conflict = true;
             }
         }
         let half = &mut self.halves[side as usize];
         let end = u64::try_from(offset + payload.len() as i64).unwrap_or(0) + u64::from(head.cut);
         match place {
-            Place::Next { old } if half.queue().is_none() && !doubtful => {
+            SegmentPosition::Next { old } if half.queue().is_none() && !doubtful => {
                 self.deliver(side, &payload[old..], acked, head.cut, stage);
             }
-            Place::Next { .. } | Place::Ahead => {
+            SegmentPosition::Next { .. } | SegmentPosition::Ahead => {
                 half.highest = half.highest.max(end);
-                stage.tools.counters.doubtful += u64::from(doubtful);
-                let arrival = Half::arrival(offset, payload, old, head.cut, acked, doubtful);
-                if place != Place::Ahead || self.has_room(side, payload.len(), stage) {
-                    let policy = stage.tools.options.overlap;
+                stage.shard.counters.doubtful += u64::from(doubtful);
+                let arrival = HalfStream::arrival(offset, payload, old, head.cut, acked, doubtful);
+                if place != SegmentPosition::Ahead || self.has_room(side, payload.len(), stage) {
+                    let policy = stage.shard.options.overlap;
                     self.enqueue(side, arrival, policy, stage);
                 }
             }
@@ -70,9 +70,9 @@ impl<S: Default> Connection<S> {
     pub(super) fn enqueue<L: Listener<State = S>>(
         &mut self,
         side: Side,
-        arrival: Arrival<'_>,
+        arrival: NewSegment<'_>,
         policy: OverlapPolicy,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) {
         let half = &mut self.halves[side as usize];
         // Making room may have moved the stream on.
@@ -80,7 +80,7 @@ impl<S: Default> Connection<S> {
         if behind >= arrival.bytes.len() {
             return;
         }
-        let arrival = Arrival { start: arrival.start + behind as u64, bytes: &arrival.bytes[behind..], ..arrival };
+        let arrival = NewSegment { start: arrival.start + behind as u64, bytes: &arrival.bytes[behind..], ..arrival };
         let first = half.queue().is_none();
         let disorder = half.disorder();
         if first {
@@ -89,8 +89,8 @@ impl<S: Default> Connection<S> {
         let inserted = disorder.queue.insert(arrival, policy);
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
         stage.listener.waits(&view, &mut self.state, side);
-        stage.tools.counters.overlap += u64::from(inserted.overlap);
-        stage.tools.counters.overlap_conflict += u64::from(inserted.conflict);
+        stage.shard.counters.overlap += u64::from(inserted.overlap);
+        stage.shard.counters.overlap_conflict += u64::from(inserted.conflict);
         self.facts.conflict |= inserted.conflict;
         self.arm(side, stage);
     }
@@ -101,14 +101,14 @@ impl<S: Default> Connection<S> {
         &mut self,
         side: Side,
         len: usize,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) -> bool {
-        let limits = stage.tools.options.limits;
-        let total = stage.tools.queued - self.accounted.0 as usize
+        let limits = stage.shard.options.limits;
+        let total = stage.shard.queued - self.accounted.0 as usize
             + self.halves[0].queued_memory()
             + self.halves[1].queued_memory();
         if total + len > limits.queued_memory {
-            stage.tools.counters.memcap_drops += 1;
+            stage.shard.counters.memcap_drops += 1;
             return false;
         }
         loop {
@@ -122,7 +122,7 @@ impl<S: Default> Connection<S> {
                 || since.after(Hole::Open.span()) <= stage.at.clock
                 || !self.halves[side.other() as usize].seen;
             if !hopeless {
-                stage.tools.counters.segments_dropped += 1;
+                stage.shard.counters.segments_dropped += 1;
                 return false;
             }
             self.skip_hole(side, stage);
@@ -130,7 +130,7 @@ impl<S: Default> Connection<S> {
     }
 
     /// Sets the deadlines that the first hole of a direction calls for.
-    pub(super) fn arm<L>(&mut self, side: Side, stage: &mut Stage<'_, L>) {
+    pub(super) fn arm<L>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
         let half = &mut self.halves[side as usize];
         if half.queue().is_none() {
             return;
@@ -140,13 +140,13 @@ impl<S: Default> Connection<S> {
         for (hole, wanted) in [(Hole::Open, true), (Hole::Acknowledged, acknowledged)] {
             if wanted && !armed[hole as usize] {
                 armed[hole as usize] = true;
-                stage.tools.deadlines.push(hole, stage.at.clock, stage.slot, side);
+                stage.shard.deadlines.push(hole, stage.at.clock, stage.slot, side);
             }
         }
     }
 
     /// Gives up what is missing before the first waiting piece, and hands that on with all that follows it.
-    pub(super) fn skip_hole<L: Listener<State = S>>(&mut self, side: Side, stage: &mut Stage<'_, L>) {
+    pub(super) fn skip_hole<L: Listener<State = S>>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
         let half = &mut self.halves[side as usize];
         let Some(first) = half.queue().and_then(queue::Queue::first) else { return };
         half.disorder().queue.confirm_first();
@@ -158,7 +158,7 @@ impl<S: Default> Connection<S> {
     }
 
     /// Hands on what is due, and the end of the direction if that is reached.
-    pub(super) fn drain<L: Listener<State = S>>(&mut self, side: Side, stage: &mut Stage<'_, L>) {
+    pub(super) fn drain<L: Listener<State = S>>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
         loop {
             let half = &mut self.halves[side as usize];
             let next = half.next;
@@ -177,7 +177,7 @@ impl<S: Default> Connection<S> {
             disorder.fin = None;
             if fin == next {
                 // What waits behind it is no part of the stream.
-                stage.tools.counters.after_fin += u64::from(!disorder.queue.is_empty());
+                stage.shard.counters.after_fin += u64::from(!disorder.queue.is_empty());
                 disorder.queue = queue::Queue::default();
                 self.finish(side, stage);
             }
@@ -186,7 +186,7 @@ impl<S: Default> Connection<S> {
     }
 
     /// A FIN was reached in order.
-    pub(super) fn finish<L: Listener<State = S>>(&mut self, side: Side, stage: &mut Stage<'_, L>) {
+    pub(super) fn finish<L: Listener<State = S>>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
         self.halves[side as usize].ended = true;
         self.facts.over |= self.halves.iter().all(|half| half.ended);
         self.facts.closed |= self.facts.over;
@@ -201,12 +201,12 @@ impl<S: Default> Connection<S> {
         bytes: &[u8],
         acked: Option<u64>,
         cut: u32,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) {
         let half = &mut self.halves[side as usize];
         let offset = half.next;
         if self.facts.client.is_none_or(|client| client == side) {
-            stage.tools.history.remember(&mut half.newest, offset, bytes);
+            stage.shard.history.remember(&mut half.newest, offset, bytes);
         }
         let urgent = half.take_urgent(bytes.len());
         half.advance(bytes.len() as u64);
@@ -217,7 +217,7 @@ impl<S: Default> Connection<S> {
             }
         };
         if let Some(at) = urgent {
-            stage.tools.counters.urgent += 1;
+            stage.shard.counters.urgent += 1;
             chunk(&bytes[..at], offset);
             chunk(&bytes[at + 1..], offset + at as u64 + 1);
         } else {
@@ -228,9 +228,9 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    pub(super) fn gap<L: Listener<State = S>>(&mut self, side: Side, len: u64, stage: &mut Stage<'_, L>) {
-        stage.tools.counters.gaps += 1;
-        stage.tools.counters.gap_bytes += len;
+    pub(super) fn gap<L: Listener<State = S>>(&mut self, side: Side, len: u64, stage: &mut FlowContext<'_, L>) {
+        stage.shard.counters.gaps += 1;
+        stage.shard.counters.gap_bytes += len;
         self.halves[side as usize].advance(len);
         let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
         stage.listener.chunk(&view, &mut self.state, side, Chunk::Gap { len });

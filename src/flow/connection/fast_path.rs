@@ -1,23 +1,23 @@
 //! The short way of the plain segment, which most are: it continues an orderly direction of an orderly connection. What it
 //! does is what [`Connection::data`] would do, and it decides no doubtful case.
 
-use super::{Connection, Stage};
+use super::{Connection, FlowContext};
 use crate::flow::Listener;
-use crate::segment::{Flags, Segment, Side};
+use crate::segment::{Segment, Side, TcpFlags};
 
 impl<S: Default> Connection<S> {
     /// Handles the segment if it is a plain one; says whether it was.
     pub(super) fn next_in_order<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) -> bool {
         let head = segment.head;
-        let orderly = self.is_orderly();
+        let orderly = self.is_in_order();
         let [low, high] = &mut self.halves;
         let (half, other) = if head.side == Side::Low { (low, high) } else { (high, low) };
         let plain = orderly
-            && head.flags.0 & !Flags::PSH == Flags::ACK
+            && head.flags.0 & !TcpFlags::PSH == TcpFlags::ACK
             && head.cut == 0
             && half.continues_at(head.seq)
             && other.known

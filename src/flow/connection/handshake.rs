@@ -1,24 +1,24 @@
 //! The handshake: which initial sequence numbers a flow takes, and when its addresses belong to a new connection. Not the
 //! data that follows.
 
-use super::{Connection, Stage};
-use crate::flow::half_stream::Half;
+use super::{Connection, FlowContext};
+use crate::flow::half_stream::HalfStream;
 use crate::flow::{Listener, Reason};
-use crate::segment::{Flags, Segment, Seq, Side};
+use crate::segment::{Segment, Seq, Side, TcpFlags};
 
 impl<S: Default> Connection<S> {
-    pub(super) fn handshake<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) {
-        if segment.head.flags.has(Flags::ACK) {
-            stage.tools.counters.syn_ack += 1;
+    pub(super) fn handshake<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
+        if segment.head.flags.has(TcpFlags::ACK) {
+            stage.shard.counters.syn_ack += 1;
             self.syn_ack(segment, stage);
         } else {
-            stage.tools.counters.syn += 1;
+            stage.shard.counters.syn += 1;
             self.syn(segment, stage);
         }
     }
 
     /// A SYN offers an initial sequence number. In a flow that has one it changes nothing until it is answered.
-    pub(super) fn syn<L>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) {
+    pub(super) fn syn<L>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
         let (side, isn) = (segment.head.side, segment.head.seq);
         let half = &mut self.halves[side as usize];
         if !half.known {
@@ -27,8 +27,8 @@ impl<S: Default> Connection<S> {
             self.facts.simultaneous = self.facts.client == Some(side.other());
             self.facts.client = (!self.facts.simultaneous).then_some(side);
         } else if half.first_seq() != isn.advance(1) {
-            stage.tools.counters.candidates_dropped +=
-                u64::from(half.offer(isn, stage.tools.options.limits.candidates));
+            stage.shard.counters.candidates_dropped +=
+                u64::from(half.offer(isn, stage.shard.options.limits.candidates));
             half.disorder().latest_offer = Some((isn, segment.head.time, segment.head.wire_len));
         } else if self.facts.client.is_none() && !self.facts.simultaneous {
             self.facts.client = Some(side);
@@ -39,7 +39,7 @@ impl<S: Default> Connection<S> {
     }
 
     /// A SYN-ACK chooses among the SYNs it may answer, and begins the other direction.
-    pub(super) fn syn_ack<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) {
+    pub(super) fn syn_ack<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
         let side = segment.head.side;
         let (ack, first) = (segment.head.ack, segment.head.seq.advance(1));
         let asker = &mut self.halves[side.other() as usize];
@@ -53,7 +53,7 @@ impl<S: Default> Connection<S> {
             asker.anchor(answered);
         } else if asker.first_seq() != answered {
             if !asker.was_offered(answered) && !self.facts.over {
-                stage.tools.counters.unmatched_syn_ack += 1;
+                stage.shard.counters.unmatched_syn_ack += 1;
                 return;
             }
             self.begin_anew(side.other(), answered, segment, stage);
@@ -65,14 +65,14 @@ impl<S: Default> Connection<S> {
         let half = &mut self.halves[side as usize];
         if !half.known {
             half.anchor(first);
-            stage.tools.counters.sessions += 1;
+            stage.shard.counters.sessions += 1;
         } else if half.first_seq() != first {
             if half.is_untouched() && half.highest == 0 && !half.answered {
                 // The client's next segment tells which answer it took; until then the newer one stands.
-                half.anchor_elsewhere(first, stage.tools.options.limits.candidates);
+                half.anchor_elsewhere(first, stage.shard.options.limits.candidates);
             } else {
-                let dropped = half.offer(segment.head.seq, stage.tools.options.limits.candidates);
-                stage.tools.counters.candidates_dropped += u64::from(dropped);
+                let dropped = half.offer(segment.head.seq, stage.shard.options.limits.candidates);
+                stage.shard.counters.candidates_dropped += u64::from(dropped);
             }
         }
         if half.is_untouched() {
@@ -86,7 +86,7 @@ impl<S: Default> Connection<S> {
         &mut self,
         side: Side,
         taken: Option<Seq>,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) {
         let half = &mut self.halves[side as usize];
         let Some(disorder) = half.disorder.as_mut().filter(|disorder| !disorder.syn_data.is_empty()) else { return };
@@ -94,7 +94,7 @@ impl<S: Default> Connection<S> {
         half.tidy();
         let Some((_, data)) = kept.into_iter().find(|(isn, _)| Some(*isn) == taken) else { return };
         if half.next == 0 {
-            stage.tools.counters.fast_open += 1;
+            stage.shard.counters.fast_open += 1;
             self.deliver(side, &data, None, 0, stage);
             self.drain(side, stage);
         }
@@ -105,7 +105,7 @@ impl<S: Default> Connection<S> {
         &mut self,
         side: Side,
         reached: Option<u64>,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) {
         let half = &self.halves[side as usize];
         let Some(disorder) = half.disorder.as_ref().filter(|disorder| !disorder.syn_data.is_empty()) else { return };
@@ -125,16 +125,16 @@ impl<S: Default> Connection<S> {
         side: Side,
         first: Seq,
         segment: &Segment<'_>,
-        stage: &mut Stage<'_, L>,
+        stage: &mut FlowContext<'_, L>,
     ) {
         let half = &mut self.halves[side as usize];
         let (syn_data, offer) = half.disorder.as_mut().map_or_else(Default::default, |disorder| {
             (std::mem::take(&mut disorder.syn_data), disorder.latest_offer.take())
         });
-        if self.halves.iter().all(Half::is_untouched) && !self.facts.closed {
-            self.halves[side as usize].anchor_elsewhere(first, stage.tools.options.limits.candidates);
+        if self.halves.iter().all(HalfStream::is_untouched) && !self.facts.closed {
+            self.halves[side as usize].anchor_elsewhere(first, stage.shard.options.limits.candidates);
         } else {
-            stage.tools.counters.reused += u64::from(!self.facts.closed);
+            stage.shard.counters.reused += u64::from(!self.facts.closed);
             let offer = offer.filter(|(isn, ..)| isn.advance(1) == first);
             let start = offer.map_or(segment.head.time, |(_, time, _)| time);
             self.renew(Reason::Reused, start, stage);
@@ -167,7 +167,11 @@ impl<S: Default> Connection<S> {
 
     /// Data that begins where an unanswered SYN would have it, while the other direction is not to be seen or the
     /// connection is over: a new connection whose handshake was captured in part.
-    pub(super) fn follow_candidate<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) {
+    pub(super) fn follow_candidate<L: Listener<State = S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        stage: &mut FlowContext<'_, L>,
+    ) {
         let side = segment.head.side;
         let half = &self.halves[side as usize];
         let seq = segment.head.seq;
@@ -177,7 +181,7 @@ impl<S: Default> Connection<S> {
         let answerable = self.halves[side.other() as usize].seen && !self.facts.over;
         if half.is_untouched() && self.facts.client == Some(side.other()) && !self.facts.over {
             // The server's own bytes tell which of several SYN-ACKs was its.
-            self.halves[side as usize].anchor_elsewhere(seq, stage.tools.options.limits.candidates);
+            self.halves[side as usize].anchor_elsewhere(seq, stage.shard.options.limits.candidates);
         } else if (half.is_untouched() && !half.answered) || !answerable {
             self.begin_anew(side, seq, segment, stage);
         }

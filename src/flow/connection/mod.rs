@@ -5,35 +5,35 @@ mod fast_path;
 mod handshake;
 
 use super::deadline::{Due, Hole};
-use super::half_stream::{Half, Place};
-use super::time_wait::Beginnings;
-use super::{ChecksumPolicy, Class, Facts, FlowView, Listener, Moment, Reason, Tools};
-use crate::segment::{Checksum, Flags, FlowKey, Segment, Side};
+use super::half_stream::{HalfStream, SegmentPosition};
+use super::time_wait::InitialSeqs;
+use super::{ChecksumPolicy, Class, EventTime, FlowStats, FlowView, Listener, Reason, ShardContext};
+use crate::segment::{Checksum, FlowKey, Segment, Side, TcpFlags};
 use crate::table::Slot;
 use crate::time::Timestamp;
 
 /// A flow with what its listener keeps for it.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
-    pub(super) facts: Facts,
-    halves: [Half; 2],
+    pub(super) facts: FlowStats,
+    halves: [HalfStream; 2],
     pub(super) state: S,
     /// What was added to the shard's totals for this flow: waiting segments, all other memory on the heap.
     accounted: (u32, u32),
 }
 
 /// What a flow works with while it handles one segment or deadline.
-pub(super) struct Stage<'a, L> {
-    pub(super) tools: &'a mut Tools,
+pub(super) struct FlowContext<'a, L> {
+    pub(super) shard: &'a mut ShardContext,
     pub(super) listener: &'a mut L,
     pub(super) slot: Slot,
     pub(super) key: &'a FlowKey,
-    pub(super) at: Moment,
+    pub(super) at: EventTime,
 }
 
 impl<S: Default> Connection<S> {
     pub(super) fn new(start: Timestamp) -> Self {
-        let facts = Facts {
+        let facts = FlowStats {
             start,
             packets: [0; 2],
             bytes: [0; 2],
@@ -48,13 +48,17 @@ impl<S: Default> Connection<S> {
     }
 
     /// Handles a segment of this flow; says which class the flow is in now.
-    pub(super) fn segment<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) -> Class {
+    pub(super) fn segment<L: Listener<State = S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        stage: &mut FlowContext<'_, L>,
+    ) -> Class {
         if self.admit(segment, stage) {
             let flags = segment.head.flags;
-            if flags.has(Flags::RST) {
-                stage.tools.counters.rst += 1;
+            if flags.has(TcpFlags::RST) {
+                stage.shard.counters.rst += 1;
                 self.reset(segment);
-            } else if flags.has(Flags::SYN) {
+            } else if flags.has(TcpFlags::SYN) {
                 self.handshake(segment, stage);
             } else if !self.next_in_order(segment, stage) {
                 self.data(segment, stage);
@@ -76,35 +80,35 @@ impl<S: Default> Connection<S> {
     }
 
     /// Where the streams began, once both ended in order: nothing can follow that would be handed on.
-    pub(super) fn epitaph(&self) -> Option<Beginnings> {
+    pub(super) fn initial_seqs(&self) -> Option<InitialSeqs> {
         let [low, high] = &self.halves;
-        (low.ended && high.ended).then(|| Beginnings([low.first_seq(), high.first_seq()]))
+        (low.ended && high.ended).then(|| InitialSeqs([low.first_seq(), high.first_seq()]))
     }
 
     /// Whether nothing waits, and nothing else needs memory beside the flow.
-    pub(super) fn is_orderly(&self) -> bool {
+    pub(super) fn is_in_order(&self) -> bool {
         self.halves.iter().all(|half| half.disorder.is_none())
     }
 
     /// Updates the shard's totals for what this flow holds now; `kept` is the listener's part.
-    pub(super) fn account(&mut self, tools: &mut Tools, kept: usize) {
+    pub(super) fn account(&mut self, shard: &mut ShardContext, kept: usize) {
         let queued = self.halves[0].queued_memory() + self.halves[1].queued_memory();
         let kept = kept + self.halves[0].kept_memory() + self.halves[1].kept_memory();
         let clamp = |memory: usize| u32::try_from(memory).unwrap_or(u32::MAX);
         let now = (clamp(queued), clamp(kept));
-        tools.queued = tools.queued - self.accounted.0 as usize + now.0 as usize;
-        tools.kept = tools.kept - self.accounted.1 as usize + now.1 as usize;
+        shard.queued = shard.queued - self.accounted.0 as usize + now.0 as usize;
+        shard.kept = shard.kept - self.accounted.1 as usize + now.1 as usize;
         self.accounted = now;
     }
 
     /// Takes this flow out of the shard's totals: it is no more.
-    pub(super) fn release(&self, tools: &mut Tools) {
-        tools.queued -= self.accounted.0 as usize;
-        tools.kept -= self.accounted.1 as usize;
+    pub(super) fn release(&self, shard: &mut ShardContext) {
+        shard.queued -= self.accounted.0 as usize;
+        shard.kept -= self.accounted.1 as usize;
     }
 
     /// Hands on what waits, with gaps, and ends both directions.
-    pub(super) fn close<L: Listener<State = S>>(&mut self, reason: Reason, stage: &mut Stage<'_, L>) {
+    pub(super) fn close<L: Listener<State = S>>(&mut self, reason: Reason, stage: &mut FlowContext<'_, L>) {
         for side in [Side::Low, Side::High] {
             while self.halves[side as usize].queue().is_some() {
                 self.skip_hole(side, stage);
@@ -121,7 +125,7 @@ impl<S: Default> Connection<S> {
     }
 
     /// Handles a deadline of a hole in one direction.
-    pub(super) fn hole_due<L: Listener<State = S>>(&mut self, due: Due, stage: &mut Stage<'_, L>) {
+    pub(super) fn hole_due<L: Listener<State = S>>(&mut self, due: Due, stage: &mut FlowContext<'_, L>) {
         let side = due.side;
         self.halves[side as usize].disorder().armed[due.hole as usize] = false;
         if self.halves[side as usize].queue().is_some() {
@@ -141,7 +145,7 @@ impl<S: Default> Connection<S> {
     fn class(&self) -> Class {
         if self.facts.closed {
             Class::Closing
-        } else if self.halves.iter().all(Half::is_untouched) {
+        } else if self.halves.iter().all(HalfStream::is_untouched) {
             Class::New
         } else {
             Class::Established
@@ -149,44 +153,44 @@ impl<S: Default> Connection<S> {
     }
 
     /// Whether a receiver would look at the segment at all, and it is no copy; counts the packet if so.
-    fn admit<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) -> bool {
-        let counters = &mut stage.tools.counters;
+    fn admit<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) -> bool {
+        let counters = &mut stage.shard.counters;
         let (side, flags) = (segment.head.side, segment.head.flags);
-        let opening = flags.has(Flags::SYN);
+        let opening = flags.has(TcpFlags::SYN);
         let half = &mut self.halves[side as usize];
         if is_nonsense(flags) {
             counters.invalid_flags += 1;
             return false;
         }
-        if stage.tools.options.checksums != ChecksumPolicy::None {
+        if stage.shard.options.checksums != ChecksumPolicy::None {
             let to_server = self.facts.client.is_none_or(|client| client == side);
             let verdict = judge_checksums(segment, to_server);
-            let strict = stage.tools.options.checksums == ChecksumPolicy::All;
+            let strict = stage.shard.options.checksums == ChecksumPolicy::All;
             match verdict {
-                Verdict::BadHeader if half.header_proven || strict => {
+                Admission::BadHeader if half.header_proven || strict => {
                     counters.bad_checksum += 1;
                     return false;
                 }
-                Verdict::Bad if half.proven || strict => {
+                Admission::Bad if half.proven || strict => {
                     counters.bad_checksum += 1;
                     return false;
                 }
-                Verdict::BadHeader | Verdict::Bad => counters.unproven_checksum += 1,
-                Verdict::Offloaded => counters.offloaded_checksum += 1,
-                Verdict::Good | Verdict::Unknown => {}
+                Admission::BadHeader | Admission::Bad => counters.unproven_checksum += 1,
+                Admission::Offloaded => counters.offloaded_checksum += 1,
+                Admission::Good | Admission::Unknown => {}
             }
-            if verdict == Verdict::Good && !half.proven && opening && half.seen && half.doubted {
+            if verdict == Admission::Good && !half.proven && opening && half.seen && half.doubted {
                 // What came before was believed for want of a better one.
                 self.start_again(segment, stage);
             }
             let half = &mut self.halves[side as usize];
-            half.header_proven |= verdict != Verdict::BadHeader;
-            half.proven |= verdict == Verdict::Good;
-            half.doubted |= matches!(verdict, Verdict::BadHeader | Verdict::Bad);
+            half.header_proven |= verdict != Admission::BadHeader;
+            half.proven |= verdict == Admission::Good;
+            half.doubted |= matches!(verdict, Admission::BadHeader | Admission::Bad);
         }
-        let counters = &mut stage.tools.counters;
+        let counters = &mut stage.shard.counters;
         let half = &mut self.halves[side as usize];
-        if !stage.tools.options.keep_duplicates && stage.tools.duplicates.is_copy(stage.slot, segment) {
+        if !stage.shard.options.keep_duplicates && stage.shard.duplicates.is_copy(stage.slot, segment) {
             counters.duplicates += 1;
             return false;
         }
@@ -199,11 +203,11 @@ impl<S: Default> Connection<S> {
 
     /// The first right SYN after segments that were believed without proof: what those carried is closed, and the
     /// direction begins with this one.
-    fn start_again<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) {
+    fn start_again<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
         let side = segment.head.side as usize;
-        if self.halves.iter().all(Half::is_untouched) {
+        if self.halves.iter().all(HalfStream::is_untouched) {
             let armed = self.halves[side].armed();
-            self.halves[side] = Half::default();
+            self.halves[side] = HalfStream::default();
             self.halves[side].arm_as(armed);
         } else {
             self.renew(Reason::Reused, segment.head.time, stage);
@@ -212,8 +216,8 @@ impl<S: Default> Connection<S> {
     }
 
     /// Closes the connection and puts a new one with the same addresses in its place.
-    fn renew<L: Listener<State = S>>(&mut self, reason: Reason, start: Timestamp, stage: &mut Stage<'_, L>) {
-        stage.tools.counters.flows += 1;
+    fn renew<L: Listener<State = S>>(&mut self, reason: Reason, start: Timestamp, stage: &mut FlowContext<'_, L>) {
+        stage.shard.counters.flows += 1;
         self.close(reason, stage);
         let renewed = Self { accounted: self.accounted, ..Self::new(start) };
         let before = std::mem::replace(self, renewed);
@@ -231,12 +235,12 @@ impl<S: Default> Connection<S> {
         self.facts.bytes[side as usize] += u64::from(wire_len);
     }
 
-    fn data<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) {
+    fn data<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
         let (head, payload) = (segment.head, segment.payload());
         let side = head.side;
         self.follow_candidate(segment, stage);
         if self.is_stale(segment) {
-            stage.tools.counters.stale += 1;
+            stage.shard.counters.stale += 1;
             return;
         }
         let half = &mut self.halves[side as usize];
@@ -246,18 +250,18 @@ impl<S: Default> Connection<S> {
             }
             half.anchor(head.seq);
             half.note_opening(segment);
-            stage.tools.counters.midstream += 1;
+            stage.shard.counters.midstream += 1;
         }
         let reached = u64::try_from(half.offset(head.seq)).ok();
         self.guess_syn_data(side, reached, stage);
         let half = &mut self.halves[side as usize];
         let offset = half.offset(head.seq);
         let place = half.place(offset, payload.len());
-        if place == Place::OutOfWindow {
-            stage.tools.counters.out_of_window += 1;
+        if place == SegmentPosition::OutOfWindow {
+            stage.shard.counters.out_of_window += 1;
             return;
         }
-        self.choose_answer(segment, stage.tools.options.limits.candidates);
+        self.choose_answer(segment, stage.shard.options.limits.candidates);
         let doubtful = self.is_doubtful(segment);
         let half = &mut self.halves[side as usize];
         let end = offset + payload.len() as i64 + i64::from(head.cut);
@@ -267,19 +271,19 @@ impl<S: Default> Connection<S> {
         self.acknowledge(segment, stage);
         let half = &mut self.halves[side as usize];
         if half.ended {
-            stage.tools.counters.after_fin += u64::from(!payload.is_empty() && end > half.next.cast_signed());
+            stage.shard.counters.after_fin += u64::from(!payload.is_empty() && end > half.next.cast_signed());
             return;
         }
-        if !doubtful && head.flags.has(Flags::URG) && head.urgent > 0 {
+        if !doubtful && head.flags.has(TcpFlags::URG) && head.urgent > 0 {
             half.set_urgent(offset + i64::from(head.urgent) - 1);
         }
-        half.fin_seen |= head.flags.has(Flags::FIN);
+        half.fin_seen |= head.flags.has(TcpFlags::FIN);
         self.facts.closed |= self.halves.iter().all(|half| half.fin_seen);
         if !payload.is_empty() {
             self.payload(segment, offset, place, doubtful, stage);
         }
         let half = &mut self.halves[side as usize];
-        if !doubtful && head.flags.has(Flags::FIN) && end >= half.next.cast_signed() {
+        if !doubtful && head.flags.has(TcpFlags::FIN) && end >= half.next.cast_signed() {
             if end == half.next.cast_signed() && half.disorder.is_none() {
                 self.finish(side, stage);
             } else {
@@ -314,7 +318,7 @@ impl<S: Default> Connection<S> {
     }
 
     /// What the acknowledgment number says about the other direction.
-    fn acknowledge<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut Stage<'_, L>) {
+    fn acknowledge<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
         let other = segment.head.side.other();
         let half = &mut self.halves[other as usize];
         let Some(claimed) = half.acknowledged(segment.head.ack) else { return };
@@ -347,7 +351,7 @@ impl<S: Default> Connection<S> {
 
 /// What the checksums of a segment say that matter in its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Admission {
     Good,
     Offloaded,
     Unknown,
@@ -359,23 +363,24 @@ enum Verdict {
 
 /// Whether no end would look at a segment with these flags: a SYN that ends at once, or nothing that a segment of a
 /// connection must have (RFC 9293 section 3.10.7; Linux drops both).
-pub(super) const fn is_nonsense(flags: Flags) -> bool {
-    flags.has(Flags::SYN) && flags.has(Flags::FIN | Flags::RST) || !flags.has(Flags::SYN | Flags::ACK | Flags::RST)
+pub(super) const fn is_nonsense(flags: TcpFlags) -> bool {
+    flags.has(TcpFlags::SYN) && flags.has(TcpFlags::FIN | TcpFlags::RST)
+        || !flags.has(TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST)
 }
 
 /// IPv4 headers are verified in both directions, TCP's checksum towards the server: a server drops what is wrong, and
 /// what its own host sent was often recorded before the network card filled it in.
-fn judge_checksums(segment: &Segment<'_>, to_server: bool) -> Verdict {
+fn judge_checksums(segment: &Segment<'_>, to_server: bool) -> Admission {
     if segment.encapsulation.ip_checksum_wrong {
-        return Verdict::BadHeader;
+        return Admission::BadHeader;
     }
     if !to_server {
-        return Verdict::Unknown;
+        return Admission::Unknown;
     }
     match segment.checksum() {
-        Checksum::Valid => Verdict::Good,
-        Checksum::Offloaded => Verdict::Offloaded,
-        Checksum::Unknown => Verdict::Unknown,
-        Checksum::Invalid => Verdict::Bad,
+        Checksum::Valid => Admission::Good,
+        Checksum::Offloaded => Admission::Offloaded,
+        Checksum::Unknown => Admission::Unknown,
+        Checksum::Invalid => Admission::Bad,
     }
 }

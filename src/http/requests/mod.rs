@@ -4,15 +4,15 @@
 mod parse;
 mod resync;
 
-pub(super) use parse::Found;
+pub(super) use parse::RequestHead;
 
-use parse::{Verdict, fast, is_binary, is_certain, is_preface, is_tls, judge, tolerant};
+use parse::{FirstLine, fast, is_binary, is_certain, is_preface, is_tls, judge, tolerant};
 
 use super::body::{Body, Passed};
 use super::fields::Fields;
-use super::head::{Added, Gathered, find_end, pass_lines};
+use super::head::{Added, HeadBuffer, find_end, pass_lines};
 use super::line::{RequestLine, may_be_request, split_request};
-use super::{Still, Tools};
+use super::{ParseContext, ProgressGuard};
 
 /// The client's side of a connection.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ enum Phase {
 /// A head that comes in pieces.
 #[derive(Debug, Default)]
 struct Lines {
-    gathered: Gathered,
+    gathered: HeadBuffer,
     began: Began,
     /// It began somewhere unknown, so its first line must leave no doubt.
     certain: bool,
@@ -67,7 +67,7 @@ struct Lines {
 
 /// Where a request stands in the client's stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct HeadPosition {
     /// Offset of its first byte.
     pub(super) begin: u64,
     /// Offset behind its head.
@@ -77,9 +77,9 @@ pub(super) struct Place {
 }
 
 /// Who is told.
-pub(super) trait Sink {
+pub(super) trait RequestHandler {
     /// A request.
-    fn request(&mut self, found: &Found<'_>, place: Place);
+    fn request(&mut self, found: &RequestHead<'_>, place: HeadPosition);
     /// Its body ended, or can't be followed.
     fn body_end(&mut self, content: u64);
     /// What passed may have been requests.
@@ -93,9 +93,9 @@ impl Requests {
         mut bytes: &[u8],
         mut offset: u64,
         acked: Option<u64>,
-        tools: &mut Tools<'_, impl Sink>,
+        tools: &mut ParseContext<'_, impl RequestHandler>,
     ) {
-        let mut still = Still::default();
+        let mut still = ProgressGuard::default();
         while !bytes.is_empty() {
             let taken = still.taken(self.step(bytes, Began { offset, acked }, tools), tools.counters);
             bytes = &bytes[taken..];
@@ -104,7 +104,7 @@ impl Requests {
     }
 
     /// So many bytes were lost.
-    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut Tools<'_, impl Sink>) {
+    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut ParseContext<'_, impl RequestHandler>) {
         match &mut self.phase {
             Phase::Dead => return,
             Phase::Body(body) => {
@@ -126,7 +126,7 @@ impl Requests {
     }
 
     /// The stream is over.
-    pub(super) fn end(&mut self, offset: u64, tools: &mut Tools<'_, impl Sink>) {
+    pub(super) fn end(&mut self, offset: u64, tools: &mut ParseContext<'_, impl RequestHandler>) {
         self.cut_short(offset, tools);
         self.phase = Phase::Dead;
     }
@@ -174,7 +174,7 @@ impl Requests {
         }
     }
 
-    fn step(&mut self, bytes: &[u8], here: Began, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn step(&mut self, bytes: &[u8], here: Began, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         match &mut self.phase {
             Phase::Dead => bytes.len(),
             Phase::Start | Phase::Head => self.begin(bytes, here, tools),
@@ -210,7 +210,7 @@ impl Requests {
     }
 
     /// At the beginning of a request, or of what is none.
-    fn begin(&mut self, bytes: &[u8], here: Began, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn begin(&mut self, bytes: &[u8], here: Began, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         // Servers pass over empty lines before a request (RFC 9112 section 2.2), and lenient ones over blanks.
         let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).count();
         if blanks > 0 {
@@ -242,7 +242,7 @@ impl Requests {
         {
             let line = &bytes[..line_end];
             let verdict = judge(line, false);
-            if verdict != Verdict::Request {
+            if verdict != FirstLine::Request {
                 self.odd_line(verdict, line, here, here.offset + line_end as u64, tools);
                 return line_end;
             }
@@ -260,7 +260,7 @@ impl Requests {
         0
     }
 
-    fn gather(&mut self, bytes: &[u8], here: Began, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn gather(&mut self, bytes: &[u8], here: Began, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         let Phase::Lines(lines) = &mut self.phase else { return bytes.len() };
         let Lines { gathered, certain, .. } = &mut **lines;
         match gathered.add(bytes, tools.limits.line, tools.limits.head) {
@@ -280,7 +280,7 @@ impl Requests {
                     return taken;
                 }
                 let verdict = judge(line, gathered.cut);
-                if verdict != Verdict::Request
+                if verdict != FirstLine::Request
                     && let Phase::Lines(lines) = std::mem::take(&mut self.phase)
                 {
                     let end = here.offset + taken as u64;
@@ -301,7 +301,7 @@ impl Requests {
     }
 
     /// A gathered head is complete, or as long as it may get.
-    fn gathered(&mut self, head_end: u64, too_long: bool, tools: &mut Tools<'_, impl Sink>) {
+    fn gathered(&mut self, head_end: u64, too_long: bool, tools: &mut ParseContext<'_, impl RequestHandler>) {
         let Phase::Lines(lines) = &self.phase else { return };
         let gathered = &lines.gathered;
         let line = split_request(gathered.first_line())
@@ -321,7 +321,7 @@ impl Requests {
         if truncated || fast(gathered.bytes()).is_none() {
             tools.counters.tolerant += 1;
         }
-        self.found(&Found { line, fields, lines: lines_behind, truncated }, lines.began, head_end, tools);
+        self.found(&RequestHead { line, fields, lines: lines_behind, truncated }, lines.began, head_end, tools);
         let body = Body::of_request(&fields, tools.counters);
         if too_long {
             self.phase = Phase::Rest { body, line: u32::from(gathered.is_within_line()) };
@@ -331,7 +331,7 @@ impl Requests {
     }
 
     /// What was gathered is no head: it was a body, or nothing. `line_start`: it ended with a line.
-    fn no_head(&mut self, line_start: bool, tools: &mut Tools<'_, impl Sink>) {
+    fn no_head(&mut self, line_start: bool, tools: &mut ParseContext<'_, impl RequestHandler>) {
         let Phase::Lines(lines) = std::mem::take(&mut self.phase) else { return };
         match lines.instead {
             Some(body) if !lines.gathered.cut => {
@@ -354,15 +354,27 @@ impl Requests {
     }
 
     /// A first line that is no request with a version: HTTP/0.9, HTTP/2, or nothing. It ends at `end`.
-    fn odd_line(&mut self, verdict: Verdict, line: &[u8], began: Began, end: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn odd_line(
+        &mut self,
+        verdict: FirstLine,
+        line: &[u8],
+        began: Began,
+        end: u64,
+        tools: &mut ParseContext<'_, impl RequestHandler>,
+    ) {
         self.phase = Phase::Lost { line_start: true };
         match (verdict, split_request(line)) {
-            (Verdict::Preface, _) => {
+            (FirstLine::Preface, _) => {
                 self.speaks_http2(line.len(), tools);
             }
-            (Verdict::Simple, Some(line)) => {
+            (FirstLine::Simple, Some(line)) => {
                 tools.counters.tolerant += 1;
-                self.found(&Found { line, fields: Fields::default(), lines: &[], truncated: false }, began, end, tools);
+                self.found(
+                    &RequestHead { line, fields: Fields::default(), lines: &[], truncated: false },
+                    began,
+                    end,
+                    tools,
+                );
                 tools.sink.body_end(0);
                 tools.sink.lost();
             }
@@ -373,38 +385,44 @@ impl Requests {
         }
     }
 
-    fn speaks_http2(&mut self, taken: usize, tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn speaks_http2(&mut self, taken: usize, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         tools.counters.not_http += 1;
         self.phase = Phase::Dead;
         taken
     }
 
     /// A request with its fields.
-    fn found(&mut self, found: &Found<'_>, began: Began, head_end: u64, tools: &mut Tools<'_, impl Sink>) {
+    fn found(
+        &mut self,
+        found: &RequestHead<'_>,
+        began: Began,
+        head_end: u64,
+        tools: &mut ParseContext<'_, impl RequestHandler>,
+    ) {
         tools.counters.requests += 1;
         tools.counters.bad_header_lines += found.fields.bad_lines;
         self.expects = found.fields.expects;
         self.content = 0;
-        tools.sink.request(found, Place { begin: began.offset, head_end, acked: began.acked });
+        tools.sink.request(found, HeadPosition { begin: began.offset, head_end, acked: began.acked });
         if Body::is_disputed(&found.fields) {
             tools.sink.lost();
         }
     }
 
     /// The phase behind a head.
-    fn enter(&mut self, body: Body, tools: &mut Tools<'_, impl Sink>) {
+    fn enter(&mut self, body: Body, tools: &mut ParseContext<'_, impl RequestHandler>) {
         self.phase = Phase::Body(body);
         if body.is_empty() {
             self.body_ended(tools);
         }
     }
 
-    fn body_ended(&mut self, tools: &mut Tools<'_, impl Sink>) {
+    fn body_ended(&mut self, tools: &mut ParseContext<'_, impl RequestHandler>) {
         self.phase = Phase::Head;
         tools.sink.body_end(self.content);
     }
 
-    fn pass_body(&mut self, bytes: &[u8], tools: &mut Tools<'_, impl Sink>) -> usize {
+    fn pass_body(&mut self, bytes: &[u8], tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
         let before = self.content;
         let passed = body.pass(bytes, &mut self.content);
@@ -426,6 +444,6 @@ impl Requests {
     }
 }
 
-fn line_of(gathered: &Gathered) -> Option<RequestLine<'_>> {
+fn line_of(gathered: &HeadBuffer) -> Option<RequestLine<'_>> {
     split_request(gathered.first_line())
 }

@@ -9,7 +9,7 @@ use crate::http::line::{RequestLine, split_request};
 
 /// A head that was found.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::http) struct Found<'a> {
+pub(in crate::http) struct RequestHead<'a> {
     pub(in crate::http) line: RequestLine<'a>,
     pub(in crate::http) fields: Fields<'a>,
     /// Everything behind the first line.
@@ -19,7 +19,7 @@ pub(in crate::http) struct Found<'a> {
 
 /// What a first line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FirstLine {
     /// A request line; fields follow.
     Request,
     /// A request line without a version (HTTP/0.9): nothing follows.
@@ -33,18 +33,18 @@ pub(super) enum Verdict {
 const SLOTS: usize = 64;
 
 /// What a first line is. `cut`: its end was not kept.
-pub(super) fn judge(line: &[u8], cut: bool) -> Verdict {
+pub(super) fn judge(line: &[u8], cut: bool) -> FirstLine {
     match split_request(line) {
-        Some(line) if is_preface(&line) => Verdict::Preface,
-        Some(line) if !line.is_plausible() => Verdict::Nothing,
-        Some(line) if line.protocol.is_empty() && !cut => Verdict::Simple,
-        Some(_) => Verdict::Request,
-        None => Verdict::Nothing,
+        Some(line) if is_preface(&line) => FirstLine::Preface,
+        Some(line) if !line.is_plausible() => FirstLine::Nothing,
+        Some(line) if line.protocol.is_empty() && !cut => FirstLine::Simple,
+        Some(_) => FirstLine::Request,
+        None => FirstLine::Nothing,
     }
 }
 
 /// Lets httparse read a head that is wholly there. `None` where it does not take it.
-pub(super) fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
+pub(super) fn fast(bytes: &[u8]) -> Option<(usize, RequestHead<'_>)> {
     let mut slots = [const { MaybeUninit::uninit() }; SLOTS];
     let mut request = httparse::Request::new(&mut []);
     let Ok(Status::Complete(len)) = request.parse_with_uninit_headers(bytes, &mut slots) else { return None };
@@ -58,13 +58,13 @@ pub(super) fn fast(bytes: &[u8]) -> Option<(usize, Found<'_>)> {
     let protocol: &[u8] = if request.version == Some(0) { b"HTTP/1.0" } else { b"HTTP/1.1" };
     let line = RequestLine { method, target, protocol };
     let lines = bytes.get(line.len_of_everyday(bytes)..len).unwrap_or_default();
-    Some((len, Found { line, fields, lines, truncated: false }))
+    Some((len, RequestHead { line, fields, lines, truncated: false }))
 }
 
 /// Reads a head that is wholly there; the first line ends at `line_end`.
-pub(super) fn tolerant(head: &[u8], line_end: usize) -> Option<Found<'_>> {
+pub(super) fn tolerant(head: &[u8], line_end: usize) -> Option<RequestHead<'_>> {
     let (line, lines) = head.split_at(line_end);
-    Some(Found { line: split_request(line)?, fields: Fields::of_lines(lines), lines, truncated: false })
+    Some(RequestHead { line: split_request(line)?, fields: Fields::of_lines(lines), lines, truncated: false })
 }
 
 /// The connection preface of HTTP/2 (RFC 9113 section 3.4).

@@ -1,8 +1,8 @@
 //! The client's stream where it is not known where a request begins, and where it breaks off.
 
-use super::parse::{Found, is_certain};
-use super::{Began, Lines, Phase, Requests, Sink, line_of};
-use crate::http::Tools;
+use super::parse::{RequestHead, is_certain};
+use super::{Began, Lines, Phase, RequestHandler, Requests, line_of};
+use crate::http::ParseContext;
 use crate::http::fields::Fields;
 use crate::http::line::{RequestLine, may_be_request, split_request};
 
@@ -36,7 +36,7 @@ impl Requests {
     }
 
     /// What ends in the middle: a body, or a head that is judged as it stands, for the server may have read it.
-    pub(super) fn cut_short(&mut self, offset: u64, tools: &mut Tools<'_, impl Sink>) {
+    pub(super) fn cut_short(&mut self, offset: u64, tools: &mut ParseContext<'_, impl RequestHandler>) {
         let lines = match std::mem::take(&mut self.phase) {
             Phase::Lines(lines) => lines,
             Phase::Rest { .. } | Phase::Body(_) | Phase::Refused(_) => return tools.sink.body_end(self.content),
@@ -54,7 +54,12 @@ impl Requests {
             return;
         };
         let fields = Fields::of_lines(gathered.fields());
-        self.found(&Found { line, fields, lines: gathered.fields(), truncated: true }, lines.began, offset, tools);
+        self.found(
+            &RequestHead { line, fields, lines: gathered.fields(), truncated: true },
+            lines.began,
+            offset,
+            tools,
+        );
         tools.sink.body_end(0);
     }
 }

@@ -5,10 +5,10 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use super::entry::{hash_entry, hash_word, word_below};
-use super::{Demand, Word, Words};
-use crate::signature::bloom::FirstLook;
+use super::{Word, WordRule, Words};
+use crate::signature::bloom::BloomFilter;
 use crate::signature::perfect_hash::PerfectHash;
-use crate::signature::{Scope, WordList};
+use crate::signature::{WordList, WordScope};
 
 /// Bits of a first look for each entry. Rationale: the bits have to stay in the first cache, whatever else goes through
 /// it; the few strangers that pass are looked up.
@@ -23,7 +23,7 @@ pub(in crate::signature) struct WordsBuilder {
     openers: Vec<Vec<u32>>,
     /// The number of each list, by the list itself: many signatures share one.
     lists: HashMap<ByPlace, u32>,
-    demands: Vec<Demand>,
+    demands: Vec<WordRule>,
 }
 
 /// Hashes words while the files are loaded, which their owner wrote.
@@ -60,7 +60,7 @@ impl Hash for ByPlace {
 
 impl WordsBuilder {
     /// Adds the lists of a signature and its scope, checked before. Signatures come in the order of their numbers.
-    pub(in crate::signature) fn add(&mut self, signature: u32, lists: &[WordList], scope: &Scope) {
+    pub(in crate::signature) fn add(&mut self, signature: u32, lists: &[WordList], scope: &WordScope) {
         if lists.is_empty() && scope.unless.is_empty() {
             return;
         }
@@ -71,7 +71,7 @@ impl WordsBuilder {
         if let Some(&first) = lists.first() {
             self.openers[first as usize].push(demand);
         }
-        self.demands.push(Demand { signature, lists, unless, last: scope.last, only: scope.only });
+        self.demands.push(WordRule { signature, lists, unless, last: scope.last, only: scope.only });
     }
 
     /// The number of a list, which is added if it is new.
@@ -115,12 +115,12 @@ impl WordsBuilder {
                 opening.push(hash_entry(seed, text));
             }
         }
-        let opening = FirstLook::of(opening.into_iter(), LOOK);
+        let opening = BloomFilter::of(opening.into_iter(), LOOK);
         let mut parents: Vec<Vec<u8>> =
             entries.iter().filter_map(|(text, _)| Some(word_below(text)?.0.to_vec())).collect();
         parents.sort_unstable();
         parents.dedup();
-        let upper = FirstLook::of(parents.iter().map(|name| hash_word(seed, name)), LOOK);
+        let upper = BloomFilter::of(parents.iter().map(|name| hash_word(seed, name)), LOOK);
         let names = entries.iter().any(|(text, _)| text.starts_with(b"/"));
         let (openers, demands) = (self.openers, self.demands);
         Some(Words { seed, hash, words, texts, numbers, opening, openers, demands, names, parents, upper })

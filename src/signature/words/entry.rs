@@ -92,7 +92,7 @@ pub(super) fn parts(text: &[u8], is_separator: impl Fn(u8) -> bool) -> impl Iter
 
 /// What is looked up.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Entry<'p> {
+pub(super) enum WordLookup<'p> {
     /// A word, an ending, or `/` for no ending.
     Word(&'p [u8]),
     /// A word of the last name.
@@ -103,7 +103,7 @@ pub(super) enum Entry<'p> {
     Below(&'p [u8], &'p [u8]),
 }
 
-impl Entry<'_> {
+impl WordLookup<'_> {
     /// How much of the path it is at most.
     pub(super) const fn len(self) -> usize {
         match self {
@@ -154,10 +154,10 @@ pub(super) fn word_below(entry: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The hash of an entry as written.
 pub(super) fn hash_entry(seed: u64, entry: &[u8]) -> u64 {
     let what = match (word_of_last(entry), whole_name(entry), word_below(entry)) {
-        (Some(word), ..) => Entry::Last(word),
-        (_, Some(name), _) => Entry::Name(name),
-        (.., Some((name, word))) => Entry::Below(name, word),
-        _ => Entry::Word(entry),
+        (Some(word), ..) => WordLookup::Last(word),
+        (_, Some(name), _) => WordLookup::Name(name),
+        (.., Some((name, word))) => WordLookup::Below(name, word),
+        _ => WordLookup::Word(entry),
     };
     what.hash(seed)
 }

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use builder::WordsBuilder;
 pub(super) use entry::check;
-use entry::{Entry, MAX_WORD, MAX_WORDS, hash_word, is_separator, of_below, of_last, of_name, parts, words_of};
+use entry::{MAX_WORD, MAX_WORDS, WordLookup, hash_word, is_separator, of_below, of_last, of_name, parts, words_of};
 
-use super::bloom::FirstLook;
+use super::bloom::BloomFilter;
 use super::perfect_hash::PerfectHash;
 
 /// An entry of lists: where in [`Words::texts`] and [`Words::numbers`] it has what. Together and small, because a path
@@ -35,7 +35,7 @@ struct Word {
 
 /// What a signature asks of the words together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Demand {
+struct WordRule {
     signature: u32,
     /// Its lists; none for a signature of another kind, which has only words that rule it out.
     lists: Vec<u32>,
@@ -49,7 +49,7 @@ struct Demand {
 
 /// A word of a path that stands in lists.
 #[derive(Clone, Copy, Debug)]
-struct Known<'a> {
+struct ListedWord<'a> {
     /// The lists that it stands in, and those of them that are the first of a signature.
     lists: &'a [u32],
     opens: &'a [u32],
@@ -58,7 +58,7 @@ struct Known<'a> {
     len: usize,
 }
 
-impl Known<'_> {
+impl ListedWord<'_> {
     fn is_of(&self, list: u32) -> bool {
         self.lists.binary_search(&list).is_ok()
     }
@@ -75,17 +75,17 @@ pub(super) struct Words {
     /// Numbers of lists, those of one entry after those of the other.
     numbers: Vec<u32>,
     /// The entries of first lists.
-    opening: FirstLook,
+    opening: BloomFilter,
     /// The numbers of the demands whose first list each one is.
     openers: Vec<Vec<u32>>,
     /// In the order of their signatures.
-    demands: Vec<Demand>,
+    demands: Vec<WordRule>,
     /// Whether an entry means a whole name: only then are they looked up.
     names: bool,
     /// The names below which single words are looked for, sorted.
     parents: Vec<Vec<u8>>,
     /// The same.
-    upper: FirstLook,
+    upper: BloomFilter,
 }
 
 impl Words {
@@ -99,7 +99,7 @@ impl Words {
         let words = self.words.capacity() * size_of::<Word>() + self.texts.capacity() + self.numbers.capacity() * 4;
         let openers: usize = self.openers.iter().map(|openers| openers.capacity() * size_of::<u32>()).sum();
         let demands: usize =
-            self.demands.iter().map(|demand| size_of::<Demand>() + demand.lists.capacity() * size_of::<u32>()).sum();
+            self.demands.iter().map(|demand| size_of::<WordRule>() + demand.lists.capacity() * size_of::<u32>()).sum();
         let parents: usize = self.parents.iter().map(|name| name.capacity() + size_of::<Vec<u8>>()).sum();
         let looks = self.opening.memory() + self.upper.memory();
         self.hash.memory() + words + openers + parents + looks + demands
@@ -112,7 +112,7 @@ impl Words {
 
     /// A bit for each list that has one of the words, where so many signatures open that it is worth it: most have
     /// nothing else in the path.
-    fn seen(&self, known: &[Known<'_>], opening: usize) -> Vec<u64> {
+    fn seen(&self, known: &[ListedWord<'_>], opening: usize) -> Vec<u64> {
         /// Rationale: a word may stand in hundreds of lists, and a signature has two or three.
         const MANY: usize = 8;
         if opening <= MANY {
@@ -125,7 +125,7 @@ impl Words {
         seen
     }
 
-    fn demand(&self, signature: u32) -> Option<&Demand> {
+    fn demand(&self, signature: u32) -> Option<&WordRule> {
         let at = self.demands.binary_search_by_key(&signature, |demand| demand.signature).ok()?;
         self.demands.get(at)
     }
@@ -139,10 +139,11 @@ impl Words {
         let in_last = |start: usize| self.names && whole && start >= last;
         let by_word = words_of(path).any(|(start, word)| {
             let hash = hash_word(self.seed, word);
-            self.is_opening(hash, Entry::Word(word))
-                || in_last(start) && self.is_opening(of_last(hash), Entry::Last(word))
+            self.is_opening(hash, WordLookup::Word(word))
+                || in_last(start) && self.is_opening(of_last(hash), WordLookup::Last(word))
         });
-        let by_ending = |_: usize, ending: &[u8]| self.is_opening(hash_word(self.seed, ending), Entry::Word(ending));
+        let by_ending =
+            |_: usize, ending: &[u8]| self.is_opening(hash_word(self.seed, ending), WordLookup::Word(ending));
         by_word || whole && self.endings(path, last, &mut { by_ending }) || self.names && self.opens_by_name(path)
     }
 
@@ -150,7 +151,7 @@ impl Words {
         let mut below: &[u8] = &[];
         parts(path, |byte| byte == b'/').take(MAX_WORDS).any(|(_, name)| {
             let hash = hash_word(self.seed, name);
-            let found = self.is_opening(of_name(hash), Entry::Name(name))
+            let found = self.is_opening(of_name(hash), WordLookup::Name(name))
                 || self.upper.may_have(hash) && self.opens_below(hash, name, below);
             below = name;
             found
@@ -159,19 +160,19 @@ impl Words {
 
     /// Whether a word of `name`, which stands below `upper` with this hash, stands in a first list.
     fn opens_below(&self, hash: u64, upper: &[u8], name: &[u8]) -> bool {
-        parts(name, is_separator)
-            .take(MAX_WORDS)
-            .any(|(_, word)| self.is_opening(of_below(hash, hash_word(self.seed, word)), Entry::Below(upper, word)))
+        parts(name, is_separator).take(MAX_WORDS).any(|(_, word)| {
+            self.is_opening(of_below(hash, hash_word(self.seed, word)), WordLookup::Below(upper, word))
+        })
     }
 
     /// Whether an entry with this hash stands in a first list: a look at a bit, and another at the entry itself.
-    fn is_opening(&self, hash: u64, entry: Entry<'_>) -> bool {
+    fn is_opening(&self, hash: u64, entry: WordLookup<'_>) -> bool {
         self.opening.may_have(hash) && self.is_really_opening(entry)
     }
 
     #[cold]
     #[inline(never)]
-    fn is_really_opening(&self, entry: Entry<'_>) -> bool {
+    fn is_really_opening(&self, entry: WordLookup<'_>) -> bool {
         self.probe(entry).is_some_and(|word| word.opens < word.lists)
     }
 
@@ -191,26 +192,28 @@ impl Words {
     }
 
     /// Calls `visit` with everything of `path` that is known, where it begins and how much of the path it is.
-    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(Known<'a>)) {
+    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(ListedWord<'a>)) {
         if self.words.is_empty() {
             return;
         }
-        let mut probe = |entry: Entry<'_>, start: usize| {
+        let mut probe = |entry: WordLookup<'_>, start: usize| {
             if let Some(word) = self.probe(entry) {
                 let span = |from: u32, to: u32| self.numbers.get(from as usize..to as usize).unwrap_or_default();
                 let (lists, opens) = (span(word.lists, word.end), span(word.opens, word.lists));
-                visit(Known { lists, opens, start, len: entry.len() });
+                visit(ListedWord { lists, opens, start, len: entry.len() });
             }
         };
-        words_of(path).for_each(|(start, word)| probe(Entry::Word(word), start));
+        words_of(path).for_each(|(start, word)| probe(WordLookup::Word(word), start));
         if whole {
             let start = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
             self.endings(path, start, &mut |at, ending| {
-                probe(Entry::Word(ending), at);
+                probe(WordLookup::Word(ending), at);
                 false
             });
             if self.names {
-                words_of(path).take_while(|&(at, _)| at >= start).for_each(|(at, word)| probe(Entry::Last(word), at));
+                words_of(path)
+                    .take_while(|&(at, _)| at >= start)
+                    .for_each(|(at, word)| probe(WordLookup::Last(word), at));
             }
         }
         if self.names {
@@ -220,22 +223,22 @@ impl Words {
 
     /// Looks up every whole name, and the words of those that stand right below a known one; these begin in the upper
     /// name, so that they end where the word ends.
-    fn names<'p>(&self, path: &'p [u8], probe: &mut dyn FnMut(Entry<'p>, usize)) {
+    fn names<'p>(&self, path: &'p [u8], probe: &mut dyn FnMut(WordLookup<'p>, usize)) {
         let mut below: &[u8] = &[];
         for (start, name) in parts(path, |byte| byte == b'/').take(MAX_WORDS) {
             if name.len() <= MAX_WORD {
-                probe(Entry::Name(name), start);
+                probe(WordLookup::Name(name), start);
                 if self.parents.binary_search_by(|known| known.as_slice().cmp(name)).is_ok() {
                     parts(below, is_separator)
                         .take(MAX_WORDS)
-                        .for_each(|(within, word)| probe(Entry::Below(name, word), start + 1 + within));
+                        .for_each(|(within, word)| probe(WordLookup::Below(name, word), start + 1 + within));
                 }
             }
             below = name;
         }
     }
 
-    fn probe(&self, entry: Entry<'_>) -> Option<Word> {
+    fn probe(&self, entry: WordLookup<'_>) -> Option<Word> {
         if entry.len() > 2 * MAX_WORD {
             return None;
         }
@@ -252,7 +255,7 @@ pub(super) struct PathWords<'a> {
     words: &'a Words,
     path: &'a [u8],
     whole: bool,
-    known: OnceCell<Vec<Known<'a>>>,
+    known: OnceCell<Vec<ListedWord<'a>>>,
 }
 
 impl PathWords<'_> {
@@ -296,7 +299,7 @@ impl PathWords<'_> {
 
     #[cold]
     #[inline(never)]
-    fn known(&self) -> &[Known<'_>] {
+    fn known(&self) -> &[ListedWord<'_>] {
         self.known.get_or_init(|| {
             // Rationale: a path has a handful, and one allocation is better than three.
             let mut known = Vec::with_capacity(16);
@@ -306,9 +309,9 @@ impl PathWords<'_> {
     }
 }
 
-impl Demand {
+impl WordRule {
     /// The bytes of the longest word of each list together, if the path's words have what it asks for.
-    fn len(&self, known: &[Known<'_>], path: &[u8]) -> Option<usize> {
+    fn len(&self, known: &[ListedWord<'_>], path: &[u8]) -> Option<usize> {
         let from = self.last.map_or(0, |last| last_segments(path, last));
         let mut sum = 0;
         for &list in &self.lists {
@@ -319,7 +322,8 @@ impl Demand {
             return None;
         }
         let is_listed = |(start, word): (usize, &[u8])| {
-            let covers = |known: &&Known<'_>| known.start <= start && start + word.len() <= known.start + known.len;
+            let covers =
+                |known: &&ListedWord<'_>| known.start <= start && start + word.len() <= known.start + known.len;
             known.iter().filter(covers).any(|known| self.lists.iter().any(|&list| known.is_of(list)))
         };
         (!self.only || words_of(path).take_while(|&(start, _)| start >= from).all(is_listed)).then_some(sum)
@@ -337,13 +341,13 @@ fn last_segments(path: &[u8], count: u8) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::{Scope, WordList};
+    use crate::signature::{WordList, WordScope};
 
     fn found(lists: &[&[&str]], path: &str) -> bool {
-        found_in(lists, &Scope::default(), path)
+        found_in(lists, &WordScope::default(), path)
     }
 
-    fn found_in(lists: &[&[&str]], scope: &Scope, path: &str) -> bool {
+    fn found_in(lists: &[&[&str]], scope: &WordScope, path: &str) -> bool {
         let lists: Vec<WordList> = lists.iter().map(|list| list.iter().map(|&word| word.into()).collect()).collect();
         let mut builder = WordsBuilder::default();
         builder.add(7, &lists, scope);
@@ -380,7 +384,7 @@ mod tests {
 
     #[test]
     fn words_that_rule_out() {
-        let scope = Scope { unless: ["blog".into(), ".png".into()].into(), ..Scope::default() };
+        let scope = WordScope { unless: ["blog".into(), ".png".into()].into(), ..WordScope::default() };
         let lists: &[&[&str]] = &[&["twilio"], &["secrets"]];
         for (path, expected) in [
             ("/twilio/secrets", true),
@@ -398,7 +402,7 @@ mod tests {
     #[test]
     fn words_of_the_last_segments() {
         let lists: &[&[&str]] = &[&["sms", "twilio"], &["config", "secrets"], &[".json", ".tar.gz"]];
-        let last = |last, only| Scope { last: Some(last), only, ..Scope::default() };
+        let last = |last, only| WordScope { last: Some(last), only, ..WordScope::default() };
         for (path, one, two, nothing_else) in [
             ("/sms_config.json", true, true, true),
             ("/a/sms-config.json", true, true, true),

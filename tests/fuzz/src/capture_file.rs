@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use smsentry::capture::block::{Block, BlockSize, Source, Status};
+use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::file::{self, FileSource};
 use smsentry::packet::Link;
 use smsentry::time::Timestamp;
@@ -91,9 +91,9 @@ fn drain<R: Read>(mut source: FileSource<R>) -> Told {
         idle = if block.packets.is_empty() { idle + 1 } else { 0 };
         assert!(idle < 1 << 16, "a reader that gives nothing and does not end");
         match status {
-            Ok(Status::More) if seen < MOST => {}
-            Ok(Status::More) => return told,
-            Ok(Status::End) => break,
+            Ok(FillStatus::More) if seen < MOST => {}
+            Ok(FillStatus::More) => return told,
+            Ok(FillStatus::End) => break,
             Err(error) => {
                 assert!(block.packets.is_empty(), "what was read comes before the fault");
                 told.fault = Some((error.frames, error.offset, error.cause));
@@ -103,7 +103,7 @@ fn drain<R: Read>(mut source: FileSource<R>) -> Told {
     }
     block.clear();
     let after = source.fill(&mut block);
-    assert!(matches!(after, Ok(Status::End)) && block.packets.is_empty(), "the end stays the end: {after:?}");
+    assert!(matches!(after, Ok(FillStatus::End)) && block.packets.is_empty(), "the end stays the end: {after:?}");
     told
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use smsentry::decode::{Decoder, Extras, Limits, Options};
+use smsentry::decode::{BlockExtras, Decoder, Limits, Options};
 use smsentry::packet::{Link, Packet};
 use smsentry::time::Timestamp;
 
@@ -88,11 +88,11 @@ pub fn defrag(data: &[u8]) {
             wire_len: packet.len() as u32,
             bytes: &packet,
         };
-        let mut extras = Extras::default();
+        let mut extras = BlockExtras::default();
         let result = decoder.decode(&frame, clock, 0, &mut extras);
         assert!(decoder.defrag_memory() <= limits.fragment_bytes, "{} bytes", decoder.defrag_memory());
-        assert!(extras.wholes.len() <= 1);
-        let whole = extras.wholes.first();
+        assert!(extras.reassembled.len() <= 1);
+        let whole = extras.reassembled.first();
         if let Some(whole) = whole {
             assert!(whole.len() <= 65_535);
             was_sent(whole, &sent[&key]);

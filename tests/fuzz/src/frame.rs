@@ -1,6 +1,6 @@
 //! One frame of any link type through the decoder.
 
-use smsentry::decode::{Counters, Decoder, Extras, Limits, Options, Skip};
+use smsentry::decode::{BlockExtras, Counters, Decoder, Limits, Options, SkipReason};
 use smsentry::packet::{Link, Packet};
 use smsentry::segment::{Encapsulation, Head, Segment};
 use smsentry::time::Timestamp;
@@ -54,9 +54,9 @@ pub fn frame(data: &[u8]) {
     }
 }
 
-fn decode(options: Options, link: Link, bytes: &[u8], wire_len: u32) -> Result<Found, Skip> {
+fn decode(options: Options, link: Link, bytes: &[u8], wire_len: u32) -> Result<Found, SkipReason> {
     let mut decoder = Decoder::new(options, [1, 2]);
-    let mut extras = Extras::default();
+    let mut extras = BlockExtras::default();
     let packet = Packet { number: 1, frame: 1, time: Timestamp::ZERO, link, wire_len, bytes };
     let result = decoder.decode(&packet, Timestamp::ZERO, 0, &mut extras);
     counted_once(decoder.counters(), result.is_ok());
@@ -64,7 +64,7 @@ fn decode(options: Options, link: Link, bytes: &[u8], wire_len: u32) -> Result<F
     decoder.clear();
     assert_eq!(decoder.defrag_memory(), 0);
     let (head, span) = result?;
-    let place = span.whole.map_or(bytes, |whole| &extras.wholes[whole as usize]);
+    let place = span.whole.map_or(bytes, |whole| &extras.reassembled[whole as usize]);
     let tcp = place[span.start as usize..span.end as usize].to_vec();
     let encapsulation = extras.encapsulations[head.encapsulation as usize];
     says_the_same(&head, &tcp);
@@ -99,7 +99,7 @@ fn says_the_same(head: &Head, tcp: &[u8]) {
 }
 
 /// The same IP packet without its Ethernet header goes the slow way, and is the same segment.
-fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: &Result<Found, Skip>) {
+fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: &Result<Found, SkipReason>) {
     let version = match frame.get(12..15) {
         Some([0x08, 0x00, first]) if first >> 4 == 4 => 4,
         Some([0x86, 0xdd, first]) if first >> 4 == 6 => 6,
@@ -107,7 +107,7 @@ fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: &Resul
     };
     let bare = decode(options, Link::RawIp, &frame[14..], wire_len - 14).ok();
     // One header fewer may be what a limit allows.
-    if matches!(found, Err(Skip::TooManyLayers)) {
+    if matches!(found, Err(SkipReason::TooManyLayers)) {
         return;
     }
     let (Ok(found), Some(bare)) = (found, &bare) else {

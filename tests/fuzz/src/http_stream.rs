@@ -1,6 +1,6 @@
 //! Two byte streams of one connection through the HTTP parser, whole and in pieces.
 
-use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, Request, Response, Scope};
+use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, ParseScope, Request, Response};
 
 use super::packet::Choices;
 
@@ -103,11 +103,11 @@ impl Rig {
         Self { connection: Connection::default(), limits, counters: Counters::default(), recorder: Recorder::default() }
     }
 
-    fn act(&mut self, act: impl FnOnce(&mut Connection, &mut Scope<'_, Recorder>)) {
+    fn act(&mut self, act: impl FnOnce(&mut Connection, &mut ParseScope<'_, Recorder>)) {
         let Self { connection, limits, counters, recorder } = self;
-        act(connection, &mut Scope { limits, counters, handler: recorder });
+        act(connection, &mut ParseScope { limits, counters, handler: recorder });
         // A head of each direction, early answers with the beginnings of their bodies, and the requests that wait; each buffer may have grown by doubling.
-        let most = 2 * (2 * limits.head + 2 * limits.line + 64 * limits.waiting) + (16 << 10) + 2 * (64 << 10);
+        let most = 2 * (2 * limits.head + 2 * limits.line + 64 * limits.pending) + (16 << 10) + 2 * (64 << 10);
         assert!(connection.memory() <= most, "{} bytes", connection.memory());
     }
 
@@ -126,7 +126,7 @@ pub fn http_stream(data: &[u8]) {
     let bits = choices.byte();
     let mut limits = Limits::default();
     if bits & 2 != 0 {
-        limits = Limits { line: 1 + usize::from(choices.byte()), head: 1 + usize::from(choices.half()), waiting: 2 };
+        limits = Limits { line: 1 + usize::from(choices.byte()), head: 1 + usize::from(choices.half()), pending: 2 };
     }
     let cuts: Vec<u16> = (0..choices.byte() % 16).map(|_| choices.half()).collect();
     let client_len = usize::from(choices.half());

@@ -1,6 +1,6 @@
 //! TCP segments made by hand, and a reader of the bytes that a fuzzer chose.
 
-use smsentry::segment::{Encapsulation, Endpoint, Flags, FlowKey, Head, Segment, Seq};
+use smsentry::segment::{Encapsulation, Endpoint, FlowKey, Head, Segment, Seq, TcpFlags};
 use smsentry::time::Timestamp;
 
 /// Takes numbers from the front of the input; zero when there is none left.
@@ -89,7 +89,7 @@ impl Made {
             side,
             seq: self.seq,
             ack: self.ack,
-            flags: Flags(self.flags),
+            flags: TcpFlags(self.flags),
             header_len: 20,
             window: 1000,
             urgent: self.urgent,

@@ -1,6 +1,6 @@
 //! A signature file through the loader.
 
-use smsentry::signature::{Origin, Signatures, Source, builtin};
+use smsentry::signature::{SignatureFile, SignatureOrigin, Signatures, builtin};
 use smsentry::uri::Normaliser;
 
 /// A signature file, and behind a NUL the file that any `path_file` reads. Holds: it is refused with lines that are in
@@ -9,13 +9,13 @@ pub fn signature_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (text, paths) = text.split_once('\0').unwrap_or((text, ""));
     let mut asked = 0;
-    let mut load = |sources: &[Source<'_>]| {
+    let mut load = |sources: &[SignatureFile<'_>]| {
         Signatures::load(sources, &mut |_| {
             asked += 1;
             if paths.is_empty() { Err("not there".to_owned()) } else { Ok(paths.to_owned()) }
         })
     };
-    let source = Source { name: "dir/fuzz.toml", text, origin: Origin::User };
+    let source = SignatureFile { name: "dir/fuzz.toml", text, origin: SignatureOrigin::User };
     let alone = load(&[source]);
     // The smallest of the built-in files: with all of them a run would be nothing but reading them.
     let mut beside: Vec<_> = builtin().iter().min_by_key(|file| file.text.len()).copied().into_iter().collect();

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use smsentry::flow::{
-    ChecksumPolicy, Chunk, FlowView, Flows, Limits, Listener, Moment, Options, OverlapPolicy, Reason, Timeouts,
+    ChecksumPolicy, Chunk, EventTime, FlowView, Flows, Limits, Listener, Options, OverlapPolicy, Reason, Timeouts,
 };
 use smsentry::record::{Body, Record};
-use smsentry::segment::{Endpoint, Flags, Segment, Seq, Side};
+use smsentry::segment::{Endpoint, Segment, Seq, Side, TcpFlags};
 use smsentry::sensor::{self, Sensor};
-use smsentry::signature::{Search, Signatures};
+use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 
 use super::packet::{Choices, Made};
@@ -165,7 +165,7 @@ impl Script {
     }
 
     fn data(&mut self, from: usize, offset: usize, len: usize) -> Made {
-        let made = self.plain(from, offset, len, Flags::ACK | Flags::PSH);
+        let made = self.plain(from, offset, len, TcpFlags::ACK | TcpFlags::PSH);
         let start = offset.min(self.content[from].len());
         self.have[from][start..start + made.payload.len()].fill(true);
         self.cursor[from] = self.cursor[from].max(start + made.payload.len());
@@ -175,7 +175,7 @@ impl Script {
     fn syn(&mut self, from: usize, flags: u8) -> Made {
         let mut made = self.plain(from, 0, 0, flags);
         made.seq = self.isn[from];
-        made.ack = if flags & Flags::ACK != 0 { self.isn[1 - from].advance(1) } else { Seq(0) };
+        made.ack = if flags & TcpFlags::ACK != 0 { self.isn[1 - from].advance(1) } else { Seq(0) };
         made
     }
 
@@ -193,13 +193,13 @@ impl Script {
                 let (offset, len) = (self.cursor[from], 4 * usize::from(choices.byte()));
                 self.data(from, offset, len)
             }
-            6 => self.syn(CLIENT, Flags::SYN),
-            7 => self.syn(SERVER, Flags::SYN | Flags::ACK),
+            6 => self.syn(CLIENT, TcpFlags::SYN),
+            7 => self.syn(SERVER, TcpFlags::SYN | TcpFlags::ACK),
             8 => {
                 self.fin[from] = true;
-                self.plain(from, everything, 0, Flags::FIN | Flags::ACK)
+                self.plain(from, everything, 0, TcpFlags::FIN | TcpFlags::ACK)
             }
-            9 => self.plain(from, self.cursor[from], 0, Flags::ACK),
+            9 => self.plain(from, self.cursor[from], 0, TcpFlags::ACK),
             10 => {
                 self.clock = self.clock.after(Duration::from_millis(u64::from(choices.half()) >> (kind >> 4 & 7)));
                 // What was far from a known flow may begin an unknown one.
@@ -209,7 +209,7 @@ impl Script {
             11 => self.last.clone()?,
             12 => self.data(from, 0, everything),
             13 | 14 if self.honest => self.decoy(from, choices),
-            _ if self.honest => self.plain(from, self.cursor[from], 0, Flags::RST | Flags::ACK),
+            _ if self.honest => self.plain(from, self.cursor[from], 0, TcpFlags::RST | TcpFlags::ACK),
             _ => self.anything(from, choices),
         };
         Some(made)
@@ -218,12 +218,12 @@ impl Script {
     /// What any server would drop.
     fn decoy(&mut self, from: usize, choices: &mut Choices<'_>) -> Made {
         let offset = usize::from(choices.half()) % (self.content[from].len() + 1);
-        let mut made = self.plain(from, offset, 40, Flags::ACK);
+        let mut made = self.plain(from, offset, 40, TcpFlags::ACK);
         made.payload.fill(b'#');
         let known = self.clock < self.known_until;
         match choices.byte() % if known { 4 } else { 2 } {
-            0 => made.flags = Flags::PSH,
-            1 => made.flags = Flags::SYN | Flags::FIN,
+            0 => made.flags = TcpFlags::PSH,
+            1 => made.flags = TcpFlags::SYN | TcpFlags::FIN,
             2 => made.seq = made.seq.advance(1 << 30),
             _ => made.seq = Seq(made.seq.0.wrapping_sub(1 << 29)),
         }
@@ -302,7 +302,7 @@ pub fn tcp_script(data: &[u8]) {
         script.known_until = began.after(AT_ONCE);
     }
     if honest && opened {
-        let (syn, answer) = (script.syn(CLIENT, Flags::SYN), script.syn(SERVER, Flags::SYN | Flags::ACK));
+        let (syn, answer) = (script.syn(CLIENT, TcpFlags::SYN), script.syn(SERVER, TcpFlags::SYN | TcpFlags::ACK));
         rig.give(&mut script, syn);
         rig.give(&mut script, answer);
     }
@@ -380,7 +380,7 @@ fn requests_told(records: &[Record]) {
         match &record.body {
             Body::Http(transaction) => targets.push((transaction.tx_id, &transaction.request.target)),
             Body::Alert(_) => alerts += 1,
-            Body::Campaign(_) | Body::Stats(_) | Body::Page(_) => {}
+            Body::Campaign(_) | Body::Stats(_) | Body::PageView(_) => {}
         }
     }
     targets.sort_unstable();
@@ -393,7 +393,7 @@ fn requests_told(records: &[Record]) {
 struct Rig {
     flows: Flows<Heard>,
     recorder: Recorder,
-    sensor: Option<(Sensor, Search)>,
+    sensor: Option<(Sensor, CachedMatcher)>,
     records: Vec<Record>,
     limits: Limits,
 }
@@ -403,12 +403,12 @@ impl Rig {
         let mut sensor = sensor::Options { flow: options, http_events: true, ..sensor::Options::default() };
         if options.limits.flows == few().flows {
             sensor.held_memory = 1024;
-            sensor.http = smsentry::http::Limits { line: 64, head: 128, waiting: 2 };
+            sensor.http = smsentry::http::Limits { line: 64, head: 128, pending: 2 };
         }
         Self {
             flows: Flows::new(options, [5, 6]),
             recorder: Recorder { urgent: hostile, restarts: hostile, ..Recorder::default() },
-            sensor: http.then(|| (Sensor::new(sensor, [7, 8]), Search::new(signatures()))),
+            sensor: http.then(|| (Sensor::new(sensor, [7, 8]), CachedMatcher::new(signatures()))),
             records: Vec::new(),
             limits: options.limits,
         }
@@ -436,7 +436,7 @@ impl Rig {
     }
 
     fn finish(mut self, clock: Timestamp) -> (Vec<Heard>, Vec<Record>) {
-        let at = Moment { clock, number: 0 };
+        let at = EventTime { clock, number: 0 };
         self.flows.finish(at, Reason::Stop, &mut self.recorder);
         assert_eq!((self.flows.len(), self.flows.memory(), self.flows.queued_memory()), (0, 0, 0));
         assert_eq!(self.recorder.closed.len() as u64, self.flows.counters().flows, "every flow is closed once");

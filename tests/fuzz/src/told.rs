@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use smsentry::format::{Context, Format, InputName, LINE_MAX};
+use smsentry::format::{Format, InputName, LINE_MAX, LineContext};
 use smsentry::record::Record;
 
 /// Writes a record in every format: a line of pure ASCII each, below the limit, and JSON that is JSON.
 pub fn told(record: &Record) {
     let inputs = vec![InputName::File(PathBuf::from("x.pcap"))];
-    let context = Context { sensor_name: Some("fuzz".to_owned()), inputs, one_stream: true, redact: false };
+    let context = LineContext { sensor_name: Some("fuzz".to_owned()), inputs, one_stream: true, redact: false };
     for format in [Format::Eve, Format::ZeekJson, Format::ZeekTsv] {
         let mut line = Vec::new();
         format.write(record, &context, &mut line);

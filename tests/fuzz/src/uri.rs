@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use smsentry::signature::{Kind, Origin, Pattern, Signature, Signatures, Source, builtin};
+use smsentry::signature::{MatchKind, Pattern, Signature, SignatureFile, SignatureOrigin, Signatures, builtin};
 use smsentry::uri::{Candidate, Candidates, MAX_CANDIDATES, NormalHost, NormalPath, Normaliser, query};
 
 const METHODS: [&[u8]; 4] = [b"GET", b"CONNECT", b"POST", b"\xff"];
@@ -63,7 +63,7 @@ fn signatures() -> &'static Signatures {
     static SET: OnceLock<Signatures> = OnceLock::new();
     SET.get_or_init(|| {
         let mut sources = builtin().to_vec();
-        sources.push(Source { name: "more.toml", text: MORE, origin: Origin::User });
+        sources.push(SignatureFile { name: "more.toml", text: MORE, origin: SignatureOrigin::User });
         Signatures::load(&sources, &mut |name| Err(name.to_owned())).expect("the signatures load")
     })
 }
@@ -84,7 +84,7 @@ pub fn uri(data: &[u8]) {
     let found = signatures().find(method, target, &fast);
     let other = signatures().find(method, target, &slow);
     assert_eq!(found.as_ref().map(|found| found.signature.id), other.as_ref().map(|found| found.signature.id));
-    assert_eq!(found.as_ref().map(|found| found.disguises), other.as_ref().map(|found| found.disguises));
+    assert_eq!(found.as_ref().map(|found| found.evasions), other.as_ref().map(|found| found.evasions));
     let mut ids: Vec<u32> = Vec::new();
     if let Some(found) = &found {
         ids.push(found.signature.id);
@@ -143,14 +143,16 @@ fn matches(signature: &Signature, method: &[u8], target: &[u8], candidates: &Can
             text.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with(&[mark]))
         };
         match kind {
-            Kind::Raw => target.windows(pattern.len()).any(|part| part == pattern),
-            Kind::Host => candidates.iter().any(|candidate| candidate.host.is_some_and(|it| below(it, &host, b'.'))),
-            Kind::Path => whole && candidates.iter().any(|candidate| candidate.path == path),
-            Kind::Suffix => whole && candidates.iter().any(|candidate| candidate.path.ends_with(&path)),
-            Kind::Prefix => candidates.iter().any(|candidate| {
+            MatchKind::Raw => target.windows(pattern.len()).any(|part| part == pattern),
+            MatchKind::Host => {
+                candidates.iter().any(|candidate| candidate.host.is_some_and(|it| below(it, &host, b'.')))
+            }
+            MatchKind::Path => whole && candidates.iter().any(|candidate| candidate.path == path),
+            MatchKind::Suffix => whole && candidates.iter().any(|candidate| candidate.path.ends_with(&path)),
+            MatchKind::Prefix => candidates.iter().any(|candidate| {
                 candidate.path.strip_prefix(&path[..]).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
             }),
-            Kind::Words => false,
+            MatchKind::Words => false,
         }
     })
 }
