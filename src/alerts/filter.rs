@@ -1,12 +1,9 @@
 //! The screen: what context and suppress files say of a hit, put together. Not the limit and not the campaigns, which
 //! get what passes here.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use crate::alerts::context::{self, ContextTracker, ContextVerdict};
 use crate::alerts::suppress::{self, Suppressions, Treatment};
 use crate::record::{Alert, PageView};
-use crate::source_addr::SourceAddr;
 use crate::time::Timestamp;
 
 /// What becomes of a hit.
@@ -20,15 +17,11 @@ pub(crate) enum Decision {
     Normal,
 }
 
-/// Where other entries are left to be used from now on.
-pub(crate) type Renewal = Arc<Mutex<Option<Suppressions>>>;
-
 /// Asks the context and the suppress files.
 #[derive(Debug)]
 pub(crate) struct AlertFilter {
     context: ContextTracker,
     suppressions: Suppressions,
-    pub(crate) renewal: Renewal,
     /// Hide nothing for the files' sake, but say in the alerts what would be hidden.
     dry: bool,
     counters: suppress::Counters,
@@ -36,7 +29,7 @@ pub(crate) struct AlertFilter {
 
 impl AlertFilter {
     pub(crate) fn new(context: ContextTracker, suppressions: Suppressions, dry: bool) -> Self {
-        Self { context, suppressions, renewal: Renewal::default(), dry, counters: suppress::Counters::default() }
+        Self { context, suppressions, dry, counters: suppress::Counters::default() }
     }
 
     /// Notes a page.
@@ -45,8 +38,7 @@ impl AlertFilter {
     }
 
     /// What becomes of a hit. What the user knows to be normal use is not weighed: it says nothing of its source.
-    pub(crate) fn take(&mut self, alert: &mut Alert, settled: Timestamp) -> Decision {
-        self.renew();
+    pub(crate) fn decide(&mut self, alert: &mut Alert, settled: Timestamp) -> Decision {
         let found = self.suppressions.find(alert);
         if let Some((at, Treatment::Allow)) = found
             && !self.dry
@@ -71,13 +63,10 @@ impl AlertFilter {
         Decision::Hidden
     }
 
-    /// Uses other entries, if there are any; those that are the same go on counting.
-    fn renew(&mut self) {
-        let left = self.renewal.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut suppressions) = left {
-            suppressions.carry_on(&self.suppressions);
-            self.suppressions = suppressions;
-        }
+    /// Uses these suppressions from now on; entries that were there before keep their counts.
+    pub(crate) fn replace_suppressions(&mut self, mut suppressions: Suppressions) {
+        suppressions.carry_on(&self.suppressions);
+        self.suppressions = suppressions;
     }
 
     /// Another capture begins: its clients and sources are others.
@@ -86,8 +75,7 @@ impl AlertFilter {
     }
 
     /// A line for each entry: how often it held, and why it is there.
-    pub(crate) fn report(&mut self) -> Vec<String> {
-        self.renew();
+    pub(crate) fn report(&self) -> Vec<String> {
         let verb = if self.dry { "would have hidden" } else { "hid" };
         let lines = self.suppressions.entries().map(|(entry, count)| {
             let times = if count == 1 { "1 alert".to_owned() } else { format!("{count} alerts") };

@@ -8,10 +8,9 @@
 use crate::alerts::campaign::{self, Campaigns};
 use crate::alerts::context;
 use crate::alerts::filter::{AlertFilter, Decision};
-use crate::alerts::suppress;
+use crate::alerts::suppress::{self, Suppressions};
 use crate::alerts::threshold::{self, Threshold};
 use crate::record::{Alert, Body, Order, Record};
-use crate::source_addr::SourceAddr;
 use crate::time::Timestamp;
 
 /// What the row's stages count.
@@ -60,28 +59,28 @@ type Emit<'a> = &'a mut dyn FnMut(&Record);
 /// The row.
 #[derive(Debug)]
 pub(crate) struct AlertPipeline {
-    pub(crate) screen: AlertFilter,
+    filter: AlertFilter,
     limit: Option<Threshold>,
     campaigns: Campaigns,
 }
 
 impl AlertPipeline {
     /// `keys` key its tables.
-    pub(crate) fn new(options: &Options, screen: AlertFilter, keys: [u64; 2]) -> Self {
+    pub(crate) fn new(options: &Options, filter: AlertFilter, keys: [u64; 2]) -> Self {
         Self {
-            screen,
+            filter,
             limit: options.limited.then(|| Threshold::new(options.limit, keys)),
             campaigns: Campaigns::new(options.campaign, keys),
         }
     }
 
     /// Takes the next record of the stream; `emit` gets what is to be written, in order.
-    pub(crate) fn take(&mut self, record: Record, emit: Emit<'_>) {
+    pub(crate) fn process(&mut self, record: Record, emit: Emit<'_>) {
         self.advance(record.order.settled, emit);
         let Record { order, body } = record;
         match body {
             Body::Alert(alert) => self.alert(order, alert, emit),
-            Body::PageView(page) => self.screen.page(page, order.settled),
+            Body::PageView(page) => self.filter.page(page, order.settled),
             body => emit(&Record { order, body }),
         }
     }
@@ -105,7 +104,7 @@ impl AlertPipeline {
 
     /// Tells what is still kept, because the input ended or the clock starts anew, and forgets everything.
     pub(crate) fn finish(&mut self, emit: Emit<'_>) {
-        self.screen.forget();
+        self.filter.forget();
         while let Some(record) = self.limit.as_mut().and_then(Threshold::finish) {
             emit(&record);
         }
@@ -114,9 +113,19 @@ impl AlertPipeline {
         }
     }
 
+    /// Uses these suppressions from the next record on.
+    pub(crate) fn replace_suppressions(&mut self, suppressions: Suppressions) {
+        self.filter.replace_suppressions(suppressions);
+    }
+
+    /// Returns a line for each suppress entry: how often it applied, and its reason.
+    pub(crate) fn suppress_report(&self) -> Vec<String> {
+        self.filter.report()
+    }
+
     /// All counters of the row.
     pub(crate) fn counters(&self) -> Counters {
-        let (context, suppress) = self.screen.counters();
+        let (context, suppress) = self.filter.counters();
         Counters {
             context,
             suppress,
@@ -126,11 +135,11 @@ impl AlertPipeline {
     }
 
     fn alert(&mut self, order: Order, mut alert: Box<Alert>, emit: Emit<'_>) {
-        let screened = self.screen.take(&mut alert, order.settled);
-        if screened == Decision::Normal {
+        let decision = self.filter.decide(&mut alert, order.settled);
+        if decision == Decision::Normal {
             return;
         }
-        let silent = screened == Decision::Hidden || alert.signature.support || alert.suppressed;
+        let silent = decision == Decision::Hidden || alert.signature.support || alert.suppressed;
         // Whatever becomes of it, it counts in its campaign, which is told of after it.
         let campaign = self.campaigns.hit(order, &alert);
         if !silent {

@@ -75,7 +75,7 @@ pub struct Config {
     /// The sensor's options; its limits are those of one shard.
     pub sensor: sensor::Options,
     /// What is done with records before they are written.
-    pub row: pipeline::Options,
+    pub alert_pipeline: pipeline::Options,
     /// Size of blocks.
     pub block: BlockSize,
     /// Whether all files are one capture, whatever their times.
@@ -133,7 +133,7 @@ impl Config {
             lanes: 0,
             decode: decode::Options::default(),
             sensor: sensor::Options::default(),
-            row: pipeline::Options::default(),
+            alert_pipeline: pipeline::Options::default(),
             block,
             continuous: false,
             count: None,

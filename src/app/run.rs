@@ -1,20 +1,19 @@
-//! A whole run: everything opened, the pump started, the end told, and what the process shall say of it. Not the command
-//! line.
+//! A run: opens the inputs and outputs, wires the pipeline, drives it block by block, and chooses the exit code.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::alerts::context;
+use super::config::{CaptureInput, Config, Interface};
+use super::control::Controller;
+use super::load::{Loaded, load, review};
+use super::wiring::{OutputFailure, OutputHandle, spawn_stages};
+use crate::alerts::context::ContextTracker;
 use crate::alerts::filter::AlertFilter;
 use crate::alerts::pipeline::AlertPipeline;
 use crate::alerts::suppress::Suppressions;
-use crate::app::config::{CaptureInput, Config, Interface};
-use crate::app::control::{Controller, SourceStatus};
-use crate::app::load::{Loaded, load, review};
-use crate::app::wiring::place;
-use crate::capture::block::PacketSource;
+use crate::capture::block::{PacketSource, SourceError};
 use crate::capture::bpf::Filter;
 use crate::capture::file;
 use crate::capture::live::{LiveOptions, LiveSource};
@@ -25,17 +24,16 @@ use crate::format::{InputName, LineContext};
 use crate::logs::log::LogSet;
 use crate::output::stage::{OutputOptions, OutputStage};
 use crate::output::writer::EventWriter;
-use crate::pipeline::dispatcher::{Dispatcher, random_keys};
-use crate::pipeline::lanes::panic_message;
+use crate::pipeline::dispatcher::{Dispatcher, DispatcherOptions, Progress, random_keys};
+use crate::pipeline::lane::panic_message;
 use crate::pipeline::message::RunFlags;
 use crate::sensor::Sensor;
-use crate::signature::Signatures;
 use crate::stats::{OutputStats, RunStats};
 use crate::sys::Signals;
 use crate::sys::console::Console;
 use crate::time::Timestamp;
 
-/// What the process shall end with; the first that applies.
+/// Exit status of the process; the first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Finished.
@@ -50,24 +48,22 @@ pub enum Exit {
     Losses = 4,
 }
 
-/// Runs until the input is at its end or a signal says so. Everything there is to say to a person goes to standard
-/// error.
+/// Runs until the input ends or a signal stops it. Messages for the user go to standard error.
 #[must_use]
 pub fn run(config: Config) -> Exit {
     let console = Console::new(config.quiet);
     match prepare(&config, &console) {
-        Ok(prepared) => match &config.origin {
-            CaptureInput::Files(paths) => replay(&config, paths, prepared, console),
-            CaptureInput::Interface(interface) => run_live(&config, interface, prepared, &console),
+        Ok(setup) => match &config.origin {
+            CaptureInput::Files(paths) => run_replay(&config, paths, setup, console),
+            CaptureInput::Interface(interface) => run_live(&config, interface, setup, &console),
         },
         Err(exit) => exit,
     }
 }
 
-/// What both kinds of runs need.
+/// What replay and live capture both need.
 struct Setup {
-    signatures: Arc<Signatures>,
-    suppressions: Suppressions,
+    loaded: Loaded,
     filter: Option<Filter>,
     signals: Signals,
 }
@@ -82,40 +78,39 @@ fn prepare(config: &Config, console: &Console) -> Result<Setup, Exit> {
         Exit::Usage
     })?;
     let signals = Signals::install().map_err(|error| {
-        console.error(&format!("signals cannot be handled: {error}"));
+        console.error(&format!("cannot handle signals: {error}"));
         Exit::Input
     })?;
     review(&suppressions, &signatures).iter().for_each(|line| console.info(line));
-    // The program ends with the run; to take all signatures apart first takes longer than a small capture.
+    // Leaked on purpose: the process ends with the run, and freeing all signatures takes longer than a small capture.
     std::mem::forget(Arc::clone(&signatures));
-    Ok(Setup { signatures, suppressions, filter, signals })
+    Ok(Setup { loaded: (signatures, suppressions), filter, signals })
 }
 
-fn replay(config: &Config, paths: &[PathBuf], prepared: Setup, mut console: Console) -> Exit {
+fn run_replay(config: &Config, paths: &[PathBuf], setup: Setup, mut console: Console) -> Exit {
     let expanded = file::expand(paths);
     let size = expanded.iter().filter_map(|input| input.as_ref().ok()?.size).sum();
     console.show_progress(size);
-    let mut source = Replay::new(expanded, config.block, prepared.filter, console.clone());
+    let mut source = Replay::new(expanded, config.block, setup.filter, console.clone());
     if source.inputs().is_empty() {
         return Exit::Input;
     }
-    let names = source.inputs().iter().map(|input| InputName::File(PathBuf::from(&input.name))).collect();
-    let control = Controller::new(config, prepared.signals, console.clone(), prepared.signatures.len());
-    let loaded = (prepared.signatures, prepared.suppressions);
-    let Some(result) = run_pipeline(config, &mut source, names, loaded, control, None) else {
+    let inputs = source.inputs().iter().map(|input| InputName::File(PathBuf::from(&input.name))).collect();
+    let controller = Controller::new(config, setup.signals, console.clone());
+    let Some(result) = run_pipeline(config, &mut source, inputs, setup.loaded, controller, None, &console) else {
         return Exit::Input;
     };
     console.end_progress();
     finish(config, &result, source.had_errors() || result.fault, &console)
 }
 
-fn run_live(config: &Config, interface: &Interface, prepared: Setup, console: &Console) -> Exit {
+fn run_live(config: &Config, interface: &Interface, setup: Setup, console: &Console) -> Exit {
     let options = LiveOptions {
         interface: interface.name.clone(),
         snaplen: interface.snaplen,
         promiscuous: interface.promiscuous,
         ring_mib: interface.ring_mib,
-        filter: prepared.filter,
+        filter: setup.filter,
         block: config.block,
     };
     let mut source = match LiveSource::open(options, 0) {
@@ -127,148 +122,173 @@ fn run_live(config: &Config, interface: &Interface, prepared: Setup, console: &C
     };
     let description = source.description().to_string();
     description.lines().for_each(|line| console.info(line));
-    console.info(&format!("{} signatures loaded", prepared.signatures.len()));
-    let control = Controller::new(config, prepared.signals, console.clone(), prepared.signatures.len());
-    let loaded = (prepared.signatures, prepared.suppressions);
-    let names = vec![InputName::Interface(interface.name.clone())];
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let started = Timestamp::ZERO.after(started);
-    let result = run_pipeline(config, &mut source, names, loaded, control, Some(started));
+    console.info(&format!("{} signatures loaded", setup.loaded.0.len()));
+    let controller = Controller::new(config, setup.signals, console.clone());
+    let inputs = vec![InputName::Interface(interface.name.clone())];
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let started = Timestamp::ZERO.after(now);
+    let result = run_pipeline(config, &mut source, inputs, setup.loaded, controller, Some(started), console);
     let Some(result) = result else { return Exit::Input };
     if result.output_gone && !result.fault {
-        console.error("standard output: nobody reads it any more, so the run ends");
+        console.error("standard output: the reader closed it, so the run ends");
     }
     finish(config, &result, result.fault || result.output_gone, console)
 }
 
-/// What a run left.
+/// What a run leaves.
+#[derive(Default)]
 struct RunResult {
-    figures: RunStats,
-    /// How often the entries of suppress files held, a line each.
-    hidden: Vec<String>,
-    /// The source failed as a whole, or a part of the sensor broke.
+    stats: RunStats,
+    /// A line for each suppress entry: how often it applied.
+    suppress_report: Vec<String>,
+    /// Whether the source failed as a whole, or a part of the sensor panicked or hung.
     fault: bool,
     output_gone: bool,
 }
 
-/// Wires source, pump, lanes and desk, and runs them.
-fn run_pipeline<S: PacketSource + SourceStatus>(
+/// Wires source, dispatcher, lanes and output stage, and runs them to the end. `None` if they cannot be started.
+fn run_pipeline(
     config: &Config,
-    source: &mut S,
-    names: Vec<InputName>,
+    source: &mut impl PacketSource,
+    inputs: Vec<InputName>,
     (signatures, suppressions): Loaded,
-    mut control: Controller,
+    mut controller: Controller,
     live_since: Option<Timestamp>,
+    console: &Console,
 ) -> Option<RunResult> {
-    let console = control.console.clone();
-    let broke = |console: &Console, what: &str| {
-        console
-            .error(&format!("internal error, the run ends: {what} (please report this, with the capture if you can)"));
-    };
-    let opened = live_since.unwrap_or_default();
-    let output = match &config.directory {
-        None => LogSet::stdout(config.format),
-        Some(directory) => LogSet::directory(config.format, directory, opened),
-    };
-    let mut output = output.inspect_err(|error| console.error(error)).ok()?;
-    let flags = Arc::new(RunFlags::default());
     let live = live_since.is_some();
-    if live {
-        output.never_wait();
-    }
-    let options = OutputOptions {
-        lanes: config.lanes.max(1),
+    let flags = Arc::new(RunFlags::default());
+    let writer = open_writer(config, inputs, live_since, &flags, console)?;
+    let stage = output_stage(config, suppressions, live, writer);
+    let _quiet = QuietPanicHook::install();
+    let shard = || Sensor::new(config.sensor.clone(), random_keys());
+    let spawned = spawn_stages(config.lanes, live, stage, shard);
+    let (handle, sender, lanes) =
+        spawned.inspect_err(|error| console.error(&format!("cannot start threads: {error} (try --lanes 0)"))).ok()?;
+    let options = DispatcherOptions {
+        ports: config.sensor.ports.clone(),
         live,
-        silence: config.silence,
-        stats: config.events.stats,
-        counters_file: config.counters_file.clone(),
-    };
-    let pen = EventWriter {
-        format: config.format,
-        context: LineContext {
-            sensor_name: config.sensor_name.clone(),
-            inputs: names,
-            one_stream: !output.is_directory(),
-            redact: config.redact,
-        },
-        alerts: config.events.alert,
-        output,
-        console: console.clone(),
-        flags: Arc::clone(&flags),
-        figures: OutputStats::default(),
-    };
-    let screen =
-        AlertFilter::new(context::ContextTracker::new(random_keys(), config.context), suppressions, config.dry_run);
-    control.renewal = Arc::clone(&screen.renewal);
-    let desk = OutputStage::new(options, AlertPipeline::new(&config.row, screen, random_keys()), pen);
-    let _hush = QuietPanicHook::begin();
-    let sensor = || Sensor::new(config.sensor.clone(), random_keys());
-    let (desk, lanes) = match place(config.lanes, live, desk, sensor) {
-        Ok(placed) => placed,
-        Err(error) => {
-            console.error(&format!("threads cannot be started: {error} (try --lanes 0)"));
-            return None;
-        }
+        continuous: config.continuous,
+        count: config.count,
+        panic_at: config.panic_at,
     };
     let mut decode = config.decode;
     decode.verify_ip_checksum = config.sensor.flow.checksums != ChecksumPolicy::None;
-    let mut pump = Dispatcher::new(Decoder::new(decode, random_keys()), lanes, signatures, Arc::clone(&flags));
-    pump.ports = config.sensor.ports.clone();
-    pump.continuous = config.continuous;
-    pump.count = config.count;
-    pump.panic_at = config.panic_at;
-    pump.live = live;
+    let decoder = Decoder::new(decode, random_keys());
+    let mut dispatcher = Dispatcher::new(options, decoder, lanes, sender, signatures, Arc::clone(&flags));
     if let Some(since) = live_since {
-        pump.randomize_sharding();
-        pump.clock.tick(since);
+        dispatcher.start_clock(since);
     }
-    control.desk = Some(desk);
-    let ran = catch_unwind(AssertUnwindSafe(|| pump.run(source, &mut control)));
-    let closed = catch_unwind(AssertUnwindSafe(|| pump.finish(source, &mut control)));
-    let mut fault = !matches!((&ran, &closed), (Ok(Ok(())), Ok(())));
-    match (&ran, &closed) {
-        (Err(panic), _) | (Ok(_), Err(panic)) => broke(&console, panic_message(&**panic)),
-        (Ok(Err(error)), Ok(())) => console.error(&error.to_string()),
-        (Ok(Ok(())), Ok(())) => {}
-    }
-    pump.lanes.stop();
-    let mut desk = match control.desk.take()?.end() {
-        Ok(Some(desk)) => desk,
-        Ok(None) => {
-            console.error("the output hangs: what was not written yet is lost");
-            return Some(RunResult {
-                figures: RunStats::default(),
-                hidden: Vec::new(),
-                fault: true,
-                output_gone: true,
-            });
-        }
-        Err(what) => {
-            broke(&console, &what);
-            return Some(RunResult {
-                figures: RunStats::default(),
-                hidden: Vec::new(),
-                fault: true,
-                output_gone: false,
-            });
-        }
-    };
-    if let Some(what) = &desk.fault {
-        broke(&console, what);
-        fault = true;
-    }
-    let hidden = desk.row.screen.report();
-    Some(RunResult { figures: desk.figures, hidden, fault, output_gone: flags.closed.load(Ordering::Relaxed) })
+    let intact = drive(&mut dispatcher, source, &mut controller, console);
+    dispatcher.stop();
+    let mut result = end_output(handle, console);
+    result.fault |= !intact;
+    result.output_gone |= flags.output_closed.load(Ordering::Relaxed);
+    Some(result)
 }
 
-/// Says the figures and chooses the exit code.
+/// Opens the logs and creates the event writer; `None` if a log cannot be opened.
+fn open_writer(
+    config: &Config,
+    inputs: Vec<InputName>,
+    live_since: Option<Timestamp>,
+    flags: &Arc<RunFlags>,
+    console: &Console,
+) -> Option<EventWriter> {
+    let logs = match &config.directory {
+        None => LogSet::stdout(config.format),
+        Some(directory) => LogSet::directory(config.format, directory, live_since.unwrap_or_default()),
+    };
+    let mut logs = logs.inspect_err(|error| console.error(&error.to_string())).ok()?;
+    if live_since.is_some() {
+        logs.never_wait();
+    }
+    let context = LineContext {
+        sensor_name: config.sensor_name.clone(),
+        inputs,
+        one_stream: !logs.is_directory(),
+        redact: config.redact,
+    };
+    Some(EventWriter {
+        format: config.format,
+        context,
+        alerts: config.events.alert,
+        logs,
+        console: console.clone(),
+        flags: Arc::clone(flags),
+        stats: OutputStats::default(),
+    })
+}
+
+fn output_stage(config: &Config, suppressions: Suppressions, live: bool, writer: EventWriter) -> OutputStage {
+    let options = OutputOptions {
+        lanes: config.lanes.max(1),
+        live,
+        max_http_silence: config.silence,
+        stats: config.events.stats,
+        counters_file: config.counters_file.clone(),
+    };
+    let context = ContextTracker::new(random_keys(), config.context);
+    let filter = AlertFilter::new(context, suppressions, config.dry_run);
+    OutputStage::new(options, AlertPipeline::new(&config.alert_pipeline, filter, random_keys()), writer)
+}
+
+/// Runs the dispatcher block by block, then finishes what is open. Returns false if the source failed or a panic ended
+/// the run.
+fn drive<S: PacketSource>(
+    dispatcher: &mut Dispatcher,
+    source: &mut S,
+    controller: &mut Controller,
+    console: &Console,
+) -> bool {
+    let read = catch_unwind(AssertUnwindSafe(|| -> Result<(), SourceError> {
+        while let Some(request) = controller.poll(source) {
+            if dispatcher.run_block(source, request)? == Progress::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }));
+    let finished = catch_unwind(AssertUnwindSafe(|| dispatcher.finish(source)));
+    match (&read, &finished) {
+        (Err(panic), _) | (Ok(_), Err(panic)) => report_panic(console, panic_message(&**panic)),
+        (Ok(Err(error)), Ok(())) => console.error(&error.to_string()),
+        (Ok(Ok(())), Ok(())) => return true,
+    }
+    false
+}
+
+/// Ends the output stage.
+fn end_output(handle: OutputHandle, console: &Console) -> RunResult {
+    match handle.end() {
+        Ok(summary) => {
+            let fault = summary.panic.is_some();
+            summary.panic.iter().for_each(|text| report_panic(console, text));
+            RunResult { stats: summary.stats, suppress_report: summary.suppress_report, fault, output_gone: false }
+        }
+        Err(OutputFailure::Hung) => {
+            console.error("the output hangs: what was not written yet is lost");
+            RunResult { fault: true, output_gone: true, ..RunResult::default() }
+        }
+        Err(OutputFailure::Panicked(text)) => {
+            report_panic(console, &text);
+            RunResult { fault: true, ..RunResult::default() }
+        }
+    }
+}
+
+fn report_panic(console: &Console, text: &str) {
+    console.error(&format!("internal error, the run ends: {text} (please report this, with the capture if you can)"));
+}
+
+/// Prints the statistics and chooses the exit status.
 fn finish(config: &Config, result: &RunResult, input_fault: bool, console: &Console) -> Exit {
-    // Of a run that read nothing there are no figures, only what was said of its inputs.
-    let nothing_read = !config.is_live() && result.figures.pump.replay.files == 0;
+    // If no input could be read there are no statistics, only the errors.
+    let nothing_read = !config.is_live() && result.stats.dispatcher.source.replay.files == 0;
     if !result.output_gone && !nothing_read {
-        result.figures.summary().iter().for_each(|line| console.info(line));
+        result.stats.summary().iter().for_each(|line| console.info(line));
         if config.verbose > 0 {
-            result.figures.each(&mut |name, value| {
+            result.stats.each(&mut |name, value| {
                 if value > 0 {
                     console.info(&format!("{name} {value}"));
                 }
@@ -276,41 +296,41 @@ fn finish(config: &Config, result: &RunResult, input_fault: bool, console: &Cons
         }
     }
     if config.dry_run || config.verbose > 0 {
-        result.hidden.iter().for_each(|line| console.info(line));
+        result.suppress_report.iter().for_each(|line| console.info(line));
     }
-    let severities = &result.figures.desk.severities;
-    let lost_lines = !result.output_gone && result.figures.desk.output.dropped > 0;
-    let alarming = config
+    let severities = &result.stats.output.severities;
+    let lost_lines = !result.output_gone && result.stats.output.logs.dropped > 0;
+    let alerted = config
         .fail_on_alert
         .is_some_and(|worst| severities.iter().take(usize::from(worst) + 1).any(|&count| count > 0));
-    if alarming {
+    if alerted {
         Exit::Alerts
     } else if input_fault || lost_lines {
         Exit::Input
-    } else if config.max_drop_percent.is_some_and(|limit| result.figures.drop_percent() > limit) {
+    } else if config.max_drop_percent.is_some_and(|limit| result.stats.drop_percent() > limit) {
         Exit::Losses
     } else {
         Exit::Finished
     }
 }
 
-/// Keeps panics from being told by anybody but who catches them, who tells them in one line.
+/// Suppresses the default panic hook, because caught panics are reported on one line. Restores the hook on drop.
 struct QuietPanicHook(Option<PanicHook>);
 
 type PanicHook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 
 impl QuietPanicHook {
-    fn begin() -> Self {
-        let usual = std::panic::take_hook();
+    fn install() -> Self {
+        let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
-        Self(Some(usual))
+        Self(Some(previous))
     }
 }
 
 impl Drop for QuietPanicHook {
     fn drop(&mut self) {
-        if let Some(usual) = self.0.take().filter(|_| !std::thread::panicking()) {
-            std::panic::set_hook(usual);
+        if let Some(previous) = self.0.take().filter(|_| !std::thread::panicking()) {
+            std::panic::set_hook(previous);
         }
     }
 }

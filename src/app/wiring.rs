@@ -1,90 +1,116 @@
-//! Where the desk and the lanes work: on the spot, or on threads of their own. Not what they do there.
+//! Starts the output stage and the lanes, inline or on threads, and ends them. What they do is in [`crate::output`] and
+//! [`crate::pipeline`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::output::stage::OutputStage;
+use crate::output::stage::{OutputStage, OutputSummary};
 use crate::pipeline::channel::OutputSender;
-use crate::pipeline::lanes::{Lanes, panic_message};
-use crate::pipeline::message::LaneMessage;
+use crate::pipeline::lane::panic_message;
+use crate::pipeline::lanes::Lanes;
 use crate::sensor::Sensor;
 use crate::sys;
 
-/// Where the desk works.
+/// How long the end of a live run waits for an output stage that makes no progress. Rationale: longer than the logs' own
+/// timeout; a process must be stoppable although a disk or a terminal hangs for longer.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The running output stage.
 pub(crate) enum OutputHandle {
-    Here { desk: Box<OutputStage>, complete: bool },
-    Thread { inbox: OutputSender, thread: JoinHandle<Box<OutputStage>>, live: bool },
+    Inline(Arc<Mutex<OutputStage>>),
+    Thread {
+        /// Reports how many messages are queued.
+        depth: Box<dyn Fn() -> usize>,
+        thread: JoinHandle<OutputSummary>,
+        live: bool,
+    },
 }
 
-/// How long the end of a live run waits for a desk that does nothing. Rationale: longer than the output's own grace; a
-/// disk or a terminal that hangs for longer is not worth a process that cannot be stopped.
-const DESK_GRACE: Duration = Duration::from_secs(3);
+/// Why the output stage did not end properly.
+#[derive(Debug)]
+pub(crate) enum OutputFailure {
+    /// It hangs in a write (live capture).
+    Hung,
+    /// It panicked with this message.
+    Panicked(String),
+}
 
-/// Puts the desk and the lanes where they work: all on the spot, or the desk and every lane on a thread.
-pub(crate) fn place(
+/// Starts the stage and the lanes: all inline for replay with no lanes, otherwise the stage and every lane on a thread.
+///
+/// # Errors
+/// When the system starts no more threads.
+pub(crate) fn spawn_stages(
     lanes: usize,
     live: bool,
-    desk: OutputStage,
-    sensor: impl FnMut() -> Sensor,
-) -> std::io::Result<(OutputHandle, Lanes)> {
-    if lanes == 0 && !live {
-        return Ok((OutputHandle::Here { desk: Box::new(desk), complete: false }, Lanes::inline(sensor)));
-    }
-    // Replay waits for a slow output; live never does, and the output's own bound decides what is dropped.
-    let (inbox, letters) = if live { OutputSender::lossy() } else { OutputSender::blocking() };
-    let mut desk = Box::new(desk);
-    let thread = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
+    stage: OutputStage,
+    shard: impl FnMut() -> Sensor,
+) -> std::io::Result<(OutputHandle, OutputSender, Lanes)> {
+    let (handle, sender) = if lanes == 0 && !live { run_inline(stage) } else { run_on_thread(stage, live)? };
+    let lanes = match lanes {
+        0 => Lanes::inline(sender.clone(), shard),
+        count => Lanes::threads(count, live, sender.clone(), shard)?,
+    };
+    Ok((handle, sender, lanes))
+}
+
+fn run_inline(stage: OutputStage) -> (OutputHandle, OutputSender) {
+    let stage = Arc::new(Mutex::new(stage));
+    let consumer = Arc::clone(&stage);
+    let sender = OutputSender::inline(move |message| {
+        // A panic in the stage ends the run; it is reported by whoever sent the message.
+        consumer.lock().unwrap_or_else(PoisonError::into_inner).receive(message)
+    });
+    (OutputHandle::Inline(stage), sender)
+}
+
+fn run_on_thread(mut stage: OutputStage, live: bool) -> std::io::Result<(OutputHandle, OutputSender)> {
+    // Replay waits for a slow output; live capture never does, and the logs' own bound decides what is dropped.
+    let (sender, receiver) = if live { OutputSender::lossy() } else { OutputSender::blocking() };
+    let thread = std::thread::Builder::new().name("output".to_owned()).spawn(move || {
         sys::mask_signals();
-        if !desk.work(&letters) {
-            desk.abandon();
-        }
-        desk
+        stage.run(&receiver);
+        stage.end()
     })?;
-    let lanes = if lanes == 0 { Lanes::inline(sensor) } else { Lanes::threads(lanes, live, inbox.clone(), sensor)? };
-    Ok((OutputHandle::Thread { inbox, thread, live }, lanes))
+    Ok((OutputHandle::Thread { depth: Box::new(sender.depth()), thread, live }, sender))
 }
 
 impl OutputHandle {
-    pub(crate) fn receive(&mut self, envelope: LaneMessage) -> bool {
+    /// Ends the stage after its last message; every sender must be gone.
+    ///
+    /// # Errors
+    /// When the stage hangs or panicked.
+    pub(crate) fn end(self) -> Result<OutputSummary, OutputFailure> {
+        let panicked = |panic: Box<dyn std::any::Any + Send>| {
+            OutputFailure::Panicked(format!("output stage: {}", panic_message(&*panic)))
+        };
         match self {
-            Self::Here { desk, complete } => {
-                *complete |= desk.receive(envelope);
-                *complete
+            Self::Inline(stage) => {
+                catch_unwind(AssertUnwindSafe(|| stage.lock().unwrap_or_else(PoisonError::into_inner).end()))
+                    .map_err(panicked)
             }
-            // A desk that is gone has what it needs, or says at the end why it is not.
-            Self::Thread { inbox, .. } => !inbox.send(envelope),
-        }
-    }
-
-    pub(crate) fn is_behind(&self) -> bool {
-        matches!(self, Self::Thread { inbox, .. } if inbox.is_full())
-    }
-
-    /// The desk, after its work. Live, none when it hangs in a write.
-    pub(crate) fn end(self) -> Result<Option<Box<OutputStage>>, String> {
-        match self {
-            Self::Here { desk, complete: true } => Ok(Some(desk)),
-            Self::Here { mut desk, .. } => catch_unwind(AssertUnwindSafe(|| {
-                desk.abandon();
-                Some(desk)
-            }))
-            .map_err(|panic| format!("desk: {}", panic_message(&*panic))),
-            Self::Thread { inbox, thread, live } => {
-                let depth = inbox.depth();
-                drop(inbox);
-                let (mut since, mut waiting) = (Instant::now(), depth());
-                while live && !thread.is_finished() {
-                    if std::mem::replace(&mut waiting, depth()) != waiting {
-                        since = Instant::now();
-                    }
-                    if since.elapsed() > DESK_GRACE {
-                        return Ok(None);
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
+            Self::Thread { depth, thread, live } => {
+                if live && !ends_in_time(&thread, &depth) {
+                    return Err(OutputFailure::Hung);
                 }
-                thread.join().map(Some).map_err(|panic| format!("desk: {}", panic_message(&*panic)))
+                thread.join().map_err(panicked)
             }
         }
     }
+}
+
+/// Waits for the stage's thread for as long as it makes progress.
+fn ends_in_time(thread: &JoinHandle<OutputSummary>, depth: &dyn Fn() -> usize) -> bool {
+    let (mut since, mut queued) = (Instant::now(), depth());
+    while !thread.is_finished() {
+        if std::mem::replace(&mut queued, depth()) != queued {
+            since = Instant::now();
+        }
+        if since.elapsed() > OUTPUT_TIMEOUT {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }

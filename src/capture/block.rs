@@ -1,6 +1,7 @@
 //! The block: a recycled slab of captured frames, the unit in which packets travel from a source to the lanes.
 //! Not a queue, and nothing is decoded here.
 
+use crate::capture::{live, replay};
 use crate::packet::{Link, Packet};
 use crate::time::Timestamp;
 
@@ -102,6 +103,30 @@ pub trait PacketSource {
     /// When the input can't be read further. Everything before the fault was handed on by earlier calls: a source
     /// returns what it has with [`FillStatus::More`] first, and the error when it is asked again.
     fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError>;
+
+    /// Returns the source's counters.
+    fn stats(&self) -> SourceStats {
+        SourceStats::default()
+    }
+
+    /// Returns events since the last call, one line each, such as an interface that went down.
+    fn take_events(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Asks the source to end. Returns whether it still delivers what it holds and reports [`FillStatus::End`] afterwards.
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// Counters of a packet source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SourceStats {
+    /// Files read; zero for live capture.
+    pub replay: replay::Counters,
+    /// Counters of the live capture; `None` in replay.
+    pub live: Option<live::Counters>,
 }
 
 /// Why an input can't be read further. Displays as one line that names the input, the place, the cause and the way out.

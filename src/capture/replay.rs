@@ -1,7 +1,7 @@
 //! Capture files one after the other as one source. A file that can't be read further is told of and left; the next one
 //! follows. Not the reading of a file: see [`super::file`].
 
-use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError};
+use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError, SourceStats};
 use crate::capture::bpf::Filter;
 use crate::capture::file::{self, FileSource, FrameFilter, Input};
 use crate::sys::console::Console;
@@ -120,5 +120,9 @@ impl PacketSource for Replay {
                 return Ok(FillStatus::More);
             }
         }
+    }
+
+    fn stats(&self) -> SourceStats {
+        SourceStats { replay: self.counters, live: None }
     }
 }

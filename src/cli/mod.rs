@@ -284,13 +284,13 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     config.lanes = arguments.lanes.map_or_else(|| if live { spare_cores() } else { 0 }, usize::from);
     config.continuous = arguments.continuous;
     config.count = arguments.count;
-    config.row.limited = arguments.limit;
+    config.alert_pipeline.limited = arguments.limit;
     config.decode.vlan_tracking = arguments.vlan_tracking;
     let sensor = &mut config.sensor;
     sensor.ports = arguments.ports;
     sensor.http_events = config.events.http;
     sensor.outcome_timeout = Duration::from_secs_f64(arguments.outcome_timeout);
-    config.row.campaign.grace = sensor.outcome_timeout;
+    config.alert_pipeline.campaign.grace = sensor.outcome_timeout;
     sensor.trusted_proxies = arguments.trusted_proxy;
     sensor.flow.checksums = match arguments.checksums {
         ChecksumName::Auto => ChecksumPolicy::Auto,

@@ -1,5 +1,6 @@
-//! The desk: one ordered stream of records out of what the lanes settled, and what is wanted between two loads. Not what
-//! becomes of a record, which the row decides and the pen writes; not a thread by itself, though live it has one.
+//! The output stage: merges the lanes' messages into one stream ordered by [`record::Order`], runs it through the alert
+//! pipeline and the event writer, and carries out requests between batches. Runs on its own thread unless replay uses
+//! `--lanes 0`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,222 +9,260 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 
+use super::writer::EventWriter;
 use crate::alerts::pipeline::AlertPipeline;
+use crate::alerts::suppress::Suppressions;
 use crate::format;
-use crate::output::writer::EventWriter;
 use crate::pipeline::channel::OutputReceiver;
-use crate::pipeline::message::{BatchEnd, LaneMessage, Payload};
+use crate::pipeline::message::{BatchEnd, LaneMessage, OutputRequest, Payload};
 use crate::record::{self, Body, Record, RecordKind};
 use crate::stats::visibility::VisibilityMonitor;
 use crate::stats::{LaneStats, RunStats};
 use crate::time::Timestamp;
 
-/// What is chosen for the desk.
+/// Options of the output stage.
 #[derive(Debug)]
 pub(crate) struct OutputOptions {
+    /// Number of lanes, each of which sends one [`Payload::Done`] per batch.
     pub(crate) lanes: usize,
     pub(crate) live: bool,
-    /// Live: how long a link may be without an HTTP request before that is told.
-    pub(crate) silence: Duration,
+    /// Live: how long a link may be without an HTTP request before a warning.
+    pub(crate) max_http_silence: Duration,
+    /// Whether stats records are written.
     pub(crate) stats: bool,
     pub(crate) counters_file: Option<PathBuf>,
 }
 
-/// A load of which not everything is here.
+/// A batch of which messages are missing.
 #[derive(Debug, Default)]
 struct PendingBatch {
     records: Vec<Record>,
-    census: LaneStats,
-    settled: usize,
-    notice: Option<BatchEnd>,
+    stats: LaneStats,
+    /// Lanes that are done.
+    done: usize,
+    suppressions: Option<Box<Suppressions>>,
+    end: Option<BatchEnd>,
 }
 
-/// The desk.
+/// Orders, processes and writes the records of a run.
 #[derive(Debug)]
 pub(crate) struct OutputStage {
     options: OutputOptions,
-    pub(crate) row: AlertPipeline,
-    pen: EventWriter,
-    gathering: BTreeMap<u64, PendingBatch>,
+    alerts: AlertPipeline,
+    writer: EventWriter,
+    pending: BTreeMap<u64, PendingBatch>,
+    /// Sequence number of the next batch to complete.
     next: u64,
-    pub(crate) figures: RunStats,
-    pub(crate) fault: Option<String>,
-    silence: VisibilityMonitor,
-    /// Live: records that never came here because the desk was too far behind.
+    stats: RunStats,
+    /// The first panic of a lane.
+    panic: Option<String>,
+    visibility: VisibilityMonitor,
+    /// Live: records that were dropped by the channel because this stage was too far behind.
     lost: u64,
+    /// Whether the last batch was written.
+    complete: bool,
 }
 
-/// How long a stalled output is waited for before the desk looks into its inbox again.
-const STALLED: Duration = Duration::from_millis(20);
+/// What a stage leaves at the end of a run.
+#[derive(Debug, Default)]
+pub(crate) struct OutputSummary {
+    pub(crate) stats: RunStats,
+    /// A line for each suppress entry: how often it applied.
+    pub(crate) suppress_report: Vec<String>,
+    /// The first panic of a lane.
+    pub(crate) panic: Option<String>,
+}
+
+/// How long to wait for a stalled log before the channel is checked again.
+const STALLED_LOG_WAIT: Duration = Duration::from_millis(20);
 
 impl OutputStage {
-    pub(crate) fn new(options: OutputOptions, row: AlertPipeline, pen: EventWriter) -> Self {
+    pub(crate) fn new(options: OutputOptions, alerts: AlertPipeline, writer: EventWriter) -> Self {
         Self {
             options,
-            row,
-            pen,
-            gathering: BTreeMap::new(),
+            alerts,
+            writer,
+            pending: BTreeMap::new(),
             next: 0,
-            figures: RunStats::default(),
-            fault: None,
-            silence: VisibilityMonitor::default(),
+            stats: RunStats::default(),
+            panic: None,
+            visibility: VisibilityMonitor::default(),
             lost: 0,
+            complete: false,
         }
     }
 
-    /// Works through the inbox until the last envelope, or until nobody sends any more. Says whether it was the last.
-    pub(crate) fn work(&mut self, letters: &OutputReceiver) -> bool {
-        loop {
-            let stalled = self.pen.output.is_stalled();
-            match letters.next(stalled.then_some(Duration::ZERO)) {
-                Ok(envelope) => {
-                    let lost = letters.take_lost();
+    /// Handles messages until the last batch is written or all senders are gone.
+    pub(crate) fn run(&mut self, receiver: &OutputReceiver) {
+        while !self.complete {
+            let stalled = self.writer.logs.is_stalled();
+            match receiver.next(stalled.then_some(Duration::ZERO)) {
+                Ok(message) => {
+                    let lost = receiver.take_lost();
                     if self.lost == 0 && lost > 0 {
-                        self.pen.console.error("records come faster than they can be written: some are lost");
+                        self.writer.console.error("records arrive faster than they can be written: some are lost");
                     }
                     self.lost += lost;
-                    if self.receive(envelope) {
-                        return true;
-                    }
+                    self.receive(message);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.pen.output.wait_for_room(STALLED);
-                    self.pen.note(|output| output.flush());
+                    self.writer.logs.wait_for_room(STALLED_LOG_WAIT);
+                    self.writer.with_logs(|logs| logs.flush());
                 }
-                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
     }
 
-    /// Takes an envelope; what is complete is written. Says whether it was the last.
-    pub(crate) fn receive(&mut self, envelope: LaneMessage) -> bool {
-        if let Payload::Partial(mut records) = envelope.part {
-            records.sort_unstable_by_key(|record| record.order);
-            self.pass(records);
-            return false;
+    /// Handles one message and writes every batch it completes. Returns whether further messages are expected.
+    pub(crate) fn receive(&mut self, message: LaneMessage) -> bool {
+        let LaneMessage { sequence, payload } = message;
+        if let Payload::Partial(records) = payload {
+            self.emit(records);
+            return true;
         }
-        let gathering = self.gathering.entry(envelope.sequence).or_default();
-        match envelope.part {
+        let pending = self.pending.entry(sequence).or_default();
+        match payload {
             Payload::Partial(_) => {}
-            Payload::Done { mut records, census } => {
-                if gathering.records.is_empty() {
-                    gathering.records = records;
+            Payload::Done { mut records, stats } => {
+                if pending.records.is_empty() {
+                    pending.records = records;
                 } else {
-                    gathering.records.append(&mut records);
+                    pending.records.append(&mut records);
                 }
-                gathering.settled += 1;
-                if let Some(census) = census {
-                    gathering.census.merge(&census);
+                pending.done += 1;
+                if let Some(stats) = stats {
+                    pending.stats.merge(&stats);
                 }
             }
-            Payload::BatchEnd(notice) => gathering.notice = Some(notice),
-            // The lane goes on to say what it had, so nothing is missing from any load.
-            Payload::Panicked(what) => {
-                self.fault.get_or_insert(what);
-                self.pen.flags.broken.store(true, Ordering::Relaxed);
+            Payload::Suppressions(suppressions) if sequence == self.next => {
+                self.alerts.replace_suppressions(*suppressions);
+            }
+            Payload::Suppressions(suppressions) => pending.suppressions = Some(suppressions),
+            Payload::BatchEnd(end) => pending.end = Some(end),
+            // The lane still sends what it had, so no batch misses a message.
+            Payload::Panicked(text) => {
+                self.panic.get_or_insert(text);
+                self.writer.flags.panicked.store(true, Ordering::Relaxed);
             }
         }
-        while let Some(entry) = self.gathering.first_entry() {
-            let gathering = entry.get();
-            if *entry.key() != self.next || gathering.settled < self.options.lanes || gathering.notice.is_none() {
-                return false;
+        self.complete_batches();
+        !self.complete
+    }
+
+    fn complete_batches(&mut self) {
+        while let Some(mut entry) = self.pending.first_entry().filter(|entry| *entry.key() == self.next) {
+            if let Some(suppressions) = entry.get_mut().suppressions.take() {
+                self.alerts.replace_suppressions(*suppressions);
             }
-            let gathering = entry.remove();
+            if self.complete || entry.get().done < self.options.lanes || entry.get().end.is_none() {
+                return;
+            }
+            let batch = entry.remove();
             self.next += 1;
-            if self.settle(gathering) {
-                return true;
-            }
+            self.complete_batch(batch);
         }
-        false
     }
 
-    /// The last was not told, since something broke: writes what there is.
-    pub(crate) fn abandon(&mut self) {
-        for (_, gathering) in std::mem::take(&mut self.gathering) {
-            self.settle(gathering);
+    /// Ends the stage: after a panic, or when all senders are gone, whatever is pending is written. Returns what remains.
+    pub(crate) fn end(&mut self) -> OutputSummary {
+        if !std::mem::replace(&mut self.complete, true) {
+            self.flush_incomplete();
         }
-        self.row.finish(&mut |told| self.pen.write(told));
-        let now = self.figures.pump.clock[1];
-        self.pen.note(|output| output.close(now));
-        self.count_output();
+        OutputSummary {
+            stats: std::mem::take(&mut self.stats),
+            suppress_report: self.alerts.suppress_report(),
+            panic: self.panic.take(),
+        }
     }
 
-    /// Writes a complete load and does what the pump wishes. Says whether it was the last.
-    fn settle(&mut self, mut gathering: PendingBatch) -> bool {
-        gathering.records.sort_unstable_by_key(|record| record.order);
-        self.pass(gathering.records);
-        let Some(BatchEnd { figures, wish, clock, finished }) = gathering.notice else { return false };
-        self.row.advance(clock, &mut |told| self.pen.write(told));
+    fn flush_incomplete(&mut self) {
+        for (_, batch) in std::mem::take(&mut self.pending) {
+            self.complete_batch(batch);
+        }
+        self.alerts.finish(&mut |record| self.writer.write(record));
+        let now = self.now();
+        self.writer.with_logs(|logs| logs.close(now));
+        self.update_output_stats();
+    }
+
+    /// Writes a complete batch and carries out its request.
+    fn complete_batch(&mut self, batch: PendingBatch) {
+        self.emit(batch.records);
+        let Some(BatchEnd { stats, request, clock, finished }) = batch.end else { return };
+        self.alerts.advance(clock, &mut |record| self.writer.write(record));
         if finished {
-            self.row.finish(&mut |told| self.pen.write(told));
+            self.alerts.finish(&mut |record| self.writer.write(record));
         }
-        if let Some(figures) = figures {
-            self.figures.pump = *figures;
+        if let Some(stats) = stats {
+            self.stats.dispatcher = *stats;
         }
-        if wish.needs_census() {
-            self.figures.lanes = gathering.census;
+        if request.needs_lane_stats() {
+            self.stats.lanes = batch.stats;
         }
-        self.count_output();
-        let now = self.figures.pump.clock[1];
-        if wish.stats && self.options.stats {
+        self.update_output_stats();
+        self.carry_out(request);
+        self.complete = request.last;
+    }
+
+    fn carry_out(&mut self, request: OutputRequest) {
+        let now = self.now();
+        if request.stats && self.options.stats {
             self.write_stats(now);
         }
-        if (wish.stats || wish.print) && !wish.last {
+        if (request.stats || request.print) && !request.last {
             self.write_counters();
         }
-        if wish.print {
-            self.figures.summary().iter().for_each(|line| self.pen.console.info(line));
+        if request.print {
+            self.stats.summary().iter().for_each(|line| self.writer.console.info(line));
         }
-        if wish.check {
-            self.check_silence(now);
+        if request.check && self.options.live {
+            let warnings = self.visibility.check(now, self.options.max_http_silence, &self.stats);
+            warnings.iter().for_each(|line| self.writer.console.info(line));
         }
-        self.pen.note(|output| output.flush());
-        if wish.reopen {
-            self.pen.note(|output| output.reopen(now));
+        self.writer.with_logs(|logs| logs.flush());
+        if request.reopen {
+            self.writer.with_logs(|logs| logs.reopen(now));
         }
-        if wish.last {
-            self.pen.note(|output| output.close(now));
-            self.count_output();
+        if request.last {
+            self.writer.with_logs(|logs| logs.close(now));
+            self.update_output_stats();
             self.write_counters();
         }
-        wish.last
     }
 
-    /// Hands records, which are in order, down the row.
-    fn pass(&mut self, records: Vec<Record>) {
+    /// Sorts records and runs them through the alert pipeline to the writer.
+    fn emit(&mut self, mut records: Vec<Record>) {
+        records.sort_unstable_by_key(|record| record.order);
         for record in records {
-            self.row.take(record, &mut |told| self.pen.write(told));
+            self.alerts.process(record, &mut |record| self.writer.write(record));
         }
     }
 
-    fn count_output(&mut self) {
-        self.figures.desk = self.pen.figures;
-        self.figures.desk.row = self.row.counters();
-        self.figures.desk.output = self.pen.output.counters;
-        self.figures.desk.output.dropped += self.lost;
+    fn now(&self) -> Timestamp {
+        self.stats.dispatcher.clock[1]
+    }
+
+    fn update_output_stats(&mut self) {
+        self.stats.output = self.writer.stats;
+        self.stats.output.alert_pipeline = self.alerts.counters();
+        self.stats.output.logs = self.writer.logs.counters;
+        self.stats.output.logs.dropped += self.lost;
     }
 
     fn write_stats(&mut self, now: Timestamp) {
-        let order =
-            record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: RecordKind::Stats, sid: 0 };
-        let body = Body::Stats(Box::new(self.figures.stats()));
-        self.pen.write(&Record { order, body });
+        let kind = RecordKind::Stats;
+        let order = record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
+        let body = Body::Stats(Box::new(self.stats.stats()));
+        self.writer.write(&Record { order, body });
     }
 
     fn write_counters(&mut self) {
         let Some(path) = &self.options.counters_file else { return };
         let mut pairs = Vec::new();
-        self.figures.each(&mut |name, value| pairs.push((name, value)));
+        self.stats.each(&mut |name, value| pairs.push((name, value)));
         if let Err(error) = std::fs::write(path, format::counters_line(&pairs)) {
-            self.pen.console.error(&format!("{}: cannot be written: {error} (see --counters)", path.display()));
-        }
-    }
-
-    /// Live: says once that nothing can be found in what is captured.
-    fn check_silence(&mut self, now: Timestamp) {
-        if self.options.live {
-            let warnings = self.silence.check(now, self.options.silence, &self.figures);
-            warnings.iter().for_each(|line| self.pen.console.info(line));
+            self.writer.console.error(&format!("{}: cannot write: {error} (see --counters)", path.display()));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The pen: counts what is told and writes it in the chosen format, and tells what becomes of the output. Not the
-//! choice of what is told, which the row makes.
+//! The event writer: counts records, formats them and appends the lines to their log. Write errors are reported on the
+//! console. Which records are written is decided by [`crate::alerts`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,43 +11,43 @@ use crate::record::{Body, Record};
 use crate::stats::OutputStats;
 use crate::sys::console::Console;
 
-/// What writes for the desk.
+/// Formats records and appends them to the logs.
 #[derive(Debug)]
 pub(crate) struct EventWriter {
     pub(crate) format: Format,
     pub(crate) context: LineContext,
-    /// Whether alerts are written, and not only counted.
+    /// Whether alerts are written; otherwise they are only counted.
     pub(crate) alerts: bool,
-    pub(crate) output: LogSet,
+    pub(crate) logs: LogSet,
     pub(crate) console: Console,
     pub(crate) flags: Arc<RunFlags>,
-    pub(crate) figures: OutputStats,
+    pub(crate) stats: OutputStats,
 }
 
 impl EventWriter {
-    /// Counts a record and writes its line.
+    /// Counts a record and appends its line.
     pub(crate) fn write(&mut self, record: &Record) {
         match &record.body {
-            Body::Alert(alert) => self.figures.count(alert),
-            Body::Campaign(campaign) => self.figures.count_campaign(campaign),
+            Body::Alert(alert) => self.stats.count(alert),
+            Body::Campaign(campaign) => self.stats.count_campaign(campaign),
             _ => {}
         }
         if !self.alerts && matches!(record.body, Body::Alert(_) | Body::Campaign(_)) {
             return;
         }
         let Some(log) = self.format.log(record) else { return };
-        if !self.output.has_room(log) {
-            return self.note(|output| output.drop_line(log));
+        if !self.logs.has_room(log) {
+            return self.with_logs(|logs| logs.drop_line(log));
         }
-        self.format.write(record, &self.context, self.output.buffer(log));
-        self.note(|output| output.line_added(log));
+        self.format.write(record, &self.context, self.logs.buffer(log));
+        self.with_logs(|logs| logs.line_added(log));
     }
 
-    /// Does something with the output and tells what went wrong.
-    pub(crate) fn note(&mut self, act: impl FnOnce(&mut LogSet) -> Option<LogError>) {
-        match act(&mut self.output) {
+    /// Runs `act` on the logs and reports an error.
+    pub(crate) fn with_logs(&mut self, act: impl FnOnce(&mut LogSet) -> Option<LogError>) {
+        match act(&mut self.logs) {
             None => {}
-            Some(LogError::Closed) => self.flags.closed.store(true, Ordering::Relaxed),
+            Some(LogError::Closed) => self.flags.output_closed.store(true, Ordering::Relaxed),
             Some(LogError::Failing(text)) => self.console.error(&text),
         }
     }

@@ -1,18 +1,20 @@
-//! The pump: numbers packets, keeps the clock, decodes, and lists for each lane its segments. Between two blocks it does
-//! what the user asked for by signals. Not the handling of flows, which the lanes do.
+//! The dispatcher: numbers packets, keeps the clock, decodes each block and lists the segments for each lane. Flows are
+//! handled by the lanes; signals and reloads are handled by [`crate::app`], which calls the dispatcher once per block.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::batch::{Batch, BatchKind, SegmentRef};
+use super::channel::OutputSender;
+use super::clock::Clock;
+use super::lanes::Lanes;
+use super::message::{BatchEnd, LaneMessage, OutputRequest, Payload, RunFlags};
+use crate::alerts::suppress::Suppressions;
 use crate::capture::block::{FillStatus, PacketSource, SourceError};
-use crate::capture::replay;
 use crate::decode::Decoder;
 use crate::flow::SHARDS;
-use crate::pipeline::clock::Clock;
-use crate::pipeline::lanes::{Batch, BatchKind, Lanes, SegmentRef};
-use crate::pipeline::message::{BatchEnd, LaneMessage, OutputRequest, Payload, RunFlags};
 use crate::segment::Side;
 use crate::sensor::Ports;
 use crate::signature::Signatures;
@@ -20,11 +22,11 @@ use crate::stats::traffic::TrafficStats;
 use crate::stats::{DispatcherCounters, DispatcherStats, ReloadCounters};
 use crate::time::Timestamp;
 
-/// A file that begins at most this long after the last packet of the one before continues it.
-/// Rationale: rotation loses less; another capture begins later.
-const CONTINUES_WITHIN: Duration = Duration::from_secs(60);
-/// And at most this long before it: packets near a rotation are not always in order.
-const CONTINUES_BEFORE: Duration = Duration::from_secs(1);
+/// A file whose first packet is at most this much later than the last packet of the file before continues it.
+/// Rationale: rotation loses less; a separate capture begins later.
+const MAX_ROTATION_GAP: Duration = Duration::from_secs(60);
+/// The same for an earlier first packet: packets near a rotation are not always in order.
+const MAX_ROTATION_OVERLAP: Duration = Duration::from_secs(1);
 
 /// Constants without a pattern: the fractional parts of the cube roots of the first primes.
 const SHARD_FACTORS: [u64; 6] = [
@@ -36,68 +38,91 @@ const SHARD_FACTORS: [u64; 6] = [
     0x59f1_11f1_b605_d019,
 ];
 
-/// What the pump is asked to do between two blocks.
+/// What the application requests between two blocks.
 #[derive(Debug, Default)]
 pub(crate) struct ControlRequest {
-    /// End the run.
-    pub(crate) stop: bool,
-    /// Live: the desk is so far behind that nothing more shall be begun.
-    pub(crate) behind: bool,
-    /// What the desk shall do.
-    pub(crate) wish: OutputRequest,
-    /// Use these signatures from now on.
+    /// Work for the output stage at the end of the next batch.
+    pub(crate) output: OutputRequest,
+    /// Signatures to use from the next batch on.
     pub(crate) signatures: Option<Arc<Signatures>>,
+    /// Suppressions to use from the next batch on.
+    pub(crate) suppressions: Option<Box<Suppressions>>,
+    /// Counters of signature reloads.
+    pub(crate) reloads: ReloadCounters,
 }
 
-/// Who asks the pump, and whom it tells.
-pub(crate) trait Surroundings<S> {
-    /// What is asked between two blocks. `idle`: the last block was empty.
-    fn asked(&mut self, source: &mut S) -> ControlRequest;
-    /// What the source says of itself.
-    fn source_figures(&self, source: &S, figures: &mut DispatcherStats);
-    /// An envelope for the desk. Says whether the desk took its last.
-    fn deliver(&mut self, envelope: LaneMessage) -> bool;
-}
-
-/// The pump.
-pub(crate) struct Dispatcher {
-    pub(crate) decoder: Decoder,
-    pub(crate) lanes: Lanes,
+/// Options of a [`Dispatcher`].
+#[derive(Clone, Debug)]
+pub(crate) struct DispatcherOptions {
+    /// Server ports taken for HTTP.
     pub(crate) ports: Ports,
-    pub(crate) flags: Arc<RunFlags>,
-    pub(crate) signatures: Arc<Signatures>,
-    pub(crate) clock: Clock,
+    /// Whether packets come from an interface: shards are then chosen by random keys, and the output is never waited for.
     pub(crate) live: bool,
+    /// Whether all files are one capture, whatever their times.
     pub(crate) continuous: bool,
+    /// Stop after this many packets.
     pub(crate) count: Option<u64>,
+    /// The packet at which a lane panics: set by tests only.
     pub(crate) panic_at: Option<u64>,
-    pub(crate) traffic: TrafficStats,
-    pub(crate) counters: DispatcherCounters,
-    /// What shards are chosen by: the same in every replay.
-    shard: [u64; 6],
+}
+
+/// Whether the run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There may be further blocks.
+    Continue,
+    /// The input ended, enough packets were read, or the output is gone.
+    Stop,
+}
+
+/// Reads blocks from a packet source and distributes their segments.
+pub(crate) struct Dispatcher {
+    options: DispatcherOptions,
+    decoder: Decoder,
+    lanes: Lanes,
+    output: OutputSender,
+    flags: Arc<RunFlags>,
+    signatures: Arc<Signatures>,
+    clock: Clock,
+    traffic: TrafficStats,
+    counters: DispatcherCounters,
+    reloads: ReloadCounters,
+    /// Factors of the shard hash: the same in every replay.
+    shard_factors: [u64; 6],
+    /// Number of the last packet.
     number: u64,
+    /// Sequence number of the next batch.
     sequence: u64,
     started: Instant,
+    /// The clock at the first packet.
     first: Option<Timestamp>,
+    /// Input and time of the last packet.
     last: Option<(u32, Timestamp)>,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(decoder: Decoder, lanes: Lanes, signatures: Arc<Signatures>, flags: Arc<RunFlags>) -> Self {
+    pub(crate) fn new(
+        options: DispatcherOptions,
+        decoder: Decoder,
+        lanes: Lanes,
+        output: OutputSender,
+        signatures: Arc<Signatures>,
+        flags: Arc<RunFlags>,
+    ) -> Self {
+        let random = |_| random_keys()[0];
         Self {
+            // An attacker must not be able to choose the shard on a live link.
+            shard_factors: if options.live { std::array::from_fn(random) } else { SHARD_FACTORS },
+            options,
             decoder,
             lanes,
-            ports: Ports::default(),
+            output,
             flags,
             signatures,
             clock: Clock::default(),
-            live: false,
-            continuous: false,
-            count: None,
-            panic_at: None,
             traffic: TrafficStats::default(),
             counters: DispatcherCounters::default(),
-            shard: SHARD_FACTORS,
+            reloads: ReloadCounters::default(),
             number: 0,
             sequence: 0,
             started: Instant::now(),
@@ -106,70 +131,78 @@ impl Dispatcher {
         }
     }
 
-    /// Live: nobody may choose his shard.
-    pub(crate) fn randomize_sharding(&mut self) {
-        self.shard = std::array::from_fn(|_| random_keys()[0]);
+    /// Starts the clock before the first packet (live capture).
+    pub(crate) fn start_clock(&mut self, time: Timestamp) {
+        self.clock.tick(time);
     }
 
-    /// Runs until the source is at its end, or somebody asks to stop, or the output is gone. [`Dispatcher::finish`] closes
-    /// the run.
+    /// Reads one block and hands it to the lanes.
     ///
     /// # Errors
     /// When the source fails as a whole; everything before was handled.
-    pub(crate) fn run<S: PacketSource>(
+    pub(crate) fn run_block(
         &mut self,
-        source: &mut S,
-        around: &mut impl Surroundings<S>,
-    ) -> Result<(), SourceError> {
-        let mut result = Ok(());
-        loop {
-            let asked = around.asked(source);
-            if let Some(signatures) = asked.signatures {
-                self.signatures = signatures;
-            }
-            let gone = self.flags.closed.load(Ordering::Relaxed) || self.flags.broken.load(Ordering::Relaxed);
-            if asked.stop || gone {
-                break;
-            }
-            let mut load = self.lanes.empty();
-            let status = source.fill(&mut load.block).unwrap_or_else(|error| {
-                result = Err(error);
-                FillStatus::End
-            });
-            self.join_or_settle(&load, source, around);
-            let full = self.decode(&mut load);
-            if asked.behind && asked.wish.is_none() && status == FillStatus::More {
-                self.counters.dropped += load.work.iter().map(Vec::len).sum::<usize>() as u64;
-                self.lanes.give_back(load);
-                continue;
-            }
-            if self.hand_on(load, asked.wish, source, around) || status == FillStatus::End || full {
-                break;
-            }
+        source: &mut impl PacketSource,
+        request: ControlRequest,
+    ) -> Result<Progress, SourceError> {
+        if let Some(signatures) = request.signatures {
+            self.signatures = signatures;
         }
-        result
+        if let Some(suppressions) = request.suppressions {
+            let payload = Payload::Suppressions(suppressions);
+            self.output.send(LaneMessage { sequence: self.sequence, payload });
+        }
+        self.reloads = request.reloads;
+        if self.flags.output_closed.load(Ordering::Relaxed) || self.flags.panicked.load(Ordering::Relaxed) {
+            return Ok(Progress::Stop);
+        }
+        let mut batch = self.lanes.empty_batch();
+        let (status, error) = match source.fill(&mut batch.block) {
+            Ok(status) => (status, None),
+            Err(error) => (FillStatus::End, Some(error)),
+        };
+        self.start_new_capture_if_needed(&batch, source);
+        let enough = self.decode(&mut batch);
+        let behind = self.options.live && self.output.is_full();
+        if behind && request.output.is_empty() && status == FillStatus::More {
+            self.counters.dropped += batch.shares.iter().map(Vec::len).sum::<usize>() as u64;
+            self.lanes.recycle(batch);
+            return Ok(Progress::Continue);
+        }
+        let accepted = self.dispatch(batch, request.output, source);
+        match error {
+            Some(error) => Err(error),
+            None if accepted && status == FillStatus::More && !enough => Ok(Progress::Continue),
+            None => Ok(Progress::Stop),
+        }
     }
 
-    /// Settles everything that is open, and says that it was the last.
-    pub(crate) fn finish<S>(&mut self, source: &S, around: &mut impl Surroundings<S>) {
-        let mut load = self.lanes.empty();
-        load.job = BatchKind::Finish;
-        self.hand_on(load, OutputRequest { stats: true, last: true, ..OutputRequest::default() }, source, around);
+    /// Finishes everything open and marks the last batch.
+    pub(crate) fn finish(&mut self, source: &impl PacketSource) {
+        let mut batch = self.lanes.empty_batch();
+        batch.kind = BatchKind::Finish;
+        self.dispatch(batch, OutputRequest { stats: true, last: true, ..OutputRequest::default() }, source);
     }
 
-    /// At the first packet of another file: the same capture goes on, or everything is settled and the clock starts
-    /// anew.
-    fn join_or_settle<S>(&mut self, next: &Batch, source: &S, around: &mut impl Surroundings<S>) {
+    /// Ends the lanes' threads.
+    pub(crate) fn stop(self) {
+        self.lanes.stop();
+    }
+
+    /// At the first packet of another file: either it continues the capture, or everything open is finished and the clock
+    /// starts anew.
+    fn start_new_capture_if_needed(&mut self, next: &Batch, source: &impl PacketSource) {
         let Some(first) = next.block.packets.first() else { return };
         if let Some((input, last)) = self.last
             && input != next.block.input
-            && !self.continuous
+            && !self.options.continuous
         {
-            let continues = first.time.since(last) <= CONTINUES_WITHIN && last.since(first.time) <= CONTINUES_BEFORE;
+            let continues =
+                first.time.since(last) <= MAX_ROTATION_GAP && last.since(first.time) <= MAX_ROTATION_OVERLAP;
             if !continues {
-                let mut load = self.lanes.empty();
-                load.job = BatchKind::Finish;
-                self.hand_on(load, OutputRequest::default(), source, around);
+                let mut batch = self.lanes.empty_batch();
+                batch.kind = BatchKind::Finish;
+                self.dispatch(batch, OutputRequest::default(), source);
                 self.decoder.clear();
                 self.clock = Clock::default();
             }
@@ -177,103 +210,87 @@ impl Dispatcher {
         self.last = next.block.packets.last().map(|last| (next.block.input, last.time));
     }
 
-    /// Numbers and decodes the block's packets and lists the segments. Says whether enough packets were seen.
-    fn decode(&mut self, load: &mut Batch) -> bool {
+    /// Numbers and decodes the packets of the block and lists the segments by lane. Returns whether enough packets were
+    /// read (`--count`).
+    fn decode(&mut self, batch: &mut Batch) -> bool {
         let lanes = self.lanes.count();
-        // Once a load: a division costs as much as the rest of the choice.
+        // Once per batch: a division costs as much as the rest of the choice.
         let lane_of: [usize; SHARDS] = std::array::from_fn(|shard| shard % lanes);
-        // What passed is known for the block's end: its packets may be older, and are not late.
-        let passed = self.clock.ahead(load.block.elapsed);
-        let Batch { block, extras, segments, work, .. } = load;
-        let left = self.count.map_or(u64::MAX, |count| count.saturating_sub(self.number));
+        // The elapsed time counts from the end of the block: its packets may be older and are not late.
+        let elapsed = self.clock.ahead(batch.block.elapsed);
+        let Batch { block, extras, segments, shares, .. } = batch;
+        let left = self.options.count.map_or(u64::MAX, |count| count.saturating_sub(self.number));
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(block.packets.len());
-        let full = wanted < block.packets.len();
+        let enough = wanted < block.packets.len();
         if segments.len() < wanted {
             segments.resize(wanted, SegmentRef::default());
         }
         let mut next = 0;
-        for captured in &block.packets[..wanted] {
+        for frame in &block.packets[..wanted] {
             self.number += 1;
-            let packet = captured.packet(&block.bytes, self.number);
+            let packet = frame.packet(&block.bytes, self.number);
             let clock = self.clock.tick(packet.time);
-            let entry = &mut segments[next];
-            let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut entry.head) else {
+            let segment = &mut segments[next];
+            let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut segment.head) else {
                 continue;
             };
-            let head = &mut entry.head;
-            let tcp = span.whole.map_or(packet.bytes, |whole| &extras.reassembled[whole as usize]);
+            let head = &mut segment.head;
+            let tcp = span.whole.map_or(packet.bytes, |index| &extras.reassembled[index as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
-            if !self.traffic.classify(&self.ports, low, high, payload) {
+            if !self.traffic.classify(&self.options.ports, low, high, payload) {
                 continue;
             }
-            head.flow_hash = head.key.fold(&self.shard);
+            head.flow_hash = head.key.fold(&self.shard_factors);
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
-            let begin = if span.whole.is_none() { captured.start } else { 0 };
-            (entry.whole, entry.start, entry.end) = (span.whole, begin + span.start, begin + span.end);
-            entry.shard = shard;
+            let base = if span.whole.is_none() { frame.start } else { 0 };
+            (segment.reassembled, segment.start, segment.end) = (span.whole, base + span.start, base + span.end);
+            segment.shard = shard;
             // A block has far fewer than 2^32 packets.
-            work[lane_of[usize::from(shard)]].push(next as u32);
+            shares[lane_of[usize::from(shard)]].push(next as u32);
             next += 1;
         }
-        self.clock.reach(passed);
+        self.clock.reach(elapsed);
         if self.first.is_none() && self.clock.is_started() {
             self.first = Some(self.clock.now());
         }
-        full
+        enough
     }
 
-    /// Gives a load to the lanes and the pump's part to the desk. Says whether the desk is done.
-    fn hand_on<S>(
-        &mut self,
-        mut load: Batch,
-        wish: OutputRequest,
-        source: &S,
-        around: &mut impl Surroundings<S>,
-    ) -> bool {
-        load.sequence = self.sequence;
-        let (clock, finished) = (self.clock.now(), load.job == BatchKind::Finish);
-        load.clock = clock;
-        load.signatures = Arc::clone(&self.signatures);
-        load.census = wish.needs_census();
-        load.panic_at = self.panic_at;
+    /// Hands a batch to the lanes and its end to the output stage. Returns whether the stage accepts further messages.
+    fn dispatch(&mut self, mut batch: Batch, request: OutputRequest, source: &impl PacketSource) -> bool {
+        let (sequence, clock, finished) = (self.sequence, self.clock.now(), batch.kind == BatchKind::Finish);
         self.sequence += 1;
-        let sequence = load.sequence;
-        let mut done = false;
-        let (settled, lost) = self.lanes.run(load, &mut |envelope| done |= around.deliver(envelope));
-        self.counters.dropped += lost;
-        for envelope in settled.into_iter().flatten() {
-            done |= around.deliver(envelope);
-        }
-        let wanted = wish.needs_census() || wish.reopen;
-        let figures = wanted.then(|| Box::new(self.figures(source, around)));
-        done |= around
-            .deliver(LaneMessage { sequence, part: Payload::BatchEnd(BatchEnd { figures, wish, clock, finished }) });
-        done
+        batch.sequence = sequence;
+        batch.clock = clock;
+        batch.signatures = Arc::clone(&self.signatures);
+        batch.lane_stats = request.needs_lane_stats();
+        batch.panic_at = self.options.panic_at;
+        self.counters.dropped += self.lanes.run(batch);
+        let stats = (!request.is_empty()).then(|| Box::new(self.stats(source)));
+        let payload = Payload::BatchEnd(BatchEnd { stats, request, clock, finished });
+        self.output.send(LaneMessage { sequence, payload })
     }
 
-    fn figures<S>(&self, source: &S, around: &impl Surroundings<S>) -> DispatcherStats {
+    fn stats(&self, source: &impl PacketSource) -> DispatcherStats {
         let now = self.clock.now();
         let first = self.first.unwrap_or(now);
-        let mut figures = DispatcherStats {
+        DispatcherStats {
             decode: *self.decoder.counters(),
             max_packet: self.decoder.max_packet(),
             defrag_memory: self.decoder.defrag_memory(),
             traffic: self.traffic.clone(),
-            dispatcher: self.counters,
-            replay: replay::Counters::default(),
-            capture: None,
-            reloads: ReloadCounters::default(),
+            counters: self.counters,
+            source: source.stats(),
+            reloads: self.reloads,
             signatures: self.signatures.len(),
             clock: [first, now],
-            uptime: if self.live { self.started.elapsed() } else { now.since(first) },
-        };
-        around.source_figures(source, &mut figures);
-        figures
+            uptime: if self.options.live { self.started.elapsed() } else { now.since(first) },
+        }
     }
 }
 
-/// Two numbers nobody can guess, from the operating system's randomness by way of the standard library.
+/// Returns two unpredictable numbers from the operating system's randomness, by way of the standard library.
 pub(crate) fn random_keys() -> [u64; 2] {
     let state = std::hash::RandomState::new();
     [state.hash_one(1_u8), state.hash_one(2_u8)]

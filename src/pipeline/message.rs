@@ -1,82 +1,84 @@
-//! Messages from the lanes and the dispatcher to the output stage. Does not transport them; see
-//! [`super::channel`].
+//! Messages from the lanes and the dispatcher to the output stage. They are transported by [`super::channel`].
 
 use std::sync::atomic::AtomicBool;
 
+use crate::alerts::suppress::Suppressions;
 use crate::record::Record;
 use crate::stats::{DispatcherStats, LaneStats};
 use crate::time::Timestamp;
 
-/// Something for the desk.
+/// A message to the output stage about one batch.
 #[derive(Debug)]
 pub(crate) struct LaneMessage {
-    /// The load it belongs to.
+    /// Sequence number of the batch, from 0.
     pub(crate) sequence: u64,
-    pub(crate) part: Payload,
+    pub(crate) payload: Payload,
 }
 
-/// What is in an envelope.
+/// Content of a [`LaneMessage`].
 #[derive(Debug)]
 pub(crate) enum Payload {
-    /// A lane did its share of a load.
+    /// A lane finished its share of the batch.
     Done {
-        /// What it settled.
+        /// Records decided by this share, in no particular order.
         records: Vec<Record>,
-        /// Its figures, where the load asked for them.
-        census: Option<Box<LaneStats>>,
+        /// The lane's counters, if the batch asked for them.
+        stats: Option<Box<LaneStats>>,
     },
-    /// The only lane did a part of its share: nothing that comes later stands before these.
+    /// The only lane decided these records and goes on with the same batch; no later record sorts before them.
     Partial(Vec<Record>),
-    /// The pump's part of a load.
+    /// Reloaded suppressions, in force from the first record of this batch on.
+    Suppressions(Box<Suppressions>),
+    /// The dispatcher finished the batch.
     BatchEnd(BatchEnd),
-    /// A lane is broken: the run ends. What it settled before is in an envelope of its own.
+    /// A lane panicked and the run ends. The records it had decided before follow in [`Payload::Done`].
     Panicked(String),
 }
 
-/// What the pump wants after a load.
+/// The dispatcher's part of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct BatchEnd {
-    /// The pump's figures; given with every wish that needs figures.
-    pub(crate) figures: Option<Box<DispatcherStats>>,
-    pub(crate) wish: OutputRequest,
-    /// The clock at the end of the load: every lane has settled what fell due up to here.
+    /// The dispatcher's counters; present with every request that needs them.
+    pub(crate) stats: Option<Box<DispatcherStats>>,
+    pub(crate) request: OutputRequest,
+    /// The clock at the end of the batch: every lane has handled all deadlines up to here.
     pub(crate) clock: Timestamp,
-    /// Everything open was settled: the input is over, or the clock starts anew.
+    /// Whether everything open was finished, because the input ended or the clock starts anew.
     pub(crate) finished: bool,
 }
 
-/// What to do once a load is settled.
+/// What the output stage shall do once a batch is complete.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OutputRequest {
-    /// Write a stats record, and the file of counters.
+    /// Write a stats record and the counters file.
     pub(crate) stats: bool,
-    /// Say the figures (SIGUSR1), and write the file of counters.
+    /// Print statistics to the console (SIGUSR1) and write the counters file.
     pub(crate) print: bool,
-    /// Close and open the logs (SIGHUP).
+    /// Close and reopen the logs (SIGHUP).
     pub(crate) reopen: bool,
-    /// Look for signs that the sensor sees nothing.
+    /// Check whether the sensor sees traffic it can analyse.
     pub(crate) check: bool,
-    /// It was the last load.
+    /// This was the last batch.
     pub(crate) last: bool,
 }
 
 impl OutputRequest {
-    /// Whether there is nothing to do.
-    pub(crate) const fn is_none(self) -> bool {
-        !(self.needs_census() || self.reopen)
+    /// Returns whether nothing is requested.
+    pub(crate) const fn is_empty(self) -> bool {
+        !(self.needs_lane_stats() || self.reopen)
     }
 
-    /// Whether the lanes' figures are needed.
-    pub(crate) const fn needs_census(self) -> bool {
+    /// Returns whether the lanes' counters are needed.
+    pub(crate) const fn needs_lane_stats(self) -> bool {
         self.stats || self.print || self.check || self.last
     }
 }
 
-/// What the desk and the pump say to each other outside the stream.
+/// State that the output stage reports back to the dispatcher.
 #[derive(Debug, Default)]
 pub(crate) struct RunFlags {
-    /// Nobody reads the output any more.
-    pub(crate) closed: AtomicBool,
-    /// A lane or the desk is broken.
-    pub(crate) broken: AtomicBool,
+    /// The reader of the output is gone (EPIPE).
+    pub(crate) output_closed: AtomicBool,
+    /// A lane or the output stage panicked.
+    pub(crate) panicked: AtomicBool,
 }

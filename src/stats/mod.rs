@@ -7,8 +7,7 @@ pub mod visibility;
 use std::time::Duration;
 
 use crate::alerts::pipeline;
-use crate::capture::live;
-use crate::capture::replay;
+use crate::capture::block::SourceStats;
 use crate::decode;
 use crate::flow;
 use crate::http;
@@ -49,11 +48,9 @@ pub struct DispatcherStats {
     /// Kinds of traffic.
     pub traffic: TrafficStats,
     /// Counters of the dispatcher.
-    pub dispatcher: DispatcherCounters,
-    /// Files read; zero for live capture.
-    pub replay: replay::Counters,
-    /// Counters of the live capture; `None` in replay.
-    pub capture: Option<live::Counters>,
+    pub counters: DispatcherCounters,
+    /// Counters of the packet source.
+    pub source: SourceStats,
     /// Signature reloads.
     pub reloads: ReloadCounters,
     /// Signatures in use.
@@ -99,9 +96,9 @@ pub struct OutputStats {
     /// Alerts and campaign records by severity; the index is the severity.
     pub severities: [u64; 5],
     /// The row's counters.
-    pub row: pipeline::Counters,
+    pub alert_pipeline: pipeline::Counters,
     /// The output's counters.
-    pub output: log::Counters,
+    pub logs: log::Counters,
 }
 
 /// The outcomes, worst first.
@@ -133,23 +130,27 @@ impl OutputStats {
 #[derive(Clone, Debug, Default)]
 pub struct RunStats {
     /// The pump's.
-    pub pump: DispatcherStats,
+    pub dispatcher: DispatcherStats,
     /// The lanes'.
     pub lanes: LaneStats,
     /// The desk's.
-    pub desk: OutputStats,
+    pub output: OutputStats,
 }
 
 impl RunStats {
     /// EVE's `stats`.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let (decode, flow) = (&self.pump.decode, &self.lanes.flow);
+        let (decode, flow) = (&self.dispatcher.decode, &self.lanes.flow);
         let [active, flow_memory, queued, _] = self.lanes.usage.map(|usage| usage as u64);
         Stats {
-            timestamp: self.pump.clock[1],
-            uptime: self.pump.uptime.as_secs(),
-            capture: self.pump.capture.map(|capture| [capture.received, capture.kernel_drops, capture.interface_drops]),
+            timestamp: self.dispatcher.clock[1],
+            uptime: self.dispatcher.uptime.as_secs(),
+            capture: self
+                .dispatcher
+                .source
+                .live
+                .map(|capture| [capture.received, capture.kernel_drops, capture.interface_drops]),
             decoder: DecoderStats {
                 pkts: decode.packets,
                 bytes: decode.bytes,
@@ -166,7 +167,7 @@ impl RunStats {
                 vxlan: decode.vxlan,
                 geneve: decode.geneve,
                 avg_pkt_size: decode.bytes.checked_div(decode.packets).unwrap_or(0),
-                max_pkt_size: u64::from(self.pump.max_packet),
+                max_pkt_size: u64::from(self.dispatcher.max_packet),
             },
             flow: FlowStats { total: flow.flows, active, tcp: flow.flows, udp: 0, memuse: flow_memory, spare: 0 },
             tcp: TcpStats {
@@ -181,8 +182,8 @@ impl RunStats {
                 memuse: flow_memory,
                 reassembly_memuse: queued,
             },
-            alerts: self.desk.alerts() + self.desk.campaigns,
-            alerts_suppressed: self.lanes.sensor.suppressed + self.desk.row.silenced(),
+            alerts: self.output.alerts() + self.output.campaigns,
+            alerts_suppressed: self.lanes.sensor.suppressed + self.output.alert_pipeline.silenced(),
             http_flows: self.lanes.sensor.http_flows,
             http_transactions: self.lanes.http.requests,
         }
@@ -190,13 +191,13 @@ impl RunStats {
 
     /// Calls `visit` with the name and value of every counter there is.
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
-        self.pump.replay.each(visit);
-        self.pump.dispatcher.each(visit);
-        self.pump.reloads.each(visit);
-        self.pump.decode.each(visit);
-        visit("decode.max_packet", u64::from(self.pump.max_packet));
-        visit("defrag.memuse", self.pump.defrag_memory as u64);
-        self.pump.traffic.counters.each(visit);
+        self.dispatcher.source.replay.each(visit);
+        self.dispatcher.counters.each(visit);
+        self.dispatcher.reloads.each(visit);
+        self.dispatcher.decode.each(visit);
+        visit("decode.max_packet", u64::from(self.dispatcher.max_packet));
+        visit("defrag.memuse", self.dispatcher.defrag_memory as u64);
+        self.dispatcher.traffic.counters.each(visit);
         self.lanes.flow.each(visit);
         let names = ["flow.active", "flow.memuse", "tcp.reassembly_memuse", "alert.held_memuse"];
         for (name, value) in names.into_iter().zip(self.lanes.usage) {
@@ -204,34 +205,34 @@ impl RunStats {
         }
         self.lanes.http.each(visit);
         self.lanes.sensor.each(visit);
-        for (outcome, count) in OUTCOMES.into_iter().zip(self.desk.outcomes) {
+        for (outcome, count) in OUTCOMES.into_iter().zip(self.output.outcomes) {
             visit(outcome_counter(outcome), count);
         }
-        visit("campaign.records", self.desk.campaigns);
-        self.desk.row.each(visit);
-        self.desk.output.each(visit);
-        visit("signature.loaded", self.pump.signatures as u64);
+        visit("campaign.records", self.output.campaigns);
+        self.output.alert_pipeline.each(visit);
+        self.output.logs.each(visit);
+        visit("signature.loaded", self.dispatcher.signatures as u64);
         // In replay too, so that a reader finds the same keys everywhere.
-        self.pump.capture.unwrap_or_default().each(visit);
+        self.dispatcher.source.live.unwrap_or_default().each(visit);
     }
 
     /// Share of packets lost, in percent of all that should have been seen.
     #[must_use]
     pub fn drop_percent(&self) -> f64 {
-        let capture = self.pump.capture.unwrap_or_default();
+        let capture = self.dispatcher.source.live.unwrap_or_default();
         let lost = capture.kernel_drops + capture.interface_drops + self.own_drops();
-        percent(lost, capture.received.max(self.pump.decode.packets) + capture.interface_drops)
+        percent(lost, capture.received.max(self.dispatcher.decode.packets) + capture.interface_drops)
     }
 
     /// Packets this process lost, after the kernel had handed them over.
     fn own_drops(&self) -> u64 {
-        self.pump.dispatcher.dropped + self.pump.capture.unwrap_or_default().own_drops
+        self.dispatcher.counters.dropped + self.dispatcher.source.live.unwrap_or_default().own_drops
     }
 
     /// The lines that close a run, or that SIGUSR1 asks for.
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
-        let (pump, flow) = (&self.pump, &self.lanes.flow);
+        let (pump, flow) = (&self.dispatcher, &self.lanes.flow);
         let mut lines = vec![self.alert_line()];
         lines.push(format!(
             "{} packets, {} bytes; {} flows, {} HTTP requests",
@@ -259,7 +260,7 @@ impl RunStats {
                 traffic.http_elsewhere
             ));
         }
-        if let Some(capture) = pump.capture {
+        if let Some(capture) = pump.source.live {
             lines.push(format!(
                 "{} packets received, {} dropped by the kernel, {} dropped by the interface, {} dropped by smsentry",
                 capture.received,
@@ -268,21 +269,21 @@ impl RunStats {
                 self.own_drops()
             ));
         }
-        if self.desk.output.dropped > 0 {
-            lines.push(format!("{} records lost, because the output did not take them", self.desk.output.dropped));
+        if self.output.logs.dropped > 0 {
+            lines.push(format!("{} records lost, because the output did not take them", self.output.logs.dropped));
         }
         lines
     }
 
     fn alert_line(&self) -> String {
-        let outcomes = OUTCOMES.into_iter().zip(self.desk.outcomes).filter(|&(_, count)| count > 0);
+        let outcomes = OUTCOMES.into_iter().zip(self.output.outcomes).filter(|&(_, count)| count > 0);
         let parts: Vec<String> = outcomes.map(|(outcome, count)| format!("{count} {}", outcome.name())).collect();
-        let alerts = match (self.desk.alerts(), parts.join(", ")) {
+        let alerts = match (self.output.alerts(), parts.join(", ")) {
             (0, _) => "no alerts".to_owned(),
             (1, parts) => format!("1 alert: {parts}"),
             (count, parts) => format!("{count} alerts: {parts}"),
         };
-        match self.desk.row.campaign.begun {
+        match self.output.alert_pipeline.campaign.begun {
             0 => alerts,
             1 => format!("{alerts}; 1 campaign"),
             count => format!("{alerts}; {count} campaigns"),

@@ -23,7 +23,7 @@ impl VisibilityMonitor {
         let mut warnings = Vec::new();
         let requests = figures.lanes.http.requests;
         // The run began where its clock did, which may be long before the first look.
-        let since = *self.since.get_or_insert(figures.pump.clock[0]);
+        let since = *self.since.get_or_insert(figures.dispatcher.clock[0]);
         if requests != self.requests {
             (self.requests, self.since) = (requests, Some(now));
         } else if now.since(since) >= longest && !self.told_no_http {
@@ -46,8 +46,8 @@ fn no_http(longest: Duration, figures: &RunStats) -> String {
     let seconds = longest.as_secs();
     let span =
         if seconds.is_multiple_of(60) { format!("{} minutes", seconds / 60) } else { format!("{seconds} seconds") };
-    let ports: Vec<String> = figures.pump.traffic.elsewhere.iter().map(u16::to_string).collect();
-    let advice = match (figures.pump.decode.packets, ports.is_empty()) {
+    let ports: Vec<String> = figures.dispatcher.traffic.elsewhere.iter().map(u16::to_string).collect();
+    let advice = match (figures.dispatcher.decode.packets, ports.is_empty()) {
         (0, _) => "no packet came at all: is this the right interface, and is the mirror on?".to_owned(),
         (_, true) => "is this the right interface? does HTTP use other ports? see --ports".to_owned(),
         (_, false) => format!("HTTP was seen on other ports: --ports 80,{}", ports.join(",")),
@@ -79,13 +79,13 @@ mod tests {
     #[test]
     fn five_minutes_without_http_are_told_once() {
         let (mut silence, mut figures) = (VisibilityMonitor::default(), RunStats::default());
-        figures.pump.clock[0] = at(0);
+        figures.dispatcher.clock[0] = at(0);
         assert!(silence.check(at(299), LONG, &figures).is_empty());
         figures.lanes.http.requests = 1;
         assert!(silence.check(at(301), LONG, &figures).is_empty());
         assert!(silence.check(at(600), LONG, &figures).is_empty());
-        figures.pump.decode.packets = 9;
-        figures.pump.traffic.elsewhere = vec![8080, 8000];
+        figures.dispatcher.decode.packets = 9;
+        figures.dispatcher.traffic.elsewhere = vec![8080, 8000];
         let told = silence.check(at(602), LONG, &figures);
         assert_eq!(told.len(), 1);
         assert!(told[0].contains("5 minutes") && told[0].contains("--ports 80,8080,8000"), "{}", told[0]);
@@ -103,7 +103,7 @@ mod tests {
             (0, 0, 20, 1, 0),
         ] {
             let (mut silence, mut figures) = (VisibilityMonitor::default(), RunStats::default());
-            figures.pump.clock[0] = at(0);
+            figures.dispatcher.clock[0] = at(0);
             (figures.lanes.sensor.ended, figures.lanes.sensor.one_sided) = (ended, one_sided);
             (figures.lanes.flow.syn, figures.lanes.flow.syn_ack) = (syn, syn_ack);
             figures.lanes.http.requests = syn;

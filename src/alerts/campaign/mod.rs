@@ -326,11 +326,6 @@ impl SourceState {
         }
     }
 
-    /// What is known, by signature or all together.
-    fn facts(&self) -> impl Iterator<Item = &HitStats> {
-        self.parts.iter().map(|part| &part.facts).chain(self.campaign.iter().map(|campaign| &campaign.facts))
-    }
-
     /// Memory in bytes.
     fn measure(&self) -> usize {
         let parts: usize = self.parts.iter().map(|part| size_of::<SignatureHits>() + part.facts.heap()).sum();

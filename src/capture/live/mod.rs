@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError};
+use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError, SourceStats};
 use crate::capture::bpf::Filter;
 use crate::sys::EventFd;
 
@@ -226,6 +226,22 @@ impl PacketSource for LiveSource {
         self.told = self.told.max(now).max(newest);
         self.frames += block.packets.len() as u64;
         Ok(status)
+    }
+
+    fn stats(&self) -> SourceStats {
+        let read = self.statistics().read();
+        // The kernel's own counter is up to a second old.
+        let received = read.received.max(read.delivered + read.kernel_drops);
+        SourceStats { live: Some(Counters { received, ..read }), ..SourceStats::default() }
+    }
+
+    fn take_events(&mut self) -> Vec<String> {
+        self.statistics().take_notices().iter().map(|event| format!("{}: {event}", self.interface)).collect()
+    }
+
+    fn stop(&mut self) -> bool {
+        self.stop_handle().stop();
+        true
     }
 }
 
