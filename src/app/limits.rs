@@ -85,9 +85,9 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "campaign.sources" => config.row.campaign.sources = number,
         "campaign.memory" => config.row.campaign.memory = number,
         "campaign.window" => config.row.campaign.window = seconds,
-        "limit.kinds" => config.row.limit.kinds = number,
-        "limit.memory" => config.row.limit.memory = number,
-        "limit.seconds" => config.row.limit.every = seconds,
+        "limit.kinds" => config.row.threshold.kinds = number,
+        "limit.memory" => config.row.threshold.memory = number,
+        "limit.seconds" => config.row.threshold.interval = seconds,
         "block.packets" => config.block.packets = number,
         "block.bytes" => config.block.bytes = number,
         _ => {

@@ -257,7 +257,7 @@ fn run_pipeline<S: PacketSource + SourceStatus>(
         broke(&console, what);
         fault = true;
     }
-    let hidden = desk.row.screen.report();
+    let hidden = desk.row.filter.report();
     Some(RunResult { figures: desk.figures, hidden, fault, output_gone: flags.closed.load(Ordering::Relaxed) })
 }
 

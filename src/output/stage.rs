@@ -13,7 +13,7 @@ use crate::format;
 use crate::output::writer::EventWriter;
 use crate::pipeline::channel::OutputReceiver;
 use crate::pipeline::message::{BatchEnd, LaneMessage, Payload};
-use crate::record::{self, Body, Record, RecordKind};
+use crate::record::{self, Body, Event, EventKind, Record};
 use crate::stats::visibility::VisibilityMonitor;
 use crate::stats::{LaneStats, RunStats};
 use crate::time::Timestamp;
@@ -32,7 +32,7 @@ pub(crate) struct OutputOptions {
 /// A load of which not everything is here.
 #[derive(Debug, Default)]
 struct PendingBatch {
-    records: Vec<Record>,
+    records: Vec<Event>,
     census: LaneStats,
     settled: usize,
     notice: Option<BatchEnd>,
@@ -98,7 +98,7 @@ impl OutputStage {
     /// Takes an envelope; what is complete is written. Says whether it was the last.
     pub(crate) fn receive(&mut self, envelope: LaneMessage) -> bool {
         if let Payload::Partial(mut records) = envelope.part {
-            records.sort_unstable_by_key(|record| record.order);
+            records.sort_unstable_by_key(Event::order);
             self.pass(records);
             return false;
         }
@@ -150,7 +150,7 @@ impl OutputStage {
 
     /// Writes a complete load and does what the pump wishes. Says whether it was the last.
     fn settle(&mut self, mut gathering: PendingBatch) -> bool {
-        gathering.records.sort_unstable_by_key(|record| record.order);
+        gathering.records.sort_unstable_by_key(Event::order);
         self.pass(gathering.records);
         let Some(BatchEnd { figures, wish, clock, finished }) = gathering.notice else { return false };
         self.row.advance(clock, &mut |told| self.pen.write(told));
@@ -190,9 +190,9 @@ impl OutputStage {
     }
 
     /// Hands records, which are in order, down the row.
-    fn pass(&mut self, records: Vec<Record>) {
+    fn pass(&mut self, records: Vec<Event>) {
         for record in records {
-            self.row.take(record, &mut |told| self.pen.write(told));
+            self.row.process(record, &mut |told| self.pen.write(told));
         }
     }
 
@@ -205,7 +205,7 @@ impl OutputStage {
 
     fn write_stats(&mut self, now: Timestamp) {
         let order =
-            record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind: RecordKind::Stats, sid: 0 };
+            record::Order { decided_at: now, decided_by: 0, request: 0, tx_id: 0, kind: EventKind::Stats, sid: 0 };
         let body = Body::Stats(Box::new(self.figures.stats()));
         self.pen.write(&Record { order, body });
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::pipeline::message::{LaneMessage, Payload};
-use crate::record::{Body, Record};
+use crate::record::{Body, Event, Record};
 
 /// Envelopes that may wait in replay.
 const QUEUED: usize = 64;
@@ -107,28 +107,27 @@ impl OutputReceiver {
 }
 
 /// Memory of records, in bytes: what a stranger can make long is counted.
-fn weight(records: &[Record]) -> usize {
+fn weight(records: &[Event]) -> usize {
     let body = |record: &Record| match &record.body {
         Body::Alert(alert) => alert.memory(),
         Body::Http(transaction) => size_of_val(&**transaction) + transaction.heap(),
         // Only the desk makes them.
         Body::Campaign(_) => 0,
         Body::Stats(stats) => size_of_val(&**stats),
-        Body::PageView(_) => 0,
     };
-    records.iter().map(|record| size_of_val(record) + body(record)).sum()
+    records.iter().map(|event| size_of_val(event) + event.record().map_or(0, body)).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Order, RecordKind, Stats};
+    use crate::record::{EventKind, Order, Stats};
     use crate::time::Timestamp;
 
     fn letter(sequence: u64, count: usize) -> LaneMessage {
         let order =
-            Order { settled: Timestamp::ZERO, settled_by: 0, request: 0, tx_id: 0, kind: RecordKind::Stats, sid: 0 };
-        let record = || Record { order, body: Body::Stats(Box::<Stats>::default()) };
+            Order { decided_at: Timestamp::ZERO, decided_by: 0, request: 0, tx_id: 0, kind: EventKind::Stats, sid: 0 };
+        let record = || Record { order, body: Body::Stats(Box::<Stats>::default()) }.into();
         let records = (0..count).map(|_| record()).collect();
         LaneMessage { sequence, part: Payload::Done { records, census: None } }
     }

@@ -13,7 +13,7 @@ use crate::decode::BlockExtras;
 use crate::flow::{EventTime, SHARDS};
 use crate::pipeline::channel::OutputSender;
 use crate::pipeline::message::{LaneMessage, Payload};
-use crate::record::Record;
+use crate::record::Event;
 use crate::segment::{Head, Segment};
 use crate::sensor::Sensor;
 use crate::signature::{CachedMatcher, Signatures};
@@ -114,7 +114,7 @@ const BATCH: usize = 4096;
 const LONG_AGO: Timestamp = Timestamp::from_nanos(i64::MIN);
 
 /// Who takes records before a load is through.
-type Partial<'a> = &'a mut dyn FnMut(&mut Vec<Record>);
+type Partial<'a> = &'a mut dyn FnMut(&mut Vec<Event>);
 
 impl Lane {
     /// The lane `index` of `lanes`; `sensor` makes a shard.
@@ -126,7 +126,7 @@ impl Lane {
     }
 
     /// Runs this lane's share of a load.
-    fn run(&mut self, load: &Batch, out: &mut Vec<Record>, partly: Partial<'_>) {
+    fn run(&mut self, load: &Batch, out: &mut Vec<Event>, partly: Partial<'_>) {
         self.search.use_signatures(&load.signatures);
         let mut too_far = self.reached.after(APART);
         for &at in &load.work[self.index] {
@@ -146,7 +146,7 @@ impl Lane {
     }
 
     /// Lets all shards handle what falls due up to `clock`, a slice of time after the other.
-    fn catch_up(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partial<'_>) {
+    fn catch_up(&mut self, clock: Timestamp, out: &mut Vec<Event>, partly: Partial<'_>) {
         while self.sensors.iter().any(|sensor| sensor.quiet_until() <= clock) {
             let due = self.sensors.iter().map(Sensor::next_deadline).min().unwrap_or(clock);
             let until = due.after(APART).min(clock);
@@ -165,7 +165,7 @@ impl Lane {
     }
 
     /// Lets all sound shards settle what is open, round by round.
-    fn finish(&mut self, clock: Timestamp, out: &mut Vec<Record>, partly: Partial<'_>) {
+    fn finish(&mut self, clock: Timestamp, out: &mut Vec<Event>, partly: Partial<'_>) {
         let mut done = vec![false; self.sensors.len()];
         for round in 0.. {
             for (at, sensor) in self.sensors.iter_mut().enumerate() {
@@ -186,7 +186,7 @@ impl Lane {
     }
 
     /// After a panic: the run is over, and the shards that are sound say what they hold.
-    fn wind_up(&mut self, load: &Batch, out: &mut Vec<Record>, partly: Partial<'_>) {
+    fn wind_up(&mut self, load: &Batch, out: &mut Vec<Event>, partly: Partial<'_>) {
         if load.job == BatchKind::Finish {
             self.finish(load.clock, out, partly);
         }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use crate::record::Record;
+use crate::record::Event;
 use crate::stats::{DispatcherStats, LaneStats};
 use crate::time::Timestamp;
 
@@ -21,12 +21,12 @@ pub(crate) enum Payload {
     /// A lane did its share of a load.
     Done {
         /// What it settled.
-        records: Vec<Record>,
+        records: Vec<Event>,
         /// Its figures, where the load asked for them.
         census: Option<Box<LaneStats>>,
     },
     /// The only lane did a part of its share: nothing that comes later stands before these.
-    Partial(Vec<Record>),
+    Partial(Vec<Event>),
     /// The pump's part of a load.
     BatchEnd(BatchEnd),
     /// A lane is broken: the run ends. What it settled before is in an envelope of its own.
