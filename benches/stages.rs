@@ -22,7 +22,7 @@ use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::file::{expand, open};
 use smsentry::decode::{self, BlockExtras, Decoder, Span};
 use smsentry::format::{Format, InputName, LineContext};
-use smsentry::record::{Body, Record};
+use smsentry::record::{Body, Event, Record};
 use smsentry::segment::{Encapsulation, Head, Segment};
 use smsentry::sensor::{self, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
@@ -151,7 +151,7 @@ struct Replay {
     search: CachedMatcher,
     frames: Vec<(i64, Vec<u8>)>,
     segments: Vec<(Head, Span)>,
-    records: Vec<Record>,
+    events: Vec<Event>,
 }
 
 impl Replay {
@@ -159,7 +159,7 @@ impl Replay {
         let options = sensor::Options { http_events, ..sensor::Options::default() };
         let sensor = Sensor::new(options, [1, 2]);
         let search = CachedMatcher::new(Arc::new(Signatures::builtin().unwrap()));
-        let mut replay = Self { sensor, search, frames: capture.frames, segments: Vec::new(), records: Vec::new() };
+        let mut replay = Self { sensor, search, frames: capture.frames, segments: Vec::new(), events: Vec::new() };
         let (mut decoder, mut extras) = (Decoder::new(decode::Options::default(), [3, 4]), BlockExtras::default());
         for (at, (millis, bytes)) in replay.frames.iter().enumerate() {
             let time = Timestamp::from_nanos(millis * 1_000_000);
@@ -171,21 +171,21 @@ impl Replay {
         replay
     }
 
-    /// The whole capture once; the records stay in `records`.
+    /// The whole capture once; the events stay in `events`.
     fn round(&mut self) -> Duration {
-        let Self { sensor, search, frames, segments, records } = self;
+        let Self { sensor, search, frames, segments, events } = self;
         let count = segments.len() as u64;
         for (head, _) in segments.iter_mut() {
             head.time = head.time.after(Duration::from_secs(3600));
             head.clock = head.time;
             head.number += count;
         }
-        records.clear();
+        events.clear();
         let encapsulation = Encapsulation::default();
         timed(|| {
             for ((head, span), (_, bytes)) in segments.iter().zip(frames) {
                 let tcp = &bytes[span.start as usize..span.end as usize];
-                sensor.feed(&Segment { head, tcp, encapsulation: &encapsulation }, search, records);
+                sensor.feed(&Segment { head, tcp, encapsulation: &encapsulation }, search, events);
             }
         })
         .1
@@ -205,7 +205,7 @@ fn feed(criterion: &mut Criterion) {
             let before = replay.sensor.http_counters().requests;
             let spent = replay.round();
             assert!(replay.sensor.http_counters().requests > before, "no request was seen");
-            assert_eq!(replay.records.len(), alerts, "every probe is told of, and nothing else");
+            assert_eq!(replay.events.len(), alerts, "every probe is told of, and nothing else");
             spent
         });
     }
@@ -238,8 +238,8 @@ fn find(criterion: &mut Criterion) {
 fn format(criterion: &mut Criterion) {
     let mut replay = Replay::new(traffic::scan(true), true);
     replay.round();
-    let (alerts, requests): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut replay.records).into_iter().partition(|record| matches!(record.body, Body::Alert(_)));
+    let records = std::mem::take(&mut replay.events).into_iter().filter_map(|event| event.record().cloned());
+    let (alerts, requests): (Vec<Record>, Vec<_>) = records.partition(|record| matches!(record.body, Body::Alert(_)));
     assert!(alerts.len() == traffic::SCANNED && requests.len() == traffic::SCANNED);
     let inputs = vec![InputName::File(PathBuf::from("storm.pcap"))];
     let context = LineContext { sensor_name: Some("sensor-1".to_owned()), inputs, one_stream: true, redact: false };

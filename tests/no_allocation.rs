@@ -11,7 +11,7 @@ use std::sync::Arc;
 use etherparse::PacketBuilder;
 use smsentry::decode::{BlockExtras, Decoder, Options};
 use smsentry::packet::{Link, Packet};
-use smsentry::record::{Body, Record};
+use smsentry::record::Event;
 use smsentry::segment::Segment;
 use smsentry::sensor::{self, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
@@ -63,7 +63,7 @@ struct Line {
     extras: BlockExtras,
     sensor: Sensor,
     search: CachedMatcher,
-    out: Vec<Record>,
+    out: Vec<Event>,
     number: u64,
 }
 
@@ -163,7 +163,7 @@ fn a_request_that_does_not_match_and_its_answer() {
     }
     assert_eq!(line.sensor.http_counters().requests, 2 * TARGETS.len() as u64, "the requests were seen");
     // The first page of a flow is told of, if any signature asks for it.
-    assert!(line.out.iter().all(|record| matches!(record.body, Body::PageView(_))) && line.out.len() <= 1);
+    assert!(line.out.iter().all(|event| matches!(event, Event::PageView(..))) && line.out.len() <= 1);
 }
 
 /// The count itself works: a probe is kept, and that costs memory.

@@ -1,21 +1,21 @@
-//! What stands around a hit: whether it looks like somebody's legitimate use, and what raises or lowers the confidence
-//! that it is a probe. Decided over one ordered stream. Not the user's own exceptions: see [`crate::alerts::suppress`].
+//! Context evaluation: whether a hit looks like legitimate use, and what raises or lowers the confidence that it is a
+//! probe. Decided over one ordered stream. The user's own exceptions are in [`crate::alerts::suppress`].
 //!
-//! Only signatures that say who else asks for the same (`legitimate` in their files) are weighed; what is found is in
-//! the alert as `smsentry_context`, in the words of [`ContextTag`]. A hit is legitimate use when
+//! Only signatures that describe legitimate requesters (`legitimate` in their files) are evaluated; the findings are in
+//! the alert as `smsentry_context`, with the names of [`ContextTag`]. A hit is legitimate use if
 //!
-//! * the signature has `after_page`, the Referer is another page of the host that is asked, and that server showed this
-//!   client a web page within the 30 minutes before: a visitor's browser fetches what the page needs; or
+//! * the signature has `after_page`, the Referer is another page of the requested host, and that server sent this client
+//!   a web page within the 30 minutes before: a visitor's browser fetches what the page needs; or
 //! * it is the provider's own call, as the signature's `webhook` describes it;
 //!
-//! and the source did not ask for many different things. A Referer, an agent and a field can be forged, so a source gets
-//! no discount any more once, within 10 minutes,
+//! and the source did not request many different things. A Referer, a user agent and a field can be forged, so a source
+//! gets no discount any more once, within 10 minutes,
 //!
-//! * it had hits of 3 different signatures that were no legitimate use, or
-//! * it asked for things of 5 different signatures that would be. Rationale: a site runs one or two plugins that send
-//!   SMS, and a provider calls a few addresses; who asks for a fifth walks a list.
+//! * it had hits of 3 different signatures that were not legitimate use, or
+//! * it had hits of 5 different signatures that would be. Rationale: a site runs one or two plugins that send SMS, and a
+//!   provider calls a few addresses; a source that requests a fifth is working through a list.
 //!
-//! What was discounted before that stays untold.
+//! Hits discounted before that stay unreported.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,42 +27,42 @@ use crate::table::{KeyedHasher, Table, TableKey};
 use crate::time::Timestamp;
 use crate::uri::{self, NormalPath};
 
-/// What a hit is.
+/// The result of the context evaluation of a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContextVerdict {
     /// A probe.
     Probe,
-    /// What visitors and providers do: not to be told, and not part of a campaign.
+    /// A request that visitors and providers make: not reported, and not part of a campaign.
     Legitimate,
 }
 
-/// One word of `smsentry_context`: a closed vocabulary.
+/// One value of `smsentry_context`: a closed vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContextTag {
-    /// The Referer is another page of the host that is asked.
+    /// The Referer is another page of the requested host.
     SameSiteReferer,
-    /// The Referer is of another host, or of none.
+    /// The Referer names another host, or none.
     OtherSiteReferer,
-    /// The Referer is what is asked for: a habit of tools, not of browsers.
+    /// The Referer is the requested page itself: sent by tools, not by browsers.
     SelfReferer,
     /// There is no Referer.
     NoReferer,
-    /// The server showed this client a web page within the 30 minutes before.
+    /// The server sent this client a web page within the 30 minutes before.
     AfterPage,
-    /// It did not.
+    /// The server did not.
     NoPage,
-    /// The request has a cookie, as those of a session have.
+    /// The request has a cookie, like those of a session.
     Cookie,
-    /// It is a call as the provider makes it.
+    /// The request looks like the provider's own calls.
     ProviderWebhook,
-    /// The provider calls it, but not like this.
+    /// The provider calls this target, but not like this.
     UnlikeProvider,
-    /// The source asked for many different things.
+    /// The source requested many different things.
     ManySignatures,
 }
 
 impl ContextTag {
-    /// Every circumstance.
+    /// Every tag.
     pub const ALL: [Self; 10] = [
         Self::SameSiteReferer,
         Self::OtherSiteReferer,
@@ -76,7 +76,7 @@ impl ContextTag {
         Self::ManySignatures,
     ];
 
-    /// Its word in `smsentry_context`.
+    /// Returns the tag's value in `smsentry_context`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,24 +93,24 @@ impl ContextTag {
         }
     }
 
-    /// Whether it raises the confidence that the request is a probe; otherwise it lowers it.
+    /// Reports whether the tag raises the confidence that the request is a probe; otherwise it lowers it.
     #[must_use]
     pub const fn raises(self) -> bool {
         !matches!(self, Self::SameSiteReferer | Self::AfterPage | Self::Cookie | Self::ProviderWebhook)
     }
 }
 
-/// How sure one can be that an alert is a probe: the signature's own word, a step higher where everything around it
-/// raises it or the source asked for many different things, a step lower where everything lowers it.
+/// Returns the confidence that an alert is a probe: the signature's own confidence, one step higher if all tags raise it
+/// or the source requested many different things, one step lower if all tags lower it.
 #[must_use]
 pub fn confidence(alert: &Alert) -> Confidence {
     let mut found = [false; 2];
-    for known in ContextTag::ALL {
-        if alert.context.iter().any(|word| word == known.name()) {
-            found[usize::from(known.raises())] = true;
+    for tag in ContextTag::ALL {
+        if alert.context.iter().any(|value| value == tag.name()) {
+            found[usize::from(tag.raises())] = true;
         }
     }
-    let many = alert.context.iter().any(|word| word == ContextTag::ManySignatures.name());
+    let many = alert.context.iter().any(|value| value == ContextTag::ManySignatures.name());
     match (alert.signature.confidence, found, many) {
         (own, _, true) | (own, [false, true], _) => raised(own),
         (own, [true, false], _) => lowered(own),
@@ -133,22 +133,22 @@ const fn lowered(confidence: Confidence) -> Confidence {
 }
 
 crate::counters! {
-    /// What was weighed.
+    /// Counters of the context evaluation.
     pub struct Counters {
-        /// Web pages that were noted.
+        /// Page views recorded.
         pages: "context.pages",
-        /// Hits that were legitimate use.
+        /// Hits taken for legitimate use.
         discounted: "context.discounted",
-        /// Hits that would have been, had their source not asked for many different things.
+        /// Hits not discounted only because their source requested many different things.
         many_signatures: "context.many_signatures",
-        /// Pages forgotten because too many clients see pages.
+        /// Page views evicted because too many clients see pages.
         page_limit: "context.page_limit",
-        /// Sources forgotten because there are too many.
+        /// Sources evicted because there are too many.
         source_limit: "context.source_limit",
     }
 }
 
-/// How much is remembered.
+/// Limits on the remembered state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Pairs of client and server.
@@ -163,18 +163,19 @@ impl Default for Limits {
     }
 }
 
-/// How long a page explains what its visitor fetches. Rationale: a tab that stays open; sessions of web analytics end
-/// after the same time.
-const PAGE_EXPLAINS: Duration = Duration::from_secs(30 * 60);
-/// How long a source's hits are held against it: the window of a campaign.
+/// Time for which a page view explains its visitor's requests. Rationale: a tab that stays open; sessions of web
+/// analytics end after the same time.
+const PAGE_LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// Time for which the hits of a source count against it: the window of a campaign.
 const MANY_WITHIN: Duration = Duration::from_secs(10 * 60);
-/// So many different signatures without a discount are many.
+/// Number of different signatures without a discount that are many.
 const MANY_PROBES: usize = 3;
-/// So many different signatures with a discount are many.
+/// Number of different signatures with a discount that are many.
 const MANY_DISCOUNTS: usize = 5;
-/// Remembers who saw pages and who asked for what.
+
+/// Remembers page views and the recent signatures of each source.
 ///
-/// Invariant: both tables hold at most as many entries as the limits say.
+/// Invariant: both tables hold at most as many entries as the limits allow.
 #[derive(Debug)]
 pub struct ContextTracker {
     pages: Table<Visit, (), 1>,
@@ -184,7 +185,7 @@ pub struct ContextTracker {
     now: Timestamp,
 }
 
-/// A client and the server that showed it a page.
+/// A client and the server that sent it a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Visit {
     client: IpAddr,
@@ -204,14 +205,14 @@ impl TableKey for Visit {
     }
 }
 
-/// What a source asked for lately.
+/// The signatures that a source hit recently.
 #[derive(Clone, Copy, Debug, Default)]
 struct SourceHistory {
     probes: Recent<MANY_PROBES>,
     discounts: Recent<MANY_DISCOUNTS>,
 }
 
-/// The last few different signatures and when they were last hit, the latest last. As many as it takes to be many, so
+/// The last N different signatures and the times of their last hits, the latest last. N is the number that is many, so
 /// nothing is lost by forgetting the others.
 #[derive(Clone, Copy, Debug)]
 struct Recent<const N: usize> {
@@ -225,8 +226,8 @@ impl<const N: usize> Default for Recent<N> {
 }
 
 impl<const N: usize> Recent<N> {
-    fn note(&mut self, sid: u32, now: Timestamp) {
-        let same = |hit: &Option<(u32, Timestamp)>| hit.is_some_and(|(known, _)| known == sid);
+    fn add(&mut self, sid: u32, now: Timestamp) {
+        let same = |hit: &Option<(u32, Timestamp)>| hit.is_some_and(|(other, _)| other == sid);
         let from = self.hits.iter().position(same).unwrap_or(0);
         if let Some(later) = self.hits.get_mut(from..) {
             later.rotate_left(1);
@@ -236,14 +237,14 @@ impl<const N: usize> Recent<N> {
         }
     }
 
-    /// Whether all of them were within the window.
+    /// Reports whether all N were hit within the window.
     fn are_many(&self, now: Timestamp) -> bool {
-        self.hits.iter().all(|hit| hit.is_some_and(|(_, when)| now.since(when) <= MANY_WITHIN))
+        self.hits.iter().all(|hit| hit.is_some_and(|(_, time)| now.since(time) <= MANY_WITHIN))
     }
 }
 
 impl ContextTracker {
-    /// Remembers nothing yet; `keys` are those of its tables.
+    /// Returns a tracker without state; `keys` are the hash keys of its tables.
     #[must_use]
     pub fn new(keys: [u64; 2], limits: Limits) -> Self {
         Self {
@@ -255,15 +256,15 @@ impl ContextTracker {
         }
     }
 
-    /// What was counted.
+    /// Returns the counters.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Notes that a page was shown; `settled` is its place in the order.
-    pub fn page(&mut self, page: PageView, settled: Timestamp) {
-        self.tick(settled);
+    /// Records a page view; `decided_at` is its time in the order of events.
+    pub fn page(&mut self, page: PageView, decided_at: Timestamp) {
+        self.advance(decided_at);
         self.counters.pages += 1;
         let visit = Visit { client: page.client, server: page.server };
         if let Some(slot) = self.pages.find(&visit) {
@@ -272,14 +273,14 @@ impl ContextTracker {
         if self.pages.len() >= self.limits.pages
             && let Some((oldest, touched)) = self.pages.oldest(0)
         {
-            // One that explains nothing any more is no loss.
-            self.counters.page_limit += u64::from(self.now.since(touched) <= PAGE_EXPLAINS);
+            // An expired page view is no loss.
+            self.counters.page_limit += u64::from(self.now.since(touched) <= PAGE_LIFETIME);
             self.pages.discard(oldest);
         }
         self.pages.insert(visit, (), 0, self.now);
     }
 
-    /// Forgets everything: the clock starts anew, with other visitors and other sources.
+    /// Discards all state: the clock restarts, with different visitors and sources.
     pub fn forget(&mut self) {
         while let Some((slot, _)) = self.pages.oldest(0) {
             self.pages.discard(slot);
@@ -290,59 +291,60 @@ impl ContextTracker {
         self.now = Timestamp::ZERO;
     }
 
-    /// Weighs a hit and adds the circumstances to its alert; `settled` is its place in the order.
-    pub fn evaluate(&mut self, alert: &mut Alert, settled: Timestamp) -> ContextVerdict {
-        self.tick(settled);
+    /// Evaluates a hit and adds the tags to its alert; `decided_at` is its time in the order of events.
+    pub fn evaluate(&mut self, alert: &mut Alert, decided_at: Timestamp) -> ContextVerdict {
+        self.advance(decided_at);
         let (now, sid) = (self.now, alert.signature.id);
-        let (mut circumstances, discount) = self.circumstances(alert);
-        let asked = self.source(SourceAddr::of(alert.transaction.client.ip));
-        let mut weighed = ContextVerdict::Probe;
-        let mut many = asked.probes.are_many(now);
+        let (mut tags, discount) = self.tags(alert);
+        let history = self.history(SourceAddr::of(alert.transaction.client.ip));
+        let mut verdict = ContextVerdict::Probe;
+        let mut many = history.probes.are_many(now);
         if discount {
-            asked.discounts.note(sid, now);
-            many |= asked.discounts.are_many(now);
+            history.discounts.add(sid, now);
+            many |= history.discounts.are_many(now);
             if !many {
-                weighed = ContextVerdict::Legitimate;
+                verdict = ContextVerdict::Legitimate;
             }
         }
-        match weighed {
-            ContextVerdict::Probe => asked.probes.note(sid, now),
+        match verdict {
+            ContextVerdict::Probe => history.probes.add(sid, now),
             ContextVerdict::Legitimate => self.counters.discounted += 1,
         }
         if discount && many {
             self.counters.many_signatures += 1;
         }
-        if many && !circumstances.is_empty() {
-            circumstances.push(ContextTag::ManySignatures);
+        if many && !tags.is_empty() {
+            tags.push(ContextTag::ManySignatures);
         }
-        alert.context.extend(circumstances.iter().map(|circumstance| circumstance.name().to_owned()));
-        weighed
+        alert.context.extend(tags.iter().map(|tag| tag.name().to_owned()));
+        verdict
     }
 
-    /// What stands around a hit, and whether it makes the hit legitimate use. Nothing where the signature names nobody
-    /// else who asks for it.
-    fn circumstances(&self, alert: &Alert) -> (Vec<ContextTag>, bool) {
-        let (legitimate, mut found, mut discount) = (&alert.signature.legitimate, Vec::new(), false);
+    /// Returns the tags of a hit, and whether they make it legitimate use. No tags if the signature describes no
+    /// legitimate requester.
+    fn tags(&self, alert: &Alert) -> (Vec<ContextTag>, bool) {
+        let (legitimate, mut tags, mut discount) = (&alert.signature.legitimate, Vec::new(), false);
         if legitimate.after_page {
-            let referer = referer(&alert.transaction.request);
+            let referer = referer_tag(&alert.transaction.request);
             let visit = Visit { client: alert.transaction.client.ip, server: alert.transaction.server.ip };
             let seen = self.pages.find(&visit).and_then(|slot| self.pages.touched(slot));
-            let page = seen.is_some_and(|seen| self.now.since(seen) <= PAGE_EXPLAINS);
-            found.extend([referer, if page { ContextTag::AfterPage } else { ContextTag::NoPage }]);
+            let page = seen.is_some_and(|seen| self.now.since(seen) <= PAGE_LIFETIME);
+            tags.extend([referer, if page { ContextTag::AfterPage } else { ContextTag::NoPage }]);
             discount |= page && referer == ContextTag::SameSiteReferer;
         }
         if legitimate.webhook.is_some() {
-            let provider = alert.trace.webhook;
-            found.push(if provider { ContextTag::ProviderWebhook } else { ContextTag::UnlikeProvider });
+            let provider = alert.traits.webhook;
+            tags.push(if provider { ContextTag::ProviderWebhook } else { ContextTag::UnlikeProvider });
             discount |= provider;
         }
-        if !found.is_empty() && alert.trace.cookie {
-            found.push(ContextTag::Cookie);
+        if !tags.is_empty() && alert.traits.cookie {
+            tags.push(ContextTag::Cookie);
         }
-        (found, discount)
+        (tags, discount)
     }
 
-    fn source(&mut self, source: SourceAddr) -> &mut SourceHistory {
+    /// Returns the history of a source, inserting it if needed.
+    fn history(&mut self, source: SourceAddr) -> &mut SourceHistory {
         let slot = match self.sources.find(&source) {
             Some(slot) => {
                 self.sources.touch(slot, 0, self.now);
@@ -358,16 +360,16 @@ impl ContextTracker {
                 self.sources.insert(source, SourceHistory::default(), 0, self.now)
             }
         };
-        self.sources.get_mut(slot).map(|(_, asked)| asked).expect("it was found or inserted just now")
+        self.sources.get_mut(slot).map(|(_, history)| history).expect("the slot was found or inserted just now")
     }
 
-    fn tick(&mut self, settled: Timestamp) {
-        self.now = self.now.max(settled);
+    fn advance(&mut self, time: Timestamp) {
+        self.now = self.now.max(time);
     }
 }
 
-/// What the Referer of a request says (RFC 9110 section 10.1.3).
-fn referer(request: &Request) -> ContextTag {
+/// Returns the tag of a request's Referer (RFC 9110 section 10.1.3).
+fn referer_tag(request: &Request) -> ContextTag {
     let Some(referer) = request.referrer.as_deref().map(<[u8]>::trim_ascii).filter(|referer| !referer.is_empty())
     else {
         return ContextTag::NoReferer;

@@ -1,82 +1,83 @@
-//! The screen: what context and suppress files say of a hit, put together. Not the limit and not the campaigns, which
-//! get what passes here.
+//! The alert filter: the combined decision of context evaluation and suppress files on one hit. Does not merge repeats
+//! and does not correlate campaigns; those stages process what passes the filter.
 
 use crate::alerts::context::{self, ContextTracker, ContextVerdict};
 use crate::alerts::suppress::{self, Suppressions, Treatment};
 use crate::record::{Alert, PageView};
 use crate::time::Timestamp;
 
-/// What becomes of a hit.
+/// The filter's decision on a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It is told.
-    Told,
-    /// It is not told, and counts in its campaign.
-    Hidden,
-    /// It is normal use: neither told nor counted in a campaign.
-    Normal,
+    /// Write the alert.
+    Emit,
+    /// Do not write the alert, but count it in its campaign.
+    Suppress,
+    /// Legitimate use: neither written nor counted in a campaign.
+    Allow,
 }
 
-/// Asks the context and the suppress files.
+/// Evaluates the context and the suppress files.
 #[derive(Debug)]
 pub(crate) struct AlertFilter {
     context: ContextTracker,
     suppressions: Suppressions,
-    /// Hide nothing for the files' sake, but say in the alerts what would be hidden.
-    dry: bool,
+    /// Whether matching entries only label the alerts instead of suppressing them.
+    dry_run: bool,
     counters: suppress::Counters,
 }
 
 impl AlertFilter {
-    pub(crate) fn new(context: ContextTracker, suppressions: Suppressions, dry: bool) -> Self {
-        Self { context, suppressions, dry, counters: suppress::Counters::default() }
+    pub(crate) fn new(context: ContextTracker, suppressions: Suppressions, dry_run: bool) -> Self {
+        Self { context, suppressions, dry_run, counters: suppress::Counters::default() }
     }
 
-    /// Notes a page.
-    pub(crate) fn page(&mut self, page: PageView, settled: Timestamp) {
-        self.context.page(page, settled);
+    /// Records a page view.
+    pub(crate) fn page(&mut self, page: PageView, at: Timestamp) {
+        self.context.page(page, at);
     }
 
-    /// What becomes of a hit. What the user knows to be normal use is not weighed: it says nothing of its source.
-    pub(crate) fn decide(&mut self, alert: &mut Alert, settled: Timestamp) -> Decision {
+    /// Decides on a hit. A hit that an `allow` entry matches is not evaluated in context: it is no evidence about its
+    /// source.
+    pub(crate) fn decide(&mut self, alert: &mut Alert, at: Timestamp) -> Decision {
         let found = self.suppressions.find(alert);
-        if let Some((at, Treatment::Allow)) = found
-            && !self.dry
+        if let Some((index, Treatment::Allow)) = found
+            && !self.dry_run
         {
-            self.suppressions.count(at);
+            self.suppressions.count(index);
             self.counters.allowed += 1;
-            return Decision::Normal;
+            return Decision::Allow;
         }
-        if self.context.evaluate(alert, settled) == ContextVerdict::Legitimate {
-            return Decision::Normal;
+        if self.context.evaluate(alert, at) == ContextVerdict::Legitimate {
+            return Decision::Allow;
         }
-        // What is told of by its campaign alone leaves nothing to hide.
-        let Some((at, _)) = found.filter(|_| !alert.signature.support && !alert.suppressed) else {
-            return Decision::Told;
+        // An alert that only its campaign reports leaves nothing to suppress.
+        let Some((index, _)) = found.filter(|_| !alert.signature.support && !alert.suppressed) else {
+            return Decision::Emit;
         };
-        let entry = self.suppressions.count(at);
-        if self.dry {
+        let entry = self.suppressions.count(index);
+        if self.dry_run {
             alert.context.extend(entry.map(suppress::SuppressEntry::label));
-            return Decision::Told;
+            return Decision::Emit;
         }
         self.counters.suppressed += 1;
-        Decision::Hidden
+        Decision::Suppress
     }
 
-    /// Uses these suppressions from now on; entries that were there before keep their counts.
+    /// Replaces the suppress entries from the next hit on; entries that did not change keep their counts.
     pub(crate) fn replace_suppressions(&mut self, mut suppressions: Suppressions) {
-        suppressions.carry_on(&self.suppressions);
+        suppressions.inherit_counts(&self.suppressions);
         self.suppressions = suppressions;
     }
 
-    /// Another capture begins: its clients and sources are others.
+    /// Discards the context, because another capture begins: its clients and sources are different ones.
     pub(crate) fn forget(&mut self) {
         self.context.forget();
     }
 
-    /// A line for each entry: how often it held, and why it is there.
+    /// Returns one line per entry: how many alerts it matched, and its reason.
     pub(crate) fn report(&self) -> Vec<String> {
-        let verb = if self.dry { "would have hidden" } else { "hid" };
+        let verb = if self.dry_run { "would have hidden" } else { "hid" };
         let lines = self.suppressions.entries().map(|(entry, count)| {
             let times = if count == 1 { "1 alert".to_owned() } else { format!("{count} alerts") };
             format!("{}:{}: {} {verb} {times}: {}", entry.file, entry.line, entry.treatment.name(), entry.reason)

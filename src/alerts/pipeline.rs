@@ -1,28 +1,29 @@
-//! The row: what becomes of each record on its way to the pen. A function after the other over one ordered stream:
-//! context, suppress, limit, campaign. Not the order itself, which the desk restores; not the writing.
+//! The alert pipeline: the stages that process each event between the sensor and the writer, one after the other over one
+//! ordered stream: context, suppression, threshold, campaigns. Does not order the events, which the output stage does,
+//! and does not write.
 //!
-//! What happens here is a function of the stream and of the clock at its end. What falls due at D happens before the
-//! first record that was settled at D or later; nothing that comes later was settled before the clock. So nothing
-//! depends on where a load ends.
+//! The result is a function of the stream and of the clock at its end. Deadlines at or before D are processed before the
+//! first event decided at D or later, and no later event was decided before the clock. So nothing depends on where a
+//! batch ends.
 
 use crate::alerts::campaign::{self, Campaigns};
 use crate::alerts::context;
 use crate::alerts::filter::{AlertFilter, Decision};
 use crate::alerts::suppress::{self, Suppressions};
 use crate::alerts::threshold::{self, Threshold};
-use crate::record::{Alert, Body, Order, Record};
+use crate::record::{Alert, Body, Event, Order, Record};
 use crate::time::Timestamp;
 
-/// What the row's stages count.
+/// Counters of the pipeline's stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The context's.
+    /// Counters of the context evaluation.
     pub context: context::Counters,
-    /// The suppress files'.
+    /// Counters of the suppress files.
     pub suppress: suppress::Counters,
-    /// The limit's.
-    pub limit: threshold::Counters,
-    /// The campaigns'.
+    /// Counters of the threshold.
+    pub threshold: threshold::Counters,
+    /// Counters of the campaigns.
     pub campaign: campaign::Counters,
 }
 
@@ -31,81 +32,81 @@ impl Counters {
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
         self.context.each(visit);
         self.suppress.each(visit);
-        self.limit.each(visit);
+        self.threshold.each(visit);
         self.campaign.each(visit);
     }
 
-    /// Alerts that were kept back though they are not legitimate by themselves.
+    /// Returns the number of alerts held back by suppress files and the threshold, without those that the context
+    /// evaluation took for legitimate use.
     #[must_use]
-    pub const fn silenced(&self) -> u64 {
-        self.suppress.suppressed + self.suppress.allowed + self.limit.limited
+    pub const fn suppressed(&self) -> u64 {
+        self.suppress.suppressed + self.suppress.allowed + self.threshold.limited
     }
 }
 
-/// What can be chosen.
+/// Options of the pipeline's stages.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Whether repeats are told of together.
-    pub limited: bool,
-    /// The limit's.
-    pub limit: threshold::Options,
-    /// The campaigns'.
+    /// Whether the threshold stage merges repeated alerts.
+    pub merge_repeats: bool,
+    /// Options of the threshold.
+    pub threshold: threshold::Options,
+    /// Options of the campaigns.
     pub campaign: campaign::Options,
 }
 
-/// Where what is told goes.
+/// Receives the records to be written.
 type Emit<'a> = &'a mut dyn FnMut(&Record);
 
-/// The row.
+/// Runs events through context, suppression, threshold and campaigns.
 #[derive(Debug)]
 pub(crate) struct AlertPipeline {
     filter: AlertFilter,
-    limit: Option<Threshold>,
+    threshold: Option<Threshold>,
     campaigns: Campaigns,
 }
 
 impl AlertPipeline {
-    /// `keys` key its tables.
+    /// Returns a pipeline without state; `keys` are the hash keys of its tables.
     pub(crate) fn new(options: &Options, filter: AlertFilter, keys: [u64; 2]) -> Self {
         Self {
             filter,
-            limit: options.limited.then(|| Threshold::new(options.limit, keys)),
+            threshold: options.merge_repeats.then(|| Threshold::new(options.threshold, keys)),
             campaigns: Campaigns::new(options.campaign, keys),
         }
     }
 
-    /// Takes the next record of the stream; `emit` gets what is to be written, in order.
-    pub(crate) fn process(&mut self, record: Record, emit: Emit<'_>) {
-        self.advance(record.order.settled, emit);
-        let Record { order, body } = record;
-        match body {
-            Body::Alert(alert) => self.alert(order, alert, emit),
-            Body::PageView(page) => self.filter.page(page, order.settled),
-            body => emit(&Record { order, body }),
+    /// Processes the next event of the stream; `emit` receives the records to be written, in order.
+    pub(crate) fn process(&mut self, event: Event, emit: Emit<'_>) {
+        self.advance(event.order().decided_at, emit);
+        match event {
+            Event::PageView(order, page) => self.filter.page(page, order.decided_at),
+            Event::Record(Record { order, body: Body::Alert(alert) }) => self.alert(order, alert, emit),
+            Event::Record(record) => emit(&record),
         }
     }
 
-    /// Does what falls due up to `clock`, the earliest first.
+    /// Processes the deadlines up to `clock`, the earliest first.
     pub(crate) fn advance(&mut self, clock: Timestamp, emit: Emit<'_>) {
         loop {
-            let limit = self.limit.as_ref().map_or(Timestamp::MAX, Threshold::next_deadline);
+            let threshold = self.threshold.as_ref().map_or(Timestamp::MAX, Threshold::next_deadline);
             let campaign = self.campaigns.next_deadline();
-            let due = limit.min(campaign);
+            let due = threshold.min(campaign);
             if due > clock || due == Timestamp::MAX {
                 return;
             }
-            let told = match &mut self.limit {
-                Some(stage) if limit == due => stage.fire(),
+            let record = match &mut self.threshold {
+                Some(stage) if threshold == due => stage.fire(),
                 _ => self.campaigns.fire(),
             };
-            told.iter().for_each(&mut *emit);
+            record.iter().for_each(&mut *emit);
         }
     }
 
-    /// Tells what is still kept, because the input ended or the clock starts anew, and forgets everything.
+    /// Emits everything that is held back, because the input ended or the clock restarts, and discards all state.
     pub(crate) fn finish(&mut self, emit: Emit<'_>) {
         self.filter.forget();
-        while let Some(record) = self.limit.as_mut().and_then(Threshold::finish) {
+        while let Some(record) = self.threshold.as_mut().and_then(Threshold::finish) {
             emit(&record);
         }
         while let Some(record) = self.campaigns.finish() {
@@ -113,7 +114,7 @@ impl AlertPipeline {
         }
     }
 
-    /// Uses these suppressions from the next record on.
+    /// Replaces the suppress entries from the next event on.
     pub(crate) fn replace_suppressions(&mut self, suppressions: Suppressions) {
         self.filter.replace_suppressions(suppressions);
     }
@@ -123,24 +124,24 @@ impl AlertPipeline {
         self.filter.report()
     }
 
-    /// All counters of the row.
+    /// Returns the counters of all stages.
     pub(crate) fn counters(&self) -> Counters {
         let (context, suppress) = self.filter.counters();
         Counters {
             context,
             suppress,
-            limit: self.limit.as_ref().map(|limit| *limit.counters()).unwrap_or_default(),
+            threshold: self.threshold.as_ref().map(|threshold| *threshold.counters()).unwrap_or_default(),
             campaign: *self.campaigns.counters(),
         }
     }
 
     fn alert(&mut self, order: Order, mut alert: Box<Alert>, emit: Emit<'_>) {
-        let decision = self.filter.decide(&mut alert, order.settled);
-        if decision == Decision::Normal {
+        let decision = self.filter.decide(&mut alert, order.decided_at);
+        if decision == Decision::Allow {
             return;
         }
-        let silent = decision == Decision::Hidden || alert.signature.support || alert.suppressed;
-        // Whatever becomes of it, it counts in its campaign, which is told of after it.
+        let silent = decision == Decision::Suppress || alert.signature.support || alert.suppressed;
+        // Emitted or not, it counts in its campaign, whose record follows it.
         let campaign = self.campaigns.hit(order, &alert);
         if !silent {
             self.emit(order, alert, emit);
@@ -148,14 +149,14 @@ impl AlertPipeline {
         campaign.iter().for_each(emit);
     }
 
-    /// Tells an alert, unless it is a repeat that is told of later.
+    /// Emits an alert, unless the threshold holds it back as a repeat.
     fn emit(&mut self, order: Order, alert: Box<Alert>, emit: Emit<'_>) {
-        let mut before = Vec::new();
-        let now = match &mut self.limit {
-            Some(limit) => limit.take(order, alert, &mut before),
+        let mut evicted = Vec::new();
+        let now = match &mut self.threshold {
+            Some(threshold) => threshold.process(order, alert, &mut evicted),
             None => Some(alert),
         };
-        before.iter().for_each(&mut *emit);
+        evicted.iter().for_each(&mut *emit);
         if let Some(alert) = now {
             emit(&Record { order, body: Body::Alert(alert) });
         }

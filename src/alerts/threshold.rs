@@ -1,5 +1,6 @@
-//! Floods told in few words: the first alert of a signature, source, server and outcome at once, its repeats together
-//! once a minute. Not a judgement: what proves `exposed` is always told, and every hit counts in its campaign.
+//! The alert threshold: the first alert of a signature, source, server and outcome is emitted at once, its repeats are
+//! merged into one alert per minute. Only reduces output: alerts with outcome `exposed` are always emitted, and every hit
+//! counts in its campaign.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,36 +11,36 @@ use crate::source_addr::SourceAddr;
 use crate::table::{KeyedHasher, Slot, Table, TableKey};
 use crate::time::Timestamp;
 
-/// What can be chosen.
+/// Options of the threshold.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Kinds of alerts remembered.
+    /// Number of kinds of alerts remembered.
     pub kinds: usize,
-    /// Bytes for the alerts kept, of each kind the latest.
+    /// Memory for held-back alerts (the latest of each kind), in bytes.
     pub memory: usize,
-    /// How long repeats are kept back.
-    pub every: Duration,
+    /// Time for which repeats are held back.
+    pub interval: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { kinds: 65_536, memory: 32 << 20, every: Duration::from_secs(60) }
+        Self { kinds: 65_536, memory: 32 << 20, interval: Duration::from_secs(60) }
     }
 }
 
 crate::counters! {
-    /// What this room counts.
+    /// Counters of the threshold.
     pub struct Counters {
-        /// Alerts kept back.
+        /// Alerts held back.
         limited: "alert.limited",
-        /// Those that were told of together: each stands for at least one that was kept back.
+        /// Merged alerts emitted: each represents at least one alert that was held back.
         summaries: "limit.summaries",
-        /// Kinds given up for the limits before their minute was over; what was kept of them is told.
+        /// Kinds evicted by the limits before their interval was over; their held-back alerts are emitted.
         given_up: "limit.given_up",
     }
 }
 
-/// A kind of alert: alerts that differ in nothing of this are repeats.
+/// The kind of an alert: alerts with equal keys are repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct AlertKey {
     sid: u32,
@@ -62,7 +63,7 @@ impl TableKey for AlertKey {
     }
 }
 
-/// What was kept back of a kind in its minute.
+/// The alerts of one kind held back in the current interval.
 #[derive(Debug, Default)]
 struct HeldBack {
     count: u64,
@@ -70,66 +71,67 @@ struct HeldBack {
     memory: usize,
 }
 
-/// Who keeps repeats back.
+/// Holds back repeated alerts and emits them merged.
 #[derive(Debug)]
 pub struct Threshold {
     options: Options,
-    /// By when their minutes began.
+    /// Kinds, ordered by the start of their interval.
     kinds: Table<AlertKey, HeldBack, 1>,
     memory: usize,
     now: Timestamp,
     counters: Counters,
 }
 
-/// Before any packet.
+/// A time before any packet.
 const BEFORE: Timestamp = Timestamp::from_nanos(i64::MIN);
 
 impl Threshold {
-    /// Remembers nothing; `keys` key its table.
+    /// Returns a threshold without state; `keys` are the hash keys of its table.
     #[must_use]
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self { options, kinds: Table::new(keys), memory: 0, now: BEFORE, counters: Counters::default() }
     }
 
-    /// Gives an alert back that is to be told of now, or keeps it. What has to be told of first for want of room is
-    /// added to `told`.
-    pub fn take(&mut self, order: Order, alert: Box<Alert>, told: &mut Vec<Record>) -> Option<Box<Alert>> {
+    /// Returns the alert if it is to be emitted now, or holds it back. Merged alerts of kinds that the limits evict are
+    /// appended to `evicted`; they are to be emitted first.
+    pub fn process(&mut self, order: Order, alert: Box<Alert>, evicted: &mut Vec<Record>) -> Option<Box<Alert>> {
         if alert.outcome == Outcome::Exposed {
             return Some(alert);
         }
-        self.now = self.now.max(order.settled);
+        self.now = self.now.max(order.decided_at);
         let (client, server) = (alert.transaction.client.ip, alert.transaction.server.ip);
         let kind = AlertKey { sid: alert.signature.id, source: SourceAddr::of(client), server, outcome: alert.outcome };
-        let back = match self.kinds.find(&kind) {
+        let emitted = match self.kinds.find(&kind) {
             None => {
                 self.kinds.insert(kind, HeldBack::default(), 0, self.now);
                 Some(alert)
             }
             Some(slot) => {
-                self.keep(slot, order, alert);
+                self.hold_back(slot, order, alert);
                 None
             }
         };
         while self.kinds.len() > self.options.kinds || self.memory > self.options.memory {
             let Some((slot, _)) = self.kinds.oldest(0) else { break };
             self.counters.given_up += 1;
-            told.extend(self.open(slot));
+            evicted.extend(self.take_summary(slot));
             self.kinds.discard(slot);
         }
-        back
+        emitted
     }
 
-    /// When something falls due: [`Timestamp::MAX`] for never.
+    /// Returns the time of the next deadline: [`Timestamp::MAX`] if there is none.
     #[must_use]
     pub fn next_deadline(&self) -> Timestamp {
-        self.kinds.oldest(0).map_or(Timestamp::MAX, |(_, begun)| begun.after(self.options.every))
+        self.kinds.oldest(0).map_or(Timestamp::MAX, |(_, start)| start.after(self.options.interval))
     }
 
-    /// Ends the minute that is over next: what was kept back in it is told, and another begins; or the kind is forgotten.
+    /// Ends the interval with the next deadline. Returns the merged alert and starts another interval; if nothing was
+    /// held back, forgets the kind.
     pub fn fire(&mut self) -> Option<Record> {
         let due = self.next_deadline();
         let (slot, _) = self.kinds.oldest(0)?;
-        let summary = self.open(slot);
+        let summary = self.take_summary(slot);
         match summary {
             Some(_) => self.kinds.touch(slot, 0, due),
             None => self.kinds.discard(slot),
@@ -137,11 +139,10 @@ impl Threshold {
         summary
     }
 
-    /// The next of what is kept back, because the input ended or the clock starts anew; everything is forgotten with the
-    /// last.
+    /// Returns the next merged alert, because the input ended or the clock restarts; `None` once all state is discarded.
     pub fn finish(&mut self) -> Option<Record> {
         while let Some((slot, _)) = self.kinds.oldest(0) {
-            let summary = self.open(slot);
+            let summary = self.take_summary(slot);
             self.kinds.discard(slot);
             if summary.is_some() {
                 return summary;
@@ -151,26 +152,26 @@ impl Threshold {
         None
     }
 
-    /// What was counted.
+    /// Returns the counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    fn keep(&mut self, slot: Slot, order: Order, alert: Box<Alert>) {
-        let Some((_, kept)) = self.kinds.get_mut(slot) else { return };
+    fn hold_back(&mut self, slot: Slot, order: Order, alert: Box<Alert>) {
+        let Some((_, held)) = self.kinds.get_mut(slot) else { return };
         self.counters.limited += 1;
-        self.memory -= kept.memory;
-        kept.memory = alert.memory();
-        self.memory += kept.memory;
-        kept.count += 1;
-        kept.latest = Some((order, alert));
+        self.memory -= held.memory;
+        held.memory = alert.memory();
+        self.memory += held.memory;
+        held.count += 1;
+        held.latest = Some((order, alert));
     }
 
-    /// Takes out what was kept back.
-    fn open(&mut self, slot: Slot) -> Option<Record> {
-        let (_, kept) = self.kinds.get_mut(slot)?;
-        let HeldBack { count, latest, memory } = std::mem::take(kept);
+    /// Removes the held-back alerts of a kind and returns them merged.
+    fn take_summary(&mut self, slot: Slot) -> Option<Record> {
+        let (_, held) = self.kinds.get_mut(slot)?;
+        let HeldBack { count, latest, memory } = std::mem::take(held);
         self.memory -= memory;
         let (order, mut alert) = latest?;
         self.counters.summaries += 1;

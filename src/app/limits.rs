@@ -85,9 +85,9 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "campaign.sources" => config.alert_pipeline.campaign.sources = number,
         "campaign.memory" => config.alert_pipeline.campaign.memory = number,
         "campaign.window" => config.alert_pipeline.campaign.window = seconds,
-        "limit.kinds" => config.alert_pipeline.limit.kinds = number,
-        "limit.memory" => config.alert_pipeline.limit.memory = number,
-        "limit.seconds" => config.alert_pipeline.limit.every = seconds,
+        "limit.kinds" => config.alert_pipeline.threshold.kinds = number,
+        "limit.memory" => config.alert_pipeline.threshold.memory = number,
+        "limit.seconds" => config.alert_pipeline.threshold.interval = seconds,
         "block.packets" => config.block.packets = number,
         "block.bytes" => config.block.bytes = number,
         _ => {

@@ -284,7 +284,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     config.lanes = arguments.lanes.map_or_else(|| if live { spare_cores() } else { 0 }, usize::from);
     config.continuous = arguments.continuous;
     config.count = arguments.count;
-    config.alert_pipeline.limited = arguments.limit;
+    config.alert_pipeline.merge_repeats = arguments.limit;
     config.decode.vlan_tracking = arguments.vlan_tracking;
     let sensor = &mut config.sensor;
     sensor.ports = arguments.ports;

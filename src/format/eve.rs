@@ -38,7 +38,6 @@ pub fn write_eve(record: &Record, context: &LineContext, out: &mut Vec<u8>) {
             json::append(&Line::new(transaction, context, Some(http), fit), out);
         }),
         Body::Stats(figures) => append_line(out, |fit, out| eve_stats::append(figures, context, fit, out)),
-        Body::PageView(_) => {}
     }
 }
 

@@ -8,7 +8,7 @@ use super::json::integer;
 use super::line_budget::LineBudget;
 use super::text::Text;
 use super::{LineContext, json};
-use crate::record::{DecoderStats, FlowStats, Stats, TcpStats};
+use crate::record::{FlowTotals, PacketTotals, Stats};
 
 /// Appends the record, without its LF.
 pub(super) fn append(stats: &Stats, context: &LineContext, fit: &mut LineBudget, out: &mut Vec<u8>) {
@@ -23,13 +23,13 @@ pub(super) fn append(stats: &Stats, context: &LineContext, fit: &mut LineBudget,
                 kernel_drops: integer(kernel_drops),
                 kernel_ifdrops: integer(kernel_ifdrops),
             }),
-            decoder: Decoder::new(&stats.decoder),
-            flow: Flow::new(&stats.flow),
-            tcp: Tcp::new(&stats.tcp),
+            decoder: Decoder::new(&stats.packets),
+            flow: Flow::new(&stats.flows),
+            tcp: Tcp::new(&stats.flows),
             detect: Detect { alert: integer(stats.alerts), alerts_suppressed: integer(stats.alerts_suppressed) },
             app_layer: AppLayer {
                 flow: OfHttp { http: integer(stats.http_flows) },
-                tx: OfHttp { http: integer(stats.http_transactions) },
+                tx: OfHttp { http: integer(stats.http_requests) },
             },
         },
     };
@@ -81,28 +81,96 @@ struct OfHttp {
     http: u64,
 }
 
-/// A struct of figures that is written member by member under the names of the record's own struct.
-macro_rules! members {
-    ($name:ident of $source:ident { $($field:ident)* }) => {
-        #[derive(Serialize)]
-        struct $name {
-            $($field: u64,)*
-        }
-
-        impl $name {
-            fn new(figures: &$source) -> Self {
-                // Taken apart by name, so that a new figure can't be forgotten.
-                let $source { $($field),* } = *figures;
-                Self { $($field: integer($field)),* }
-            }
-        }
-    };
+/// The members of `stats.decoder`.
+#[derive(Serialize)]
+struct Decoder {
+    pkts: u64,
+    bytes: u64,
+    invalid: u64,
+    ipv4: u64,
+    ipv6: u64,
+    ethernet: u64,
+    tcp: u64,
+    udp: u64,
+    vlan: u64,
+    vlan_qinq: u64,
+    gre: u64,
+    erspan: u64,
+    vxlan: u64,
+    geneve: u64,
+    avg_pkt_size: u64,
+    max_pkt_size: u64,
 }
 
-members!(Decoder of DecoderStats {
-    pkts bytes invalid ipv4 ipv6 ethernet tcp udp vlan vlan_qinq gre erspan vxlan geneve avg_pkt_size max_pkt_size
-});
-members!(Flow of FlowStats { total active tcp udp memuse spare });
-members!(Tcp of TcpStats {
-    sessions syn synack rst midstream_pickups invalid_checksum reassembly_gap overlap memuse reassembly_memuse
-});
+impl Decoder {
+    fn new(packets: &PacketTotals) -> Self {
+        Self {
+            pkts: integer(packets.total),
+            bytes: integer(packets.bytes),
+            invalid: integer(packets.invalid),
+            ipv4: integer(packets.ipv4),
+            ipv6: integer(packets.ipv6),
+            ethernet: integer(packets.ethernet),
+            tcp: integer(packets.tcp),
+            udp: integer(packets.udp),
+            vlan: integer(packets.vlan),
+            vlan_qinq: integer(packets.vlan_qinq),
+            gre: integer(packets.gre),
+            erspan: integer(packets.erspan),
+            vxlan: integer(packets.vxlan),
+            geneve: integer(packets.geneve),
+            avg_pkt_size: integer(packets.bytes.checked_div(packets.total).unwrap_or(0)),
+            max_pkt_size: integer(packets.longest),
+        }
+    }
+}
+
+/// The members of `stats.flow`. All flows are TCP.
+#[derive(Serialize)]
+struct Flow {
+    total: u64,
+    active: u64,
+    tcp: u64,
+    udp: u64,
+    memuse: u64,
+    spare: u64,
+}
+
+impl Flow {
+    fn new(flows: &FlowTotals) -> Self {
+        let total = integer(flows.total);
+        Self { total, active: integer(flows.active), tcp: total, udp: 0, memuse: integer(flows.memory), spare: 0 }
+    }
+}
+
+/// The members of `stats.tcp`.
+#[derive(Serialize)]
+struct Tcp {
+    sessions: u64,
+    syn: u64,
+    synack: u64,
+    rst: u64,
+    midstream_pickups: u64,
+    invalid_checksum: u64,
+    reassembly_gap: u64,
+    overlap: u64,
+    memuse: u64,
+    reassembly_memuse: u64,
+}
+
+impl Tcp {
+    fn new(flows: &FlowTotals) -> Self {
+        Self {
+            sessions: integer(flows.sessions),
+            syn: integer(flows.syn),
+            synack: integer(flows.syn_ack),
+            rst: integer(flows.rst),
+            midstream_pickups: integer(flows.midstream),
+            invalid_checksum: integer(flows.bad_checksum),
+            reassembly_gap: integer(flows.gaps),
+            overlap: integer(flows.overlap),
+            memuse: integer(flows.memory),
+            reassembly_memuse: integer(flows.queued_memory),
+        }
+    }
+}

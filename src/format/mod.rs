@@ -106,7 +106,6 @@ impl Format {
     #[must_use]
     pub const fn log(self, record: &Record) -> Option<Log> {
         match (self, &record.body) {
-            (_, Body::PageView(_)) => None,
             (Self::Eve, _) => Some(Log::Eve),
             (_, Body::Alert(_) | Body::Campaign(_)) => Some(Log::Notice),
             (_, Body::Http(_)) => Some(Log::Http),

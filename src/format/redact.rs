@@ -89,13 +89,13 @@ pub(super) fn redacted_record<'a>(record: &'a Record, context: &LineContext) -> 
         Body::Campaign(campaign) => {
             transaction(&mut campaign.transaction);
             for list in [&mut campaign.exposed, &mut campaign.hosts] {
-                let mut without = List::with_room(list.len());
+                let mut without = List::with_capacity(list.len());
                 (without.total, without.cut) = (list.total, list.cut);
                 list.items().for_each(|item| without.push(|text| text.extend_from_slice(&redacted(item))));
                 *list = without;
             }
         }
-        Body::PageView(_) | Body::Stats(_) => {}
+        Body::Stats(_) => {}
     }
     Cow::Owned(record)
 }

@@ -24,7 +24,7 @@ pub fn write_zeek_json(record: &Record, context: &LineContext, out: &mut Vec<u8>
                 append_json(path("http"), HTTP.iter().map(|column| column.0).zip(*values), fit, out);
             });
         }),
-        Body::Stats(_) | Body::PageView(_) => {}
+        Body::Stats(_) => {}
     }
 }
 
@@ -38,7 +38,7 @@ pub fn write_zeek_tsv(record: &Record, context: &LineContext, out: &mut Vec<u8>)
         Body::Http(transaction) => append_line(out, |fit, out| {
             zeek_columns::http(transaction, |values| append_tsv(values.iter().copied(), fit, out));
         }),
-        Body::Stats(_) | Body::PageView(_) => {}
+        Body::Stats(_) => {}
     }
 }
 

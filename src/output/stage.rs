@@ -15,7 +15,7 @@ use crate::alerts::suppress::Suppressions;
 use crate::format;
 use crate::pipeline::channel::OutputReceiver;
 use crate::pipeline::message::{BatchEnd, LaneMessage, OutputRequest, Payload};
-use crate::record::{self, Body, Record, RecordKind};
+use crate::record::{self, Body, Event, EventKind, Record};
 use crate::stats::visibility::VisibilityMonitor;
 use crate::stats::{LaneStats, RunStats};
 use crate::time::Timestamp;
@@ -36,7 +36,7 @@ pub(crate) struct OutputOptions {
 /// A batch of which messages are missing.
 #[derive(Debug, Default)]
 struct PendingBatch {
-    records: Vec<Record>,
+    events: Vec<Event>,
     stats: LaneStats,
     /// Lanes that are done.
     done: usize,
@@ -125,10 +125,10 @@ impl OutputStage {
         match payload {
             Payload::Partial(_) => {}
             Payload::Done { mut records, stats } => {
-                if pending.records.is_empty() {
-                    pending.records = records;
+                if pending.events.is_empty() {
+                    pending.events = records;
                 } else {
-                    pending.records.append(&mut records);
+                    pending.events.append(&mut records);
                 }
                 pending.done += 1;
                 if let Some(stats) = stats {
@@ -188,7 +188,7 @@ impl OutputStage {
 
     /// Writes a complete batch and carries out its request.
     fn complete_batch(&mut self, batch: PendingBatch) {
-        self.emit(batch.records);
+        self.emit(batch.events);
         let Some(BatchEnd { stats, request, clock, finished }) = batch.end else { return };
         self.alerts.advance(clock, &mut |record| self.writer.write(record));
         if finished {
@@ -231,11 +231,11 @@ impl OutputStage {
         }
     }
 
-    /// Sorts records and runs them through the alert pipeline to the writer.
-    fn emit(&mut self, mut records: Vec<Record>) {
-        records.sort_unstable_by_key(|record| record.order);
-        for record in records {
-            self.alerts.process(record, &mut |record| self.writer.write(record));
+    /// Sorts events and runs them through the alert pipeline to the writer.
+    fn emit(&mut self, mut events: Vec<Event>) {
+        events.sort_unstable_by_key(Event::order);
+        for event in events {
+            self.alerts.process(event, &mut |record| self.writer.write(record));
         }
     }
 
@@ -251,8 +251,8 @@ impl OutputStage {
     }
 
     fn write_stats(&mut self, now: Timestamp) {
-        let kind = RecordKind::Stats;
-        let order = record::Order { settled: now, settled_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
+        let kind = EventKind::Stats;
+        let order = record::Order { decided_at: now, decided_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
         let body = Body::Stats(Box::new(self.stats.stats()));
         self.writer.write(&Record { order, body });
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::message::{LaneMessage, Payload};
-use crate::record::{Body, Record};
+use crate::record::{Body, Event, Record};
 
 /// Messages that may be queued in replay.
 const MAX_REPLAY_MESSAGES: usize = 64;
@@ -140,33 +140,32 @@ impl OutputReceiver {
 }
 
 /// Memory of records in bytes; everything an attacker can make long is counted.
-fn memory_of(records: &[Record]) -> usize {
+fn memory_of(events: &[Event]) -> usize {
     let body = |record: &Record| match &record.body {
         Body::Alert(alert) => alert.memory(),
         Body::Http(transaction) => size_of_val(&**transaction) + transaction.heap(),
         // Created by the output stage only.
         Body::Campaign(_) => 0,
         Body::Stats(stats) => size_of_val(&**stats),
-        Body::PageView(_) => 0,
     };
-    records.iter().map(|record| size_of_val(record) + body(record)).sum()
+    events.iter().map(|event| size_of_val(event) + event.record().map_or(0, body)).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Order, RecordKind, Stats};
+    use crate::record::{EventKind, Order, Stats};
     use crate::time::Timestamp;
 
     fn message(sequence: u64, count: usize) -> LaneMessage {
-        let kind = RecordKind::Stats;
-        let order = Order { settled: Timestamp::ZERO, settled_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
-        let record = || Record { order, body: Body::Stats(Box::<Stats>::default()) };
+        let kind = EventKind::Stats;
+        let order = Order { decided_at: Timestamp::ZERO, decided_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
+        let record = || Record { order, body: Body::Stats(Box::<Stats>::default()) }.into();
         let records = (0..count).map(|_| record()).collect();
         LaneMessage { sequence, payload: Payload::Done { records, stats: None } }
     }
 
-    fn records(message: LaneMessage) -> Vec<Record> {
+    fn records(message: LaneMessage) -> Vec<Event> {
         match message.payload {
             Payload::Done { records, .. } => records,
             _ => Vec::new(),

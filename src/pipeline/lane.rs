@@ -8,7 +8,7 @@ use super::batch::{Batch, BatchKind};
 use super::channel::OutputSender;
 use super::message::{LaneMessage, Payload};
 use crate::flow::{EventTime, SHARDS};
-use crate::record::Record;
+use crate::record::Event;
 use crate::sensor::Sensor;
 use crate::signature::CachedMatcher;
 use crate::stats::LaneStats;
@@ -81,7 +81,7 @@ impl Lane {
         self.output.send(LaneMessage { sequence, payload: Payload::Done { records, stats } })
     }
 
-    fn run(&mut self, batch: &Batch, out: &mut Vec<Record>) {
+    fn run(&mut self, batch: &Batch, out: &mut Vec<Event>) {
         self.matcher.use_signatures(&batch.signatures);
         let mut limit = self.reached.after(MAX_SHARD_SKEW);
         for &at in &batch.shares[self.index] {
@@ -101,7 +101,7 @@ impl Lane {
     }
 
     /// Handles the deadlines of all shards up to `clock`, one slice of time after the other.
-    fn advance(&mut self, clock: Timestamp, sequence: u64, out: &mut Vec<Record>) {
+    fn advance(&mut self, clock: Timestamp, sequence: u64, out: &mut Vec<Event>) {
         while self.shards.iter().any(|shard| shard.quiet_until() <= clock) {
             let due = self.shards.iter().map(Sensor::next_deadline).min().unwrap_or(clock);
             let until = due.after(MAX_SHARD_SKEW).min(clock);
@@ -118,7 +118,7 @@ impl Lane {
     }
 
     /// Finishes everything open in all intact shards, in rounds.
-    fn finish(&mut self, batch: &Batch, out: &mut Vec<Record>) {
+    fn finish(&mut self, batch: &Batch, out: &mut Vec<Event>) {
         let mut done = vec![false; self.shards.len()];
         for number in 0.. {
             for (at, shard) in self.shards.iter_mut().enumerate() {
@@ -137,14 +137,14 @@ impl Lane {
     }
 
     /// After a panic the run ends: the intact shards report what they hold.
-    fn drain_after_panic(&mut self, batch: &Batch, out: &mut Vec<Record>) {
+    fn drain_after_panic(&mut self, batch: &Batch, out: &mut Vec<Event>) {
         if batch.kind == BatchKind::Finish {
             self.finish(batch, out);
         }
     }
 
     /// Sends records early where their order is already final.
-    fn flush_partial(&self, sequence: u64, out: &mut Vec<Record>) {
+    fn flush_partial(&self, sequence: u64, out: &mut Vec<Event>) {
         if self.sole && out.len() >= PARTIAL_RECORDS {
             self.output.send(LaneMessage { sequence, payload: Payload::Partial(std::mem::take(out)) });
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::alerts::suppress::Suppressions;
-use crate::record::Record;
+use crate::record::Event;
 use crate::stats::{DispatcherStats, LaneStats};
 use crate::time::Timestamp;
 
@@ -21,12 +21,12 @@ pub(crate) enum Payload {
     /// A lane finished its share of the batch.
     Done {
         /// Records decided by this share, in no particular order.
-        records: Vec<Record>,
+        records: Vec<Event>,
         /// The lane's counters, if the batch asked for them.
         stats: Option<Box<LaneStats>>,
     },
     /// The only lane decided these records and goes on with the same batch; no later record sorts before them.
-    Partial(Vec<Record>),
+    Partial(Vec<Event>),
     /// Reloaded suppressions, in force from the first record of this batch on.
     Suppressions(Box<Suppressions>),
     /// The dispatcher finished the batch.

@@ -1,46 +1,46 @@
-//! A list of names in a campaign's record. Not how it is written.
+//! A list of distinct names in a campaign record. Does not format them.
 
-/// Distinct names in the order of first sight.
+/// Distinct names in the order in which they were first seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List {
-    /// The first 20, one after the other.
+    /// The first 20 names, concatenated.
     text: Vec<u8>,
-    /// Where each ends.
+    /// End offset of each name in `text`.
     ends: Vec<usize>,
-    /// How many there were; 1024 stands for that many or more.
+    /// Number of distinct names seen; 1024 means 1024 or more.
     pub total: u64,
-    /// Whether an item is only the beginning of a name.
+    /// Whether at least one item is truncated.
     pub cut: bool,
 }
 
 impl List {
-    /// A list without items, with room for so many.
+    /// Returns an empty list with capacity for `items` items.
     #[must_use]
-    pub fn with_room(items: usize) -> Self {
-        /// Bytes of an item that need no further room. Rationale: an address with a port, or most slugs.
+    pub fn with_capacity(items: usize) -> Self {
+        /// Bytes reserved per item. Rationale: fits an address with a port, and most slugs.
         const ITEM: usize = 24;
         Self { text: Vec::with_capacity(items * ITEM), ends: Vec::with_capacity(items), ..Self::default() }
     }
 
-    /// Adds what `write` writes as one item.
+    /// Adds everything that `write` appends as one item.
     pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.text);
         self.ends.push(self.text.len());
     }
 
-    /// The items.
+    /// Iterates over the items.
     pub fn items(&self) -> impl Iterator<Item = &[u8]> {
-        let begins = std::iter::once(0).chain(self.ends.iter().copied());
-        begins.zip(&self.ends).map(|(begin, &end)| &self.text[begin..end])
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.text[start..end])
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is no item.
+    /// Returns whether the list has no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()

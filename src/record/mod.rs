@@ -1,4 +1,5 @@
-//! What the sensor tells: plain, owned data, complete enough to be written in any format. Not a format.
+//! The records and events that the sensor and the alert pipeline produce: plain owned data, complete enough to be written
+//! in any format. Knows no output format; see [`crate::format`].
 
 mod list;
 
@@ -14,64 +15,96 @@ use crate::source_addr::SourceAddr;
 use crate::time::Timestamp;
 use crate::uri::Evasions;
 
-/// One thing to tell, with its place in the output.
+/// An output item of the sensor and an input item of the alert pipeline.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A record.
+    Record(Record),
+    /// A web page was shown to a client. Never written; the alert pipeline evaluates the client's later requests with it.
+    PageView(Order, PageView),
+}
+
+impl Event {
+    /// Returns the event's position in the order of processing.
+    #[must_use]
+    pub const fn order(&self) -> Order {
+        match self {
+            Self::Record(Record { order, .. }) | Self::PageView(order, _) => *order,
+        }
+    }
+
+    /// Returns the record, if the event is one.
+    #[must_use]
+    pub const fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::PageView(..) => None,
+        }
+    }
+}
+
+impl From<Record> for Event {
+    fn from(record: Record) -> Self {
+        Self::Record(record)
+    }
+}
+
+/// A record to be written, with its position in the output.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Its place in the output.
+    /// Position in the output.
     pub order: Order,
-    /// What it tells.
+    /// Contents.
     pub body: Body,
 }
 
-/// What a record tells.
+/// The contents of a record.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// A probe.
+    /// An alert for one probe.
     Alert(Box<Alert>),
-    /// A request, matching or not, and its answer.
+    /// A request, whether or not it matched, and its response.
     Http(Box<Transaction>),
-    /// Many probes of one source as one story.
+    /// The probes of one source, correlated into a campaign.
     Campaign(Box<Campaign>),
-    /// A page was shown to a client: not told, but weighed with what the client asks for next.
-    PageView(PageView),
-    /// The counters that dashboards draw.
+    /// The periodic counters.
     Stats(Box<Stats>),
 }
 
-/// The place of a record in the output: total, and independent of lanes, blocks and table keys.
+/// Position of an event in the order of processing: total, and independent of lanes, blocks and table keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order {
-    /// When it was settled: the clock at the packet that settled it, or the deadline that passed.
-    pub settled: Timestamp,
-    /// Running number of the settling packet; 0 for a deadline.
-    pub settled_by: u64,
+    /// Time of the decision: the clock at the packet that decided it, or the deadline that passed.
+    pub decided_at: Timestamp,
+    /// Running number of the deciding packet; 0 for a deadline.
+    pub decided_by: u64,
     /// Running number of the packet that completed the request.
     pub request: u64,
-    /// The request's number in its flow, from 0.
+    /// Index of the request in its flow, from 0.
     pub tx_id: u32,
-    /// Alerts before http records.
-    pub kind: RecordKind,
-    /// Signature id; 0 where there is none.
+    /// Kind of event; alerts come before http records.
+    pub kind: EventKind,
+    /// Signature id; 0 if there is none.
     pub sid: u32,
 }
 
-/// A web page as an answer, the first of its flow.
+/// A web page sent as a response, the first of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageView {
-    /// Who got it.
+    /// Client that received the page.
     pub client: std::net::IpAddr,
-    /// Who gave it.
+    /// Server that sent the page.
     pub server: std::net::IpAddr,
 }
 
-/// The kind of a record, in the order of the output.
+/// The kind of an event, in the order of processing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RecordKind {
-    /// [`Body::PageView`].
+pub enum EventKind {
+    /// [`Event::PageView`].
     PageView,
     /// [`Body::Alert`].
     Alert,
-    /// [`Body::Campaign`]: it follows the record that caused it.
+    /// [`Body::Campaign`]: follows the record that caused it.
     Campaign,
     /// [`Body::Http`].
     Http,
@@ -79,48 +112,48 @@ pub enum RecordKind {
     Stats,
 }
 
-/// A request with what is known of its answer and its flow.
+/// A request with what is known of its response and its flow.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     /// Time of the packet that completed the request's head.
     pub timestamp: Timestamp,
     /// Number of that packet in its input, from 1 (`pcap_cnt`).
     pub frame: u64,
-    /// Index of the input in the run's list.
+    /// Index of the input in the run's list of inputs.
     pub input: u32,
-    /// Who asked.
+    /// Client address and port.
     pub client: Endpoint,
-    /// Who was asked.
+    /// Server address and port.
     pub server: Endpoint,
-    /// How that packet was wrapped.
+    /// Encapsulation of that packet.
     pub encapsulation: Encapsulation,
-    /// The flow as of the settling packet.
+    /// The flow as of the deciding packet.
     pub flow: FlowFacts,
-    /// The request's number in its flow, from 0.
+    /// Index of the request in its flow, from 0.
     pub tx_id: u32,
     /// The request.
     pub request: Request,
-    /// The answer, if it was seen.
+    /// The response, if one was seen.
     pub response: Option<Response>,
 }
 
 impl Transaction {
-    /// Memory outside, in bytes.
+    /// Returns the size of its heap allocations, in bytes.
     #[must_use]
     pub fn heap(&self) -> usize {
         let length = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
         let request = &self.request;
-        let asked = [&request.host, &request.user_agent, &request.referrer, &request.forwarded_for].map(length);
-        let answered = self
+        let fields = [&request.host, &request.user_agent, &request.referrer, &request.forwarded_for].map(length);
+        let response = self
             .response
             .as_ref()
             .map_or(0, |response| response.reason.len() + length(&response.content_type) + length(&response.location));
         let line = request.method.len() + request.target.len() + request.protocol.len();
-        line + asked.iter().sum::<usize>() + answered
+        line + fields.iter().sum::<usize>() + response
     }
 }
 
-/// What is told of a flow.
+/// The properties of a flow that records contain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowFacts {
     /// 96 bits from the published keyed hash of the flow: Zeek's `uid`; its low 51 bits are EVE's `flow_id`.
@@ -138,7 +171,7 @@ pub struct FlowFacts {
 }
 
 impl FlowFacts {
-    /// EVE's `flow_id`: 51 bits, so that JavaScript holds it exactly.
+    /// Returns EVE's `flow_id`: 51 bits, so that JavaScript represents it exactly.
     #[must_use]
     pub const fn eve_id(&self) -> u64 {
         // 51 bits fit in 64.
@@ -146,7 +179,7 @@ impl FlowFacts {
     }
 }
 
-/// A request as on the wire: bytes that a stranger chose.
+/// A request as on the wire: bytes chosen by the remote peer.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Method.
@@ -165,13 +198,13 @@ pub struct Request {
     pub forwarded_for: Option<Vec<u8>>,
     /// Body bytes seen so far.
     pub body_len: u64,
-    /// Whether a limit, a gap or the flow's end cut the head.
+    /// Whether a limit, a gap or the end of the flow cut the head.
     pub truncated: bool,
 }
 
 impl Request {
-    /// The protocol version as written; `HTTP/0.9` for a whole request without one, `None` where the head was cut before
-    /// it.
+    /// Returns the protocol version as written; `HTTP/0.9` for a complete request without one, `None` if the head was cut
+    /// before it.
     #[must_use]
     pub fn version(&self) -> Option<&[u8]> {
         match &*self.protocol {
@@ -182,7 +215,7 @@ impl Request {
     }
 }
 
-/// An answer as on the wire.
+/// A response as on the wire.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     /// Status code.
@@ -193,57 +226,57 @@ pub struct Response {
     pub content_type: Option<Vec<u8>>,
     /// First `Location` value.
     pub location: Option<Vec<u8>>,
-    /// `Content-Length`, where there is a valid one.
+    /// `Content-Length`, if there is a valid one.
     pub content_length: Option<u64>,
     /// Body bytes seen so far.
     pub body_len: u64,
 }
 
-/// A probe.
+/// An alert: a request that matched a signature, and its outcome.
 #[derive(Clone, Debug)]
 pub struct Alert {
-    /// The request and its answer.
+    /// The request and its response.
     pub transaction: Box<Transaction>,
-    /// The signature that matched best.
+    /// The signature with the best match.
     pub signature: Arc<Signature>,
-    /// What came of it.
+    /// Outcome of the request.
     pub outcome: Outcome,
     /// The normal form that matched.
     pub matched: Vec<u8>,
-    /// The disguises that were undone.
+    /// The evasions that normalisation undid.
     pub evasions: Evasions,
     /// Whether copies of the flow's bytes disagreed (`tcp-conflict`).
     pub conflict: bool,
     /// Slugs of the other signatures that match.
     pub also: Vec<String>,
-    /// What was told of the same request before, where a later part of the answer proved the worst
+    /// Outcome already reported for the same request, if a later part of the response proved the worst outcome
     /// (`smsentry_update: late-answer`).
     pub late: Option<Outcome>,
-    /// Whether it repeats what its flow was told of often enough: it only counts in its campaign.
+    /// Whether it exceeds its flow's limit of repeated alerts: it only counts in its campaign.
     pub suppressed: bool,
-    /// The rightmost untrusted address of `X-Forwarded-For`, where trusted proxies are configured.
+    /// The rightmost untrusted address of `X-Forwarded-For`, if trusted proxies are configured.
     pub forwarded_for: Option<std::net::IpAddr>,
-    /// What the request's head says of who sent it.
-    pub trace: RequestTraits,
-    /// What raised or lowered the confidence (`smsentry_context`).
+    /// Properties of the request's head that identify the sender's software.
+    pub traits: RequestTraits,
+    /// Reasons why the confidence was raised or lowered (`smsentry_context`).
     pub context: Vec<String>,
-    /// How many like it this one stands for, itself included: more than one only where repeats are told together.
+    /// Number of alerts that this one represents, itself included; more than 1 only if repeated alerts are merged.
     pub repeats: u64,
 }
 
-/// What the head of a request says of its sender beside its values.
+/// Properties of a request's head that identify the sender's software, apart from the field values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestTraits {
     /// A published hash of the field names in their order, lower case: the same on every sensor.
     pub field_order: u64,
     /// Whether there is a `Cookie` field.
     pub cookie: bool,
-    /// Whether it is a call as the signature says the provider's own webhook calls look.
+    /// Whether it looks like the provider's own webhook calls, as the signature describes them.
     pub webhook: bool,
 }
 
 impl Alert {
-    /// EVE's severity, 1 (high) to 3: 1 is reserved for what was given away, and what is not there is never above 3.
+    /// Returns EVE's severity, 1 (high) to 3: 1 is reserved for `exposed`; `not_found` and `refused` are always 3.
     #[must_use]
     pub fn severity(&self) -> u8 {
         match self.outcome {
@@ -253,7 +286,7 @@ impl Alert {
         }
     }
 
-    /// Memory in bytes, as far as a stranger can make it long.
+    /// Returns its memory in bytes, as far as a remote peer controls the length.
     #[must_use]
     pub fn memory(&self) -> usize {
         let lists = self.also.iter().chain(&self.context);
@@ -263,32 +296,32 @@ impl Alert {
     }
 }
 
-/// Many probes of one source as one story, up to here.
+/// The state of a campaign: the correlated probes of one source, up to this record.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    /// Why it is told now.
+    /// Reason for this record.
     pub stage: CampaignStage,
-    /// Whose probes they are.
+    /// Source address of the probes.
     pub source: SourceAddr,
-    /// The request that is the reason for telling, or the last one; nothing of what was said in it.
+    /// The request that triggered this record, or the last one; without the contents of request and response.
     pub transaction: Transaction,
-    /// The same in all records of the campaign.
+    /// Campaign id, the same in all records of the campaign.
     pub id: u64,
-    /// The same for the same tool, at every sensor (see [`crate::alerts::campaign`]).
+    /// The same for the same tool on every sensor (see [`crate::alerts::campaign`]).
     pub fingerprint: u64,
-    /// Requests.
+    /// Number of requests.
     pub hits: u64,
     /// Time of the first request.
     pub first: Timestamp,
     /// Time of the last request.
     pub last: Timestamp,
-    /// What came of them, and how often; the worst first.
+    /// Outcomes and their counts; the worst first.
     pub outcomes: Vec<(Outcome, u64)>,
     /// Slugs of the signatures.
     pub signatures: List,
     /// The signatures' families.
     pub families: List,
-    /// Servers that were asked: address and port.
+    /// Requested servers: address and port.
     pub targets: List,
     /// `Host` values.
     pub hosts: List,
@@ -299,20 +332,20 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// EVE's severity: 1 if anything was given away, else 2.
+    /// Returns EVE's severity: 1 if anything was exposed, else 2.
     #[must_use]
     pub fn severity(&self) -> u8 {
         if self.worst() == Some(Outcome::Exposed) { 1 } else { 2 }
     }
 
-    /// The worst outcome.
+    /// Returns the worst outcome.
     #[must_use]
     pub fn worst(&self) -> Option<Outcome> {
         self.outcomes.first().map(|&(outcome, _)| outcome)
     }
 }
 
-/// Why a campaign is told of.
+/// The reason for a campaign record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CampaignStage {
     /// Three distinct signatures within ten minutes.
@@ -323,7 +356,7 @@ pub enum CampaignStage {
     Thirty,
     /// 100 distinct signatures.
     Hundred,
-    /// It was quiet for ten minutes, or the input ended, or its room was needed.
+    /// No hit for ten minutes, or the input ended, or a limit evicted the campaign.
     Ended,
 }
 
@@ -331,7 +364,7 @@ impl CampaignStage {
     /// Every stage.
     pub const ALL: [Self; 5] = [Self::Begun, Self::Ten, Self::Thirty, Self::Hundred, Self::Ended];
 
-    /// Its signature id.
+    /// Returns the stage's signature id.
     #[must_use]
     pub const fn sid(self) -> u32 {
         match self {
@@ -343,7 +376,7 @@ impl CampaignStage {
         }
     }
 
-    /// What it says, as the title of a signature.
+    /// Returns the stage's signature title.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -356,77 +389,89 @@ impl CampaignStage {
     }
 }
 
-/// The counters that EVE's `stats` holds in every version; all cumulative.
+/// The counters of a run that a stats record contains; all cumulative.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
-    /// When: the clock.
+    /// The clock.
     pub timestamp: Timestamp,
     /// Seconds since the start; in replay, of packet time.
     pub uptime: u64,
-    /// `capture`: kernel packets, kernel drops, interface drops; absent in replay.
+    /// Packets seen by the kernel, dropped by the kernel, dropped by the interface; `None` in replay.
     pub capture: Option<[u64; 3]>,
-    /// `decoder` figures.
-    pub decoder: DecoderStats,
-    /// `flow` figures.
-    pub flow: FlowStats,
-    /// `tcp` figures.
-    pub tcp: TcpStats,
-    /// `detect.alert`: alerts written.
+    /// Totals of the decoder.
+    pub packets: PacketTotals,
+    /// Flows and TCP.
+    pub flows: FlowTotals,
+    /// Alerts written.
     pub alerts: u64,
-    /// `detect.alerts_suppressed`.
+    /// Alerts suppressed.
     pub alerts_suppressed: u64,
-    /// `app_layer.flow.http`.
+    /// Flows that carried HTTP.
     pub http_flows: u64,
-    /// `app_layer.tx.http`.
-    pub http_transactions: u64,
+    /// HTTP requests.
+    pub http_requests: u64,
 }
 
-/// The members of EVE's `stats.decoder`.
-#[expect(missing_docs, reason = "the names are EVE's own")]
+/// Totals of the decoder; tunnels and fragments can make the headers of a protocol outnumber the packets.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DecoderStats {
-    pub pkts: u64,
-    pub bytes: u64,
-    pub invalid: u64,
-    pub ipv4: u64,
-    pub ipv6: u64,
-    pub ethernet: u64,
-    pub tcp: u64,
-    pub udp: u64,
-    pub vlan: u64,
-    pub vlan_qinq: u64,
-    pub gre: u64,
-    pub erspan: u64,
-    pub vxlan: u64,
-    pub geneve: u64,
-    pub avg_pkt_size: u64,
-    pub max_pkt_size: u64,
-}
-
-/// The members of EVE's `stats.flow`.
-#[expect(missing_docs, reason = "the names are EVE's own")]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FlowStats {
+pub struct PacketTotals {
+    /// All packets.
     pub total: u64,
-    pub active: u64,
+    /// Bytes of all packets.
+    pub bytes: u64,
+    /// Length of the longest packet, in bytes.
+    pub longest: u64,
+    /// Malformed headers.
+    pub invalid: u64,
+    /// IPv4 headers.
+    pub ipv4: u64,
+    /// IPv6 headers.
+    pub ipv6: u64,
+    /// Ethernet headers.
+    pub ethernet: u64,
+    /// TCP segments.
     pub tcp: u64,
+    /// UDP headers.
     pub udp: u64,
-    pub memuse: u64,
-    pub spare: u64,
+    /// Frames with a VLAN tag.
+    pub vlan: u64,
+    /// Frames with a second VLAN tag.
+    pub vlan_qinq: u64,
+    /// GRE headers.
+    pub gre: u64,
+    /// ERSPAN headers.
+    pub erspan: u64,
+    /// VXLAN headers.
+    pub vxlan: u64,
+    /// Geneve headers.
+    pub geneve: u64,
 }
 
-/// The members of EVE's `stats.tcp`.
-#[expect(missing_docs, reason = "the names are EVE's own")]
+/// Totals of the flow table and of TCP reassembly.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TcpStats {
+pub struct FlowTotals {
+    /// All flows, which are TCP.
+    pub total: u64,
+    /// Flows that have not ended.
+    pub active: u64,
+    /// Completed TCP handshakes.
     pub sessions: u64,
+    /// SYN segments.
     pub syn: u64,
-    pub synack: u64,
+    /// SYN-ACK segments.
+    pub syn_ack: u64,
+    /// RST segments.
     pub rst: u64,
-    pub midstream_pickups: u64,
-    pub invalid_checksum: u64,
-    pub reassembly_gap: u64,
+    /// Flows picked up without their beginning.
+    pub midstream: u64,
+    /// Segments with a wrong or unproven checksum.
+    pub bad_checksum: u64,
+    /// Gaps in the reassembled streams.
+    pub gaps: u64,
+    /// Segments that share bytes with queued ones.
     pub overlap: u64,
-    pub memuse: u64,
-    pub reassembly_memuse: u64,
+    /// Memory of flows, in bytes.
+    pub memory: u64,
+    /// Memory of out-of-order segments, in bytes.
+    pub queued_memory: u64,
 }

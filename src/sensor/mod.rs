@@ -20,7 +20,7 @@ pub use roles::Ports;
 
 use crate::flow::{self, EventTime, FlowView, Flows, Reason};
 use crate::http;
-use crate::record::Record;
+use crate::record::Event;
 use crate::segment::{Encapsulation, Head, Segment};
 use crate::signature::CachedMatcher;
 use crate::table::Slot;
@@ -191,7 +191,7 @@ impl Sensor {
 
     /// Takes a segment; what is settled by it or before it is added to `out`. Never fails: hostile input is counted.
     /// `search` may be another one each time: it is what requests are looked up with.
-    pub fn feed(&mut self, segment: &Segment<'_>, search: &mut CachedMatcher, out: &mut Vec<Record>) {
+    pub fn feed(&mut self, segment: &Segment<'_>, search: &mut CachedMatcher, out: &mut Vec<Event>) {
         if segment.head.clock >= self.quiet_until {
             self.advance(segment.head.clock, search, out);
         }
@@ -201,7 +201,7 @@ impl Sensor {
     }
 
     /// Settles everything whose deadline is not after `clock`, in the order of the deadlines.
-    pub fn advance(&mut self, clock: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Record>) {
+    pub fn advance(&mut self, clock: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Event>) {
         loop {
             let (flow, answer) = (self.flows.next_deadline(), self.core.bench.waiting.next_deadline());
             let moment = flow.min(answer).max(self.not_before);
@@ -241,7 +241,7 @@ impl Sensor {
     }
 
     /// Settles what is open, because the input ended or the sensor stops: a part at a time. Says whether that was all.
-    pub fn finish(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Record>) -> bool {
+    pub fn finish(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Event>) -> bool {
         let before = out.len();
         let adapter = &mut StreamAdapter { core: &mut self.core, segment: None, search, out };
         while self.flows.finish_one(at, Reason::Stop, adapter) {
@@ -283,14 +283,14 @@ impl Sensor {
     }
 
     /// An alert's time is up.
-    fn timeout(&mut self, moment: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Record>) {
+    fn timeout(&mut self, moment: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Event>) {
         let Some(Deadline { slot, tx_id, .. }) = self.core.bench.waiting.pop() else { return };
         self.hearing(slot, EventTime { clock: moment, number: 0 }, search, out, |hearing| hearing.time_is_up(tx_id));
     }
 
     /// Releases the oldest held requests while they take too much memory.
     #[inline]
-    fn enforce_memory_limit(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Record>) {
+    fn enforce_memory_limit(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Event>) {
         let SensorBench { waiting, options, .. } = &self.core.bench;
         if waiting.is_over(options.held_memory) {
             self.release_oldest(at, search, out);
@@ -298,7 +298,7 @@ impl Sensor {
     }
 
     #[inline(never)]
-    fn release_oldest(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Record>) {
+    fn release_oldest(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Event>) {
         while self.core.bench.waiting.memory() > self.core.bench.options.held_memory {
             let Some((slot, tx_id)) = self.core.bench.waiting.oldest() else { return };
             self.hearing(slot, at, search, out, |hearing| hearing.release(tx_id));
@@ -315,7 +315,7 @@ impl Sensor {
         slot: Slot,
         at: EventTime,
         search: &mut CachedMatcher,
-        out: &mut Vec<Record>,
+        out: &mut Vec<Event>,
         act: impl FnOnce(&mut TransactionHandler<'_>),
     ) {
         let Some((key, facts, talk)) = self.flows.state(slot) else { return };

@@ -5,7 +5,7 @@ use super::transactions::{FlowEnd, TransactionHandler};
 use super::{FlowState, SensorCore};
 use crate::flow::{Chunk, FlowView, Listener, Reason};
 use crate::http::{self, Direction};
-use crate::record::Record;
+use crate::record::Event;
 use crate::segment::{Encapsulation, Segment, Side};
 use crate::signature::CachedMatcher;
 use crate::table::ALLOCATION;
@@ -18,7 +18,7 @@ pub(super) struct StreamAdapter<'a> {
     pub(super) core: &'a mut SensorCore,
     pub(super) segment: Option<&'a Segment<'a>>,
     pub(super) search: &'a mut CachedMatcher,
-    pub(super) out: &'a mut Vec<Record>,
+    pub(super) out: &'a mut Vec<Event>,
 }
 
 impl Listener for StreamAdapter<'_> {

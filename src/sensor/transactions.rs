@@ -12,7 +12,9 @@ use super::{HeldRequests, PacketRef, SensorBench};
 use crate::flow::FlowView;
 use crate::http;
 use crate::outcome::{Assessment, BodyCheck, Outcome, assess};
-use crate::record::{Alert, Body, FlowFacts, Order, PageView, Record, RecordKind, Request, Response, Transaction};
+use crate::record::{
+    Alert, Body, Event, EventKind, FlowFacts, Order, PageView, Record, Request, Response, Transaction,
+};
 use crate::segment::{Segment, Side};
 use crate::signature::CachedMatcher;
 
@@ -37,7 +39,7 @@ pub(super) struct TransactionHandler<'a> {
     pub(super) flow: &'a FlowView<'a>,
     pub(super) client: Side,
     pub(super) segment: Option<&'a Segment<'a>>,
-    pub(super) out: &'a mut Vec<Record>,
+    pub(super) out: &'a mut Vec<Event>,
 }
 
 impl http::Handler for TransactionHandler<'_> {
@@ -227,15 +229,15 @@ impl TransactionHandler<'_> {
         let (at, key) = (self.flow.at, self.flow.key);
         self.docket.paged = Some(at.clock);
         let order = Order {
-            settled: at.clock,
-            settled_by: at.number,
+            decided_at: at.clock,
+            decided_by: at.number,
             request: number,
             tx_id,
-            kind: RecordKind::PageView,
+            kind: EventKind::PageView,
             sid: 0,
         };
         let page = PageView { client: key.end(self.client).ip, server: key.end(self.client.other()).ip };
-        self.out.push(Record { order, body: Body::PageView(page) });
+        self.out.push(Event::PageView(order, page));
     }
 
     fn server_was_seen(&self) -> bool {
@@ -337,7 +339,7 @@ impl TransactionHandler<'_> {
     /// Tells of a probe: once, and once more if a late answer proves the worst.
     fn emit(&mut self, tx_id: u32, outcome: Outcome) {
         let Some(news) = self.news(tx_id, outcome) else { return };
-        let order = self.order(tx_id, RecordKind::Alert);
+        let order = self.order(tx_id, EventKind::Alert);
         let told = self.find(tx_id).and_then(|held| Some((held.transaction.clone(), held.probe.clone()?)));
         if let Some((transaction, probe)) = told {
             self.push(order, transaction, probe, news);
@@ -350,7 +352,7 @@ impl TransactionHandler<'_> {
             return self.emit(tx_id, outcome);
         }
         let Some(news) = self.news(tx_id, outcome) else { return };
-        let order = self.order(tx_id, RecordKind::Alert);
+        let order = self.order(tx_id, EventKind::Alert);
         if let Some(PendingTransaction { transaction, probe: Some(probe), .. }) = self.remove(tx_id) {
             self.push(order, transaction, probe, news);
         }
@@ -398,21 +400,21 @@ impl TransactionHandler<'_> {
             also,
             late,
             suppressed,
-            trace,
+            traits: trace,
             context: Vec::new(),
             repeats: 1,
         };
-        self.out.push(Record { order, body: Body::Alert(Box::new(alert)) });
+        self.out.push(Record { order, body: Body::Alert(Box::new(alert)) }.into());
     }
 
     /// Nothing more will be known of a request.
     fn finish(&mut self, tx_id: u32) {
         if self.bench.options.http_events && self.find(tx_id).is_some() {
-            let order = self.order(tx_id, RecordKind::Http);
+            let order = self.order(tx_id, EventKind::Http);
             let flow = self.flow_facts();
             if let Some(PendingTransaction { mut transaction, .. }) = self.remove(tx_id) {
                 transaction.flow = flow;
-                self.out.push(Record { order, body: Body::Http(transaction) });
+                self.out.push(Record { order, body: Body::Http(transaction) }.into());
             }
         } else {
             self.remove(tx_id);
@@ -426,12 +428,12 @@ impl TransactionHandler<'_> {
         Some(*held)
     }
 
-    fn order(&mut self, tx_id: u32, kind: RecordKind) -> Order {
+    fn order(&mut self, tx_id: u32, kind: EventKind) -> Order {
         let at = self.flow.at;
         let held = self.find(tx_id);
         let request = held.as_ref().map_or(0, |held| held.number);
         let sid = held.and_then(|held| held.probe.as_ref()).map_or(0, |probe| probe.signature.id);
-        Order { settled: at.clock, settled_by: at.number, request, tx_id, kind, sid }
+        Order { decided_at: at.clock, decided_by: at.number, request, tx_id, kind, sid }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::flow;
 use crate::http;
 use crate::logs::log;
 use crate::outcome::Outcome;
-use crate::record::{Alert, Campaign, DecoderStats, FlowStats, Stats, TcpStats};
+use crate::record::{Alert, Campaign, FlowTotals, PacketTotals, Stats};
 use crate::sensor;
 use crate::stats::traffic::TrafficStats;
 use crate::time::Timestamp;
@@ -151,9 +151,10 @@ impl RunStats {
                 .source
                 .live
                 .map(|capture| [capture.received, capture.kernel_drops, capture.interface_drops]),
-            decoder: DecoderStats {
-                pkts: decode.packets,
+            packets: PacketTotals {
+                total: decode.packets,
                 bytes: decode.bytes,
+                longest: u64::from(self.dispatcher.max_packet),
                 invalid: decode.invalid,
                 ipv4: decode.ipv4,
                 ipv6: decode.ipv6,
@@ -166,26 +167,25 @@ impl RunStats {
                 erspan: decode.erspan,
                 vxlan: decode.vxlan,
                 geneve: decode.geneve,
-                avg_pkt_size: decode.bytes.checked_div(decode.packets).unwrap_or(0),
-                max_pkt_size: u64::from(self.dispatcher.max_packet),
             },
-            flow: FlowStats { total: flow.flows, active, tcp: flow.flows, udp: 0, memuse: flow_memory, spare: 0 },
-            tcp: TcpStats {
+            flows: FlowTotals {
+                total: flow.flows,
+                active,
                 sessions: flow.sessions,
                 syn: flow.syn,
-                synack: flow.syn_ack,
+                syn_ack: flow.syn_ack,
                 rst: flow.rst,
-                midstream_pickups: flow.midstream,
-                invalid_checksum: flow.bad_checksum + flow.unproven_checksum,
-                reassembly_gap: flow.gaps,
+                midstream: flow.midstream,
+                bad_checksum: flow.bad_checksum + flow.unproven_checksum,
+                gaps: flow.gaps,
                 overlap: flow.overlap,
-                memuse: flow_memory,
-                reassembly_memuse: queued,
+                memory: flow_memory,
+                queued_memory: queued,
             },
             alerts: self.output.alerts() + self.output.campaigns,
-            alerts_suppressed: self.lanes.sensor.suppressed + self.output.alert_pipeline.silenced(),
+            alerts_suppressed: self.lanes.sensor.suppressed + self.output.alert_pipeline.suppressed(),
             http_flows: self.lanes.sensor.http_flows,
-            http_transactions: self.lanes.http.requests,
+            http_requests: self.lanes.http.requests,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smsentry::record::{Alert, Body, Record, RecordKind};
+use smsentry::record::{Alert, Body, EventKind, Record};
 
 use super::wire::{Client, Conn, NOT_FOUND, Run, Seg, Server, get, options, run, run_with};
 
@@ -74,15 +74,15 @@ fn time_is_up_at_the_deadline() {
     let run = with(&asked(), vec![c().bare(Server, 1, end()), later(60)]);
     let (record, alert) = alerts(&run)[0];
     let asked = alert.transaction.timestamp;
-    assert_eq!(record.order.settled, asked.after(Duration::from_secs(10)));
-    assert_eq!((record.order.settled_by, record.order.request), (0, 4));
+    assert_eq!(record.order.decided_at, asked.after(Duration::from_secs(10)));
+    assert_eq!((record.order.decided_by, record.order.request), (0, 4));
     // At the request, where nobody wants to wait; the proof still comes.
     let mut options = options();
     options.outcome_timeout = Duration::ZERO;
     let answer = c().down(1, end(), EXPOSED);
     let run = run_with(&[self::asked(), vec![answer.clone()]].concat(), options.clone());
     assert_eq!(outcomes(&run), [("pending", false), ("exposed", true)]);
-    assert_eq!(alerts(&run)[0].0.order.settled_by, 4);
+    assert_eq!(alerts(&run)[0].0.order.decided_by, 4);
     options.outcome_timeout = Duration::from_secs(1);
     let run = run_with(&[self::asked(), vec![answer.seconds(2)]].concat(), options);
     assert_eq!(outcomes(&run), [("pending", false), ("exposed", true)]);
@@ -104,7 +104,7 @@ fn late_answers() {
     assert_eq!(first.transaction.flow.id, second.transaction.flow.id);
     assert_eq!((first.transaction.tx_id, first.signature.id), (second.transaction.tx_id, second.signature.id));
     assert_eq!(run.counter("alert.late_answers"), 1);
-    assert!(late.order.settled > alerts(&run)[0].0.order.settled);
+    assert!(late.order.decided_at > alerts(&run)[0].0.order.decided_at);
     assert_eq!(second.transaction.response.as_ref().unwrap().status, 200);
     // Only proof is worth a second alert.
     let other = c().down(1, end(), NOT_FOUND).seconds(20);
@@ -170,7 +170,7 @@ fn records_of_requests_follow_the_alerts() {
         let mut orders: Vec<_> = run.records.iter().map(|record| record.order).collect();
         orders.sort();
         let last = orders.last().unwrap();
-        assert_eq!(last.kind, RecordKind::Http, "{orders:?}");
+        assert_eq!(last.kind, EventKind::Http, "{orders:?}");
         assert_eq!(run.requests().len(), 1);
         let Some(Body::Http(http)) = run.records.last().map(|record| &record.body) else { panic!("no http") };
         let (_, alert) = alerts(&run)[0];
@@ -189,7 +189,7 @@ fn counters_are_those_of_the_settling_packet() {
     let run = run(&segs);
     let (record, alert) = alerts(&run)[0];
     // The sixth packet carries the answer.
-    assert_eq!(record.order.settled_by, 6);
+    assert_eq!(record.order.decided_by, 6);
     let flow = &alert.transaction.flow;
     assert_eq!((flow.packets_to_server, flow.bytes_to_server), sizes(Client, 6));
     assert_eq!((flow.packets_to_client, flow.bytes_to_client), sizes(Server, 6));

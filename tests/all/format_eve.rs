@@ -254,7 +254,7 @@ fn every_random_record_is_one_strict_ascii_line_that_gives_its_strings_back() {
                 assert!(event.alert.is_none() && event.tunnel.is_none() && event.flow.is_none());
                 check_http(&event.http, &transaction.request, transaction.response.as_ref(), None);
             }
-            Body::Campaign(_) | Body::PageView(_) => unreachable!("not among these"),
+            Body::Campaign(_) => unreachable!("not among these"),
             Body::Stats(_) => {
                 let event: StatsEvent = serde_json::from_str(&line(&record, &context)).unwrap();
                 assert_eq!((&*event.event_type, event.timestamp.len()), ("stats", 31));

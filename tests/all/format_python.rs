@@ -103,7 +103,7 @@ fn read_back(package: &str, expression: &str, format: Format, name: &str) {
         Body::Alert(_) => !is_http,
         Body::Http(_) => is_http,
         Body::Campaign(_) => !is_http,
-        Body::Stats(_) | Body::PageView(_) => false,
+        Body::Stats(_) => false,
     });
     let rows = content.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#').count();
     fs::write(&file, content).unwrap();

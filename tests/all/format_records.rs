@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smsentry::format::{InputName, LineContext};
 use smsentry::outcome::Outcome;
 use smsentry::record::{
-    Alert, Body, DecoderStats, FlowFacts, FlowStats, Order, Record, RecordKind, Request, RequestTraits, Response,
-    Stats, TcpStats, Transaction,
+    Alert, Body, EventKind, FlowFacts, FlowTotals, Order, PacketTotals, Record, Request, RequestTraits, Response,
+    Stats, Transaction,
 };
 use smsentry::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind, Vlans};
 use smsentry::signature::{Confidence, Exposed, Legitimate, Mitre, Pattern, Signature, WordScope};
@@ -96,7 +96,7 @@ pub(crate) fn plain() -> Alert {
         late: None,
         suppressed: false,
         forwarded_for: None,
-        trace: RequestTraits::default(),
+        traits: RequestTraits::default(),
         context: Vec::new(),
         repeats: 1,
     }
@@ -104,21 +104,21 @@ pub(crate) fn plain() -> Alert {
 
 /// A record with the body of an alert.
 pub(crate) fn alert(alert: Alert) -> Record {
-    record(RecordKind::Alert, Body::Alert(Box::new(alert)))
+    record(EventKind::Alert, Body::Alert(Box::new(alert)))
 }
 
 /// A record with the body of a transaction.
 pub(crate) fn http(transaction: impl Into<Box<Transaction>>) -> Record {
-    record(RecordKind::Http, Body::Http(transaction.into()))
+    record(EventKind::Http, Body::Http(transaction.into()))
 }
 
 /// A record with the body of a stats record.
 pub(crate) fn stats(stats: Stats) -> Record {
-    record(RecordKind::Stats, Body::Stats(Box::new(stats)))
+    record(EventKind::Stats, Body::Stats(Box::new(stats)))
 }
 
-fn record(kind: RecordKind, body: Body) -> Record {
-    let order = Order { settled: Timestamp::ZERO, settled_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
+fn record(kind: EventKind, body: Body) -> Record {
+    let order = Order { decided_at: Timestamp::ZERO, decided_by: 0, request: 0, tx_id: 0, kind, sid: 0 };
     Record { order, body }
 }
 
@@ -336,7 +336,7 @@ impl Random {
             late: self.coin().then_some(Outcome::Pending),
             suppressed: false,
             forwarded_for: self.coin().then(|| self.ends().0.ip),
-            trace: RequestTraits::default(),
+            traits: RequestTraits::default(),
             context: list(self),
             repeats: 1,
         }
@@ -348,13 +348,18 @@ impl Random {
             timestamp: self.time(),
             uptime: self.figure(),
             capture: self.coin().then(|| [self.figure(), self.figure(), self.figure()]),
-            decoder: DecoderStats { pkts: self.figure(), max_pkt_size: self.figure(), ..DecoderStats::default() },
-            flow: FlowStats { total: self.figure(), spare: self.figure(), ..FlowStats::default() },
-            tcp: TcpStats { sessions: self.figure(), reassembly_memuse: self.figure(), ..TcpStats::default() },
+            packets: PacketTotals { total: self.figure(), longest: self.figure(), ..PacketTotals::default() },
+            flows: FlowTotals {
+                total: self.figure(),
+                sessions: self.figure(),
+                memory: self.figure(),
+                queued_memory: self.figure(),
+                ..FlowTotals::default()
+            },
             alerts: self.figure(),
             alerts_suppressed: self.figure(),
             http_flows: self.figure(),
-            http_transactions: self.figure(),
+            http_requests: self.figure(),
         }
     }
 

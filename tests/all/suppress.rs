@@ -170,13 +170,13 @@ fn what_never_matches_is_told() {
         ("signature = \"nobody\"", "signature \"nobody\" is not loaded"),
         ("family = \"nobody\"", "family \"nobody\" is not loaded"),
         ("product = [\"nobody\", \"no\"]", "product \"nobody\", product \"no\" is not loaded"),
-        ("signature = \"hook\"\nfamily = \"files\"", "no signature that is loaded is all that at once"),
-        ("family = \"files\"\nproduct = \"Acme SMS\"", "no signature that is loaded is all that at once"),
-        ("signature = \"hook\"\npath = \"/files\"", "no path of these signatures begins so"),
-        ("family = \"files\"\npath = \"/files/keys\"", "no path of these signatures begins so"),
+        ("signature = \"hook\"\nfamily = \"files\"", "no loaded signature has all these names"),
+        ("family = \"files\"\nproduct = \"Acme SMS\"", "no loaded signature has all these names"),
+        ("signature = \"hook\"\npath = \"/files\"", "no path of these signatures begins with it"),
+        ("family = \"files\"\npath = \"/files/keys\"", "no path of these signatures begins with it"),
         ("source = \"10.0.0.1\"\ndestination = \"2001:db8::/32\"", "of different IP versions"),
-        ("source = \"224.0.0.0/8\"", "no host has such an address"),
-        ("destination = \"0.0.0.0/32\"", "no host has such an address"),
+        ("source = \"224.0.0.0/8\"", "no host has such a source address"),
+        ("destination = \"0.0.0.0/32\"", "no host has such a destination address"),
     ] {
         let lines = review(&entry(conditions));
         assert_eq!(lines.len(), 1, "{conditions}: {lines:?}");
@@ -205,14 +205,14 @@ fn what_stands_twice_is_told() {
     let longer = entry("source = [\"10.0.0.0/8\", \"10.0.0.1\"]");
     assert_eq!(
         review(&format!("{first}{again}{longer}")),
-        ["mine.toml:5: never matches: the suppress entry at mine.toml:1 goes first (test)"]
+        ["mine.toml:5: never matches: the suppress entry at mine.toml:1 takes precedence (test)"]
     );
     let same = "signature = \"hook\"\nhost = \"a.b\"\nreason = \"r\"\n";
     assert_eq!(
         review(&format!("[[suppress]]\n{same}[[allow]]\n{same}[[allow]]\n{same}")),
         [
-            "mine.toml:1: never matches: the allow entry at mine.toml:5 goes first (r)",
-            "mine.toml:9: never matches: the allow entry at mine.toml:5 goes first (r)"
+            "mine.toml:1: never matches: the allow entry at mine.toml:5 takes precedence (r)",
+            "mine.toml:9: never matches: the allow entry at mine.toml:5 takes precedence (r)"
         ]
     );
 }
@@ -257,7 +257,7 @@ host = \"a\"
 expires = 2027-01-31T10:00:00
 ";
     let expected = [
-        (2, "an empty list never holds"),
+        (2, "an empty list never matches"),
         (3, "\"a b\": write a host"),
         (3, "\"c:80\": write a host"),
         (4, "unknown key `color`"),
@@ -266,8 +266,8 @@ expires = 2027-01-31T10:00:00
         (12, "\"files?x\": write a path"),
         (13, "expires \"tomorrow\""),
         (14, "reason: write one line"),
-        (16, "says what is normal use, and where"),
-        (20, "says what is normal use, and where"),
+        (16, "must name what is normal use, and where"),
+        (20, "must name what is normal use, and where"),
         (20, "missing key `reason`"),
         (22, "expires 2027-01-31T10:00:00"),
     ];

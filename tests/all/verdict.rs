@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use proptest::prelude::*;
-use smsentry::record::{Alert, Body, Record};
+use smsentry::record::{Alert, Body};
 use smsentry::sensor::Options;
 use smsentry::signature::{SignatureFile, SignatureOrigin, Signatures};
 
@@ -237,8 +237,7 @@ fn what_was_seen_is_judged_when_no_more_comes() {
         let run = run(&[asked(), more].concat());
         assert_eq!(told(&run), [(expected, false)], "{name}");
         // The record of the request follows, once.
-        let kinds: Vec<_> = run.records.iter().filter(|record| !matches!(record.body, Body::PageView(_))).collect();
-        assert!(matches!(kinds[..], [a, b] if a.order < b.order && matches!(b.body, Body::Http(_))), "{name}");
+        assert!(matches!(&run.records[..], [a, b] if a.order < b.order && matches!(b.body, Body::Http(_))), "{name}");
     }
     // What comes late may still prove the worst, and nothing else is worth a second alert.
     let slowly = |to: usize| run(&[asked(), vec![part(0, head + 20), later(20), part(head + 20, to)]].concat());
@@ -263,7 +262,7 @@ fn enough_settles_before_the_end() {
     let run = run(&segs);
     let alert = run.records.iter().find(|record| matches!(record.body, Body::Alert(_))).unwrap();
     // The head has under 100 bytes: the third piece brings the 1024th byte.
-    assert_eq!(alert.order.settled_by, 4 + 3);
+    assert_eq!(alert.order.decided_by, 4 + 3);
     assert!(run.most[3] < 3500, "{:?}", run.most);
     // Without records of requests nothing is held from then on.
     let run = run_against(&segs, Options { http_events: false, ..options() }, &SIGNATURES);
@@ -406,10 +405,6 @@ fn talk(exchanges: &[(String, Vec<u8>)]) -> Vec<Seg> {
     segs
 }
 
-fn pages(run: &Run) -> Vec<&Record> {
-    run.records.iter().filter(|record| matches!(record.body, Body::PageView(_))).collect()
-}
-
 #[test]
 fn the_first_page_of_a_flow_is_told_of() {
     let page = answer("200 OK", "Content-Type: Text/HTML; charset=utf-8\r\n", b"<html>");
@@ -425,24 +420,22 @@ fn the_first_page_of_a_flow_is_told_of() {
     ];
     for http_events in [false, true] {
         let run = run_against(&talk(&exchanges), Options { http_events, ..options() }, &SIGNATURES);
-        let pages = pages(&run);
-        assert_eq!(pages.len(), 1);
-        let Body::PageView(page) = &pages[0].body else { unreachable!() };
+        let [(order, page)] = run.page_views[..] else { panic!("{:?}", run.page_views) };
         assert_eq!([page.client.to_string(), page.server.to_string()], ["198.51.0.1", "192.0.2.80"]);
         // Not by what a probe got; settled by the answer's packet.
-        assert_eq!((pages[0].order.tx_id, pages[0].order.settled_by), (3, 3 + 8));
+        assert_eq!((order.tx_id, order.decided_by), (3, 3 + 8));
         let last = run.records.iter().filter(|record| matches!(record.body, Body::Alert(_))).max_by_key(|r| r.order);
-        assert!(pages[0].order < last.unwrap().order);
+        assert!(order < last.unwrap().order);
     }
     // A connection that stays open shows pages for a long time.
     let hours: Vec<Seg> =
         talk(&exchanges[3..5]).into_iter().enumerate().map(|(at, seg)| seg.seconds(at as i64 * 30)).collect();
-    assert_eq!(self::pages(&run(&hours)).len(), 2);
+    assert_eq!(run(&hours).page_views.len(), 2);
     // Nothing of that kind where no signature asks.
     let source = FILE.replace("legitimate.after_page = true", "");
     let source = SignatureFile { name: "test.toml", text: &source, origin: SignatureOrigin::User };
     let without = Arc::new(Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap());
-    assert!(pages(&run_against(&talk(&exchanges), options(), &without)).is_empty());
+    assert!(run_against(&talk(&exchanges), options(), &without).page_views.is_empty());
 }
 
 #[test]
@@ -455,7 +448,7 @@ fn traces_are_those_of_the_request() {
         places.sort_unstable();
         segs.extend(places.windows(2).map(|pair| c().up(1 + pair[0] as i64, 1, &request[pair[0]..pair[1]])));
         let run = run(&segs);
-        alerts(&run).next().map(|alert| alert.trace).unwrap()
+        alerts(&run).next().map(|alert| alert.traits).unwrap()
     };
     let whole = trace(call, &[]);
     assert!(whole.webhook && !whole.cookie);

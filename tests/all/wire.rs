@@ -11,7 +11,7 @@ use smsentry::flow::{self, EventTime};
 use smsentry::http;
 use smsentry::outcome::Outcome;
 use smsentry::packet::{Link, Packet};
-use smsentry::record::{Body, Record};
+use smsentry::record::{Body, Event, Order, PageView, Record};
 use smsentry::segment::Segment;
 use smsentry::sensor::{Counters, Options, Ports, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
@@ -336,6 +336,7 @@ pub(crate) struct Told {
 /// What came of a capture.
 pub(crate) struct Run {
     pub(crate) records: Vec<Record>,
+    pub(crate) page_views: Vec<(Order, PageView)>,
     pub(crate) flow: flow::Counters,
     pub(crate) http: http::Counters,
     pub(crate) sensor: Counters,
@@ -437,7 +438,7 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
     let decoding = decode::Options { verify_ip_checksum, ..decode::Options::default() };
     let mut decoder = Decoder::new(decoding, [3, 4]);
     let (mut sensor, mut search) = (Sensor::new(options, [1, 2]), CachedMatcher::new(Arc::clone(signatures)));
-    let (mut records, mut extras) = (Vec::new(), BlockExtras::default());
+    let (mut events, mut extras) = (Vec::new(), BlockExtras::default());
     let (mut now, mut clock, mut number, mut most) = (EPOCH * 1_000_000, Timestamp::ZERO, 0, [0; 4]);
     for seg in segs {
         now += seg.wait;
@@ -451,18 +452,25 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
             let whole = span.whole.map_or(&bytes[..], |whole| &extras.reassembled[whole as usize]);
             let tcp = &whole[span.start as usize..span.end as usize];
             let encapsulation = &extras.encapsulations[head.encapsulation as usize];
-            sensor.feed(&Segment { head: &head, tcp, encapsulation }, &mut search, &mut records);
+            sensor.feed(&Segment { head: &head, tcp, encapsulation }, &mut search, &mut events);
             for (most, now) in most.iter_mut().zip(sensor.usage()) {
                 *most = now.max(*most);
             }
         }
     }
-    sensor.advance(clock, &mut search, &mut records);
-    sensor.finish(EventTime { clock, number }, &mut search, &mut records);
+    sensor.advance(clock, &mut search, &mut events);
+    sensor.finish(EventTime { clock, number }, &mut search, &mut events);
     assert_eq!(sensor.usage()[0], 0, "flows are left");
     assert_eq!(sensor.usage()[1..], [0; 3], "memory is left");
     let (flow, http, own) = (*sensor.flow_counters(), *sensor.http_counters(), *sensor.counters());
-    Run { records, flow, http, sensor: own, decode: *decoder.counters(), most }
+    let (mut records, mut page_views) = (Vec::new(), Vec::new());
+    for event in events {
+        match event {
+            Event::Record(record) => records.push(record),
+            Event::PageView(order, page) => page_views.push((order, page)),
+        }
+    }
+    Run { records, page_views, flow, http, sensor: own, decode: *decoder.counters(), most }
 }
 
 /// The capture as a file in the classic format, microseconds.

@@ -1,16 +1,16 @@
-//! The story of a source that asks for many things: told when it begins, as it grows, and when it is over. Not the
-//! hits themselves, which are told of before; not the choice of what is a hit.
+//! Campaigns: correlates one source's hits, and emits a record when a campaign begins, as it grows, and when it ends. Does
+//! not emit the alerts themselves, which come before, and does not decide what is a hit.
 //!
-//! A campaign begins with three distinct signatures within ten minutes. Times are those of the requests; the order in
-//! which hits come is the desk's, so that a request whose answer is late may come after younger ones. Before it begins,
-//! what is known of each signature stands by itself and is forgotten ten minutes after its last request.
+//! A campaign begins with three distinct signatures within ten minutes. Times are those of the requests; hits arrive in
+//! the order of the output stage, so that a request with a late response may arrive after younger ones. Before a campaign
+//! begins, statistics are kept per signature and discarded ten minutes after the signature's last request.
 //!
 //! # The fingerprint
 //!
-//! `f-` and 16 hexadecimal digits: FNV-1a with 64 bits over the hash of the field names of the campaign's first request
-//! ([`crate::record::RequestTraits::field_order`], 8 bytes) and the ids of its first three distinct signatures in the order of
-//! their first requests (4 bytes each), all big-endian. No address, time or name is in it, so that it is the same for
-//! the same tool at every sensor.
+//! `f-` and 16 hexadecimal digits: 64-bit FNV-1a over the hash of the field names of the campaign's first request
+//! ([`crate::record::RequestTraits::field_order`], 8 bytes) and the ids of its first three distinct signatures in the order
+//! of their first requests (4 bytes each), all big-endian. It contains no address, time or name, so that it is the same
+//! for the same tool on every sensor.
 
 mod hit_stats;
 
@@ -19,355 +19,356 @@ use std::time::Duration;
 use hit_stats::{HitStats, HitTime, ListKind, fnv};
 
 use crate::outcome::Outcome;
-use crate::record::{Alert, Body, Campaign, CampaignStage, Order, Record, RecordKind, Request, Transaction};
+use crate::record::{Alert, Body, Campaign, CampaignStage, EventKind, Order, Record, Request, Transaction};
 use crate::source_addr::SourceAddr;
 use crate::table::{Slot, Table};
 use crate::time::Timestamp;
 
-/// What can be chosen.
+/// Options of the campaigns.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Sources remembered.
+    /// Maximum number of sources remembered.
     pub sources: usize,
-    /// Bytes for what is known of them.
+    /// Memory for the state of all sources, in bytes.
     pub memory: usize,
-    /// How near three signatures have to be, and how long a source is quiet when its campaign is over.
+    /// Maximum distance of the three signatures that begin a campaign, and time without a hit after which it ends.
     pub window: Duration,
-    /// How long after its request a hit may come to the desk: the time an alert waits for the answer.
+    /// Maximum delay of a hit after its request: the time an alert waits for the response.
     pub grace: Duration,
 }
 
 impl Default for Options {
-    /// Rationale: 48 MiB hold what is known of 65,536 sources with one or two requests each.
+    /// Rationale: 48 MiB hold the state of 65,536 sources with one or two requests each.
     fn default() -> Self {
         Self { sources: 65_536, memory: 48 << 20, window: Duration::from_secs(600), grace: Duration::from_secs(10) }
     }
 }
 
 crate::counters! {
-    /// What this room counts.
+    /// Counters of the campaigns.
     pub struct Counters {
-        /// Hits that were counted.
+        /// Hits counted.
         hits: "campaign.hits",
-        /// Campaigns that began.
+        /// Campaigns begun.
         begun: "campaign.begun",
-        /// Campaigns that ended.
+        /// Campaigns ended.
         ended: "campaign.ended",
-        /// Sources given up for the limits; their campaigns are ended.
+        /// Sources evicted by the limits; their campaigns end.
         given_up: "campaign.given_up",
     }
 }
 
-/// Signatures that make a campaign.
-const BEGINS_AT: usize = 3;
-/// Signatures at which it is told again.
-const TOLD_AT: [(usize, CampaignStage); 3] =
+/// Number of distinct signatures that begin a campaign.
+const BEGIN_SIGNATURES: usize = 3;
+/// Numbers of distinct signatures at which a further record is emitted.
+const MILESTONES: [(usize, CampaignStage); 3] =
     [(10, CampaignStage::Ten), (30, CampaignStage::Thirty), (100, CampaignStage::Hundred)];
 
-/// Class of sources without a campaign.
+/// Table class of sources without a campaign.
 const CANDIDATE: usize = 0;
-/// Class of sources with one.
+/// Table class of sources with a campaign.
 const BEGUN: usize = 1;
 
-/// What is known of all sources.
+/// The state of all sources.
 #[derive(Debug)]
 pub struct Campaigns {
     options: Options,
-    /// By when the last hit came to the desk.
-    stories: Table<SourceAddr, Box<SourceState>, 2>,
+    /// Sources, ordered by the arrival of their last hit.
+    sources: Table<SourceAddr, Box<SourceState>, 2>,
     memory: usize,
-    /// The latest time at which a hit was settled.
+    /// The latest time at which a hit was decided.
     now: Timestamp,
     counters: Counters,
 }
 
-/// What is known of a source.
+/// The state of one source.
 #[derive(Debug, Default)]
 struct SourceState {
-    /// Hits so far.
+    /// Number of hits so far.
     seen: u64,
-    /// What is counted for it, in bytes.
+    /// Memory accounted for this source, in bytes.
     memory: usize,
-    /// Before it begins: at most two signatures and what is known of each.
-    parts: Vec<SignatureHits>,
+    /// Before a campaign begins: statistics of at most two signatures.
+    signatures: Vec<SignatureHits>,
     campaign: Option<Box<CampaignState>>,
 }
 
-/// What is known of one signature before the campaign begins.
+/// Statistics of one signature before the campaign begins.
 #[derive(Debug)]
 struct SignatureHits {
     sid: u32,
-    facts: HitStats,
+    stats: HitStats,
 }
 
-/// A campaign.
+/// The state of a campaign.
 #[derive(Debug)]
 struct CampaignState {
     id: u64,
     fingerprint: u64,
-    facts: HitStats,
-    /// How many of [`TOLD_AT`] were told.
-    told: usize,
+    stats: HitStats,
+    /// Number of [`MILESTONES`] reached.
+    milestones: usize,
     /// Its last request.
     last: (HitTime, Transaction),
 }
 
 impl Campaigns {
-    /// Knows nothing; `keys` key its table.
+    /// Returns campaigns without state; `keys` are the hash keys of the table.
     #[must_use]
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
-        let stories = Table::new(keys);
-        Self { options, stories, memory: 0, now: BEFORE, counters: Counters::default() }
+        let sources = Table::new(keys);
+        Self { options, sources, memory: 0, now: BEFORE, counters: Counters::default() }
     }
 
-    /// Counts a hit, which is an alert at its place in the order of the desk; what it leads to is returned in order.
+    /// Counts a hit, which is an alert at its position in the output stage's order; returns the resulting records in
+    /// order.
     pub fn hit(&mut self, order: Order, alert: &Alert) -> Vec<Record> {
         let source = SourceAddr::of(alert.transaction.client.ip);
-        let mut told = Vec::new();
-        let known = self.stories.find(&source);
+        let mut records = Vec::new();
+        let known = self.sources.find(&source);
         if let Some(before) = alert.late {
             if let Some(slot) = known {
-                self.change(slot, |source_state| source_state.worsen(before, alert));
+                self.change(slot, |state| state.worsen(before, alert));
             }
-            return told;
+            return records;
         }
         self.counters.hits += 1;
-        self.now = self.now.max(order.settled);
-        let moment = HitTime::of(&alert.transaction, order.settled);
+        self.now = self.now.max(order.decided_at);
+        let at = HitTime::of(&alert.transaction, order.decided_at);
+        let window = self.options.window;
         let known = known.filter(|&slot| {
-            let over = self
-                .stories
-                .get(slot)
-                .is_some_and(|(_, source_state)| source_state.is_over(moment, self.options.window));
+            let over = self.sources.get(slot).is_some_and(|(_, state)| state.is_over(at, window));
             if over {
-                self.end(slot, order, &mut told);
+                self.end(slot, order, &mut records);
             }
             !over
         });
-        let slot = known.unwrap_or_else(|| self.stories.insert(source, Box::default(), CANDIDATE, self.now));
-        let window = self.options.window;
-        let stage = self.change(slot, |source_state| source_state.add(source, moment, alert, window)).flatten();
-        let begun = self.stories.get(slot).and_then(|(_, source_state)| source_state.campaign.as_deref());
-        if let (Some(stage), Some(campaign)) = (stage, begun) {
-            told.push(campaign.record(source, stage, order, place(&alert.transaction)));
+        let slot = known.unwrap_or_else(|| self.sources.insert(source, Box::default(), CANDIDATE, self.now));
+        let stage = self.change(slot, |state| state.add(source, at, alert, window)).flatten();
+        let campaign = self.sources.get(slot).and_then(|(_, state)| state.campaign.as_deref());
+        if let (Some(stage), Some(campaign)) = (stage, campaign) {
+            records.push(campaign.record(source, stage, order, without_contents(&alert.transaction)));
             self.counters.begun += u64::from(stage == CampaignStage::Begun);
         }
-        let class = if begun.is_some() { BEGUN } else { CANDIDATE };
-        self.stories.touch(slot, class, self.now);
-        self.evict(order, &mut told);
-        told
+        let class = if campaign.is_some() { BEGUN } else { CANDIDATE };
+        self.sources.touch(slot, class, self.now);
+        self.evict(order, &mut records);
+        records
     }
 
-    /// When something falls due: [`Timestamp::MAX`] for never.
+    /// Returns the time of the next deadline: [`Timestamp::MAX`] if there is none.
     #[must_use]
     pub fn next_deadline(&self) -> Timestamp {
         self.next_due().map_or(Timestamp::MAX, |(_, due)| due)
     }
 
-    /// What falls due next, and when. A candidate stays for requests that were asked within the window and whose answers
-    /// are waited for; nobody is told when it goes. A campaign is over when nothing came for the window.
+    /// Returns the source with the next deadline, and the deadline. A candidate is kept for requests made within the
+    /// window whose responses are pending, and is discarded without a record. A campaign ends after a window without a
+    /// hit.
     fn next_due(&self) -> Option<(Slot, Timestamp)> {
         let Options { window, grace, .. } = self.options;
-        let due = |(class, span)| self.stories.oldest(class).map(|(slot, touched)| (slot, touched.after(span)));
+        let due = |(class, span)| self.sources.oldest(class).map(|(slot, touched)| (slot, touched.after(span)));
         let classes = [(CANDIDATE, window.saturating_add(grace)), (BEGUN, window)];
         classes.into_iter().filter_map(due).min_by_key(|&(_, due)| due)
     }
 
-    /// Does what falls due next: ends a campaign, or forgets a source.
+    /// Processes the next deadline: ends a campaign, or discards a source.
     pub fn fire(&mut self) -> Option<Record> {
         let (slot, due) = self.next_due()?;
-        let order = at(due);
-        let mut told = Vec::new();
-        self.end(slot, order, &mut told);
-        told.pop()
+        let mut records = Vec::new();
+        self.end(slot, deadline_order(due), &mut records);
+        records.pop()
     }
 
-    /// Ends the next campaign, because the input ended or the clock starts anew; forgets everything with the last.
+    /// Ends the next campaign, because the input ended or the clock restarts; `None` once all state is discarded.
     pub fn finish(&mut self) -> Option<Record> {
-        let slot = self.stories.oldest(BEGUN).map(|(slot, _)| slot);
+        let slot = self.sources.oldest(BEGUN).map(|(slot, _)| slot);
         let Some(slot) = slot else {
-            while let Some((slot, _)) = self.stories.oldest(CANDIDATE) {
+            while let Some((slot, _)) = self.sources.oldest(CANDIDATE) {
                 self.remove(slot);
             }
             self.now = BEFORE;
             return None;
         };
-        let mut told = Vec::new();
-        self.end(slot, at(self.now), &mut told);
-        told.pop()
+        let mut records = Vec::new();
+        self.end(slot, deadline_order(self.now), &mut records);
+        records.pop()
     }
 
-    /// Distinct signatures that a source asked for, as far as they are remembered.
+    /// Returns the number of distinct signatures that a source hit, as far as they are remembered.
     #[must_use]
     pub fn signatures_of(&self, source: SourceAddr) -> usize {
-        let source_state = self.stories.find(&source).and_then(|slot| self.stories.get(slot));
-        source_state.map_or(0, |(_, source_state)| {
-            source_state.campaign.as_ref().map_or(source_state.parts.len(), |campaign| campaign.facts.signatures())
+        let state = self.sources.find(&source).and_then(|slot| self.sources.get(slot));
+        state.map_or(0, |(_, state)| {
+            state.campaign.as_ref().map_or(state.signatures.len(), |campaign| campaign.stats.signatures())
         })
     }
 
-    /// What was counted.
+    /// Returns the counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Sources, and bytes for what is known of them.
+    /// Returns the number of sources, and the memory of their state in bytes.
     #[must_use]
     pub fn usage(&self) -> [usize; 2] {
-        [self.stories.len(), self.memory]
+        [self.sources.len(), self.memory]
     }
 
-    /// Changes a story and counts its memory.
+    /// Changes the state of a source and accounts for its memory.
     fn change<T>(&mut self, slot: Slot, act: impl FnOnce(&mut SourceState) -> T) -> Option<T> {
-        let (_, source_state) = self.stories.get_mut(slot)?;
-        let result = act(source_state);
-        self.memory -= source_state.memory;
-        source_state.memory = source_state.measure();
-        self.memory += source_state.memory;
+        let (_, state) = self.sources.get_mut(slot)?;
+        let result = act(state);
+        self.memory -= state.memory;
+        state.memory = state.measure();
+        self.memory += state.memory;
         Some(result)
     }
 
-    /// The source that came to the desk least recently; of two, the one without a campaign.
+    /// Returns the source whose last hit arrived first; of two, the one without a campaign.
     fn oldest(&self) -> Option<Slot> {
-        let oldest = [CANDIDATE, BEGUN].into_iter().filter_map(|class| self.stories.oldest(class));
+        let oldest = [CANDIDATE, BEGUN].into_iter().filter_map(|class| self.sources.oldest(class));
         oldest.min_by_key(|&(_, touched)| touched).map(|(slot, _)| slot)
     }
 
-    /// Gives up sources while there are too many.
-    fn evict(&mut self, order: Order, told: &mut Vec<Record>) {
-        while self.stories.len() > self.options.sources || self.memory > self.options.memory {
+    /// Evicts sources while the limits are exceeded.
+    fn evict(&mut self, order: Order, records: &mut Vec<Record>) {
+        while self.sources.len() > self.options.sources || self.memory > self.options.memory {
             let Some(slot) = self.oldest() else { return };
             self.counters.given_up += 1;
-            self.end(slot, order, told);
+            self.end(slot, order, records);
         }
     }
 
-    fn end(&mut self, slot: Slot, order: Order, told: &mut Vec<Record>) {
-        if let Some((source, source_state)) = self.remove(slot)
-            && let Some(campaign) = source_state.campaign
+    fn end(&mut self, slot: Slot, order: Order, records: &mut Vec<Record>) {
+        if let Some((source, state)) = self.remove(slot)
+            && let Some(campaign) = state.campaign
         {
             self.counters.ended += 1;
             let last = campaign.last.1.clone();
-            told.push(campaign.record(source, CampaignStage::Ended, order, last));
+            records.push(campaign.record(source, CampaignStage::Ended, order, last));
         }
     }
 
     fn remove(&mut self, slot: Slot) -> Option<(SourceAddr, Box<SourceState>)> {
-        let (source, source_state) = self.stories.remove(slot)?;
-        self.memory -= source_state.memory;
-        Some((source, source_state))
+        let (source, state) = self.sources.remove(slot)?;
+        self.memory -= state.memory;
+        Some((source, state))
     }
 }
 
-/// Before any packet.
+/// A time before any packet.
 const BEFORE: Timestamp = Timestamp::from_nanos(i64::MIN);
 
-/// The place of what no record caused.
-fn at(settled: Timestamp) -> Order {
-    Order { settled, settled_by: 0, request: 0, tx_id: 0, kind: RecordKind::Campaign, sid: 0 }
+/// Returns the position of a record that no other record caused.
+fn deadline_order(decided_at: Timestamp) -> Order {
+    Order { decided_at, decided_by: 0, request: 0, tx_id: 0, kind: EventKind::Campaign, sid: 0 }
 }
 
-/// A transaction without what was said in it.
-fn place(transaction: &Transaction) -> Transaction {
+/// Returns a transaction without the contents of its request and response.
+fn without_contents(transaction: &Transaction) -> Transaction {
     let Transaction { timestamp, frame, input, client, server, encapsulation, flow, tx_id, .. } = *transaction;
     let (request, response) = (Request::default(), None);
     Transaction { timestamp, frame, input, client, server, encapsulation, flow, tx_id, request, response }
 }
 
 impl SourceState {
-    /// Adds a hit; says what is to be told of.
-    fn add(&mut self, source: SourceAddr, moment: HitTime, alert: &Alert, window: Duration) -> Option<CampaignStage> {
+    /// Adds a hit; returns the stage that a record is to be emitted for.
+    fn add(&mut self, source: SourceAddr, at: HitTime, alert: &Alert, window: Duration) -> Option<CampaignStage> {
         let seen = self.seen;
         self.seen += 1;
         if let Some(campaign) = &mut self.campaign {
-            return campaign.add(seen, moment, alert);
+            return campaign.add(seen, at, alert);
         }
-        // What is known of a signature does not reach over a pause.
-        self.parts.retain(|part| moment.time.since(part.facts.last) <= window);
+        // The statistics of a signature do not survive a pause.
+        self.signatures.retain(|known| at.time.since(known.stats.last) <= window);
         let sid = alert.signature.id;
-        let at = self.parts.iter().position(|part| part.sid == sid).unwrap_or_else(|| {
-            self.parts.reserve_exact(1);
-            self.parts.push(SignatureHits { sid, facts: HitStats::new(moment, alert.trace.field_order) });
-            self.parts.len() - 1
+        let index = self.signatures.iter().position(|known| known.sid == sid).unwrap_or_else(|| {
+            self.signatures.reserve_exact(1);
+            self.signatures.push(SignatureHits { sid, stats: HitStats::new(at, alert.traits.field_order) });
+            self.signatures.len() - 1
         });
-        self.parts[at].facts.add(seen, moment, alert);
-        let latest = self.parts.iter().map(|part| part.facts.last).max().unwrap_or(moment.time);
-        self.parts.retain(|part| latest.since(part.facts.last) <= window);
-        if self.parts.len() < BEGINS_AT {
+        self.signatures[index].stats.add(seen, at, alert);
+        let latest = self.signatures.iter().map(|known| known.stats.last).max().unwrap_or(at.time);
+        self.signatures.retain(|known| latest.since(known.stats.last) <= window);
+        if self.signatures.len() < BEGIN_SIGNATURES {
             return None;
         }
-        let mut parts = std::mem::take(&mut self.parts);
-        parts.sort_by_key(|part| part.facts.begin);
-        let first = &parts[0].facts;
-        let ids = parts.iter().take(BEGINS_AT).flat_map(|part| part.sid.to_be_bytes());
+        let mut signatures = std::mem::take(&mut self.signatures);
+        signatures.sort_by_key(|known| known.stats.begin);
+        let first = &signatures[0].stats;
+        let ids = signatures.iter().take(BEGIN_SIGNATURES).flat_map(|known| known.sid.to_be_bytes());
         let fingerprint = fnv(first.field_order.to_be_bytes().into_iter().chain(ids));
         let id = fnv(source.octets().into_iter().chain(first.first.micros().to_be_bytes()));
-        let facts = HitStats::join(parts.into_iter().map(|part| part.facts).collect());
-        let last = (moment, place(&alert.transaction));
-        self.campaign = Some(Box::new(CampaignState { id, fingerprint, facts, told: 0, last }));
+        let stats = HitStats::merge(signatures.into_iter().map(|known| known.stats).collect());
+        let last = (at, without_contents(&alert.transaction));
+        self.campaign = Some(Box::new(CampaignState { id, fingerprint, stats, milestones: 0, last }));
         Some(CampaignStage::Begun)
     }
 
-    /// Whether a campaign was over before `next` was asked.
+    /// Reports whether the source's campaign was over before the request of the hit `next`.
     fn is_over(&self, next: HitTime, window: Duration) -> bool {
-        self.campaign.as_ref().is_some_and(|campaign| next.time.since(campaign.facts.last) > window)
+        self.campaign.as_ref().is_some_and(|campaign| next.time.since(campaign.stats.last) > window)
     }
 
-    /// A request that was told of before turns out to be worse.
+    /// Replaces the outcome `before` of a hit already counted with the alert's worse one.
     fn worsen(&mut self, before: Outcome, alert: &Alert) {
         let seen = self.seen;
-        let facts = match &mut self.campaign {
-            Some(campaign) => Some(&mut campaign.facts),
-            None => self.parts.iter_mut().find(|part| part.sid == alert.signature.id).map(|part| &mut part.facts),
+        let stats = match &mut self.campaign {
+            Some(campaign) => Some(&mut campaign.stats),
+            None => {
+                self.signatures.iter_mut().find(|known| known.sid == alert.signature.id).map(|known| &mut known.stats)
+            }
         };
-        if let Some(facts) = facts {
-            facts.worsen(seen, before, alert);
+        if let Some(stats) = stats {
+            stats.worsen(seen, before, alert);
         }
     }
 
-    /// Memory in bytes.
+    /// Returns the memory of the state, in bytes.
     fn measure(&self) -> usize {
-        let parts: usize = self.parts.iter().map(|part| size_of::<SignatureHits>() + part.facts.heap()).sum();
-        let campaign = self.campaign.as_ref().map_or(0, |campaign| size_of::<CampaignState>() + campaign.facts.heap());
-        Table::<SourceAddr, Box<Self>, 2>::entry_size() + size_of::<Self>() + parts + campaign
+        let signatures: usize =
+            self.signatures.iter().map(|known| size_of::<SignatureHits>() + known.stats.heap()).sum();
+        let campaign = self.campaign.as_ref().map_or(0, |campaign| size_of::<CampaignState>() + campaign.stats.heap());
+        Table::<SourceAddr, Box<Self>, 2>::entry_size() + size_of::<Self>() + signatures + campaign
     }
 }
 
 impl CampaignState {
-    fn add(&mut self, seen: u64, moment: HitTime, alert: &Alert) -> Option<CampaignStage> {
-        self.facts.add(seen, moment, alert);
-        if moment >= self.last.0 {
-            self.last = (moment, place(&alert.transaction));
+    fn add(&mut self, seen: u64, at: HitTime, alert: &Alert) -> Option<CampaignStage> {
+        self.stats.add(seen, at, alert);
+        if at >= self.last.0 {
+            self.last = (at, without_contents(&alert.transaction));
         }
-        let &(signatures, stage) = TOLD_AT.get(self.told)?;
-        if self.facts.signatures() < signatures {
+        let &(signatures, stage) = MILESTONES.get(self.milestones)?;
+        if self.stats.signatures() < signatures {
             return None;
         }
-        self.told += 1;
+        self.milestones += 1;
         Some(stage)
     }
 
     fn record(&self, source: SourceAddr, stage: CampaignStage, order: Order, transaction: Transaction) -> Record {
-        let order = Order { kind: RecordKind::Campaign, sid: stage.sid(), ..order };
-        let facts = &self.facts;
-        let outcomes: Vec<(Outcome, u64)> = facts.outcomes().collect();
+        let order = Order { kind: EventKind::Campaign, sid: stage.sid(), ..order };
+        let stats = &self.stats;
+        let outcomes: Vec<(Outcome, u64)> = stats.outcomes().collect();
         let campaign = Campaign {
             stage,
             source,
             transaction,
             id: self.id,
             fingerprint: self.fingerprint,
-            hits: facts.hits,
-            first: facts.first,
-            last: facts.last,
+            hits: stats.hits,
+            first: stats.first,
+            last: stats.last,
             outcomes,
-            signatures: facts.list(ListKind::Signatures),
-            families: facts.list(ListKind::Families),
-            targets: facts.list(ListKind::Targets),
-            hosts: facts.list(ListKind::Hosts),
-            exposed: facts.list(ListKind::Exposed),
-            agents: facts.list(ListKind::Agents),
+            signatures: stats.list(ListKind::Signatures),
+            families: stats.list(ListKind::Families),
+            targets: stats.list(ListKind::Targets),
+            hosts: stats.list(ListKind::Hosts),
+            exposed: stats.list(ListKind::Exposed),
+            agents: stats.list(ListKind::Agents),
         };
         Record { order, body: Body::Campaign(Box::new(campaign)) }
     }

@@ -1,7 +1,8 @@
-//! One suppress file: TOML to checked entries, or a list of what is wrong, each with its line. Not what the entries mean
-//! for the signatures that are loaded ([`super::review`]).
+//! Parses one suppress file: from TOML to checked entries, or to a list of errors, each with its line. Does not compare the
+//! entries with the loaded signatures ([`super::review`]).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -9,22 +10,24 @@ use serde::Deserialize;
 use toml::value::Datetime;
 use toml::{Spanned, Value};
 
-use super::{Conditions, Expiry, Host, Name, SuppressEntry, SuppressFile, Treatment, fold_product};
+use super::{Conditions, Expiry, HostPattern, SignatureName, SuppressEntry, SuppressFile, Treatment, fold_product};
 use crate::signature::LoadError;
 use crate::time::Timestamp;
 use crate::uri::{NormalHost, NormalPath};
 
-/// Longest path. Rationale: that of signatures is shorter; what is looked up is bounded by it.
+/// Maximum length of a path, in bytes. Rationale: those of signatures are shorter; it bounds the lookups.
 const MAX_PATH: usize = 1024;
-/// Longest host (RFC 1035 section 2.3.4).
+/// Maximum length of a host, in bytes (RFC 1035 section 2.3.4).
 const MAX_HOST: usize = 253;
-
-/// Longest reason. Rationale: a dry run puts it into alerts, whose strings have 1,000 bytes.
+/// Maximum length of a reason, in bytes. Rationale: a dry run copies it into alerts, whose strings have at most 1,000
+/// bytes.
 const MAX_REASON: usize = 300;
 
-/// The keys an entry may have.
+/// The keys of an entry: its conditions, then the others.
 const KEYS: [&str; 9] =
     ["signature", "family", "product", "source", "destination", "host", "path", "reason", "expires"];
+/// The keys that are conditions.
+const CONDITIONS: &[&str] = KEYS.split_at(7).0;
 
 type Table = BTreeMap<String, Spanned<Value>>;
 
@@ -37,20 +40,23 @@ struct Document {
     allow: Vec<Spanned<Table>>,
 }
 
-/// Reads a file. Every fault that can be told at once is told at once.
-pub(super) fn read(source: &SuppressFile<'_>) -> Result<Vec<SuppressEntry>, Vec<LoadError>> {
+/// Parses a file. Reports all errors at once, as far as the TOML parser succeeds.
+///
+/// # Errors
+/// All errors, in the order of their lines.
+pub(super) fn read(file: &SuppressFile<'_>) -> Result<Vec<SuppressEntry>, Vec<LoadError>> {
     let mut reader = Reader {
-        name: source.name,
-        lines: source.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at).collect(),
-        faults: Vec::new(),
+        name: file.name,
+        line_ends: file.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at).collect(),
+        errors: Vec::new(),
     };
-    let document: Document = match toml::from_str(source.text) {
+    let document: Document = match toml::from_str(file.text) {
         Ok(document) => document,
         Err(error) => {
-            // One line, whatever the parser would draw.
+            // The parser's message may have several lines.
             let reason = error.message().lines().collect::<Vec<_>>().join("; ");
-            reader.fault_at(error.span().map_or(0, |span| span.start), reason);
-            return Err(reader.faults);
+            reader.error_at(error.span().map_or(0, |span| span.start), reason);
+            return Err(reader.errors);
         }
     };
     let suppress = document.suppress.iter().map(|table| (table, Treatment::Suppress));
@@ -58,42 +64,42 @@ pub(super) fn read(source: &SuppressFile<'_>) -> Result<Vec<SuppressEntry>, Vec<
     let mut tables: Vec<_> = suppress.chain(allow).collect();
     tables.sort_by_key(|(table, _)| table.span().start);
     let entries = tables.iter().filter_map(|(table, treatment)| reader.entry(table, *treatment)).collect();
-    reader.faults.sort_by_key(|fault| fault.line);
-    if reader.faults.is_empty() { Ok(entries) } else { Err(reader.faults) }
+    reader.errors.sort_by_key(|error| error.line);
+    if reader.errors.is_empty() { Ok(entries) } else { Err(reader.errors) }
 }
 
 struct Reader<'a> {
     name: &'a str,
-    /// Where the lines end.
-    lines: Vec<usize>,
-    faults: Vec<LoadError>,
+    /// Offsets of the line feeds.
+    line_ends: Vec<usize>,
+    errors: Vec<LoadError>,
 }
 
 impl Reader<'_> {
     fn line(&self, offset: usize) -> usize {
-        1 + self.lines.partition_point(|&end| end < offset)
+        1 + self.line_ends.partition_point(|&end| end < offset)
     }
 
-    fn fault_at(&mut self, offset: usize, reason: String) {
+    fn error_at(&mut self, offset: usize, reason: String) {
         let line = self.line(offset);
-        self.faults.push(LoadError { file: self.name.to_owned(), line, reason });
+        self.errors.push(LoadError { file: self.name.to_owned(), line, reason });
     }
 
-    fn fault(&mut self, at: &Spanned<Value>, reason: String) {
-        self.fault_at(at.span().start, reason);
+    fn error(&mut self, at: &Spanned<Value>, reason: String) {
+        self.error_at(at.span().start, reason);
     }
 
-    /// An entry; none, or one that is not used, after a fault.
+    /// Parses an entry. After an error the result is `None`, or an entry that is discarded.
     fn entry(&mut self, table: &Spanned<Table>, treatment: Treatment) -> Option<SuppressEntry> {
         let start = table.span().start;
         for (key, value) in table.get_ref() {
             if !KEYS.contains(&&**key) {
-                self.fault(value, format!("unknown key `{key}`: write one of {}", KEYS.join(", ")));
+                self.error(value, format!("unknown key `{key}`: write one of {}", KEYS.join(", ")));
             }
         }
         let get = |key: &str| table.get_ref().get(key);
         let conditions = Conditions {
-            signatures: self.list(get("signature"), "an id or a slug", name),
+            signatures: self.list(get("signature"), "an id or a slug", signature_name),
             families: self.list(get("family"), "the name of a family", text),
             products: self.list(get("product"), "the name of a product", |value| {
                 text(value).map(|name| fold_product(&name)).filter(|name| !name.is_empty())
@@ -103,14 +109,14 @@ impl Reader<'_> {
             hosts: self.list(get("host"), "a host like www.example.org, or .example.org for its sub-domains", host),
             paths: self.list(get("path"), "a path that begins with `/`, without query", path),
         };
-        if let Err(reason) = wide(treatment, &|key| get(key).is_some()) {
-            self.fault_at(start, reason);
+        if let Some(too_broad) = TooBroad::check(treatment, &|key| get(key).is_some()) {
+            self.error_at(start, too_broad.to_string());
         }
         let reason = self.reason(get("reason"), start);
         let expires = get("expires").and_then(|value| {
             let expires = expiry(value.get_ref());
             if expires.is_none() {
-                self.fault(value, format!("expires {}: write a day as 2027-01-31", shown(value.get_ref())));
+                self.error(value, format!("expires {}: write a day as 2027-01-31", shown(value.get_ref())));
             }
             expires
         });
@@ -118,20 +124,20 @@ impl Reader<'_> {
         Some(SuppressEntry { treatment, file, line, reason: reason?, expires, conditions })
     }
 
-    /// The reason: one line, short enough for an alert.
+    /// Parses the reason: one line, short enough for an alert.
     fn reason(&mut self, value: Option<&Spanned<Value>>, start: usize) -> Option<String> {
         let Some(value) = value else {
-            self.fault_at(start, "missing key `reason`: say why, for whoever reads it later".to_owned());
+            self.error_at(start, "missing key `reason`: state why, for later readers of the file".to_owned());
             return None;
         };
         let reason = text(value.get_ref()).filter(|reason| reason.len() <= MAX_REASON);
         if reason.is_none() {
-            self.fault(value, format!("reason: write one line of text, at most {MAX_REASON} bytes"));
+            self.error(value, format!("reason: write one line of text, at most {MAX_REASON} bytes"));
         }
         reason
     }
 
-    /// The items of a condition: one, or a list.
+    /// Parses the items of a condition: one, or a list.
     fn list<T: PartialEq>(
         &mut self,
         value: Option<&Spanned<Value>>,
@@ -144,34 +150,52 @@ impl Reader<'_> {
             one => std::slice::from_ref(one),
         };
         if items.is_empty() {
-            self.fault(value, format!("an empty list never holds: write {wanted}, or a list of them"));
+            self.error(value, format!("an empty list never matches: write {wanted}, or a list of them"));
         }
         let mut all = Vec::with_capacity(items.len());
         for item in items {
             match read(item) {
                 Some(item) => all.push(item),
-                None => self.fault(value, format!("{}: write {wanted}, or a list of them", shown(item))),
+                None => self.error(value, format!("{}: write {wanted}, or a list of them", shown(item))),
             }
         }
         all
     }
 }
 
-/// Whether an entry with these keys says too little.
-fn wide(treatment: Treatment, has: &dyn Fn(&str) -> bool) -> Result<(), String> {
-    let any = |keys: &[&str]| keys.iter().any(|key| has(key));
-    let conditions = KEYS.get(..7).unwrap_or_default();
-    match treatment {
-        Treatment::Allow if !any(&["signature", "family", "product"]) || !any(&["host", "destination"]) => {
-            let what = "an allow entry says what is normal use, and where";
-            Err(format!("{what}: write signature, family or product, and host or destination"))
+/// An entry that would match too many alerts.
+enum TooBroad {
+    /// An `allow` entry without a subject, or without a place.
+    Allow,
+    /// An entry without any condition.
+    Unconditional,
+}
+
+impl TooBroad {
+    /// Checks an entry with the keys for which `has` returns true.
+    fn check(treatment: Treatment, has: &dyn Fn(&str) -> bool) -> Option<Self> {
+        let any = |keys: &[&str]| keys.iter().any(|key| has(key));
+        let allow = treatment == Treatment::Allow;
+        if allow && (!any(&["signature", "family", "product"]) || !any(&["host", "destination"])) {
+            return Some(Self::Allow);
         }
-        _ if !any(conditions) => Err(format!("it would hide everything: write one of {}", conditions.join(", "))),
-        _ => Ok(()),
+        (!any(CONDITIONS)).then_some(Self::Unconditional)
     }
 }
 
-/// A value in a message.
+impl fmt::Display for TooBroad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allow => f.write_str(
+                "an allow entry must name what is normal use, and where: write signature, family or product, and host or \
+                 destination",
+            ),
+            Self::Unconditional => write!(f, "it would hide everything: write one of {}", CONDITIONS.join(", ")),
+        }
+    }
+}
+
+/// Formats a value for a message.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
@@ -181,16 +205,16 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// One line of text.
+/// Returns one line of text, trimmed.
 fn text(value: &Value) -> Option<String> {
     let text = value.as_str()?.trim();
     (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
 }
 
-fn name(value: &Value) -> Option<Name> {
+fn signature_name(value: &Value) -> Option<SignatureName> {
     match value {
-        Value::Integer(id) => u32::try_from(*id).ok().filter(|&id| id > 0).map(Name::Id),
-        value => text(value).map(Name::Slug),
+        Value::Integer(id) => u32::try_from(*id).ok().filter(|&id| id > 0).map(SignatureName::Id),
+        value => text(value).map(SignatureName::Slug),
     }
 }
 
@@ -200,19 +224,19 @@ fn network(value: &Value) -> Option<IpNet> {
     Some(network.trunc())
 }
 
-fn host(value: &Value) -> Option<Host> {
+fn host(value: &Value) -> Option<HostPattern> {
     let text = text(value)?;
     let below = text.strip_prefix('.');
     let name = below.unwrap_or(&text);
     let normal = NormalHost::of(name.as_bytes()).host;
     let plain = !name.starts_with('.') && !name.contains(['/', '\\', '*', '?', '#', '@', ' ']);
-    // A port, or a second host, would be cut away without a word.
-    let whole = normal.len() == name.trim_end_matches('.').len();
-    if !plain || !whole || normal.is_empty() || normal.len() > MAX_HOST {
+    // Normalisation would drop a port or a second host silently.
+    let complete = normal.len() == name.trim_end_matches('.').len();
+    if !plain || !complete || normal.is_empty() || normal.len() > MAX_HOST {
         return None;
     }
     let normal = String::from_utf8(normal).ok()?;
-    Some(if below.is_some() { Host::Below(normal) } else { Host::Exact(normal) })
+    Some(if below.is_some() { HostPattern::Below(normal) } else { HostPattern::Exact(normal) })
 }
 
 fn path(value: &Value) -> Option<String> {
@@ -224,7 +248,7 @@ fn path(value: &Value) -> Option<String> {
     (normal.len() <= MAX_PATH).then(|| if normal == "/" { String::new() } else { normal })
 }
 
-/// A date of TOML, or the same in quotes.
+/// Parses a TOML date, or the same in quotes.
 fn expiry(value: &Value) -> Option<Expiry> {
     let day = match value {
         Value::Datetime(day) => *day,
@@ -235,7 +259,8 @@ fn expiry(value: &Value) -> Option<Expiry> {
     Some(Expiry { day: date.to_string(), until: Timestamp::from_secs_nanos((days + 1).saturating_mul(86_400), 0) })
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar: years begin in March, so that the odd day is the last.
+/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, so that the leap
+/// day is the last.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -247,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days() {
+    fn expiry_accepts_dates_only() {
         for (date, seconds) in
             [("1970-01-01", 0), ("2000-02-29", 951_782_400), ("2027-01-31", 1_801_353_600), ("1969-12-31", -86_400)]
         {
@@ -262,11 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_paths() {
+    fn hosts_and_paths_are_normalised_or_refused() {
         let text = |text: &str| Value::String(text.into());
-        assert_eq!(host(&text("WWW.Example.ORG.")), Some(Host::Exact("www.example.org".into())));
-        assert_eq!(host(&text(".Example.org")), Some(Host::Below("example.org".into())));
-        assert_eq!(host(&text("[2001:db8::1]")), Some(Host::Exact("[2001:db8::1]".into())));
+        assert_eq!(host(&text("WWW.Example.ORG.")), Some(HostPattern::Exact("www.example.org".into())));
+        assert_eq!(host(&text(".Example.org")), Some(HostPattern::Below("example.org".into())));
+        assert_eq!(host(&text("[2001:db8::1]")), Some(HostPattern::Exact("[2001:db8::1]".into())));
         for bad in ["", ".", "..a", "a:80", "*.a", "http://a", "a/b", "a b", "u@a", "2001:db8::1"] {
             assert_eq!(host(&text(bad)), None, "{bad:?}");
         }

@@ -1,30 +1,31 @@
-//! Which entries may hold for an alert: found by the one condition of each entry that it shares with the fewest others.
-//! Not whether they hold.
+//! Finds the entries that may match an alert: each entry is indexed by the condition that it shares with the fewest other
+//! entries. Does not check the other conditions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{AlertFacts, Conditions, Host, Name, SuppressEntry};
+use super::{AlertFacts, Conditions, HostPattern, SignatureName, SuppressEntry};
 
-/// Longest host that is looked up by its parts. Rationale: no name is longer (RFC 1035 section 2.3.4).
+/// Maximum length of a host that is looked up by its parts. Rationale: no name is longer (RFC 1035 section 2.3.4).
 const MAX_HOST: usize = 255;
 
-/// Entries by one of their conditions.
+/// Maps the items of conditions to entries.
 ///
-/// Invariant: every entry stands under every item of one of its conditions, so that if it holds, one of the keys of the
-/// alert leads to it.
+/// Invariant: every entry is listed under every item of one of its conditions, so that if it matches an alert, one of the
+/// alert's keys leads to it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: HashMap<Vec<u8>, Vec<u32>>,
-    /// Lengths of the prefixes of networks and of the paths, so that only those are asked for.
+    /// Prefix lengths of the networks, by kind of key, so that only these are looked up.
     prefixes: BTreeSet<(u8, u8)>,
+    /// Lengths of the paths, so that only these are looked up.
     paths: BTreeSet<usize>,
 }
 
-/// What a key is about; its first byte.
-mod about {
+/// The first byte of a key: the kind of condition.
+mod kind {
     pub(super) const SOURCE: u8 = 0;
     pub(super) const DESTINATION: u8 = 1;
     pub(super) const HOST: u8 = 2;
@@ -36,42 +37,42 @@ mod about {
     pub(super) const FAMILY: u8 = 8;
 }
 
-fn key(about: u8, bytes: &[u8]) -> Vec<u8> {
+fn key(kind: u8, bytes: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + bytes.len());
-    key.push(about);
+    key.push(kind);
     key.extend_from_slice(bytes);
     key
 }
 
-fn network(about: u8, network: IpNet) -> Vec<u8> {
+fn network_key(kind: u8, network: IpNet) -> Vec<u8> {
     let mut bytes = vec![network.prefix_len()];
     match network.network() {
         IpAddr::V4(address) => bytes.extend(address.octets()),
         IpAddr::V6(address) => bytes.extend(address.octets()),
     }
-    key(about, &bytes)
+    key(kind, &bytes)
 }
 
-/// The keys of each condition that an entry has.
+/// Returns the keys of each condition that is not empty.
 fn keys(conditions: &Conditions) -> Vec<Vec<Vec<u8>>> {
-    let networks = |about, all: &[IpNet]| all.iter().map(|&one| network(about, one)).collect::<Vec<_>>();
-    let texts = |about, all: &[String]| all.iter().map(|text| key(about, text.as_bytes())).collect::<Vec<_>>();
+    let networks = |kind, all: &[IpNet]| all.iter().map(|&one| network_key(kind, one)).collect::<Vec<_>>();
+    let texts = |kind, all: &[String]| all.iter().map(|text| key(kind, text.as_bytes())).collect::<Vec<_>>();
     let hosts = conditions.hosts.iter().map(|host| match host {
-        Host::Exact(host) => key(about::HOST, host.as_bytes()),
-        Host::Below(domain) => key(about::BELOW, domain.as_bytes()),
+        HostPattern::Exact(host) => key(kind::HOST, host.as_bytes()),
+        HostPattern::Below(domain) => key(kind::BELOW, domain.as_bytes()),
     });
     let names = conditions.signatures.iter().map(|name| match name {
-        Name::Id(id) => key(about::ID, &id.to_be_bytes()),
-        Name::Slug(slug) => key(about::SLUG, slug.as_bytes()),
+        SignatureName::Id(id) => key(kind::ID, &id.to_be_bytes()),
+        SignatureName::Slug(slug) => key(kind::SLUG, slug.as_bytes()),
     });
     let all = [
-        networks(about::SOURCE, &conditions.sources),
-        networks(about::DESTINATION, &conditions.destinations),
+        networks(kind::SOURCE, &conditions.sources),
+        networks(kind::DESTINATION, &conditions.destinations),
         hosts.collect(),
-        texts(about::PATH, &conditions.paths),
+        texts(kind::PATH, &conditions.paths),
         names.collect(),
-        texts(about::PRODUCT, &conditions.products),
-        texts(about::FAMILY, &conditions.families),
+        texts(kind::PRODUCT, &conditions.products),
+        texts(kind::FAMILY, &conditions.families),
     ];
     all.into_iter().filter(|keys| !keys.is_empty()).collect()
 }
@@ -83,53 +84,53 @@ impl Index {
             *shared.entry(key).or_default() += 1;
         }
         let mut index = Self::default();
-        for (at, entry) in (0..).zip(entries) {
-            let most = |keys: &Vec<Vec<u8>>| keys.iter().filter_map(|key| shared.get(key)).max().copied();
-            let Some(best) = keys(&entry.conditions).into_iter().min_by_key(|keys| (most(keys), keys.len())) else {
+        for (number, entry) in (0..).zip(entries) {
+            let sharing = |keys: &Vec<Vec<u8>>| keys.iter().filter_map(|key| shared.get(key)).max().copied();
+            let Some(best) = keys(&entry.conditions).into_iter().min_by_key(|keys| (sharing(keys), keys.len())) else {
                 continue;
             };
             for key in best {
                 match *key {
-                    [about @ (about::SOURCE | about::DESTINATION), len, ..] => {
-                        index.prefixes.insert((about, len));
+                    [kind @ (kind::SOURCE | kind::DESTINATION), len, ..] => {
+                        index.prefixes.insert((kind, len));
                     }
-                    [about::PATH, ..] => {
+                    [kind::PATH, ..] => {
                         index.paths.insert(key.len() - 1);
                     }
                     _ => {}
                 }
-                index.entries.entry(key).or_default().push(at);
+                index.entries.entry(key).or_default().push(number);
             }
         }
         index
     }
 
-    /// Visits the entries that may hold, in no order, one more than once.
+    /// Visits the indices of the entries that may match, in no particular order and possibly repeatedly.
     pub(super) fn candidates(&self, facts: &AlertFacts<'_>, visit: &mut dyn FnMut(usize)) {
-        let mut ask = |key: &[u8]| self.entries.get(key).into_iter().flatten().for_each(|&at| visit(at as usize));
-        for &(about, len) in &self.prefixes {
-            let address = if about == about::SOURCE { facts.source } else { facts.destination };
-            // A prefix that is longer than the address is one of the other version.
+        let mut look_up = |key: &[u8]| self.entries.get(key).into_iter().flatten().for_each(|&at| visit(at as usize));
+        for &(kind, len) in &self.prefixes {
+            let address = if kind == kind::SOURCE { facts.source } else { facts.destination };
+            // A prefix longer than the address belongs to the other IP version.
             if let Ok(net) = IpNet::new(address, len) {
-                ask(&network(about, net));
+                look_up(&network_key(kind, net));
             }
         }
         if let Some(host) = &facts.host {
-            ask(&key(about::HOST, host));
+            look_up(&key(kind::HOST, host));
             let last = host.get(host.len().saturating_sub(MAX_HOST)..).unwrap_or_default();
             for dot in dots(last) {
-                ask(&key(about::BELOW, last.get(dot + 1..).unwrap_or_default()));
+                look_up(&key(kind::BELOW, last.get(dot + 1..).unwrap_or_default()));
             }
         }
         for &len in self.paths.range(..=facts.path.len()) {
             if matches!(facts.path.get(len), None | Some(b'/')) {
-                ask(&key(about::PATH, facts.path.get(..len).unwrap_or_default()));
+                look_up(&key(kind::PATH, facts.path.get(..len).unwrap_or_default()));
             }
         }
-        ask(&key(about::ID, &facts.id.to_be_bytes()));
-        ask(&key(about::SLUG, facts.slug.as_bytes()));
-        ask(&key(about::PRODUCT, facts.product.as_bytes()));
-        ask(&key(about::FAMILY, facts.family.as_bytes()));
+        look_up(&key(kind::ID, &facts.id.to_be_bytes()));
+        look_up(&key(kind::SLUG, facts.slug.as_bytes()));
+        look_up(&key(kind::PRODUCT, facts.product.as_bytes()));
+        look_up(&key(kind::FAMILY, facts.family.as_bytes()));
     }
 }
 
@@ -141,9 +142,9 @@ fn dots(host: &[u8]) -> impl Iterator<Item = usize> {
 mod tests {
     use crate::alerts::suppress::{SuppressFile, Suppressions};
 
-    /// Entries that have all but one condition in common are told apart by that one.
+    /// Entries that share all conditions but one are indexed by that one.
     #[test]
-    fn entries_stand_under_what_they_do_not_share() {
+    fn entries_are_indexed_by_their_least_shared_condition() {
         type Line = fn(u32) -> String;
         let lines: [Line; 6] = [
             |n| format!("path = \"/{n}\""),
@@ -155,7 +156,7 @@ mod tests {
         ];
         for different in 0..lines.len() {
             let entry = |n| {
-                // A host stands once.
+                // One host per entry.
                 let other = if different == 1 { 2 } else { 1 };
                 let of = |at: usize| if at == different { lines[at](n) } else { lines[at](0) };
                 let conditions: Vec<String> = (0..lines.len()).filter(|&at| at != other).map(of).collect();

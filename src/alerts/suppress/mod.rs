@@ -1,16 +1,16 @@
-//! What the user does not want to be told: entries of suppress files, asked of every alert. Not what looks legitimate by
-//! itself: see [`crate::alerts::context`].
+//! Suppress files: the user's own exceptions, checked for every alert. Legitimate use that the sensor recognises by itself
+//! is in [`crate::alerts::context`].
 //!
 //! ```
 //! # use smsentry::alerts::suppress::{SuppressFile, Suppressions};
 //! # let text = r#"
-//! [[suppress]]                           # not told; still counted in the campaign of its source
+//! [[suppress]]                           # not reported; still counted in the campaign of its source
 //! source = ["192.0.2.5", "10.0.0.0/8"]   # addresses and networks; destination likewise
 //! path = "/api/v1"                       # this path and everything below it, in normal form
 //! reason = "our own scanner"             # mandatory
 //! expires = 2027-01-31                   # the last day, UTC
 //!
-//! [[allow]]                              # normal use: neither told nor counted
+//! [[allow]]                              # normal use: neither reported nor counted
 //! product = "WP SMS"                     # or signature (id or slug), or family: one of them is mandatory
 //! host = "www.example.org"               # .example.org for its sub-domains; host or destination is mandatory
 //! reason = "we run wp-sms there"
@@ -19,9 +19,9 @@
 //! # assert_eq!(set.entries().len(), 2);
 //! ```
 //!
-//! All conditions of an entry must hold; of a list, one item. `allow` goes before `suppress`, then the first entry that
-//! holds is the one that hides. Where what is done: `file.rs` reads a file, `index.rs` finds the entries that may hold,
-//! `review.rs` tells which never will.
+//! All conditions of an entry must hold; of a list, at least one item. `allow` takes precedence over `suppress`, then the
+//! first entry that matches. `file.rs` reads a file, `index.rs` finds the entries that may match, `review.rs` finds those
+//! that never will.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -42,23 +42,23 @@ use index::Index;
 /// A suppress file.
 #[derive(Clone, Copy, Debug)]
 pub struct SuppressFile<'a> {
-    /// Its name, for messages.
+    /// File name, for messages.
     pub name: &'a str,
-    /// Its content.
+    /// Contents.
     pub text: &'a str,
 }
 
-/// What becomes of a hit.
+/// The effect of an entry on the hits that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
-    /// Not told; counted in campaigns.
+    /// Not reported; counted in campaigns.
     Suppress,
-    /// Normal use: neither told nor counted in campaigns.
+    /// Normal use: neither reported nor counted in campaigns.
     Allow,
 }
 
 impl Treatment {
-    /// Its name in suppress files.
+    /// Returns the table name in suppress files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,106 +71,106 @@ impl Treatment {
 /// One entry of a suppress file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuppressEntry {
-    /// What becomes of a hit for which it holds.
+    /// Effect on the hits that it matches.
     pub treatment: Treatment,
-    /// The file's name.
+    /// File name.
     pub file: String,
     /// Line, from 1.
     pub line: usize,
-    /// Why.
+    /// The user's reason.
     pub reason: String,
-    /// Until when.
+    /// Last day on which the entry matches.
     pub expires: Option<Expiry>,
-    /// For which hits; never empty.
+    /// Conditions on the hit; never empty.
     pub conditions: Conditions,
 }
 
 impl SuppressEntry {
-    /// `suppress FILE:LINE reason`.
+    /// Returns `suppress FILE:LINE reason`, or the same with `allow`.
     #[must_use]
     pub fn label(&self) -> String {
         format!("{} {}:{} {}", self.treatment.name(), self.file, self.line, self.reason)
     }
 
-    fn is_over(&self, when: Timestamp) -> bool {
-        self.expires.as_ref().is_some_and(|expires| when >= expires.until)
+    fn has_expired(&self, at: Timestamp) -> bool {
+        self.expires.as_ref().is_some_and(|expires| at >= expires.until)
     }
 }
 
 /// The last day of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
-    /// As `YYYY-MM-DD`.
+    /// The day as `YYYY-MM-DD`.
     pub day: String,
     /// The end of that day, UTC.
     pub until: Timestamp,
 }
 
-/// The conditions of an entry: all that are not empty must hold, each by one of its items.
+/// The conditions of an entry: all that are not empty must hold, each for at least one of its items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// Signatures.
-    pub signatures: Vec<Name>,
+    pub signatures: Vec<SignatureName>,
     /// Families.
     pub families: Vec<String>,
     /// Products, folded: see [`fold_product`].
     pub products: Vec<String>,
-    /// Clients.
+    /// Networks of clients.
     pub sources: Vec<IpNet>,
-    /// Servers.
+    /// Networks of servers.
     pub destinations: Vec<IpNet>,
-    /// Hosts that are asked.
-    pub hosts: Vec<Host>,
-    /// Beginnings of paths in normal form, without a last slash; empty for every path.
+    /// Requested hosts.
+    pub hosts: Vec<HostPattern>,
+    /// Path prefixes in normal form, without a trailing slash; an empty prefix matches every path.
     pub paths: Vec<String>,
 }
 
-/// A signature by one of its names.
+/// The id or the slug of a signature.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Name {
-    /// Its id.
+pub enum SignatureName {
+    /// Signature id.
     Id(u32),
-    /// Its slug.
+    /// Slug.
     Slug(String),
 }
 
 /// A host, or all hosts below a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Host {
+pub enum HostPattern {
     /// `www.example.org`, in normal form.
     Exact(String),
-    /// `.example.org`: sub-domains, and not the domain itself.
+    /// `.example.org`: the sub-domains, but not the domain itself. Stored without the leading dot.
     Below(String),
 }
 
-/// A product's name as it is compared: letters and digits of ASCII, lower case, and all else. `WP SMS`, `wp-sms` and
-/// `WP_SMS` are the same product.
+/// Returns a product's name as it is compared: letters and digits only, ASCII letters in lower case. `WP SMS`, `wp-sms`
+/// and `WP_SMS` are the same product.
 #[must_use]
 pub fn fold_product(name: &str) -> String {
-    let told = name.chars().filter(|&c| c.is_alphanumeric());
-    told.map(|c| c.to_ascii_lowercase()).collect()
+    let alphanumeric = name.chars().filter(|&c| c.is_alphanumeric());
+    alphanumeric.map(|c| c.to_ascii_lowercase()).collect()
 }
 
 crate::counters! {
-    /// What was hidden.
+    /// Counters of the suppress files.
     pub struct Counters {
-        /// Alerts that a `suppress` entry hid.
+        /// Alerts hidden by a `suppress` entry.
         suppressed: "suppress.suppressed",
-        /// Hits that an `allow` entry took for normal use.
+        /// Hits taken for normal use by an `allow` entry.
         allowed: "suppress.allowed",
     }
 }
 
-/// All entries, ready to be asked.
+/// All entries, indexed for lookup.
 #[derive(Debug, Default)]
 pub struct Suppressions {
     entries: Vec<SuppressEntry>,
-    /// How often each entry held.
+    /// Number of alerts that each entry matched.
     counts: Vec<u64>,
     index: Index,
 }
 
-/// What an entry may depend on, of one alert.
+/// The properties of an alert that conditions test.
 struct AlertFacts<'a> {
     id: u32,
     slug: &'a str,
@@ -186,9 +186,9 @@ impl<'a> AlertFacts<'a> {
     fn of(alert: &'a Alert) -> Self {
         let (signature, transaction) = (&*alert.signature, &alert.transaction);
         let request = &transaction.request;
-        // What matched is a host, or bytes of the target.
-        let other = matches!(signature.pattern, Pattern::Text(MatchKind::Host | MatchKind::Raw, _));
-        let path = match other || !alert.matched.starts_with(b"/") {
+        // Then a host matched, or bytes of the target, and not a path.
+        let no_path = matches!(signature.pattern, Pattern::Text(MatchKind::Host | MatchKind::Raw, _));
+        let path = match no_path || !alert.matched.starts_with(b"/") {
             true => NormalPath::of(uri::path(&request.method, &request.target)).path,
             false => alert.matched.clone(),
         };
@@ -206,49 +206,49 @@ impl<'a> AlertFacts<'a> {
 }
 
 impl Conditions {
-    fn hold(&self, facts: &AlertFacts<'_>) -> bool {
-        fn any<T>(items: &[T], holds: impl FnMut(&T) -> bool) -> bool {
-            items.is_empty() || items.iter().any(holds)
+    fn match_alert(&self, facts: &AlertFacts<'_>) -> bool {
+        fn any<T>(items: &[T], matches: impl FnMut(&T) -> bool) -> bool {
+            items.is_empty() || items.iter().any(matches)
         }
         any(&self.signatures, |name| match name {
-            Name::Id(id) => *id == facts.id,
-            Name::Slug(slug) => slug == facts.slug,
+            SignatureName::Id(id) => *id == facts.id,
+            SignatureName::Slug(slug) => slug == facts.slug,
         }) && any(&self.families, |family| family == facts.family)
             && any(&self.products, |product| *product == facts.product)
             && any(&self.sources, |network| network.contains(&facts.source))
             && any(&self.destinations, |network| network.contains(&facts.destination))
-            && any(&self.hosts, |host| facts.host.as_ref().is_some_and(|asked| host.holds(asked)))
-            && any(&self.paths, |path| begins_with(&facts.path, path.as_bytes()))
+            && any(&self.hosts, |host| facts.host.as_ref().is_some_and(|requested| host.matches(requested)))
+            && any(&self.paths, |path| is_at_or_below(&facts.path, path.as_bytes()))
     }
 }
 
-impl Host {
-    fn holds(&self, asked: &[u8]) -> bool {
+impl HostPattern {
+    fn matches(&self, host: &[u8]) -> bool {
         match self {
-            Self::Exact(host) => asked == host.as_bytes(),
+            Self::Exact(exact) => host == exact.as_bytes(),
             Self::Below(domain) => {
-                asked.strip_suffix(domain.as_bytes()).is_some_and(|rest| matches!(rest, [_, .., b'.']))
+                host.strip_suffix(domain.as_bytes()).is_some_and(|rest| matches!(rest, [_, .., b'.']))
             }
         }
     }
 }
 
-/// Whether `path` is `start` or something below it.
-fn begins_with(path: &[u8], start: &[u8]) -> bool {
-    path.strip_prefix(start).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+/// Reports whether `path` is `prefix` or a path below it.
+fn is_at_or_below(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
 }
 
 impl Suppressions {
     /// Reads and checks files.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the files and their lines; then nothing is loaded.
-    pub fn load(sources: &[SuppressFile<'_>]) -> Result<Self, Vec<LoadError>> {
+    /// All errors, in the order of the files and their lines. With any error, nothing is loaded.
+    pub fn load(files: &[SuppressFile<'_>]) -> Result<Self, Vec<LoadError>> {
         let (mut entries, mut errors) = (Vec::new(), Vec::new());
-        for source in sources {
-            match file::read(source) {
+        for file in files {
+            match file::read(file) {
                 Ok(read) => entries.extend(read),
-                Err(faults) => errors.extend(faults),
+                Err(in_file) => errors.extend(in_file),
             }
         }
         if !errors.is_empty() {
@@ -258,51 +258,53 @@ impl Suppressions {
         Ok(Self { counts: vec![0; entries.len()], index, entries })
     }
 
-    /// The entry that holds for an alert, if there is one, and what it says; [`Suppressions::count`] counts it.
+    /// Returns the index and the treatment of the entry that matches an alert, if there is one. Does not count the match;
+    /// see [`Suppressions::count`].
     #[must_use]
     pub fn find(&self, alert: &Alert) -> Option<(usize, Treatment)> {
         if self.entries.is_empty() {
             return None;
         }
         let facts = AlertFacts::of(alert);
-        let when = alert.transaction.timestamp;
-        let mut found: Option<(bool, usize, Treatment)> = None;
-        self.index.candidates(&facts, &mut |at| {
-            let Some(entry) = self.entries.get(at) else { return };
-            let later = entry.treatment == Treatment::Suppress;
-            let better = found.is_none_or(|(found_later, found_at, _)| (later, at) < (found_later, found_at));
-            if better && !entry.is_over(when) && entry.conditions.hold(&facts) {
-                found = Some((later, at, entry.treatment));
+        let time = alert.transaction.timestamp;
+        // `allow` entries sort before `suppress` entries.
+        let mut found: Option<((bool, usize), Treatment)> = None;
+        self.index.candidates(&facts, &mut |index| {
+            let Some(entry) = self.entries.get(index) else { return };
+            let rank = (entry.treatment == Treatment::Suppress, index);
+            let better = found.is_none_or(|(best, _)| rank < best);
+            if better && !entry.has_expired(time) && entry.conditions.match_alert(&facts) {
+                found = Some((rank, entry.treatment));
             }
         });
-        found.map(|(_, at, treatment)| (at, treatment))
+        found.map(|((_, index), treatment)| (index, treatment))
     }
 
-    /// Counts that an entry held, and hands it out.
-    pub fn count(&mut self, at: usize) -> Option<&SuppressEntry> {
-        *self.counts.get_mut(at)? += 1;
-        self.entries.get(at)
+    /// Counts a match of an entry, and returns the entry.
+    pub fn count(&mut self, index: usize) -> Option<&SuppressEntry> {
+        *self.counts.get_mut(index)? += 1;
+        self.entries.get(index)
     }
 
-    /// Entries that were in an earlier set as they are go on counting.
-    pub fn carry_on(&mut self, earlier: &Self) {
+    /// Takes over the counts of an earlier set, for the entries that did not change.
+    pub fn inherit_counts(&mut self, earlier: &Self) {
         let known: HashMap<(&str, usize), usize> =
-            (0..).zip(&earlier.entries).map(|(at, entry)| ((&*entry.file, entry.line), at)).collect();
+            (0..).zip(&earlier.entries).map(|(index, entry)| ((&*entry.file, entry.line), index)).collect();
         for (entry, count) in self.entries.iter().zip(&mut self.counts) {
-            let Some(&at) = known.get(&(&*entry.file, entry.line)) else { continue };
-            if earlier.entries.get(at) == Some(entry) {
-                *count = earlier.counts.get(at).copied().unwrap_or(0);
+            let Some(&index) = known.get(&(&*entry.file, entry.line)) else { continue };
+            if earlier.entries.get(index) == Some(entry) {
+                *count = earlier.counts.get(index).copied().unwrap_or(0);
             }
         }
     }
 
-    /// How many entries there are of one treatment.
+    /// Returns the number of entries of one treatment.
     #[must_use]
     pub fn len_of(&self, treatment: Treatment) -> usize {
         self.entries.iter().filter(|entry| entry.treatment == treatment).count()
     }
 
-    /// The entries in the order of their files, and how often each held.
+    /// Iterates over the entries in the order of their files, each with the number of alerts that it matched.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&SuppressEntry, u64)> {
         self.entries.iter().zip(self.counts.iter().copied())
     }

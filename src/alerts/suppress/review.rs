@@ -1,5 +1,5 @@
-//! Entries that hide nothing: over already, or never to match with the signatures that are loaded. Not faults: the file
-//! is used all the same.
+//! Finds entries without effect: expired ones, and those that never match with the loaded signatures. These are warnings,
+//! not errors: the file is used all the same.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Conditions, Name, SuppressEntry, Suppressions, Treatment, begins_with, fold_product};
+use super::{Conditions, SignatureName, SuppressEntry, Suppressions, Treatment, fold_product, is_at_or_below};
 use crate::signature::{MatchKind, Pattern, Signature, Signatures};
 use crate::time::Timestamp;
 use crate::uri::NormalPath;
 
-/// The loaded signatures by their names.
+/// The loaded signatures, by id, slug, family and product.
 struct SignatureNames<'a> {
     ids: HashMap<u32, &'a Signature>,
     slugs: HashMap<&'a str, &'a Signature>,
@@ -39,20 +39,20 @@ impl<'a> SignatureNames<'a> {
         known
     }
 
-    fn named(&self, name: &Name) -> Option<&'a Signature> {
+    fn named(&self, name: &SignatureName) -> Option<&'a Signature> {
         match name {
-            Name::Id(id) => self.ids.get(id),
-            Name::Slug(slug) => self.slugs.get(&**slug),
+            SignatureName::Id(id) => self.ids.get(id),
+            SignatureName::Slug(slug) => self.slugs.get(&**slug),
         }
         .copied()
     }
 
-    /// What an entry names and nobody knows.
+    /// Returns the names in an entry that no loaded signature has.
     fn unknown(&self, conditions: &Conditions) -> Vec<String> {
         let mut unknown: Vec<String> = Vec::new();
         unknown.extend(conditions.signatures.iter().filter(|name| self.named(name).is_none()).map(|name| match name {
-            Name::Id(id) => format!("signature {id}"),
-            Name::Slug(slug) => format!("signature {slug:?}"),
+            SignatureName::Id(id) => format!("signature {id}"),
+            SignatureName::Slug(slug) => format!("signature {slug:?}"),
         }));
         let families = conditions.families.iter().filter(|family| !self.families.contains_key(&***family));
         unknown.extend(families.map(|family| format!("family {family:?}")));
@@ -61,67 +61,71 @@ impl<'a> SignatureNames<'a> {
         unknown
     }
 
-    /// Whether `fits` holds for one of the signatures that the entry is about.
+    /// Reports whether `fits` holds for one of the signatures that the entry applies to.
     fn any(&self, conditions: &Conditions, fits: impl Fn(&Signature) -> bool) -> bool {
         let in_family = |one: &Signature| conditions.families.is_empty() || conditions.families.contains(&one.family);
         let of_product = |one: &Signature| {
             conditions.products.is_empty() || conditions.products.contains(&fold_product(&one.product))
         };
-        let good = |one: &&Signature| in_family(one) && of_product(one) && fits(one);
+        let applies = |one: &&Signature| in_family(one) && of_product(one) && fits(one);
         if !conditions.signatures.is_empty() {
-            return conditions.signatures.iter().filter_map(|name| self.named(name)).any(|one| good(&one));
+            return conditions.signatures.iter().filter_map(|name| self.named(name)).any(|one| applies(&one));
         }
         if !conditions.products.is_empty() {
-            return conditions.products.iter().filter_map(|name| self.products.get(name)).flatten().any(good);
+            return conditions.products.iter().filter_map(|name| self.products.get(name)).flatten().any(applies);
         }
         if !conditions.families.is_empty() {
             let families = conditions.families.iter().filter_map(|name| self.families.get(&**name));
-            return families.flatten().any(good);
+            return families.flatten().any(applies);
         }
-        self.all.iter().any(good)
+        self.all.iter().any(applies)
     }
 }
 
 impl Suppressions {
-    /// What is to be told at the start: entries that are over by `now`, and those that never match, a line each.
+    /// Returns the warnings to print at the start, one per line: entries that have expired by `now`, and those that never
+    /// match.
     #[must_use]
     pub fn review(&self, signatures: &Signatures, now: Timestamp) -> Vec<String> {
         let known = SignatureNames::of(signatures);
         let mut lines = Vec::new();
         let mut earlier: HashMap<String, &SuppressEntry> = HashMap::new();
-        // An allow entry goes first, wherever it stands.
+        // Allow entries take precedence, wherever they are.
         for entry in self.entries.iter().filter(|entry| entry.treatment == Treatment::Allow) {
             remember(&mut earlier, entry);
         }
         for entry in &self.entries {
-            let mut emit = |what: String| lines.push(format!("{}:{}: {what}", entry.file, entry.line));
+            let mut warn = |what: String| lines.push(format!("{}:{}: {what}", entry.file, entry.line));
             if let Some(expires) = entry.expires.as_ref().filter(|expires| now >= expires.until) {
-                emit(format!("expired on {}: it hides nothing of later days ({})", expires.day, entry.reason));
+                warn(format!("expired on {}: it does not match later requests ({})", expires.day, entry.reason));
             }
-            match never(&known, &entry.conditions) {
-                Some(why) => emit(format!("never matches: {why} ({})", entry.reason)),
+            match why_never(&known, &entry.conditions) {
+                Some(why) => warn(format!("never matches: {why} ({})", entry.reason)),
                 None => {
                     for unknown in known.unknown(&entry.conditions) {
-                        emit(format!("{unknown} is not loaded ({})", entry.reason));
+                        warn(format!("{unknown} is not loaded ({})", entry.reason));
                     }
                 }
             }
             let first = remember(&mut earlier, entry);
             if !std::ptr::eq(first, entry) && outlives(first, entry) {
                 let (treatment, file, line) = (first.treatment.name(), &first.file, first.line);
-                emit(format!("never matches: the {treatment} entry at {file}:{line} goes first ({})", entry.reason));
+                warn(format!(
+                    "never matches: the {treatment} entry at {file}:{line} takes precedence ({})",
+                    entry.reason
+                ));
             }
         }
         lines
     }
 }
 
-/// The first entry with the same conditions, which is this one if there was none.
+/// Returns the first entry with the same conditions, which is this one if there was none.
 fn remember<'a>(earlier: &mut HashMap<String, &'a SuppressEntry>, entry: &'a SuppressEntry) -> &'a SuppressEntry {
     earlier.entry(canonical(&entry.conditions)).or_insert(entry)
 }
 
-/// Whether `first` holds as long as `second`.
+/// Reports whether `first` expires no earlier than `second`.
 fn outlives(first: &SuppressEntry, second: &SuppressEntry) -> bool {
     match (&first.expires, &second.expires) {
         (None, _) => true,
@@ -130,7 +134,7 @@ fn outlives(first: &SuppressEntry, second: &SuppressEntry) -> bool {
     }
 }
 
-/// The conditions, so that the same are equal in whatever order they are written.
+/// Returns the conditions as a text that does not depend on the order in which they are written.
 fn canonical(conditions: &Conditions) -> String {
     fn sorted<T: std::fmt::Debug>(items: &[T]) -> String {
         let mut texts: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
@@ -151,22 +155,22 @@ fn canonical(conditions: &Conditions) -> String {
     .join("\n")
 }
 
-/// Why an entry holds for no alert at all.
-fn never(known: &SignatureNames<'_>, conditions: &Conditions) -> Option<String> {
+/// Returns the reason why an entry matches no alert at all, if there is one.
+fn why_never(known: &SignatureNames<'_>, conditions: &Conditions) -> Option<String> {
     if !known.any(conditions, |_| true) {
         let unknown = known.unknown(conditions);
         return Some(match unknown.is_empty() {
-            true => "no signature that is loaded is all that at once".to_owned(),
+            true => "no loaded signature has all these names".to_owned(),
             false => format!("{} is not loaded", unknown.join(", ")),
         });
     }
-    if !conditions.paths.is_empty() && !known.any(conditions, |signature| may_begin(signature, &conditions.paths)) {
-        return Some("no path of these signatures begins so".to_owned());
+    if !conditions.paths.is_empty() && !known.any(conditions, |signature| may_match(signature, &conditions.paths)) {
+        return Some("no path of these signatures begins with it".to_owned());
     }
     let (sources, destinations) = (&conditions.sources, &conditions.destinations);
     for (networks, what) in [(sources, "source"), (destinations, "destination")] {
-        if !networks.is_empty() && networks.iter().all(is_nobody) {
-            return Some(format!("no host has such an address as {what}"));
+        if !networks.is_empty() && networks.iter().all(has_no_host) {
+            return Some(format!("no host has such a {what} address"));
         }
     }
     let version = |networks: &[IpNet], four: bool| {
@@ -176,19 +180,20 @@ fn never(known: &SignatureNames<'_>, conditions: &Conditions) -> Option<String> 
     (!agree(true) && !agree(false)).then(|| "source and destination are of different IP versions".to_owned())
 }
 
-/// Whether a request that the signature matches may have a path that begins with one of these.
-fn may_begin(signature: &Signature, starts: &[String]) -> bool {
+/// Reports whether a request that the signature matches may have a path with one of these prefixes.
+fn may_match(signature: &Signature, prefixes: &[String]) -> bool {
     let Pattern::Text(kind @ (MatchKind::Path | MatchKind::Prefix), patterns) = &signature.pattern else { return true };
     patterns.iter().any(|pattern| {
         let path = NormalPath::of(pattern.as_bytes()).path;
-        starts.iter().any(|start| {
-            begins_with(&path, start.as_bytes()) || (*kind == MatchKind::Prefix && begins_with(start.as_bytes(), &path))
+        prefixes.iter().any(|prefix| {
+            let prefix = prefix.as_bytes();
+            is_at_or_below(&path, prefix) || (*kind == MatchKind::Prefix && is_at_or_below(prefix, &path))
         })
     })
 }
 
-/// Whether no host is in the network: the unspecified address, multicast and broadcast (RFC 6890).
-fn is_nobody(network: &IpNet) -> bool {
+/// Reports whether no host has an address of the network: the unspecified address, multicast and broadcast (RFC 6890).
+fn has_no_host(network: &IpNet) -> bool {
     let (first, single) = (network.network(), network.prefix_len() == network.max_prefix_len());
     let group = match network {
         IpNet::V4(network) => network.prefix_len() >= 4,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smsentry::flow::{
     ChecksumPolicy, Chunk, EventTime, FlowView, Flows, Limits, Listener, Options, OverlapPolicy, Reason, Timeouts,
 };
-use smsentry::record::{Body, Record};
+use smsentry::record::{Body, Event, Record};
 use smsentry::segment::{Endpoint, Segment, Seq, Side, TcpFlags};
 use smsentry::sensor::{self, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
@@ -380,7 +380,7 @@ fn requests_told(records: &[Record]) {
         match &record.body {
             Body::Http(transaction) => targets.push((transaction.tx_id, &transaction.request.target)),
             Body::Alert(_) => alerts += 1,
-            Body::Campaign(_) | Body::Stats(_) | Body::PageView(_) => {}
+            Body::Campaign(_) | Body::Stats(_) => {}
         }
     }
     targets.sort_unstable();
@@ -394,7 +394,7 @@ struct Rig {
     flows: Flows<Heard>,
     recorder: Recorder,
     sensor: Option<(Sensor, CachedMatcher)>,
-    records: Vec<Record>,
+    events: Vec<Event>,
     limits: Limits,
 }
 
@@ -409,7 +409,7 @@ impl Rig {
             flows: Flows::new(options, [5, 6]),
             recorder: Recorder { urgent: hostile, restarts: hostile, ..Recorder::default() },
             sensor: http.then(|| (Sensor::new(sensor, [7, 8]), CachedMatcher::new(signatures()))),
-            records: Vec::new(),
+            events: Vec::new(),
             limits: options.limits,
         }
     }
@@ -431,7 +431,7 @@ impl Rig {
         // One segment more than the limit allows may have been on its way.
         assert!(self.flows.queued_memory() <= self.limits.queued_memory + (4 << 10));
         if let Some((sensor, search)) = &mut self.sensor {
-            sensor.feed(segment, search, &mut self.records);
+            sensor.feed(segment, search, &mut self.events);
         }
     }
 
@@ -441,10 +441,12 @@ impl Rig {
         assert_eq!((self.flows.len(), self.flows.memory(), self.flows.queued_memory()), (0, 0, 0));
         assert_eq!(self.recorder.closed.len() as u64, self.flows.counters().flows, "every flow is closed once");
         if let Some((sensor, search)) = &mut self.sensor {
-            sensor.finish(at, search, &mut self.records);
+            sensor.finish(at, search, &mut self.events);
             assert_eq!(sensor.usage(), [0; 4]);
         }
-        self.records.iter().for_each(told);
-        (self.recorder.closed, self.records)
+        let events = self.events.into_iter();
+        let records: Vec<Record> = events.filter_map(|event| event.record().cloned()).collect();
+        records.iter().for_each(told);
+        (self.recorder.closed, records)
     }
 }
