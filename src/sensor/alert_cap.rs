@@ -1,38 +1,38 @@
-//! The cap on a flow's alerts: after so many only what is new is told. Not a judgement of the request, which is counted
-//! all the same.
+//! The cap on a flow's alerts: beyond it only new combinations of signature and outcome alert. Suppressed alerts still
+//! count in campaigns.
 
 use crate::outcome::Outcome;
 
-/// Pairs remembered of one flow; whoever knows more of them than this is told of every time.
-/// Rationale: far above what one client asks for, and 32 KiB at most.
-const PAIRS: usize = 4096;
+/// Combinations remembered per flow; every alert beyond them counts as new. Rationale: far above what one client asks for,
+/// and at most 32 KiB.
+const MAX_PAIRS: usize = 4096;
 
-/// What a flow's alerts were about.
+/// The alerts emitted for a flow.
 #[derive(Debug, Default)]
 pub(super) struct FlowAlertCap {
-    /// Signature id and outcome of the first. Rationale: nearly all flows that have alerts have one.
+    /// Signature id and outcome of the first alert. Rationale: nearly all flows with alerts have one.
     first: Option<Pair>,
-    /// Those of the others, in order.
+    /// Those of the others, sorted.
     #[expect(clippy::box_collection, reason = "half-open flows have none, and are the cheapest to make")]
     others: Option<Box<Vec<Pair>>>,
-    /// How many were told of: alerts, and hits of signatures in support of others, which have a share of their own.
-    told: [u32; 2],
+    /// Number emitted: alerts, and hits of supporting signatures, which are capped separately.
+    emitted: [u32; 2],
 }
 
 type Pair = (u32, Outcome);
 
 impl FlowAlertCap {
-    /// Whether an alert is to be told: always if it is the first of its signature and outcome or proves the worst, else
-    /// while there were fewer than `limit` of its kind. `support`: its signature supports others.
+    /// Counts an alert and returns whether it is emitted: always if it is the first of its signature and outcome or
+    /// `exposed`, otherwise while fewer than `limit` were. `support` is whether its signature is a supporting one.
     pub(super) fn admit(&mut self, sid: u32, outcome: Outcome, support: bool, limit: usize) -> bool {
-        let told = self.told[usize::from(support)];
+        let emitted = self.emitted[usize::from(support)];
         let new = self.is_new((sid, outcome));
-        let admitted = new || outcome == Outcome::Exposed || (told as usize) < limit;
-        self.told[usize::from(support)] = told.saturating_add(u32::from(admitted));
+        let admitted = new || outcome == Outcome::Exposed || (emitted as usize) < limit;
+        self.emitted[usize::from(support)] = emitted.saturating_add(u32::from(admitted));
         admitted
     }
 
-    /// Whether a pair was not there before; it is remembered if there is room.
+    /// Returns whether a combination is new, and remembers it if there is space.
     fn is_new(&mut self, pair: Pair) -> bool {
         let Some(first) = self.first else {
             self.first = Some(pair);
@@ -43,13 +43,13 @@ impl FlowAlertCap {
         }
         let others = self.others.get_or_insert_default();
         let Err(at) = others.binary_search(&pair) else { return false };
-        if others.len() < PAIRS {
+        if others.len() < MAX_PAIRS {
             others.insert(at, pair);
         }
         true
     }
 
-    /// Heap memory in bytes.
+    /// Returns the heap memory in bytes.
     pub(super) fn memory(&self) -> usize {
         self.others.as_ref().map_or(0, |others| size_of_val(&**others) + others.capacity() * size_of::<Pair>())
     }
@@ -60,22 +60,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_repeats_are_capped() {
+    fn only_repeated_alerts_are_capped() {
         let mut alert_cap = FlowAlertCap::default();
-        let told = (0..100).filter(|_| alert_cap.admit(1, Outcome::NotFound, false, 10)).count();
-        assert_eq!(told, 10);
+        let emitted = (0..100).filter(|_| alert_cap.admit(1, Outcome::NotFound, false, 10)).count();
+        assert_eq!(emitted, 10);
         assert!(alert_cap.admit(2, Outcome::NotFound, false, 10), "another signature");
         assert!(alert_cap.admit(1, Outcome::Refused, false, 10), "another outcome");
         assert!(!alert_cap.admit(1, Outcome::Refused, false, 10));
-        assert!((0..5).all(|_| alert_cap.admit(1, Outcome::Exposed, false, 10)), "the worst, every time");
+        assert!((0..5).all(|_| alert_cap.admit(1, Outcome::Exposed, false, 10)), "exposed always passes");
         let supporting = (0..100).filter(|_| alert_cap.admit(3, Outcome::NotFound, true, 10)).count();
-        assert_eq!(supporting, 10, "those in support have a share of their own");
+        assert_eq!(supporting, 10, "supporting signatures are capped separately");
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn remembered_combinations_are_bounded() {
         let mut alert_cap = FlowAlertCap::default();
-        assert!((0..3 * PAIRS as u32).all(|sid| alert_cap.admit(sid, Outcome::NotFound, false, 10)));
-        assert!(alert_cap.memory() <= 2 * PAIRS * 8 + 64);
+        assert!((0..3 * MAX_PAIRS as u32).all(|sid| alert_cap.admit(sid, Outcome::NotFound, false, 10)));
+        assert!(alert_cap.memory() <= 2 * MAX_PAIRS * 8 + 64);
     }
 }

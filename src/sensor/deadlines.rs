@@ -1,11 +1,12 @@
-//! All held requests of a shard, by deadline and by age. Not the requests themselves, which stand with their flows.
+//! All pending requests of a shard by deadline and by age. The requests themselves belong to their flows; see
+//! [`super::pending`].
 
 use std::collections::VecDeque;
 
 use crate::table::Slot;
 use crate::time::Timestamp;
 
-/// When an alert must not wait any longer.
+/// The time at which an alert must not wait any longer for its response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     pub(super) at: Timestamp,
@@ -13,27 +14,28 @@ pub(super) struct Deadline {
     pub(super) tx_id: u32,
 }
 
-/// All held requests of the shard, by deadline and by age. Entries of requests that were settled meanwhile stay until
-/// they come up, or until they are the majority.
+/// All pending requests of the shard by deadline and by age. Entries of finished requests stay until they reach the front,
+/// or until they are the majority.
 #[derive(Debug, Default)]
 pub(super) struct PendingIndex {
     pub(super) deadlines: VecDeque<Deadline>,
     ages: VecDeque<(Slot, u32)>,
+    /// Memory of the pending requests in bytes.
     pub(super) memory: usize,
     count: usize,
 }
 
-/// Entries of settled requests that are not worth a clean-up.
-const LEFTOVERS: usize = 1024;
+/// Number of entries of finished requests below which cleaning up does not pay.
+const MIN_STALE: usize = 1024;
 
 impl PendingIndex {
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
 
-    /// Whether what is held takes more than `most` bytes, or entries of settled requests are the majority.
-    pub(super) fn is_over(&self, most: usize) -> bool {
-        self.memory > most || self.ages.len().max(self.deadlines.len()) > self.worth_keeping()
+    /// Returns whether the pending requests take more than `limit` bytes, or entries of finished requests are the majority.
+    pub(super) fn is_over(&self, limit: usize) -> bool {
+        self.memory > limit || self.ages.len().max(self.deadlines.len()) > self.max_entries()
     }
 
     pub(super) fn next_deadline(&self) -> Timestamp {
@@ -44,25 +46,25 @@ impl PendingIndex {
         self.deadlines.pop_front()
     }
 
-    /// Takes the oldest entry.
+    /// Removes and returns the oldest entry.
     pub(super) fn oldest(&mut self) -> Option<(Slot, u32)> {
         self.ages.pop_front()
     }
 
-    /// Forgets entries of settled requests once they are the majority.
-    pub(super) fn forget_unless(&mut self, mut alive: impl FnMut(Slot, u32) -> bool) {
-        let most = self.worth_keeping();
-        if self.ages.len() > most {
-            self.ages.retain(|&(slot, tx_id)| alive(slot, tx_id));
+    /// Removes entries of finished requests once they are the majority.
+    pub(super) fn compact(&mut self, mut is_pending: impl FnMut(Slot, u32) -> bool) {
+        let limit = self.max_entries();
+        if self.ages.len() > limit {
+            self.ages.retain(|&(slot, tx_id)| is_pending(slot, tx_id));
         }
-        if self.deadlines.len() > most {
-            self.deadlines.retain(|deadline| alive(deadline.slot, deadline.tx_id));
+        if self.deadlines.len() > limit {
+            self.deadlines.retain(|deadline| is_pending(deadline.slot, deadline.tx_id));
         }
     }
 
-    /// Entries of which most are of requests that are still held.
-    fn worth_keeping(&self) -> usize {
-        2 * self.count + LEFTOVERS
+    /// The number of entries up to which most belong to pending requests.
+    fn max_entries(&self) -> usize {
+        2 * self.count + MIN_STALE
     }
 
     pub(super) fn add(&mut self, slot: Slot, tx_id: u32, memory: usize) {

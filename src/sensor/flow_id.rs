@@ -1,5 +1,5 @@
-//! The flow's identity in the output: one hash with a published key, the same for live, replay and every record of the
-//! flow. Not the key of any table, which nobody may know.
+//! The flow's id in the output: a hash with a published key, the same for live capture, replay and every record of the
+//! flow. Tables are keyed by random hashes instead; see [`crate::table`].
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// The published key: `smsentry` and `flow-id.` in ASCII.
 const KEY: [u8; 16] = *b"smsentryflow-id.";
 
-/// 96 bits of SipHash-1-3-128 over the 42 bytes of [`FlowKey::packed`] and the first packet's time in microseconds
+/// Returns 96 bits of SipHash-1-3-128 over the 42 bytes of [`FlowKey::packed`] and the first packet's time in microseconds
 /// since the epoch (64 bits, big-endian).
 #[must_use]
 pub fn flow_id(key: &FlowKey, start: Timestamp) -> u128 {

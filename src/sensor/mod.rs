@@ -1,5 +1,5 @@
-//! The sensor: flows, HTTP, signatures and outcomes wired into one function from segments to records. A shard of the
-//! whole; not a thread, and it knows no clock but that of the segments.
+//! The sensor: flows, HTTP, signatures and outcomes combined into one function from segments to records. A [`Sensor`] is
+//! one shard of the flows. It uses no thread and no clock but that of the segments.
 
 mod alert_cap;
 mod deadlines;
@@ -32,24 +32,24 @@ use roles::Role;
 use stream_adapter::StreamAdapter;
 use transactions::TransactionHandler;
 
-/// What can be chosen; the limits are those of one shard.
+/// Options of the sensor; the limits are those of one shard.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The flow room's.
+    /// Options of TCP reassembly.
     pub flow: flow::Options,
-    /// The http room's limits.
+    /// Limits of the HTTP parser.
     pub http: http::Limits,
     /// Server ports taken for HTTP.
     pub ports: Ports,
-    /// How long an alert waits for the answer; zero: not at all.
+    /// How long an alert waits for the response; zero emits it at the request.
     pub outcome_timeout: Duration,
-    /// Whether every request is told of, not only probes.
+    /// Whether every request is recorded, not only probes.
     pub http_events: bool,
-    /// Memory of held requests, in bytes.
+    /// Memory of pending requests, in bytes.
     pub held_memory: usize,
-    /// Alerts of one flow after which only new ones are told of: another signature or outcome, or `exposed`.
+    /// Number of alerts of one flow after which only new ones are emitted: another signature or outcome, or `exposed`.
     pub alerts_per_flow: usize,
-    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    /// Networks of proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -69,29 +69,29 @@ impl Default for Options {
 }
 
 crate::counters! {
-    /// What this room counts.
+    /// Counters of the sensor.
     pub struct Counters {
-        /// Flows in which a request or an answer was found.
+        /// Flows in which a request or a response was found.
         http_flows: "http.flows",
         /// Requests that a signature matched.
         probes: "alert.probes",
-        /// Requests that only a signature in support of others matched.
+        /// Requests that only a supporting signature matched.
         support: "alert.support",
-        /// Requests held for their answer.
+        /// Requests held until their response is known.
         held: "alert.held",
-        /// Held requests released as `unseen` for the limit on memory.
+        /// Held requests released as `unseen` because of the memory limit.
         held_limit: "alert.held_limit",
-        /// Alerts that repeat earlier ones of a flow that had its share.
+        /// Alerts suppressed as repeats within a flow that reached its cap.
         suppressed: "alert.suppressed",
-        /// The same of signatures in support of others, which are never told.
+        /// The same for supporting signatures, which never alert alone.
         support_suppressed: "alert.support_suppressed",
-        /// Answers that came after `pending` and proved `exposed`.
+        /// Responses that came after `pending` and proved `exposed`.
         late_answers: "alert.late_answers",
         /// Flows with data that ended.
         ended: "flow.ended",
-        /// Those of which only one direction was seen.
+        /// Ended flows of which only one direction was seen.
         one_sided: "flow.one_sided",
-        /// Flows whose ends were taken for each other at first.
+        /// Flows whose client and server were confused at first.
         role_corrected: "http.role_corrected",
     }
 }
@@ -100,68 +100,58 @@ crate::counters! {
 #[derive(Debug)]
 pub struct Sensor {
     flows: Flows<FlowState>,
-    core: SensorCore,
-    /// No deadline is before this.
+    shard: ShardState,
+    /// No deadline is before this time.
     quiet_until: Timestamp,
-    /// The shortest span after which a deadline is set.
+    /// The shortest span for which a deadline is set.
     shortest: Duration,
-    /// No deadline is handled as if it were before this.
+    /// Deadlines before this time are handled as of this time.
     not_before: Timestamp,
-    /// Records that deadlines led to at one moment.
+    /// The time of the deadline being handled, and the records it led to.
     burst: (Timestamp, usize),
 }
 
-/// Records that the deadlines of one moment may lead to; what else falls due then is handled a little later.
-/// Rationale: a million deadlines can fall due at once, and a moment's records are in memory before they are written.
-const BURST: usize = 1024;
-const A_LITTLE: Duration = Duration::from_millis(1);
+/// Records that the deadlines of one point in time may lead to; the rest is handled a little later. Rationale: a million
+/// deadlines can expire at once, and their records are in memory before they are written.
+const MAX_BURST: usize = 1024;
+/// How much later.
+const BURST_DELAY: Duration = Duration::from_millis(1);
+/// A time before any packet.
+const BEFORE_ALL: Timestamp = Timestamp::from_nanos(i64::MIN);
 
-/// What all flows of the shard share.
+/// State shared by all flows of the shard.
 #[derive(Debug)]
-struct SensorCore {
-    parsing: http::Counters,
-    limits: http::Limits,
-    /// Parsers of flows that ended, for those that begin.
-    #[expect(clippy::vec_box, reason = "they go from flow to flow as they are")]
-    spare: Vec<Box<http::Connection>>,
-    bench: SensorBench,
-}
-
-/// Where requests are judged.
-#[derive(Debug)]
-struct SensorBench {
+struct ShardState {
     options: Options,
     counters: Counters,
-    waiting: PendingIndex,
+    http_counters: http::Counters,
+    pending: PendingIndex,
+    /// Parsers of ended flows, reused by new ones.
+    #[expect(clippy::vec_box, reason = "parsers move between flows without being copied")]
+    spare_parsers: Vec<Box<http::Connection>>,
 }
 
-/// What is kept for a flow.
+/// State of one flow.
 #[derive(Debug, Default)]
 struct FlowState {
-    /// Absent until there are bytes: half-open flows are the cheapest to make, and the ones a flood is made of.
+    /// `None` until there is data: half-open flows must be cheap, because floods consist of them.
     http: Option<Box<http::Connection>>,
     role: Role,
-    docket: HeldRequests,
-}
-
-/// What is known and open of a flow's requests.
-#[derive(Debug, Default)]
-struct HeldRequests {
     is_http: bool,
-    /// When a page was told of last.
-    paged: Option<Timestamp>,
-    /// The last packet of the client that carried bytes.
+    /// When a page view was emitted last.
+    last_page: Option<Timestamp>,
+    /// The client's last packet with data.
     latest: Option<PacketRef>,
-    /// How that packet was wrapped, unless plainly.
-    wrapping: Option<Box<Encapsulation>>,
-    /// Requests that are held, oldest first.
-    #[expect(clippy::vec_box, reason = "most flows hold one, and the few that hold many lose them at the front")]
-    held: Vec<Box<PendingTransaction>>,
-    /// What was told of already; most flows have no alerts.
+    /// The encapsulation of that packet, if any.
+    encapsulation: Option<Box<Encapsulation>>,
+    /// Pending transactions, oldest first.
+    #[expect(clippy::vec_box, reason = "most flows have one, and the few that have many lose them at the front")]
+    pending: Vec<Box<PendingTransaction>>,
+    /// Alerts emitted so far; most flows have none.
     alert_cap: FlowAlertCap,
 }
 
-/// A packet, as far as records name it.
+/// A packet as records refer to it.
 #[derive(Clone, Copy, Debug, Default)]
 struct PacketRef {
     time: Timestamp,
@@ -171,166 +161,180 @@ struct PacketRef {
 }
 
 impl Sensor {
-    /// A shard without flows; `keys` key its tables and are not to be guessed by anybody.
+    /// Creates a shard without flows. `keys` are the hash keys of its tables and must be unpredictable.
     #[must_use]
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self {
             flows: Flows::new(options.flow, keys),
-            quiet_until: Timestamp::from_nanos(i64::MIN),
+            quiet_until: BEFORE_ALL,
             shortest: options.flow.shortest_span().min(options.outcome_timeout),
-            not_before: Timestamp::from_nanos(i64::MIN),
+            not_before: BEFORE_ALL,
             burst: (Timestamp::ZERO, 0),
-            core: SensorCore {
-                parsing: http::Counters::default(),
-                limits: options.http,
-                spare: Vec::new(),
-                bench: SensorBench { options, counters: Counters::default(), waiting: PendingIndex::default() },
+            shard: ShardState {
+                options,
+                counters: Counters::default(),
+                http_counters: http::Counters::default(),
+                pending: PendingIndex::default(),
+                spare_parsers: Vec::new(),
             },
         }
     }
 
-    /// Takes a segment; what is settled by it or before it is added to `out`. Never fails: hostile input is counted.
-    /// `search` may be another one each time: it is what requests are looked up with.
-    pub fn feed(&mut self, segment: &Segment<'_>, search: &mut CachedMatcher, out: &mut Vec<Event>) {
+    /// Processes a segment and appends the events it decides, and those of earlier deadlines, to `out`. Never fails:
+    /// hostile input is counted. `matcher` looks up requests and may differ between calls.
+    pub fn feed(&mut self, segment: &Segment<'_>, matcher: &mut CachedMatcher, out: &mut Vec<Event>) {
         if segment.head.clock >= self.quiet_until {
-            self.advance(segment.head.clock, search, out);
+            self.advance(segment.head.clock, matcher, out);
         }
-        let mut adapter = StreamAdapter { core: &mut self.core, segment: Some(segment), search, out };
+        let mut adapter = StreamAdapter { shard: &mut self.shard, segment: Some(segment), matcher, out };
         self.flows.feed(segment, &mut adapter);
-        self.enforce_memory_limit(EventTime { clock: segment.head.clock, number: segment.head.number }, search, out);
+        let at = EventTime { clock: segment.head.clock, number: segment.head.number };
+        self.enforce_memory_limit(at, matcher, out);
     }
 
-    /// Settles everything whose deadline is not after `clock`, in the order of the deadlines.
-    pub fn advance(&mut self, clock: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Event>) {
+    /// Handles all deadlines up to `clock` in order.
+    pub fn advance(&mut self, clock: Timestamp, matcher: &mut CachedMatcher, out: &mut Vec<Event>) {
         loop {
-            let (flow, answer) = (self.flows.next_deadline(), self.core.bench.waiting.next_deadline());
-            let moment = flow.min(answer).max(self.not_before);
-            if moment > clock || flow.min(answer) == Timestamp::MAX {
-                // What is set from now on is set from the clock.
-                self.quiet_until = moment.min(clock.after(self.shortest));
+            let (flow, response) = (self.flows.next_deadline(), self.shard.pending.next_deadline());
+            let time = flow.min(response).max(self.not_before);
+            if time > clock || flow.min(response) == Timestamp::MAX {
+                // Further deadlines are set from the clock on.
+                self.quiet_until = time.min(clock.after(self.shortest));
                 return;
             }
             let before = out.len();
-            if answer <= flow {
-                self.timeout(moment, search, out);
+            if response <= flow {
+                self.response_timeout(time, matcher, out);
             } else {
-                self.flows.fire(moment, &mut StreamAdapter { core: &mut self.core, segment: None, search, out });
+                self.flows.fire(time, &mut StreamAdapter { shard: &mut self.shard, segment: None, matcher, out });
             }
-            // What waited for missing bytes may be many requests.
-            self.enforce_memory_limit(EventTime { clock: moment, number: 0 }, search, out);
-            if self.burst.0 != moment {
-                self.burst = (moment, 0);
+            // Data that waited for missing bytes may hold many requests.
+            self.enforce_memory_limit(EventTime { clock: time, number: 0 }, matcher, out);
+            if self.burst.0 != time {
+                self.burst = (time, 0);
             }
             self.burst.1 += out.len() - before;
-            if self.burst.1 >= BURST {
-                self.not_before = moment.after(A_LITTLE);
+            if self.burst.1 >= MAX_BURST {
+                self.not_before = time.after(BURST_DELAY);
             }
         }
     }
 
-    /// The earliest moment at which something falls due.
+    /// Returns the time of the next deadline.
     #[must_use]
     pub fn next_deadline(&self) -> Timestamp {
-        self.flows.next_deadline().min(self.core.bench.waiting.next_deadline()).max(self.not_before)
+        self.flows.next_deadline().min(self.shard.pending.next_deadline()).max(self.not_before)
     }
 
-    /// A moment before which nothing falls due; cheaper than [`Sensor::next_deadline`], and not after it.
+    /// Returns a time before which there is no deadline; cheaper than [`Sensor::next_deadline`], and not after it.
     #[must_use]
     pub fn quiet_until(&self) -> Timestamp {
         self.quiet_until
     }
 
-    /// Settles what is open, because the input ended or the sensor stops: a part at a time. Says whether that was all.
-    pub fn finish(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Event>) -> bool {
+    /// Finishes what is open, because the input ended or the sensor stops, a part at a time. Returns whether all is
+    /// finished.
+    pub fn finish(&mut self, at: EventTime, matcher: &mut CachedMatcher, out: &mut Vec<Event>) -> bool {
         let before = out.len();
-        let adapter = &mut StreamAdapter { core: &mut self.core, segment: None, search, out };
+        let adapter = &mut StreamAdapter { shard: &mut self.shard, segment: None, matcher, out };
         while self.flows.finish_one(at, Reason::Stop, adapter) {
-            if adapter.out.len() - before >= BURST {
+            if adapter.out.len() - before >= MAX_BURST {
                 return false;
             }
         }
         self.flows.finish(at, Reason::Stop, adapter);
-        self.core.bench.waiting = PendingIndex::default();
+        self.shard.pending = PendingIndex::default();
         // The clock may start anew.
-        self.quiet_until = Timestamp::from_nanos(i64::MIN);
-        self.not_before = Timestamp::from_nanos(i64::MIN);
+        self.quiet_until = BEFORE_ALL;
+        self.not_before = BEFORE_ALL;
         self.burst = (Timestamp::ZERO, 0);
         true
     }
 
-    /// What the flow room counted.
+    /// Returns the counters of TCP reassembly.
     #[must_use]
     pub fn flow_counters(&self) -> &flow::Counters {
         self.flows.counters()
     }
 
-    /// What the http room counted.
+    /// Returns the counters of the HTTP parsers.
     #[must_use]
     pub fn http_counters(&self) -> &http::Counters {
-        &self.core.parsing
+        &self.shard.http_counters
     }
 
-    /// What this room counted.
+    /// Returns the sensor's own counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.core.bench.counters
+        &self.shard.counters
     }
 
-    /// Flows alive; their memory and that of waiting segments in bytes; held requests' memory in bytes.
+    /// Returns the number of flows, their memory, that of queued segments, and that of pending requests, in bytes.
     #[must_use]
     pub fn usage(&self) -> [usize; 4] {
-        [self.flows.len(), self.flows.memory(), self.flows.queued_memory(), self.core.bench.waiting.memory()]
+        [self.flows.len(), self.flows.memory(), self.flows.queued_memory(), self.shard.pending.memory()]
     }
 
-    /// An alert's time is up.
-    fn timeout(&mut self, moment: Timestamp, search: &mut CachedMatcher, out: &mut Vec<Event>) {
-        let Some(Deadline { slot, tx_id, .. }) = self.core.bench.waiting.pop() else { return };
-        self.hearing(slot, EventTime { clock: moment, number: 0 }, search, out, |hearing| hearing.time_is_up(tx_id));
+    /// Handles the next outcome timeout.
+    fn response_timeout(&mut self, time: Timestamp, matcher: &mut CachedMatcher, out: &mut Vec<Event>) {
+        let Some(Deadline { slot, tx_id, .. }) = self.shard.pending.pop() else { return };
+        let at = EventTime { clock: time, number: 0 };
+        self.with_transactions(slot, at, matcher, out, |transactions| transactions.timeout(tx_id));
     }
 
-    /// Releases the oldest held requests while they take too much memory.
+    /// Releases the oldest pending requests while they take too much memory.
     #[inline]
-    fn enforce_memory_limit(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Event>) {
-        let SensorBench { waiting, options, .. } = &self.core.bench;
-        if waiting.is_over(options.held_memory) {
-            self.release_oldest(at, search, out);
+    fn enforce_memory_limit(&mut self, at: EventTime, matcher: &mut CachedMatcher, out: &mut Vec<Event>) {
+        if self.shard.pending.is_over(self.shard.options.held_memory) {
+            self.release_oldest(at, matcher, out);
         }
     }
 
     #[inline(never)]
-    fn release_oldest(&mut self, at: EventTime, search: &mut CachedMatcher, out: &mut Vec<Event>) {
-        while self.core.bench.waiting.memory() > self.core.bench.options.held_memory {
-            let Some((slot, tx_id)) = self.core.bench.waiting.oldest() else { return };
-            self.hearing(slot, at, search, out, |hearing| hearing.release(tx_id));
+    fn release_oldest(&mut self, at: EventTime, matcher: &mut CachedMatcher, out: &mut Vec<Event>) {
+        while self.shard.pending.memory() > self.shard.options.held_memory {
+            let Some((slot, tx_id)) = self.shard.pending.oldest() else { return };
+            self.with_transactions(slot, at, matcher, out, |transactions| transactions.release(tx_id));
         }
         let flows = &mut self.flows;
-        self.core.bench.waiting.forget_unless(|slot, tx_id| {
-            flows.state(slot).is_some_and(|(.., talk)| talk.docket.held.iter().any(|held| held.tx_id() == tx_id))
+        self.shard.pending.compact(|slot, tx_id| {
+            flows.state(slot).is_some_and(|(.., state)| state.pending.iter().any(|pending| pending.tx_id() == tx_id))
         });
     }
 
-    /// Opens the docket of a flow that still lives.
-    fn hearing(
+    /// Runs `act` on the transactions of a flow, if it is still there.
+    fn with_transactions(
         &mut self,
         slot: Slot,
         at: EventTime,
-        search: &mut CachedMatcher,
+        matcher: &mut CachedMatcher,
         out: &mut Vec<Event>,
         act: impl FnOnce(&mut TransactionHandler<'_>),
     ) {
-        let Some((key, facts, talk)) = self.flows.state(slot) else { return };
-        let Some(client) = talk.role.client() else { return };
+        let Some((key, facts, state)) = self.flows.state(slot) else { return };
         let flow = FlowView { slot, key, facts, at };
-        let bench = &mut self.core.bench;
-        act(&mut TransactionHandler {
-            bench,
-            search,
-            docket: &mut talk.docket,
-            flow: &flow,
-            client,
-            segment: None,
-            out,
-        });
+        if let Some((mut handler, ..)) = self.shard.transactions(state, &flow, None, matcher, out) {
+            act(&mut handler);
+        }
+    }
+}
+
+impl ShardState {
+    /// Returns the handler of a flow's transactions, and what its HTTP parser needs beside it; `None` while the client is
+    /// unknown.
+    fn transactions<'a>(
+        &'a mut self,
+        state: &'a mut FlowState,
+        flow: &'a FlowView<'a>,
+        segment: Option<&'a Segment<'a>>,
+        matcher: &'a mut CachedMatcher,
+        out: &'a mut Vec<Event>,
+    ) -> Option<(TransactionHandler<'a>, &'a http::Limits, &'a mut http::Counters)> {
+        let client = state.role.client()?;
+        let Self { options, counters, http_counters, pending: index, .. } = self;
+        let options = &*options;
+        let handler = TransactionHandler { options, counters, index, matcher, state, flow, client, segment, out };
+        Some((handler, &options.http, http_counters))
     }
 }
 
@@ -340,13 +344,14 @@ impl PacketRef {
     }
 }
 
-impl HeldRequests {
+impl FlowState {
+    /// Records the client's last packet with data.
     fn note_packet(&mut self, segment: &Segment<'_>) {
         self.latest = Some(PacketRef::of(segment.head));
         if segment.head.encapsulation == 0 {
-            self.wrapping = None;
-        } else if self.wrapping.as_deref() != Some(segment.encapsulation) {
-            self.wrapping = Some(Box::new(*segment.encapsulation));
+            self.encapsulation = None;
+        } else if self.encapsulation.as_deref() != Some(segment.encapsulation) {
+            self.encapsulation = Some(Box::new(*segment.encapsulation));
         }
     }
 }

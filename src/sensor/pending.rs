@@ -1,4 +1,4 @@
-//! A request that is held until its answer is known, and what is kept with it. Not what becomes of it: see
+//! A request held until its response is known, and the memory it takes. Outcomes are decided in
 //! [`super::transactions`].
 
 use std::borrow::Cow;
@@ -12,57 +12,58 @@ use crate::signature::Signature;
 use crate::table::{ALLOCATION, Slot};
 use crate::uri::Evasions;
 
-/// A request that is held.
+/// A request held until its response is known.
 #[derive(Debug)]
 pub(super) struct PendingTransaction {
     pub(super) transaction: Box<Transaction>,
-    /// Running number of the packet that completed the request.
+    /// Number of the packet that completed the request.
     pub(super) number: u64,
     pub(super) probe: Option<ProbeMatch>,
-    /// The answer's body, as far as it is needed.
+    /// The beginning of the response's body, while the outcome depends on it.
     pub(super) body_sample: Option<BodySample>,
-    /// What was counted for it.
+    /// Bytes counted for it.
     pub(super) memory: usize,
-    /// Bytes of the server were lost while it waited: its answer may have been among them.
+    /// Whether bytes of the server were lost while it waited: they may have held the response.
     pub(super) lost: bool,
 }
 
-/// What a signature found in it.
+/// The match of a signature in a request.
 #[derive(Clone, Debug)]
 pub(super) struct ProbeMatch {
     pub(super) signature: Arc<Signature>,
     pub(super) matched: Vec<u8>,
     pub(super) evasions: Evasions,
     pub(super) also: Vec<String>,
-    pub(super) trace: RequestTraits,
-    pub(super) told: Option<Outcome>,
+    pub(super) traits: RequestTraits,
+    /// The outcome of the last alert emitted for it.
+    pub(super) reported: Option<Outcome>,
 }
 
-/// The beginning of a body that decides about the outcome: dropped as soon as it did, and never told.
+/// The beginning of a body that decides the outcome. Dropped as soon as it has; never written.
 #[derive(Debug)]
 pub(super) struct BodySample {
-    pub(super) open: BodyCheck,
+    pub(super) check: BodyCheck,
     pub(super) body: Vec<u8>,
 }
 
 impl BodySample {
-    /// What one takes, whatever is in it.
+    /// Memory of a sample in bytes, whatever it holds.
     pub(super) const MEMORY: usize = BODY_BEGINNING + ALLOCATION;
 
-    pub(super) fn new(open: BodyCheck) -> Self {
-        Self { open, body: Vec::with_capacity(BODY_BEGINNING) }
+    pub(super) fn new(check: BodyCheck) -> Self {
+        Self { check, body: Vec::with_capacity(BODY_BEGINNING) }
     }
 
-    /// Takes bytes. Says whether there is room for more.
+    /// Appends bytes. Returns whether there is space for more.
     pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
-        let room = BODY_BEGINNING.saturating_sub(self.body.len());
-        self.body.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        let space = BODY_BEGINNING.saturating_sub(self.body.len());
+        self.body.extend_from_slice(bytes.get(..space).unwrap_or(bytes));
         self.body.len() < BODY_BEGINNING
     }
 }
 
-/// What a held request takes beside itself and its strings. Rationale: eight allocations, and its two places in the row of all that
-/// wait, which may be half empty.
+/// Memory of a pending request beside itself and its strings, in bytes. Rationale: eight allocations, and its two entries in
+/// the [`super::deadlines`] queues, which may be half empty.
 pub(super) const OVERHEAD: usize = 8 * ALLOCATION + 2 * (size_of::<Deadline>() + size_of::<(Slot, u32)>());
 
 impl ProbeMatch {
@@ -78,14 +79,14 @@ impl PendingTransaction {
     }
 }
 
-/// A word of a request line to be kept: those of everyday are nobody's.
+/// Returns an owned token of a request line; the most frequent ones are not allocated.
 pub(super) fn intern_token(word: &[u8]) -> Cow<'static, [u8]> {
-    const EVERYDAY: [&[u8]; 5] = [b"GET", b"POST", b"HEAD", b"HTTP/1.1", b"HTTP/1.0"];
-    let known = EVERYDAY.into_iter().find(|known| *known == word);
+    const FREQUENT: [&[u8]; 5] = [b"GET", b"POST", b"HEAD", b"HTTP/1.1", b"HTTP/1.0"];
+    let known = FREQUENT.into_iter().find(|known| *known == word);
     known.map_or_else(|| Cow::Owned(word.to_vec()), Cow::Borrowed)
 }
 
-/// Heap memory of a request's strings.
+/// Returns the heap memory of a request's strings in bytes.
 pub(super) fn heap(request: &Request) -> usize {
     let optional = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::capacity);
     let owned = |value: &Cow<'static, [u8]>| if let Cow::Owned(value) = value { value.capacity() } else { 0 };

@@ -1,5 +1,5 @@
-//! What the head of a probe says of who sent it, beside the values that everybody may forge: the order of its fields, a
-//! cookie, the marks of a provider's own call. Not what follows from it, which is weighed where records are in order.
+//! Traits of a probe's head that identify its sender better than field values, which are easily forged: the order of the
+//! fields, a cookie, the marks of a provider's webhook call. They are evaluated in `alerts::context`.
 
 use std::hash::Hasher;
 
@@ -13,22 +13,22 @@ use crate::signature::{Signature, Webhook};
 /// The published key: `smsentry` and `fields..` in ASCII.
 const KEY: [u8; 16] = *b"smsentryfields..";
 
-/// What the head of a request says that matched `signature`.
-pub(super) fn trace(request: &Request<'_>, signature: &Signature) -> RequestTraits {
+/// Returns the traits of a request that `signature` matched.
+pub(super) fn request_traits(request: &Request<'_>, signature: &Signature) -> RequestTraits {
     let mut order = FieldOrder::default();
     let mut cookie = false;
     for name in names(request.head) {
         order.add(name);
         cookie |= name.eq_ignore_ascii_case(b"cookie");
     }
-    let webhook = signature.legitimate.webhook.as_ref().is_some_and(|webhook| is_call(webhook, request));
+    let webhook = signature.legitimate.webhook.as_ref().is_some_and(|webhook| is_webhook_call(webhook, request));
     RequestTraits { field_order: order.finish(), cookie, webhook }
 }
 
 /// SipHash-1-3 (64 bits) over the field names in lower case, in their order, with LF between them.
 struct FieldOrder {
     hasher: SipHasher13,
-    /// Names that the hash has not seen yet. Rationale: it costs by the call, and most heads fit.
+    /// Names not hashed yet. Rationale: hashing costs per call, and most heads fit.
     names: [u8; 128],
     len: usize,
     begun: bool,
@@ -50,10 +50,10 @@ impl FieldOrder {
 
     fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = &mut self.names[self.len..];
-            let (part, rest) = bytes.split_at(bytes.len().min(room.len()));
-            room[..part.len()].copy_from_slice(part);
-            room[..part.len()].make_ascii_lowercase();
+            let space = &mut self.names[self.len..];
+            let (part, rest) = bytes.split_at(bytes.len().min(space.len()));
+            space[..part.len()].copy_from_slice(part);
+            space[..part.len()].make_ascii_lowercase();
             self.len += part.len();
             bytes = rest;
             if self.len == self.names.len() {
@@ -69,8 +69,8 @@ impl FieldOrder {
     }
 }
 
-/// The names of the fields. A line that begins with a blank goes on with the one before (RFC 9112 section 5.2), one
-/// without a name or a colon is no field.
+/// Returns the names of the fields. A line that begins with a blank continues the one before (RFC 9112 section 5.2); one
+/// without a name or a colon is not a field.
 fn names(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = head;
     let lines = std::iter::from_fn(move || {
@@ -86,8 +86,8 @@ fn names(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a request looks as the provider's own calls do.
-fn is_call(webhook: &Webhook, request: &Request<'_>) -> bool {
+/// Returns whether a request looks like the provider's own webhook calls.
+fn is_webhook_call(webhook: &Webhook, request: &Request<'_>) -> bool {
     let agent = request.user_agent.unwrap_or_default();
     request.method == b"POST"
         && webhook.agents.iter().any(|known| agent.starts_with(known.as_bytes()))
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_names_and_nothing_else() {
+    fn hash_depends_on_the_order_of_names_only() {
         let same = order("Host: a\r\nUser-Agent: b\r\nCookie: c\r\n\r\n");
         for head in [
             "host:x\nuser-agent:y\ncookie:\n",
@@ -121,15 +121,14 @@ mod tests {
         {
             assert_ne!(order(head), same, "{head:?}");
         }
-        // Published: the same on every sensor, for ever. The number is another implementation's.
+        // Published: the same on every sensor. The value comes from another implementation.
         assert_eq!(order("Host: a\r\nUser-Agent: b\r\n"), FIXED);
     }
 
     const FIXED: u64 = 0xaa5a_787c_9f3d_aa68;
 
-    /// However long the names are and however many, the hash is that of all of them at once.
     #[test]
-    fn long_heads_are_hashed_as_short_ones() {
+    fn long_heads_hash_like_short_ones() {
         for (len, count) in (0..300).map(|len| (len, 1)).chain((1..90).map(|count| (count % 7 + 1, count))) {
             let fields = vec![format!("{}: value", "Ab".repeat(len)); count];
             let whole = vec!["ab".repeat(len); if len == 0 { 0 } else { count }].join("\n");
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_has_the_method_the_agent_and_all_fields() {
+    fn webhook_call_needs_method_agent_and_all_fields() {
         let webhook = Webhook { agents: vec!["TwilioProxy/".into()], fields: vec!["x-twilio-signature".into()] };
         let call = |method: &str, agent: &str, head: &str| {
             let request = Request {
@@ -155,7 +154,7 @@ mod tests {
                 truncated: false,
                 head: head.as_bytes(),
             };
-            is_call(&webhook, &request)
+            is_webhook_call(&webhook, &request)
         };
         assert!(call("POST", "TwilioProxy/1.1", "Host: a\r\nX-Twilio-Signature: b\r\n"));
         assert!(!call("GET", "TwilioProxy/1.1", "Host: a\r\nX-Twilio-Signature: b\r\n"));

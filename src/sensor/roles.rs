@@ -1,4 +1,4 @@
-//! Which end of a flow is the client: by the handshake, else by what the bytes look like, else by the ports.
+//! Determines which end of a flow is the client: by the handshake, else by the content, else by the ports.
 
 use crate::flow::FlowView;
 use crate::http::{self, Direction};
@@ -20,12 +20,12 @@ impl Default for Ports {
 }
 
 impl Ports {
-    /// Whether a server port is taken for HTTP.
+    /// Returns whether a server port is taken for HTTP.
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         match self {
             Self::Any => true,
-            // Asked of every packet, and most have one range.
+            // Called for every packet, and most sets have one range.
             Self::Ranges(ranges) => match ranges.as_slice() {
                 &[(from, to)] => (from..=to).contains(&port),
                 ranges => ranges.iter().any(|&(from, to)| (from..=to).contains(&port)),
@@ -34,24 +34,24 @@ impl Ports {
     }
 }
 
-/// What is known of the client's side.
+/// What is known about the client's side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Role {
     /// Nothing yet.
     #[default]
     Unknown,
-    /// Guessed by the ports: better evidence may change it.
+    /// Guessed from the ports; better evidence may change it.
     Guessed(Side),
-    /// Told by the handshake or by the content.
+    /// Known from the handshake or the content.
     Certain(Side),
 }
 
 impl Role {
-    /// The client's side after bytes of `side` were seen. Says whether an earlier guess was wrong.
+    /// Returns the client's side given bytes of `side`, and whether an earlier guess was wrong.
     pub(super) fn learn(&mut self, flow: &FlowView<'_>, side: Side, bytes: &[u8], ports: &Ports) -> (Side, bool) {
         let before = *self;
         let (Self::Certain(client) | Self::Guessed(client)) = before else {
-            *self = first_sight(flow, side, bytes, ports);
+            *self = from_first_bytes(flow, side, bytes, ports);
             return (self.client().unwrap_or(side), false);
         };
         if let Self::Guessed(_) = before
@@ -63,7 +63,7 @@ impl Role {
         (client, false)
     }
 
-    /// The client's side, as far as it is known.
+    /// Returns the client's side, if it is known.
     pub(super) const fn client(self) -> Option<Side> {
         match self {
             Self::Unknown => None,
@@ -72,7 +72,7 @@ impl Role {
     }
 }
 
-fn first_sight(flow: &FlowView<'_>, side: Side, bytes: &[u8], ports: &Ports) -> Role {
+fn from_first_bytes(flow: &FlowView<'_>, side: Side, bytes: &[u8], ports: &Ports) -> Role {
     if let Some(client) = flow.facts.client {
         return Role::Certain(client);
     }
@@ -86,7 +86,7 @@ fn by_content(side: Side, bytes: &[u8]) -> Option<Side> {
     })
 }
 
-/// The server is the end with the HTTP port; where that does not tell, the end with the lower port.
+/// Takes the end with the HTTP port for the server; if that is ambiguous, the end with the lower port.
 fn by_ports(flow: &FlowView<'_>, ports: &Ports) -> Side {
     let (low, high) = (flow.key.port(Side::Low), flow.key.port(Side::High));
     match (ports.contains(low), ports.contains(high)) {

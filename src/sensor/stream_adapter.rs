@@ -1,8 +1,8 @@
-//! The ear at the flows: their bytes handed to the HTTP parsers, their ends to the dockets. Not the judging of requests: see
-//! [`super::transactions`].
+//! Feeds reassembled TCP data to each flow's HTTP parser and signals the end of its streams. Requests are matched and
+//! responses evaluated in [`super::transactions`].
 
 use super::transactions::{FlowEnd, TransactionHandler};
-use super::{FlowState, SensorCore};
+use super::{FlowState, ShardState};
 use crate::flow::{Chunk, FlowView, Listener, Reason};
 use crate::http::{self, Direction};
 use crate::record::Event;
@@ -10,130 +10,135 @@ use crate::segment::{Encapsulation, Segment, Side};
 use crate::signature::CachedMatcher;
 use crate::table::ALLOCATION;
 
-/// Parsers that are kept for flows that begin. Rationale: as many as end before others begin, and 8 KiB a shard at most.
-const SPARE: usize = 16;
+/// Parsers kept for new flows. Rationale: as many as end before others begin, and at most 8 KiB per shard.
+const MAX_SPARE_PARSERS: usize = 16;
 
-/// The ear at the flows, while one segment or deadline is handled.
+/// Receives the events of all flows while one segment or deadline is handled.
 pub(super) struct StreamAdapter<'a> {
-    pub(super) core: &'a mut SensorCore,
+    pub(super) shard: &'a mut ShardState,
+    /// The segment being handled; `None` for a deadline.
     pub(super) segment: Option<&'a Segment<'a>>,
-    pub(super) search: &'a mut CachedMatcher,
+    pub(super) matcher: &'a mut CachedMatcher,
     pub(super) out: &'a mut Vec<Event>,
 }
 
 impl Listener for StreamAdapter<'_> {
     type State = FlowState;
 
-    fn chunk(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, side: Side, chunk: Chunk<'_>) {
+    fn chunk(&mut self, flow: &FlowView<'_>, state: &mut FlowState, side: Side, chunk: Chunk<'_>) {
         match chunk {
-            Chunk::Data { bytes, offset, acked } => self.bytes(flow, talk, side, bytes, offset, acked),
+            Chunk::Data { bytes, offset, acked } => self.data(flow, state, side, bytes, offset, acked),
             Chunk::Gap { len } => {
-                let Some(client) = talk.role.client() else { return };
-                self.parse(flow, talk, |http, scope| http.gap(direction(side, client), len, scope));
+                let Some(client) = state.role.client() else { return };
+                self.parse(flow, state, |http, scope| http.gap(direction(side, client), len, scope));
                 if side != client {
-                    self.hearing(flow, talk, |hearing| hearing.answers_lost());
+                    self.with_transactions(flow, state, |transactions| transactions.response_bytes_lost());
                 }
             }
         }
     }
 
-    fn waits(&mut self, _flow: &FlowView<'_>, talk: &mut FlowState, side: Side) {
-        // A deadline or the server may let its bytes go: the packet that carried them is this one.
-        if talk.role.client().is_none_or(|client| client == side)
+    fn waits(&mut self, _flow: &FlowView<'_>, state: &mut FlowState, side: Side) {
+        // A deadline or the server may release its bytes later: this is the packet that carried them.
+        if state.role.client().is_none_or(|client| client == side)
             && let Some(segment) = self.segment
         {
-            talk.docket.note_packet(segment);
+            state.note_packet(segment);
         }
     }
 
-    fn end(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, side: Side) {
-        let Some(client) = talk.role.client() else { return };
-        self.parse(flow, talk, |http, scope| http.end(direction(side, client), scope));
+    fn end(&mut self, flow: &FlowView<'_>, state: &mut FlowState, side: Side) {
+        let Some(client) = state.role.client() else { return };
+        self.parse(flow, state, |http, scope| http.end(direction(side, client), scope));
         if side != client {
-            self.hearing(flow, talk, |hearing| hearing.no_more_answers(FlowEnd::Silent));
+            self.with_transactions(flow, state, |transactions| transactions.no_more_responses(FlowEnd::Closed));
         }
     }
 
-    fn closed(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, reason: Reason) {
-        if talk.http.is_some() {
-            self.parse(flow, talk, |http, scope| {
+    fn closed(&mut self, flow: &FlowView<'_>, state: &mut FlowState, reason: Reason) {
+        if state.http.is_some() {
+            self.parse(flow, state, |http, scope| {
                 http.end(Direction::ToServer, scope);
                 http.end(Direction::ToClient, scope);
             });
         }
-        if talk.role.client().is_some() {
-            self.core.bench.counters.ended += 1;
-            self.core.bench.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
+        if state.role.client().is_some() {
+            self.shard.counters.ended += 1;
+            self.shard.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
         }
         let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
-        let outlook = if known { FlowEnd::Silent } else { FlowEnd::Unknown };
-        self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
-        if let Some(mut http) = talk.http.take().filter(|_| self.core.spare.len() < SPARE) {
+        let end = if known { FlowEnd::Closed } else { FlowEnd::Unknown };
+        self.with_transactions(flow, state, |transactions| transactions.no_more_responses(end));
+        if let Some(mut http) = state.http.take().filter(|_| self.shard.spare_parsers.len() < MAX_SPARE_PARSERS) {
             http.renew();
-            self.core.spare.push(http);
+            self.shard.spare_parsers.push(http);
         }
     }
 
-    fn memory(talk: &FlowState) -> usize {
-        let wrapping = talk.docket.wrapping.as_ref().map_or(0, |_| size_of::<Encapsulation>());
-        let http = talk.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
-        http + talk.docket.held.capacity() * size_of::<usize>() + wrapping + talk.docket.alert_cap.memory()
+    fn memory(state: &FlowState) -> usize {
+        let encapsulation = state.encapsulation.as_ref().map_or(0, |_| size_of::<Encapsulation>());
+        let http = state.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
+        http + state.pending.capacity() * size_of::<usize>() + encapsulation + state.alert_cap.memory()
     }
 }
 
 impl StreamAdapter<'_> {
-    fn bytes(
+    fn data(
         &mut self,
         flow: &FlowView<'_>,
-        talk: &mut FlowState,
+        state: &mut FlowState,
         side: Side,
         bytes: &[u8],
         offset: u64,
         acked: Option<u64>,
     ) {
-        let (client, corrected) = talk.role.learn(flow, side, bytes, &self.core.bench.options.ports);
+        let (client, corrected) = state.role.learn(flow, side, bytes, &self.shard.options.ports);
         if corrected {
-            self.core.bench.counters.role_corrected += 1;
-            self.hearing(flow, talk, |hearing| hearing.no_more_answers(FlowEnd::Unknown));
-            talk.http = None;
+            self.shard.counters.role_corrected += 1;
+            self.with_transactions(flow, state, |transactions| transactions.no_more_responses(FlowEnd::Unknown));
+            state.http = None;
         }
         if side == client {
             if let Some(segment) = self.segment.filter(|segment| segment.head.side == side) {
-                talk.docket.note_packet(segment);
+                state.note_packet(segment);
             }
-            self.parse(flow, talk, |http, scope| http.to_server(bytes, offset, acked, scope));
+            self.parse(flow, state, |http, scope| http.to_server(bytes, offset, acked, scope));
         } else {
-            self.parse(flow, talk, |http, scope| http.to_client(bytes, offset, acked, scope));
+            self.parse(flow, state, |http, scope| http.to_client(bytes, offset, acked, scope));
         }
     }
 
-    fn hearing(&mut self, flow: &FlowView<'_>, talk: &mut FlowState, act: impl FnOnce(&mut TransactionHandler<'_>)) {
-        let Some(client) = talk.role.client() else { return };
-        let bench = &mut self.core.bench;
-        let (search, docket) = (&mut *self.search, &mut talk.docket);
-        act(&mut TransactionHandler { bench, search, docket, flow, client, segment: self.segment, out: self.out });
+    /// Runs `act` on the flow's transactions, if its client is known.
+    fn with_transactions(
+        &mut self,
+        flow: &FlowView<'_>,
+        state: &mut FlowState,
+        act: impl FnOnce(&mut TransactionHandler<'_>),
+    ) {
+        let Self { shard, segment, matcher, out } = self;
+        if let Some((mut handler, ..)) = shard.transactions(state, flow, *segment, matcher, out) {
+            act(&mut handler);
+        }
     }
 
-    /// Lets the flow's HTTP parser do something, with this flow's docket as its handler.
+    /// Runs `act` on the flow's HTTP parser, with the flow's transactions as its handler.
     fn parse(
         &mut self,
         flow: &FlowView<'_>,
-        talk: &mut FlowState,
-        parse: impl FnOnce(&mut http::Connection, &mut http::ParseScope<'_, TransactionHandler<'_>>),
+        state: &mut FlowState,
+        act: impl FnOnce(&mut http::Connection, &mut http::ParseScope<'_, TransactionHandler<'_>>),
     ) {
-        let Some(client) = talk.role.client() else { return };
-        let SensorCore { parsing, limits, spare, bench } = &mut *self.core;
-        let (search, docket) = (&mut *self.search, &mut talk.docket);
-        let mut hearing =
-            TransactionHandler { bench, search, docket, flow, client, segment: self.segment, out: self.out };
-        parse(
-            talk.http.get_or_insert_with(|| spare.pop().unwrap_or_default()),
-            &mut http::ParseScope { limits, counters: parsing, handler: &mut hearing },
-        );
+        let Self { shard, segment, matcher, out } = self;
+        // Taken out of the flow for as long as its handler has the rest of the state.
+        let mut http = state.http.take().unwrap_or_else(|| shard.spare_parsers.pop().unwrap_or_default());
+        if let Some((mut handler, limits, counters)) = shard.transactions(state, flow, *segment, matcher, out) {
+            act(&mut http, &mut http::ParseScope { limits, counters, handler: &mut handler });
+        }
+        state.http = Some(http);
     }
 }
 
-/// The direction in which `side` sends.
+/// Returns the direction in which `side` sends.
 fn direction(side: Side, client: Side) -> Direction {
     if side == client { Direction::ToServer } else { Direction::ToClient }
 }

@@ -1,15 +1,15 @@
-//! The docket of one flow, opened for one segment or deadline: what its requests match, what becomes of those that are
-//! held, and what is told. Not the pairing of answers, which the http room proves; here it is only told.
+//! Handles the HTTP transactions of one flow: matches requests, holds them until the response is known or times out, and
+//! emits records. Responses are paired with requests by [`crate::http`].
 
 use std::time::Duration;
 
-use super::deadlines::Deadline;
+use super::deadlines::{Deadline, PendingIndex};
 use super::flow_id::flow_id;
 use super::pending::{BodySample, OVERHEAD, PendingTransaction, ProbeMatch, heap, intern_token};
-use super::request_traits::trace;
+use super::request_traits::request_traits;
 use super::xff::rightmost_untrusted;
-use super::{HeldRequests, PacketRef, SensorBench};
-use crate::flow::FlowView;
+use super::{Counters, FlowState, Options, PacketRef};
+use crate::flow::{EventTime, FlowView};
 use crate::http;
 use crate::outcome::{Assessment, BodyCheck, Outcome, assess};
 use crate::record::{
@@ -18,26 +18,29 @@ use crate::record::{
 use crate::segment::{Segment, Side};
 use crate::signature::CachedMatcher;
 
-/// What the end of the answers means for requests that have none.
+/// What the end of a flow means for requests without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FlowEnd {
-    /// The connection is over: the server said nothing.
-    Silent,
-    /// The capture is over, or the flow was given up: nobody knows.
+    /// The connection ended: the server sent no response.
+    Closed,
+    /// The capture ended or the flow was evicted: the response is unknown.
     Unknown,
 }
 
-/// How often a page of one flow is told of. Rationale: connections of proxies stay open for hours and show pages all the
-/// time; a minute is little of the half hour for which a page is remembered.
-const PAGES_EVERY: Duration = Duration::from_secs(60);
+/// Minimum time between two page views of one flow. Rationale: a proxy's connection stays open for hours and carries pages
+/// all the time; a minute is little of the half hour for which a page view is remembered.
+const PAGE_VIEW_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The docket of one flow, opened for one segment or deadline.
+/// The transactions of one flow while one segment or deadline is handled.
 pub(super) struct TransactionHandler<'a> {
-    pub(super) bench: &'a mut SensorBench,
-    pub(super) search: &'a mut CachedMatcher,
-    pub(super) docket: &'a mut HeldRequests,
+    pub(super) options: &'a Options,
+    pub(super) counters: &'a mut Counters,
+    pub(super) index: &'a mut PendingIndex,
+    pub(super) matcher: &'a mut CachedMatcher,
+    pub(super) state: &'a mut FlowState,
     pub(super) flow: &'a FlowView<'a>,
     pub(super) client: Side,
+    /// The segment being handled; `None` for a deadline.
     pub(super) segment: Option<&'a Segment<'a>>,
     pub(super) out: &'a mut Vec<Event>,
 }
@@ -45,33 +48,34 @@ pub(super) struct TransactionHandler<'a> {
 impl http::Handler for TransactionHandler<'_> {
     fn request(&mut self, request: &http::Request<'_>) {
         self.note_http();
-        let found = self.search.find(request.method, request.target);
+        let found = self.matcher.find(request.method, request.target);
         let probe = found.map(|found| ProbeMatch {
-            trace: trace(request, &found.signature),
+            traits: request_traits(request, &found.signature),
             matched: found.matched,
             signature: found.signature,
             evasions: found.evasions,
             also: found.also.iter().map(|other| other.slug.clone()).collect(),
-            told: None,
+            reported: None,
         });
-        if probe.is_some() || self.bench.options.http_events {
+        if probe.is_some() || self.options.http_events {
             self.hold(request, probe);
         }
     }
 
     fn request_end(&mut self, tx_id: u32, body: u64) {
-        if let Some(held) = self.find(tx_id) {
-            held.transaction.request.body_len = body;
+        if let Some(at) = self.position(tx_id) {
+            self.state.pending[at].transaction.request.body_len = body;
         }
     }
 
     fn response(&mut self, tx_id: u32, response: &http::Response<'_>) -> bool {
         self.note_http();
-        self.note_page(tx_id, response);
-        let http_events = self.bench.options.http_events;
-        let Some(held) = self.find(tx_id) else { return false };
-        // Nobody reads the words of an answer to a hit that is only counted.
-        let read = http_events || held.probe.as_ref().is_none_or(|probe| !probe.signature.support);
+        let found = self.position(tx_id);
+        self.note_page_view(tx_id, found, response);
+        let Some(at) = found else { return false };
+        let pending = &mut *self.state.pending[at];
+        // The strings of a response to a hit that is only counted are never read.
+        let read = self.options.http_events || pending.probe.as_ref().is_none_or(|probe| !probe.signature.support);
         let owned = |value: Option<&[u8]>| value.filter(|_| read).map(<[u8]>::to_vec);
         let seen = Response {
             status: response.status,
@@ -81,161 +85,153 @@ impl http::Handler for TransactionHandler<'_> {
             content_length: response.content_length,
             body_len: 0,
         };
-        let kept = [Some(&seen.reason), seen.content_type.as_ref(), seen.location.as_ref()];
-        let added = kept.into_iter().flatten().map(Vec::len).sum::<usize>();
-        held.memory += added;
-        held.transaction.response = Some(seen);
-        self.bench.waiting.memory += added;
-        let verdict = self.find(tx_id).and_then(|held| {
-            held.probe.as_ref().map(|probe| assess(&probe.signature, &held.transaction.request.method, response))
-        });
-        match verdict {
-            Some(Assessment::NeedsBody(open)) => {
-                self.read(tx_id, open);
+        let strings = [Some(&seen.reason), seen.content_type.as_ref(), seen.location.as_ref()];
+        let added = strings.into_iter().flatten().map(Vec::len).sum::<usize>();
+        pending.memory += added;
+        pending.transaction.response = Some(seen);
+        self.index.memory += added;
+        let method = &pending.transaction.request.method;
+        let assessment = pending.probe.as_ref().map(|probe| assess(&probe.signature, method, response));
+        match assessment {
+            Some(Assessment::NeedsBody(check)) => {
+                self.sample_body(at, check);
                 return true;
             }
-            Some(Assessment::Final(outcome)) => self.emit_final(tx_id, outcome),
-            None => {}
-        }
-        if !self.bench.options.http_events {
-            self.remove(tx_id);
+            Some(Assessment::Final(outcome)) => self.emit_final(at, outcome),
+            None if self.options.http_events => {}
+            None => {
+                self.remove(at);
+            }
         }
         false
     }
 
     fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool {
-        let more = self
-            .find(tx_id)
-            .and_then(|held| held.body_sample.as_mut())
-            .is_some_and(|body_sample| body_sample.add(bytes));
+        let Some(at) = self.position(tx_id) else { return false };
+        let more = self.state.pending[at].body_sample.as_mut().is_some_and(|sample| sample.add(bytes));
         if !more {
-            self.resolve_from_body(tx_id);
+            self.resolve_from_body(at);
         }
         more
     }
 
     fn response_end(&mut self, tx_id: u32, body: u64) {
-        let Some(held) = self.find(tx_id) else { return };
-        if let Some(response) = &mut held.transaction.response {
+        let Some(at) = self.position(tx_id) else { return };
+        if let Some(response) = &mut self.state.pending[at].transaction.response {
             response.body_len = body;
         }
-        self.resolve_from_body(tx_id);
+        self.resolve_from_body(at);
         self.finish(tx_id);
     }
 
     fn unseen(&mut self, tx_id: u32) {
-        self.emit_final(tx_id, Outcome::Unseen);
+        let Some(at) = self.position(tx_id) else { return };
+        self.emit_final(at, Outcome::Unseen);
         self.finish(tx_id);
     }
 }
 
 impl TransactionHandler<'_> {
-    /// The time for an answer is up; a later one may still prove the worst.
-    pub(super) fn time_is_up(&mut self, tx_id: u32) {
-        if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
-            return self.resolve_so_far(tx_id);
+    /// Handles the outcome timeout of a request; a later response may still prove `exposed`.
+    pub(super) fn timeout(&mut self, tx_id: u32) {
+        let Some(at) = self.position(tx_id) else { return };
+        let pending = &self.state.pending[at];
+        if pending.transaction.response.is_some() {
+            return self.resolve_so_far(at);
         }
         let facts = self.flow.facts;
-        let lost = self.find(tx_id).is_some_and(|held| held.lost)
-            || (facts.closed && facts.missing[self.client.other() as usize]);
+        let lost = pending.lost || (facts.closed && facts.missing[self.client.other() as usize]);
         let outcome = match (self.server_was_seen() && !lost, facts.closed) {
             (false, _) => Outcome::Unseen,
             (true, true) => Outcome::NoResponse,
             (true, false) => Outcome::Pending,
         };
-        self.emit(tx_id, outcome);
+        self.emit(at, outcome);
     }
 
-    /// A held request takes room that others need.
+    /// Releases a pending request because of the memory limit.
     pub(super) fn release(&mut self, tx_id: u32) {
-        if self.find(tx_id).is_some() {
-            self.bench.counters.held_limit += 1;
-            self.resolve_from_body(tx_id);
-            self.emit_final(tx_id, Outcome::Unseen);
-            self.finish(tx_id);
+        let Some(at) = self.position(tx_id) else { return };
+        self.counters.held_limit += 1;
+        self.resolve_from_body(at);
+        if let Some(at) = self.position(tx_id) {
+            self.emit_final(at, Outcome::Unseen);
         }
+        self.finish(tx_id);
     }
 
-    /// Nothing more comes from the server.
-    pub(super) fn no_more_answers(&mut self, outlook: FlowEnd) {
-        let outcome = match outlook {
-            FlowEnd::Silent if self.server_was_seen() => Outcome::NoResponse,
+    /// Finishes all pending requests, because the server sends nothing more.
+    pub(super) fn no_more_responses(&mut self, end: FlowEnd) {
+        let outcome = match end {
+            FlowEnd::Closed if self.server_was_seen() => Outcome::NoResponse,
             _ => Outcome::Unseen,
         };
-        while let Some(held) = self.docket.held.first() {
-            let tx_id = held.tx_id();
-            let outcome = if held.lost { Outcome::Unseen } else { outcome };
-            match held.transaction.response {
-                None => self.emit_final(tx_id, outcome),
-                Some(_) => self.resolve_from_body(tx_id),
+        while let Some(pending) = self.state.pending.first() {
+            let tx_id = pending.tx_id();
+            let outcome = if pending.lost { Outcome::Unseen } else { outcome };
+            match pending.transaction.response {
+                None => self.emit_final(0, outcome),
+                Some(_) => self.resolve_from_body(0),
             }
             self.finish(tx_id);
         }
     }
 
-    /// Bytes of the server were lost: whatever waits may have been answered by them.
-    pub(super) fn answers_lost(&mut self) {
-        for held in &mut self.docket.held {
-            held.lost |= held.transaction.response.is_none();
+    /// Handles lost bytes of the server: they may have held the response to any pending request.
+    pub(super) fn response_bytes_lost(&mut self) {
+        for pending in &mut self.state.pending {
+            pending.lost |= pending.transaction.response.is_none();
         }
-        while let Some(held) = self.docket.held.iter().find(|held| held.body_sample.is_some()) {
-            self.resolve_from_body(held.tx_id());
-        }
-    }
-
-    /// From now on the answer's body is read.
-    fn read(&mut self, tx_id: u32, open: BodyCheck) {
-        let Some(held) = self.find(tx_id) else { return };
-        held.body_sample = Some(BodySample::new(open));
-        held.memory += BodySample::MEMORY;
-        self.bench.waiting.memory += BodySample::MEMORY;
-    }
-
-    /// Whatever was read of the answer's body is all there will be.
-    fn resolve_from_body(&mut self, tx_id: u32) {
-        let Some(held) = self.find(tx_id) else { return };
-        let (Some(body_sample), Some(probe)) = (held.body_sample.take(), &held.probe) else { return };
-        let outcome = body_sample.open.decide(&probe.signature, &body_sample.body);
-        held.memory -= BodySample::MEMORY;
-        self.bench.waiting.memory -= BodySample::MEMORY;
-        self.emit_final(tx_id, outcome);
-        if !self.bench.options.http_events {
-            self.remove(tx_id);
+        while let Some(at) = self.state.pending.iter().position(|pending| pending.body_sample.is_some()) {
+            self.resolve_from_body(at);
         }
     }
 
-    /// The time is up: what was read of the answer's body so far is told of, and what is still to come may prove the worst.
-    fn resolve_so_far(&mut self, tx_id: u32) {
-        let Some(held) = self.find(tx_id) else { return };
-        let (Some(body_sample), Some(probe)) = (&held.body_sample, &held.probe) else { return };
-        match body_sample.open.decide(&probe.signature, &body_sample.body) {
-            Outcome::Exposed => self.resolve_from_body(tx_id),
-            outcome => self.emit(tx_id, outcome),
+    /// Starts to collect the beginning of the response's body.
+    fn sample_body(&mut self, at: usize, check: BodyCheck) {
+        let pending = &mut self.state.pending[at];
+        pending.body_sample = Some(BodySample::new(check));
+        pending.memory += BodySample::MEMORY;
+        self.index.memory += BodySample::MEMORY;
+    }
+
+    /// Decides the outcome from the body bytes collected so far, if they were waited for.
+    fn resolve_from_body(&mut self, at: usize) {
+        let pending = &mut *self.state.pending[at];
+        let (Some(sample), Some(probe)) = (pending.body_sample.take(), &pending.probe) else { return };
+        let outcome = sample.check.decide(&probe.signature, &sample.body);
+        pending.memory -= BodySample::MEMORY;
+        self.index.memory -= BodySample::MEMORY;
+        self.emit_final(at, outcome);
+    }
+
+    /// Emits the outcome of the body bytes collected so far; further bytes may still prove `exposed`.
+    fn resolve_so_far(&mut self, at: usize) {
+        let pending = &self.state.pending[at];
+        let (Some(sample), Some(probe)) = (&pending.body_sample, &pending.probe) else { return };
+        match sample.check.decide(&probe.signature, &sample.body) {
+            Outcome::Exposed => self.resolve_from_body(at),
+            outcome => self.emit(at, outcome),
         }
     }
 
-    /// Tells of the flow's first page, and of a later one now and then, where signatures ask for it: not of one that
-    /// answers a probe, since whatever a prober gets shows no visitor.
-    fn note_page(&mut self, tx_id: u32, response: &http::Response<'_>) {
-        let lately = |told| self.flow.at.clock.since(told) < PAGES_EVERY;
-        if self.docket.paged.is_some_and(lately) || !self.search.signatures().weigh_pages() || !is_page(response) {
+    /// Emits a page view for the flow's first page, and for later ones at intervals, where signatures use them. A page in
+    /// response to a probe does not count: whatever a scanner gets is no sign of a visitor.
+    fn note_page_view(&mut self, tx_id: u32, found: Option<usize>, response: &http::Response<'_>) {
+        let recent = |last| self.flow.at.clock.since(last) < PAGE_VIEW_INTERVAL;
+        if self.state.last_page.is_some_and(recent) || !self.matcher.signatures().weigh_pages() || !is_page(response) {
             return;
         }
-        let held = self.find(tx_id);
-        if held.as_ref().is_some_and(|held| held.probe.as_ref().is_some_and(|probe| !probe.signature.support)) {
+        let pending = found.map(|at| &self.state.pending[at]);
+        let probe = pending.and_then(|pending| pending.probe.as_ref());
+        if probe.is_some_and(|probe| !probe.signature.support) {
             return;
         }
-        let number = held.map(|held| held.number).unwrap_or_else(|| self.request_packet().number);
+        let request = pending.map_or_else(|| self.request_packet().number, |pending| pending.number);
         let (at, key) = (self.flow.at, self.flow.key);
-        self.docket.paged = Some(at.clock);
-        let order = Order {
-            decided_at: at.clock,
-            decided_by: at.number,
-            request: number,
-            tx_id,
-            kind: EventKind::PageView,
-            sid: 0,
-        };
+        self.state.last_page = Some(at.clock);
+        let kind = EventKind::PageView;
+        let order = Order { decided_at: at.clock, decided_by: at.number, request, tx_id, kind, sid: 0 };
         let page = PageView { client: key.end(self.client).ip, server: key.end(self.client.other()).ip };
         self.out.push(Event::PageView(order, page));
     }
@@ -245,16 +241,18 @@ impl TransactionHandler<'_> {
     }
 
     fn note_http(&mut self) {
-        if !self.docket.is_http {
-            self.docket.is_http = true;
-            self.bench.counters.http_flows += 1;
+        if !self.state.is_http {
+            self.state.is_http = true;
+            self.counters.http_flows += 1;
         }
     }
 
-    fn find(&mut self, tx_id: u32) -> Option<&mut PendingTransaction> {
-        self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id).map(|held| &mut **held)
+    /// Returns the position of a pending transaction.
+    fn position(&self, tx_id: u32) -> Option<usize> {
+        self.state.pending.iter().position(|pending| pending.tx_id() == tx_id)
     }
 
+    /// Holds a request until its response is known.
     fn hold(&mut self, request: &http::Request<'_>, probe: Option<ProbeMatch>) {
         let support = probe.as_ref().map(|probe| probe.signature.support);
         let transaction = self.transaction(request);
@@ -264,48 +262,39 @@ impl TransactionHandler<'_> {
             + OVERHEAD
             + heap(&transaction.request)
             + probe.as_ref().map_or(0, ProbeMatch::heap);
-        self.bench.counters.held += 1;
-        self.bench.waiting.add(self.flow.slot, request.tx_id, memory);
-        self.docket.held.push(Box::new(PendingTransaction {
-            transaction,
-            number,
-            probe,
-            body_sample: None,
-            memory,
-            lost: false,
-        }));
-        if let Some(support) = support {
-            let counters = &mut self.bench.counters;
-            *(if support { &mut counters.support } else { &mut counters.probes }) += 1;
-            let timeout = self.bench.options.outcome_timeout;
-            if timeout.is_zero() {
-                self.emit(request.tx_id, Outcome::Pending);
-            } else {
-                let at = self.flow.at.clock.after(timeout);
-                let deadline = Deadline { at, slot: self.flow.slot, tx_id: request.tx_id };
-                self.bench.waiting.deadlines.push_back(deadline);
-            }
+        self.counters.held += 1;
+        self.index.add(self.flow.slot, request.tx_id, memory);
+        let pending = PendingTransaction { transaction, number, probe, body_sample: None, memory, lost: false };
+        self.state.pending.push(Box::new(pending));
+        let Some(support) = support else { return };
+        *(if support { &mut self.counters.support } else { &mut self.counters.probes }) += 1;
+        let timeout = self.options.outcome_timeout;
+        if timeout.is_zero() {
+            self.emit(self.state.pending.len() - 1, Outcome::Pending);
+        } else {
+            let at = self.flow.at.clock.after(timeout);
+            self.index.deadlines.push_back(Deadline { at, slot: self.flow.slot, tx_id: request.tx_id });
         }
     }
 
-    /// The packet that completed the request: the client's latest, or whatever made the flow give the bytes out.
+    /// Returns the packet that completed the request: the client's last one, or the one that made the flow release the
+    /// bytes.
     fn request_packet(&self) -> PacketRef {
-        self.docket
-            .latest
-            .unwrap_or_else(|| self.segment.map_or_else(PacketRef::default, |segment| PacketRef::of(segment.head)))
+        let handled = || self.segment.map_or_else(PacketRef::default, |segment| PacketRef::of(segment.head));
+        self.state.latest.unwrap_or_else(handled)
     }
 
     fn transaction(&self, request: &http::Request<'_>) -> Box<Transaction> {
-        let request_packet = self.request_packet();
+        let packet = self.request_packet();
         let owned = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
         Box::new(Transaction {
-            timestamp: request_packet.time,
-            frame: request_packet.frame,
-            input: request_packet.input,
+            timestamp: packet.time,
+            frame: packet.frame,
+            input: packet.input,
             client: self.flow.key.end(self.client),
             server: self.flow.key.end(self.client.other()),
-            encapsulation: self.docket.wrapping.as_deref().copied().unwrap_or_default(),
-            // Written when it is told of.
+            encapsulation: self.state.encapsulation.as_deref().copied().unwrap_or_default(),
+            // Filled in when the record is emitted.
             flow: FlowFacts::default(),
             tx_id: request.tx_id,
             request: Request {
@@ -336,59 +325,55 @@ impl TransactionHandler<'_> {
         }
     }
 
-    /// Tells of a probe: once, and once more if a late answer proves the worst.
-    fn emit(&mut self, tx_id: u32, outcome: Outcome) {
-        let Some(news) = self.news(tx_id, outcome) else { return };
-        let order = self.order(tx_id, EventKind::Alert);
-        let told = self.find(tx_id).and_then(|held| Some((held.transaction.clone(), held.probe.clone()?)));
-        if let Some((transaction, probe)) = told {
-            self.push(order, transaction, probe, news);
+    /// Emits an alert: once, and once more if a late response proves `exposed`.
+    fn emit(&mut self, at: usize, outcome: Outcome) {
+        let Some(update) = self.update(at, outcome) else { return };
+        let order = self.order(at, EventKind::Alert);
+        let PendingTransaction { transaction, probe, .. } = &*self.state.pending[at];
+        if let (transaction, Some(probe)) = (transaction.clone(), probe.clone()) {
+            self.push(order, transaction, probe, update);
         }
     }
 
-    /// Tells of a probe of which nothing more will be known; without http records the request is not held any more.
-    fn emit_final(&mut self, tx_id: u32, outcome: Outcome) {
-        if self.bench.options.http_events {
-            return self.emit(tx_id, outcome);
+    /// Emits the last alert of a request; without http records the request is then no longer held.
+    fn emit_final(&mut self, at: usize, outcome: Outcome) {
+        if self.options.http_events {
+            return self.emit(at, outcome);
         }
-        let Some(news) = self.news(tx_id, outcome) else { return };
-        let order = self.order(tx_id, EventKind::Alert);
-        if let Some(PendingTransaction { transaction, probe: Some(probe), .. }) = self.remove(tx_id) {
-            self.push(order, transaction, probe, news);
+        let update = self.update(at, outcome);
+        let order = self.order(at, EventKind::Alert);
+        if let (PendingTransaction { transaction, probe: Some(probe), .. }, Some(update)) = (self.remove(at), update) {
+            self.push(order, transaction, probe, update);
         }
     }
 
-    /// What is new about a probe, if anything is; counted.
-    fn news(&mut self, tx_id: u32, outcome: Outcome) -> Option<AlertUpdate> {
-        let held = self.docket.held.iter_mut().find(|held| held.tx_id() == tx_id)?;
-        let probe = held.probe.as_mut()?;
-        let late = match probe.told {
+    /// Returns what an outcome adds to what was emitted for a request before, if anything, and counts it.
+    fn update(&mut self, at: usize, outcome: Outcome) -> Option<AlertUpdate> {
+        let probe = self.state.pending[at].probe.as_mut()?;
+        let late = match probe.reported {
             None => None,
             Some(Outcome::Exposed) => return None,
             before if outcome == Outcome::Exposed => before,
             Some(_) => return None,
         };
-        probe.told = Some(outcome);
-        let limit = self.bench.options.alerts_per_flow;
-        let support = probe.signature.support;
-        let suppressed = !self.docket.alert_cap.admit(probe.signature.id, outcome, support, limit);
-        let counters = &mut self.bench.counters;
-        match support {
-            true => counters.support_suppressed += u64::from(suppressed),
-            false => {
-                counters.suppressed += u64::from(suppressed);
-                counters.late_answers += u64::from(late.is_some());
-            }
+        probe.reported = Some(outcome);
+        let (sid, support) = (probe.signature.id, probe.signature.support);
+        let suppressed = !self.state.alert_cap.admit(sid, outcome, support, self.options.alerts_per_flow);
+        if support {
+            self.counters.support_suppressed += u64::from(suppressed);
+        } else {
+            self.counters.suppressed += u64::from(suppressed);
+            self.counters.late_answers += u64::from(late.is_some());
         }
         Some(AlertUpdate { outcome, late, suppressed })
     }
 
-    fn push(&mut self, order: Order, mut transaction: Box<Transaction>, probe: ProbeMatch, news: AlertUpdate) {
+    fn push(&mut self, order: Order, mut transaction: Box<Transaction>, probe: ProbeMatch, update: AlertUpdate) {
         transaction.flow = self.flow_facts();
-        let trusted = &self.bench.options.trusted_proxies;
+        let trusted = &self.options.trusted_proxies;
         let forwarded_for = transaction.request.forwarded_for.as_deref();
-        let ProbeMatch { signature, matched, evasions, also, trace, told: _ } = probe;
-        let AlertUpdate { outcome, late, suppressed } = news;
+        let ProbeMatch { signature, matched, evasions, also, traits, reported: _ } = probe;
+        let AlertUpdate { outcome, late, suppressed } = update;
         let alert = Alert {
             forwarded_for: forwarded_for.and_then(|value| rightmost_untrusted(value, trusted)),
             transaction,
@@ -400,44 +385,39 @@ impl TransactionHandler<'_> {
             also,
             late,
             suppressed,
-            traits: trace,
+            traits,
             context: Vec::new(),
             repeats: 1,
         };
         self.out.push(Record { order, body: Body::Alert(Box::new(alert)) }.into());
     }
 
-    /// Nothing more will be known of a request.
+    /// Ends a transaction of which nothing more will be known: emits its http record, if wanted.
     fn finish(&mut self, tx_id: u32) {
-        if self.bench.options.http_events && self.find(tx_id).is_some() {
-            let order = self.order(tx_id, EventKind::Http);
-            let flow = self.flow_facts();
-            if let Some(PendingTransaction { mut transaction, .. }) = self.remove(tx_id) {
-                transaction.flow = flow;
-                self.out.push(Record { order, body: Body::Http(transaction) }.into());
-            }
-        } else {
-            self.remove(tx_id);
+        let Some(at) = self.position(tx_id) else { return };
+        let order = self.order(at, EventKind::Http);
+        let PendingTransaction { mut transaction, .. } = self.remove(at);
+        if self.options.http_events {
+            transaction.flow = self.flow_facts();
+            self.out.push(Record { order, body: Body::Http(transaction) }.into());
         }
     }
 
-    fn remove(&mut self, tx_id: u32) -> Option<PendingTransaction> {
-        let at = self.docket.held.iter().position(|held| held.tx_id() == tx_id)?;
-        let held = self.docket.held.remove(at);
-        self.bench.waiting.remove(held.memory);
-        Some(*held)
+    fn remove(&mut self, at: usize) -> PendingTransaction {
+        let pending = self.state.pending.remove(at);
+        self.index.remove(pending.memory);
+        *pending
     }
 
-    fn order(&mut self, tx_id: u32, kind: EventKind) -> Order {
-        let at = self.flow.at;
-        let held = self.find(tx_id);
-        let request = held.as_ref().map_or(0, |held| held.number);
-        let sid = held.and_then(|held| held.probe.as_ref()).map_or(0, |probe| probe.signature.id);
-        Order { decided_at: at.clock, decided_by: at.number, request, tx_id, kind, sid }
+    fn order(&self, at: usize, kind: EventKind) -> Order {
+        let pending = &self.state.pending[at];
+        let sid = pending.probe.as_ref().map_or(0, |probe| probe.signature.id);
+        let EventTime { clock, number } = self.flow.at;
+        Order { decided_at: clock, decided_by: number, request: pending.number, tx_id: pending.tx_id(), kind, sid }
     }
 }
 
-/// What is told of a probe now.
+/// What an alert adds to what was emitted for its request before.
 #[derive(Clone, Copy, Debug)]
 struct AlertUpdate {
     outcome: Outcome,
@@ -445,7 +425,7 @@ struct AlertUpdate {
     suppressed: bool,
 }
 
-/// Whether an answer is a page that a browser shows.
+/// Returns whether a response is a page that a browser shows.
 fn is_page(response: &http::Response<'_>) -> bool {
     let media_type = response.content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
     let is = |known: &[u8]| media_type.trim_ascii().eq_ignore_ascii_case(known);

@@ -1,17 +1,18 @@
-//! Who really asked, where trusted proxies stand before the server: the rightmost address of `X-Forwarded-For` that is
-//! not one of theirs. The leftmost is whatever the client wrote.
+//! The client's address behind trusted proxies: the rightmost address of `X-Forwarded-For` that is not a trusted proxy's.
+//! The leftmost address is whatever the client wrote.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The rightmost address of the value that is not in `trusted`. `None` where none is trusted, or nothing is left.
+/// Returns the rightmost address of the value that is not in `trusted`; `None` if no network is trusted or no address is
+/// left.
 #[must_use]
 pub(super) fn rightmost_untrusted(value: &[u8], trusted: &[IpNet]) -> Option<IpAddr> {
     if trusted.is_empty() {
         return None;
     }
-    // Anything unreadable ends the chain of trust: what stands left of it was not added by a trusted proxy.
+    // Anything unreadable ends the chain of trust: a trusted proxy did not add what is left of it.
     value
         .rsplit(|&byte| byte == b',')
         .map(address)
@@ -19,7 +20,7 @@ pub(super) fn rightmost_untrusted(value: &[u8], trusted: &[IpNet]) -> Option<IpA
         .flatten()
 }
 
-/// An address with or without port and brackets, as proxies write them.
+/// Parses an address with or without port and brackets, as proxies write them.
 fn address(element: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(element.trim_ascii()).ok()?;
     let bare = text.strip_prefix('[').and_then(|rest| Some(rest.split_once(']')?.0)).unwrap_or(text);
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chain_of_trust_is_followed_from_the_right() {
+    fn trusted_addresses_are_skipped_from_the_right() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
         let find = |value: &str| rightmost_untrusted(value.as_bytes(), &trusted).map(|address| address.to_string());
         assert_eq!(find("203.0.113.9, 198.51.100.7, 10.0.0.1").as_deref(), Some("198.51.100.7"));
