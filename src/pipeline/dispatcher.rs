@@ -201,16 +201,16 @@ impl Dispatcher {
                 continue;
             };
             let head = &mut entry.head;
-            let tcp = span.whole.map_or(packet.bytes, |whole| &extras.reassembled[whole as usize]);
+            let tcp = span.reassembled.map_or(packet.bytes, |at| &extras.reassembled[at as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
             if !self.traffic.classify(&self.ports, low, high, payload) {
                 continue;
             }
-            head.flow_hash = head.key.fold(&self.shard);
+            head.flow_hash = head.key.multilinear_hash(&self.shard);
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
-            let begin = if span.whole.is_none() { captured.start } else { 0 };
-            (entry.whole, entry.start, entry.end) = (span.whole, begin + span.start, begin + span.end);
+            let begin = if span.reassembled.is_none() { captured.start } else { 0 };
+            (entry.whole, entry.start, entry.end) = (span.reassembled, begin + span.start, begin + span.end);
             entry.shard = shard;
             // A block has far fewer than 2^32 packets.
             work[lane_of[usize::from(shard)]].push(next as u32);
