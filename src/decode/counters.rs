@@ -29,7 +29,8 @@ crate::counters! {
         fragment: "decode.fragment",
         /// Frames that the capture cut within the IP packet, whether decoded or skipped.
         truncated: "decode.truncated",
-        /// IPv4 headers with a wrong checksum. Unfragmented packets are decoded and marked; the meaning depends on the flow.
+        /// IPv4 headers with a wrong checksum. Unfragmented packets are decoded and marked; the meaning depends on the
+        /// flow.
         ip_bad_checksum: "decode.ip_bad_checksum",
         /// Ethernet headers.
         ethernet: "decode.ethernet",
@@ -71,8 +72,8 @@ crate::counters! {
         overlap: "defrag.overlap",
         /// Overlapping and repeated fragments whose bytes differ from those stored.
         overlap_conflict: "defrag.overlap_conflict",
-        /// Fragments whose end is inconsistent with the others, that are empty, or whose length is not a multiple of 8 where
-        /// it must be.
+        /// Fragments whose end is inconsistent with the others, that are empty, or whose length is not a multiple of 8
+        /// where it must be.
         fragment_invalid: "defrag.invalid",
         /// Fragments that the capture cut.
         fragment_truncated: "defrag.truncated",

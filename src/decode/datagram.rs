@@ -48,8 +48,8 @@ const NODE: usize = 250;
 /// The largest value of an IP length field, in bytes.
 const LONGEST: u32 = 65_535;
 
-/// Returns the maximum length of an IP packet in bytes, its first header included; the length field in an IPv6 header does
-/// not include that header.
+/// Returns the maximum length of an IP packet in bytes, its first header included; the length field in an IPv6 header
+/// does not include that header.
 const fn longest(version: IpVersion) -> u32 {
     match version {
         IpVersion::V4 => LONGEST,
@@ -165,8 +165,8 @@ impl Datagram {
         FragmentOutcome::Stored
     }
 
-    /// Returns whether stored bytes differ from those of an overlapping fragment. The cost is that of reading the fragment:
-    /// no two runs begin within 8 bytes of each other.
+    /// Returns whether stored bytes differ from those of an overlapping fragment. The cost is that of reading the
+    /// fragment: no two runs begin within 8 bytes of each other.
     fn conflicts(&self, offset: u32, end: u32, data: &[u8]) -> bool {
         let overlapping = self.runs.range(..end).rev().take_while(|(start, run)| *start + run.len() as u32 > offset);
         overlapping.into_iter().any(|(start, run)| {

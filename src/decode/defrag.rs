@@ -1,5 +1,5 @@
-//! Reassembles datagrams from IP fragments, with bounds on number, bytes and time. How one datagram handles its fragments
-//! is in [`super::datagram`].
+//! Reassembles datagrams from IP fragments, with bounds on number, bytes and time. How one datagram handles its
+//! fragments is in [`super::datagram`].
 
 use std::net::IpAddr;
 
@@ -195,7 +195,8 @@ mod tests {
         (*state >> 11) as usize % bound
     }
 
-    /// Any division, any order and any number of exact duplicates while the datagram is incomplete reassemble its bytes.
+    /// Any division, any order and any number of exact duplicates while the datagram is incomplete reassemble its
+    /// bytes.
     #[test]
     fn any_order_and_duplication_reassembles_the_datagram() {
         let mut state = 0x1234_5678_9abc_def1;

@@ -1,9 +1,10 @@
-//! The fast path, with hand-written parsing for plain packets: Ethernet with at most one VLAN tag, IPv4 without options or
-//! fragments or IPv6 without extension headers, and TCP, UDP without a tunnel, or ICMP. It never decides a doubtful case:
-//! everything else takes the slow path, which gives the same result for plain packets (a property test verifies that).
+//! The fast path, with hand-written parsing for plain packets: Ethernet with at most one VLAN tag, IPv4 without options
+//! or fragments or IPv6 without extension headers, and TCP, UDP without a tunnel, or ICMP. It never decides a doubtful
+//! case: everything else takes the slow path, which gives the same result for plain packets (a property test verifies
+//! that).
 //!
-//! TCP in IPv4, which is nearly all traffic, has a separate function: one comparison of lengths per header, and then every
-//! field is at a fixed offset.
+//! TCP in IPv4, which is nearly all traffic, has a separate function: one comparison of lengths per header, and then
+//! every field is at a fixed offset.
 
 use super::protocol::{ether_type, ip_protocol};
 use super::{ip, tcp, tunnel};
@@ -145,8 +146,8 @@ fn ethernet(packet: &Packet<'_>) -> Option<(Option<u16>, u16, usize)> {
     Some(if kind == ether_type::VLAN { (Some(field(14) & 0x0fff), field(16), 18) } else { (None, kind, 14) })
 }
 
-/// Returns whether the header is of version 4 and five words long, without "more fragments" and fragment offset, and has
-/// a valid checksum if that is verified.
+/// Returns whether the header is of version 4 and five words long, without "more fragments" and fragment offset, and
+/// has a valid checksum if that is verified.
 #[inline]
 fn is_plain_ipv4(header: &[u8; IPV4_HEADER], verify_checksum: bool) -> bool {
     let plain = header[0] == 0x45 && (u16::from_be_bytes([header[6], header[7]]) & 0x3fff) == 0;

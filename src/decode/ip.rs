@@ -137,8 +137,8 @@ impl LayerWalker<'_> {
         Ok(Layer::Payload(*next, self.after(bytes, (usize::from(*words) + 1) * 8)?))
     }
 
-    /// Decodes an IPv6 fragment header (RFC 8200 section 4.5). With offset 0 and no more fragments the packet is complete
-    /// (RFC 6946, atomic fragment).
+    /// Decodes an IPv6 fragment header (RFC 8200 section 4.5). With offset 0 and no more fragments the packet is
+    /// complete (RFC 6946, atomic fragment).
     fn fragment_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.count_extension()?;
         let data = self.after(bytes, 8)?;

@@ -32,7 +32,7 @@ pub struct Limits {
     pub timeout_v4: Duration,
     /// Age at which an incomplete IPv6 datagram is dropped.
     pub timeout_v6: Duration,
-    /// Number of Ethernet, PPP and IP headers of one frame, and of reassembled datagrams around its segment.
+    /// Number of Ethernet, PPP and IP headers of one frame, and of datagrams reassembled from it.
     pub layers: u8,
     /// Number of nested tunnels.
     pub tunnels: u8,
@@ -47,8 +47,8 @@ impl Default for Limits {
         Self {
             fragment_bytes: 16 << 20,
             datagrams: 4096,
-            // Rationale: a datagram of 64 KiB in fragments of 8 bytes, which Linux reassembles. A smaller limit would hide a
-            // request of 2 KiB in 257 fragments; fragments cost O(log n) each and are limited in bytes.
+            // Rationale: a datagram of 64 KiB in fragments of 8 bytes, which Linux reassembles. A smaller limit would
+            // hide a request of 2 KiB in 257 fragments; fragments cost O(log n) each and are limited in bytes.
             fragments_per_datagram: 8192,
             // Rationale: Linux, net.ipv4.ipfrag_time; after it an IP id may be reused.
             timeout_v4: Duration::from_secs(30),
@@ -57,8 +57,8 @@ impl Default for Limits {
             layers: 16,
             tunnels: 8,
             labels: 8,
-            // Rationale: hosts accept any number, so a low limit would hide a request. A header has at least 8 bytes, so the
-            // work is bounded by the frame's length anyway.
+            // Rationale: hosts accept any number, so a low limit would hide a request. A header has at least 8 bytes,
+            // so the work is bounded by the frame's length anyway.
             extensions: 64,
         }
     }

@@ -1,5 +1,5 @@
-//! Decodes a frame into a TCP segment or a reason to skip it: link types, VLAN tags, tunnels, IP fragments, TCP. Does not
-//! reassemble the stream; see [`crate::flow`].
+//! Decodes a frame into a TCP segment or a reason to skip it: link types, VLAN tags, tunnels, IP fragments, TCP. Does
+//! not reassemble the stream; see [`crate::flow`].
 //!
 //! ```text
 //! frame ─► fast path: Ethernet, at most one tag, IP without options or fragments ────────────────► Head, Span
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Only the fragment table and new entries in [`BlockExtras`] allocate. Lengths nest: if the length in an inner header
-//! exceeds that of its carrier, bytes are missing only if the capture cut the frame; otherwise the packet is malformed, as
-//! it is for every host (Linux counts `InTruncatedPkts` and drops it).
+//! exceeds that of its carrier, bytes are missing only if the capture cut the frame; otherwise the packet is malformed,
+//! as it is for every host (Linux counts `InTruncatedPkts` and drops it).
 
 mod counters;
 mod datagram;
@@ -67,8 +67,8 @@ impl BlockExtras {
 
     /// Returns the index of an encapsulation, which is added unless it is among the last few.
     fn intern(&mut self, encapsulation: &Encapsulation) -> u32 {
-        // Rationale: frames of one trunk or tunnel alternate between a few encapsulations; a longer search costs more than
-        // an entry.
+        // Rationale: frames of one trunk or tunnel alternate between a few encapsulations; a longer search costs more
+        // than an entry.
         const RECENT: usize = 4;
         if *encapsulation == Encapsulation::default() {
             return 0;
@@ -118,8 +118,8 @@ impl Decoder {
         Ok((head, span))
     }
 
-    /// Like [`Decoder::decode`], but writes the head in place: returned by value it would be copied several times, which
-    /// is a tenth of the work on a plain packet.
+    /// Like [`Decoder::decode`], but writes the head in place: returned by value it would be copied several times,
+    /// which is a tenth of the work on a plain packet.
     ///
     /// # Errors
     /// Like [`Decoder::decode`]; the content of `head` is unspecified then.
@@ -145,8 +145,8 @@ impl Decoder {
         }
     }
 
-    /// Decodes everything but TCP in plain IPv4. A separate function, because its variables would take registers from the
-    /// most frequent case.
+    /// Decodes everything but TCP in plain IPv4. A separate function, because its variables would take registers from
+    /// the most frequent case.
     #[inline(never)]
     fn decode_other(
         &mut self,

@@ -15,7 +15,8 @@ pub enum SkipReason {
     Malformed,
     /// More headers, tags or tunnels than the limits allow.
     TooManyLayers,
-    /// A fragment whose IPv4 header checksum is wrong (RFC 791 section 3.1). Unfragmented packets are decoded and marked.
+    /// A fragment whose IPv4 header checksum is wrong (RFC 791 section 3.1). Unfragmented packets are decoded and
+    /// marked.
     BadIpChecksum,
     /// The TCP data offset is below 5 or points behind the end (RFC 9293 section 3.1).
     BadTcpHeader,

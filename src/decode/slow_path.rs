@@ -117,8 +117,8 @@ impl<'w> LayerWalker<'w> {
         }
     }
 
-    /// Decodes a datagram reassembled from fragments, and stores it if it contains the segment. Recursion is bounded: each
-    /// datagram counts as a layer.
+    /// Decodes a datagram reassembled from fragments, and stores it if it contains the segment. Recursion is bounded:
+    /// each datagram counts as a layer.
     fn reassembled(&mut self, protocol: u8, datagram: Box<[u8]>) -> Result<TcpFound, SkipReason> {
         self.count_layer()?;
         self.encapsulation.fragmented = true;

@@ -97,9 +97,9 @@ impl TcpOptions {
         Self { timestamp_value: (found & TIMESTAMP_FOUND != 0).then_some(value), signed: found & SIGNATURE_FOUND != 0 }
     }
 
-    /// Parses an option area option by option. Returns the timestamp value, which is only valid with [`TIMESTAMP_FOUND`],
-    /// and the flags of the options found. Rationale: two integers are returned in registers; read back from memory they
-    /// would cost a stalled load, a third of the time of the fast path.
+    /// Parses an option area option by option. Returns the timestamp value, which is only valid with
+    /// [`TIMESTAMP_FOUND`], and the flags of the options found. Rationale: two integers are returned in registers; read
+    /// back from memory they would cost a stalled load, a third of the time of the fast path.
     #[inline(never)]
     fn parse_general(mut area: &[u8]) -> (u32, u32) {
         const END: u8 = 0;

@@ -1,5 +1,5 @@
-//! Decodes tunnels: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that cannot be decoded is a packet that is not TCP,
-//! never an error.
+//! Decodes tunnels: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that cannot be decoded is a packet that is not
+//! TCP, never an error.
 
 use super::protocol::{ether_type, ip_protocol};
 use super::slow_path::{Layer, LayerWalker};
@@ -167,8 +167,8 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// Decodes ERSPAN (draft-foschiano-erspan), a mirrored frame. The header has no bytes in type I, 8 in type II, and 12
-    /// in type III, with 8 optional bytes.
+    /// Decodes ERSPAN (draft-foschiano-erspan), a mirrored frame. The header has no bytes in type I, 8 in type II, and
+    /// 12 in type III, with 8 optional bytes.
     fn erspan<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, SkipReason> {
         const FRAME_IP: u8 = 2;
         const TRUNCATED: u16 = 0x0400;

@@ -35,8 +35,8 @@ impl Segment<'_> {
         }
     }
 
-    /// Returns the sum of the pseudo-header in the machine's byte order. The mapping prefixes of two IPv4-mapped addresses
-    /// add 0xffff twice, which is zero in one's complement.
+    /// Returns the sum of the pseudo-header in the machine's byte order. The mapping prefixes of two IPv4-mapped
+    /// addresses add 0xffff twice, which is zero in one's complement.
     fn pseudo_header_sum(&self) -> u64 {
         const PROTOCOL_TCP: u16 = 6;
         let native = |word: u16| u64::from(word.to_be());
@@ -47,8 +47,8 @@ impl Segment<'_> {
     }
 }
 
-/// Returns whether a header that contains its own checksum is valid: the one's complement sum of its 16-bit words is zero
-/// (RFC 1071).
+/// Returns whether a header that contains its own checksum is valid: the one's complement sum of its 16-bit words is
+/// zero (RFC 1071).
 #[inline]
 pub(crate) fn sums_to_zero(header: &[u8]) -> bool {
     is_zero(native_sum(header))

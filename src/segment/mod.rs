@@ -1,5 +1,5 @@
-//! A decoded TCP segment: its endpoints, position in the stream and bytes. Checksums are verified on demand; segments are
-//! put in order by [`crate::flow`].
+//! A decoded TCP segment: its endpoints, position in the stream and bytes. Checksums are verified on demand; segments
+//! are put in order by [`crate::flow`].
 
 mod checksum;
 

@@ -54,7 +54,8 @@ impl Index {
         self.positions.is_empty()
     }
 
-    /// Returns the position of a key that has this hash; `same` reports whether the key at a position is the wanted one.
+    /// Returns the position of a key that has this hash; `same` reports whether the key at a position is the wanted
+    /// one.
     #[must_use]
     pub fn find(&self, hash: Hashed, same: impl Fn(u32) -> bool) -> Option<u32> {
         self.positions.find(hash.spread(), |entry| entry.hash == hash && same(entry.at)).map(|entry| entry.at)

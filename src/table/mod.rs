@@ -67,7 +67,8 @@ pub struct Table<K, V, const C: usize> {
 
 /// The list node of an entry: everything but its key and value.
 ///
-/// Rationale: every touch writes to the neighbours' nodes too, so nodes are stored close together, apart from the contents.
+/// Rationale: every touch writes to the neighbours' nodes too, so nodes are stored close together, apart from the
+/// contents.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     touched: Timestamp,
