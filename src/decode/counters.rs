@@ -72,8 +72,8 @@ crate::counters! {
         overlap: "defrag.overlap",
         /// Overlapping and repeated fragments whose bytes differ from those stored.
         overlap_conflict: "defrag.overlap_conflict",
-        /// Fragments whose end is inconsistent with the others, that are empty, or whose length is not a multiple of 8
-        /// where it must be.
+        /// Fragments whose end is inconsistent with the others, that are empty, whose length is not a multiple of 8 where
+        /// it must be, or that lack the headers an IPv6 first fragment must contain.
         fragment_invalid: "defrag.invalid",
         /// Fragments that the capture cut.
         fragment_truncated: "defrag.truncated",

@@ -67,8 +67,8 @@ impl BlockExtras {
 
     /// Returns the index of an encapsulation, which is added unless it is among the last few.
     fn intern(&mut self, encapsulation: &Encapsulation) -> u32 {
-        // Rationale: frames of one trunk or tunnel alternate between a few encapsulations; a longer search costs more
-        // than an entry.
+        // Rationale: frames of one trunk or tunnel come in runs with few different encapsulations; a longer search costs
+        // more than an entry.
         const RECENT: usize = 4;
         if *encapsulation == Encapsulation::default() {
             return 0;
