@@ -1,4 +1,4 @@
-//! A captured frame as a source hands it on: bytes, link type, time. Not decoded: see [`crate::decode`].
+//! A captured frame as a packet source delivers it: bytes, link type, time. Does not decode it; see [`crate::decode`].
 
 use crate::time::Timestamp;
 
@@ -26,7 +26,7 @@ pub enum Link {
 }
 
 impl Link {
-    /// The link type for a number found in a capture file or given by libpcap.
+    /// Returns the link type for a LINKTYPE number from a capture file or from libpcap.
     #[must_use]
     pub const fn from_number(number: u32) -> Self {
         match number {
@@ -46,13 +46,13 @@ impl Link {
 /// One captured frame, borrowed from its block.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// Running number of the packet in the whole run, from 1.
+    /// Sequential number of the packet in the whole run, from 1.
     pub number: u64,
     /// Number of the frame in its file or on its interface, from 1, before any filter (`pcap_cnt`).
     pub frame: u64,
-    /// The recorder's time stamp.
+    /// The time stamp of the capture.
     pub time: Timestamp,
-    /// What the first byte is.
+    /// The link type, which determines the header at the first byte.
     pub link: Link,
     /// Length of the frame on the wire in bytes; never below `bytes.len()`.
     pub wire_len: u32,

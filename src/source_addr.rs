@@ -1,19 +1,19 @@
-//! The source of requests as far as one party can be told from another: an IPv4 address, or an IPv6 /64, of which anybody
-//! has 2^64 addresses. Not an endpoint, and not what is known of it.
+//! The source of requests as far as clients can be distinguished: an IPv4 address, or an IPv6 /64, because one client
+//! can use all 2^64 addresses of its /64. Not an endpoint, and no state about the source.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::table::{KeyedHasher, TableKey};
 
-/// A source: what one party asks from.
+/// The address or network of one client.
 ///
-/// Invariant: of an IPv6 address only the first 64 bits are set, and it is no mapped IPv4 address.
+/// Invariant: only the first 64 bits of an IPv6 address are set, and it is not an IPv4-mapped address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceAddr(IpAddr);
 
 impl SourceAddr {
-    /// The source that an address belongs to.
+    /// Returns the source that an address belongs to.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -22,7 +22,7 @@ impl SourceAddr {
         })
     }
 
-    /// The first address, as 16 bytes: an IPv4 address as IPv6 maps it (RFC 4291 section 2.5.5.2).
+    /// Returns the first address as 16 bytes; an IPv4 address is IPv4-mapped (RFC 4291 section 2.5.5.2).
     #[must_use]
     pub const fn octets(self) -> [u8; 16] {
         match self.0 {
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_source_is_its_first_64_bits() {
+    fn ipv6_source_is_its_first_64_bits() {
         let source = |text: &str| SourceAddr::of(text.parse().unwrap());
         assert_eq!(source("2001:db8:1:2::9"), source("2001:db8:1:2:ffff::1"));
         assert_ne!(source("2001:db8:1:2::9"), source("2001:db8:1:3::9"));

@@ -1,54 +1,54 @@
-//! Packet time: nanoseconds since the Unix epoch, arithmetic that saturates. Not a clock: nothing here asks
-//! the operating system what time it is.
+//! Packet time: nanoseconds since the Unix epoch, with saturating arithmetic. Does not read any clock of the operating
+//! system.
 
 use std::time::Duration;
 
-/// A moment in packet time, in nanoseconds since 1970-01-01 00:00 UTC.
+/// A point in packet time, in nanoseconds since 1970-01-01 00:00 UTC.
 ///
-/// All arithmetic saturates, because time stamps come from the wire's recorder and may be absurd (libpcap
-/// passes `tv_usec` 0xffff_ffff through).
+/// All arithmetic saturates, because time stamps come from the capture and may be out of range (libpcap passes
+/// `tv_usec` 0xffff_ffff through).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 impl Timestamp {
-    /// The epoch.
+    /// The Unix epoch.
     pub const ZERO: Self = Self(0);
-    /// The latest moment there is: a deadline that is never set.
+    /// The latest time that can be represented; used for a deadline that is not set.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// From nanoseconds since the epoch.
+    /// Creates a time stamp from nanoseconds since the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    /// From whole seconds and a fraction in nanoseconds; the fraction may exceed a second.
+    /// Creates a time stamp from whole seconds and a fraction in nanoseconds; the fraction may exceed a second.
     #[must_use]
     pub const fn from_secs_nanos(seconds: i64, nanos: i64) -> Self {
         Self(seconds.saturating_mul(NANOS_PER_SECOND).saturating_add(nanos))
     }
 
-    /// Nanoseconds since the epoch.
+    /// Returns the nanoseconds since the epoch.
     #[must_use]
     pub const fn nanos(self) -> i64 {
         self.0
     }
 
-    /// Microseconds since the epoch, rounded down: the resolution of EVE and of the flow id.
+    /// Returns the microseconds since the epoch, rounded down: the resolution of EVE and of the flow id.
     #[must_use]
     pub const fn micros(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This moment plus a span of time.
+    /// Returns this time plus `span`.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)))
     }
 
-    /// The time from `earlier` to this moment; zero when `earlier` is later.
+    /// Returns the duration from `earlier` to this time; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

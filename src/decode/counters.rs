@@ -1,17 +1,17 @@
-//! What decoding counts: every frame once by its fate, and beside it what was in it.
+//! Counters of decoding: each frame is counted once by its result, and in addition by its headers.
 
 crate::counters! {
-    /// What decoding saw. `packets` is the sum of `tcp` and of the reasons to skip, from `not_ip` to `fragment`.
+    /// Counters of decoding. `packets` is the sum of `tcp` and of the skip reasons, from `not_ip` to `fragment`.
     pub struct Counters {
         /// Frames.
         packets: "decode.packets",
-        /// Bytes of frames, on the wire.
+        /// Bytes of frames on the wire.
         bytes: "decode.bytes",
-        /// Segments handed on.
+        /// Segments decoded.
         tcp: "decode.tcp",
         /// Frames without an IP packet.
         not_ip: "decode.not_ip",
-        /// IP packets of another protocol than TCP, and tunnels that could not be opened.
+        /// IP packets of protocols other than TCP, and tunnels that could not be decoded.
         not_tcp: "decode.not_tcp",
         /// Frames whose headers the capture cut.
         header_cut: "decode.header_cut",
@@ -19,17 +19,18 @@ crate::counters! {
         invalid: "decode.invalid",
         /// Frames with too many headers, tags or tunnels.
         too_many_layers: "decode.too_many_layers",
-        /// TCP headers that no server accepts: a data offset below 5 or behind the end.
+        /// TCP headers that no server accepts: a data offset below 5 or beyond the end.
         tcp_bad_header: "decode.tcp_bad_header",
         /// Frames of a link type that is not decoded.
         unknown_link: "decode.unknown_link",
         /// Fragments dropped for a wrong IPv4 header checksum.
         fragment_bad_checksum: "defrag.bad_checksum",
-        /// Frames that held a fragment and completed nothing.
+        /// Frames with a fragment that completed no datagram.
         fragment: "decode.fragment",
-        /// Frames that the capture cut within the IP packet, whether of use or not.
+        /// Frames that the capture cut within the IP packet, whether decoded or skipped.
         truncated: "decode.truncated",
-        /// IPv4 headers with a wrong checksum. Whole packets are handed on and marked: what it means depends on the flow.
+        /// IPv4 headers with a wrong checksum. Unfragmented packets are decoded and marked; the meaning depends on the
+        /// flow.
         ip_bad_checksum: "decode.ip_bad_checksum",
         /// Ethernet headers.
         ethernet: "decode.ethernet",
@@ -59,31 +60,32 @@ crate::counters! {
         mpls: "decode.mpls",
         /// PPP over Ethernet session headers.
         pppoe: "decode.pppoe",
-        /// IP packets in IP packets.
+        /// IP packets within IP packets.
         ipip: "decode.ipip",
         /// Fragments.
         fragments: "defrag.fragments",
-        /// Datagrams put together.
+        /// Datagrams reassembled.
         reassembled: "defrag.reassembled",
-        /// Fragments that repeated bytes already held; ignored, as Linux does.
+        /// Fragments that repeated bytes already stored; ignored, as in Linux.
         duplicates: "defrag.duplicates",
         /// Fragments that overlapped others.
         overlap: "defrag.overlap",
-        /// Of the overlapping and repeated fragments, those with other bytes.
+        /// Overlapping and repeated fragments whose bytes differ from those stored.
         overlap_conflict: "defrag.overlap_conflict",
-        /// Fragments whose length or end contradicts the others, or is not a multiple of 8 where it has to be.
+        /// Fragments whose end is inconsistent with the others, that are empty, whose length is not a multiple of 8 where
+        /// it must be, or that lack the headers an IPv6 first fragment must contain.
         fragment_invalid: "defrag.invalid",
         /// Fragments that the capture cut.
         fragment_truncated: "defrag.truncated",
-        /// Fragments that reach beyond the longest IP packet.
+        /// Fragments that extend beyond the maximum length of an IP packet.
         too_large: "defrag.too_large",
-        /// Datagrams dropped for having too many fragments.
+        /// Datagrams dropped because of too many fragments.
         too_many_fragments: "defrag.too_many_fragments",
-        /// Datagrams dropped incomplete when their time was up.
+        /// Incomplete datagrams dropped at their timeout.
         timeouts: "defrag.timeouts",
-        /// Datagrams dropped incomplete to keep within the bounds.
+        /// Incomplete datagrams dropped to stay within the limits.
         memcap_drops: "defrag.memcap_drops",
-        /// Datagrams held at this moment.
+        /// Incomplete datagrams at present.
         active: "defrag.active",
     }
 }

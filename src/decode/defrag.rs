@@ -1,23 +1,23 @@
-//! Fragments put together to datagrams, bounded in number, bytes and time. Not a general reassembler: what one datagram
-//! makes of its fragments is in [`super::datagram`].
+//! Reassembles datagrams from IP fragments, with bounds on number, bytes and time. How one datagram handles its
+//! fragments is in [`super::datagram`].
 
 use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
-use super::datagram::{Datagram, Family, Fragment, FragmentOutcome, Reassembled};
+use super::datagram::{Datagram, Fragment, FragmentOutcome, IpVersion, Reassembled};
 use super::{Counters, Limits};
 use crate::table::{Table, TableKey};
 use crate::time::Timestamp;
 
-/// What the fragments of one datagram have in common (RFC 791 section 2.3, RFC 8200 section 4.5), packed.
+/// The fields that identify the fragments of one datagram (RFC 791 section 2.3, RFC 8200 section 4.5), packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key([u8; 44]);
+pub(super) struct DatagramKey([u8; 44]);
 
-impl Key {
-    /// The key of a fragment. The protocol is part of it in IPv4 only.
+impl DatagramKey {
+    /// Returns the key of a fragment. The protocol is part of it in IPv4 only.
     pub(super) fn new(
-        family: Family,
+        version: IpVersion,
         source: IpAddr,
         destination: IpAddr,
         protocol: u8,
@@ -32,60 +32,60 @@ impl Key {
         packed[..16].copy_from_slice(&octets(source));
         packed[16..32].copy_from_slice(&octets(destination));
         packed[32..36].copy_from_slice(&id.to_be_bytes());
-        packed[36] = family as u8;
-        packed[37] = if family == Family::V4 { protocol } else { 0 };
+        packed[36] = version as u8;
+        packed[37] = if version == IpVersion::V4 { protocol } else { 0 };
         for (at, id) in vlans.into_iter().enumerate() {
             packed[38 + 2 * at..40 + 2 * at].copy_from_slice(&id.to_be_bytes());
         }
         Self(packed)
     }
 
-    fn family(&self) -> Family {
-        if self.0[36] == Family::V4 as u8 { Family::V4 } else { Family::V6 }
+    fn version(&self) -> IpVersion {
+        if self.0[36] == IpVersion::V4 as u8 { IpVersion::V4 } else { IpVersion::V6 }
     }
 }
 
-impl TableKey for Key {
+impl TableKey for DatagramKey {
     fn hash(&self, hasher: &SipHasher13) -> u64 {
         hasher.hash(&self.0)
     }
 }
 
-/// Datagrams that wait for fragments.
+/// The incomplete datagrams.
 ///
 /// Invariants: `memory` is the sum over the entries; an entry is never touched after it was added, so the lists of the
-/// table are in the order of deadlines.
+/// table are ordered by deadline.
 #[derive(Debug)]
 pub(super) struct Defragmenter {
-    table: Table<Key, Datagram, 2>,
+    table: Table<DatagramKey, Datagram, 2>,
     memory: usize,
 }
 
 impl Defragmenter {
-    /// Nothing held; `keys` key the table's hash.
+    /// Creates an empty defragmenter; `keys` key the table's hash.
     pub(super) fn new(keys: [u64; 2]) -> Self {
         Self { table: Table::new(keys), memory: 0 }
     }
 
-    /// Bytes held, counted from entries.
+    /// Returns the memory of the stored fragments in bytes, computed from the entries.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
 
-    /// Datagrams held.
+    /// Returns the number of incomplete datagrams.
     pub(super) fn datagrams(&self) -> usize {
         self.table.len()
     }
 
-    /// Drops everything held.
+    /// Drops all incomplete datagrams.
     pub(super) fn clear(&mut self) {
         while self.drop_oldest() {}
     }
 
-    /// Takes a fragment, and returns the datagram that it completes.
+    /// Adds a fragment, and returns the datagram that it completes.
     pub(super) fn add(
         &mut self,
-        key: Key,
+        key: DatagramKey,
         fragment: &Fragment<'_>,
         clock: Timestamp,
         limits: &Limits,
@@ -93,26 +93,26 @@ impl Defragmenter {
     ) -> Option<Reassembled> {
         counters.fragments += 1;
         self.expire(clock, limits, counters);
-        let family = key.family();
+        let version = key.version();
         let slot = self.table.find(&key).unwrap_or_else(|| {
             while self.table.len() >= limits.datagrams.max(1) && self.drop_oldest() {
                 counters.memcap_drops += 1;
             }
             self.memory += ENTRY;
-            self.table.insert(key, Datagram::default(), family as usize, clock)
+            self.table.insert(key, Datagram::default(), version as usize, clock)
         });
         let (_, datagram) = self.table.get_mut(slot)?;
-        let before = datagram.memory;
-        let verdict = datagram.add(family, fragment, counters);
-        self.memory = self.memory + datagram.memory - before;
+        let memory_before = datagram.memory;
+        let outcome = datagram.add(version, fragment, counters);
+        self.memory = self.memory + datagram.memory - memory_before;
         let too_many = datagram.fragments > limits.fragments_per_datagram;
         let complete = datagram.is_complete();
-        if verdict == FragmentOutcome::Broken || too_many || complete {
+        if outcome == FragmentOutcome::Invalid || too_many || complete {
             counters.too_many_fragments += u64::from(too_many);
             let (_, datagram) = self.table.remove(slot)?;
             self.memory -= ENTRY + datagram.memory;
-            let kept = complete && !too_many && verdict == FragmentOutcome::Held;
-            return kept.then(|| datagram.into_whole(family)).flatten().inspect(|_| counters.reassembled += 1);
+            let valid = complete && !too_many && outcome == FragmentOutcome::Stored;
+            return valid.then(|| datagram.reassemble(version)).flatten().inspect(|_| counters.reassembled += 1);
         }
         while self.memory > limits.fragment_bytes && self.drop_oldest() {
             counters.memcap_drops += 1;
@@ -120,9 +120,10 @@ impl Defragmenter {
         None
     }
 
+    /// Drops the datagrams whose time is up.
     fn expire(&mut self, clock: Timestamp, limits: &Limits, counters: &mut Counters) {
-        for (family, timeout) in [(Family::V4, limits.timeout_v4), (Family::V6, limits.timeout_v6)] {
-            while let Some((slot, since)) = self.table.oldest(family as usize)
+        for (version, timeout) in [(IpVersion::V4, limits.timeout_v4), (IpVersion::V6, limits.timeout_v6)] {
+            while let Some((slot, since)) = self.table.oldest(version as usize)
                 && since.after(timeout) <= clock
                 && self.drop_entry(slot)
             {
@@ -131,12 +132,13 @@ impl Defragmenter {
         }
     }
 
-    /// Drops the datagram that is held longest; whether there was one.
+    /// Drops the oldest datagram, and returns whether there was one.
     fn drop_oldest(&mut self) -> bool {
         let oldest = [0, 1].into_iter().filter_map(|class| self.table.oldest(class)).min_by_key(|(_, since)| *since);
         oldest.is_some_and(|(slot, _)| self.drop_entry(slot))
     }
 
+    /// Drops a datagram, and returns whether it existed.
     fn drop_entry(&mut self, slot: crate::table::Slot) -> bool {
         let Some((_, datagram)) = self.table.remove(slot) else { return false };
         self.memory -= ENTRY + datagram.memory;
@@ -144,8 +146,8 @@ impl Defragmenter {
     }
 }
 
-/// What an entry takes without its runs.
-const ENTRY: usize = Table::<Key, Datagram, 2>::entry_size();
+/// Memory of an entry in bytes, without its runs.
+const ENTRY: usize = Table::<DatagramKey, Datagram, 2>::entry_size();
 
 #[cfg(test)]
 mod tests {
@@ -164,21 +166,21 @@ mod tests {
             Self { defragmenter: Defragmenter::new([1, 2]), limits, counters: Counters::default(), clock }
         }
 
-        fn add(&mut self, family: Family, id: u32, offset: u32, more: bool, data: &[u8]) -> Option<Vec<u8>> {
+        fn add(&mut self, version: IpVersion, id: u32, offset: u32, more: bool, data: &[u8]) -> Option<Vec<u8>> {
             let address = "192.0.2.1".parse().unwrap();
-            let key = Key::new(family, address, address, 17, id, [0; 3]);
-            let before = if family == Family::V4 { 20 } else { 40 };
-            let fragment = Fragment { protocol: 17, offset, more, before, data };
-            let whole = self.defragmenter.add(key, &fragment, self.clock, &self.limits, &mut self.counters);
+            let key = DatagramKey::new(version, address, address, 17, id, [0; 3]);
+            let header_len = if version == IpVersion::V4 { 20 } else { 40 };
+            let fragment = Fragment { protocol: 17, offset, more, header_len, data };
+            let datagram = self.defragmenter.add(key, &fragment, self.clock, &self.limits, &mut self.counters);
             self.check();
-            whole.map(|whole| whole.bytes.to_vec())
+            datagram.map(|datagram| datagram.bytes.to_vec())
         }
 
         fn v4(&mut self, id: u32, offset: u32, more: bool, data: &[u8]) -> Option<Vec<u8>> {
-            self.add(Family::V4, id, offset, more, data)
+            self.add(IpVersion::V4, id, offset, more, data)
         }
 
-        /// The bounds hold, and an empty table holds nothing.
+        /// Asserts that the bounds hold, and that an empty table uses no memory.
         fn check(&self) {
             assert!(self.defragmenter.memory() <= self.limits.fragment_bytes);
             assert!(self.defragmenter.datagrams() <= self.limits.datagrams);
@@ -193,9 +195,10 @@ mod tests {
         (*state >> 11) as usize % bound
     }
 
-    /// Any cut, any order and any number of exact duplicates while the datagram is incomplete give its bytes back.
+    /// Any division, any order and any number of exact duplicates while the datagram is incomplete reassemble its
+    /// bytes.
     #[test]
-    fn any_order_and_duplication_gives_the_datagram() {
+    fn any_order_and_duplication_reassembles_the_datagram() {
         let mut state = 0x1234_5678_9abc_def1;
         let mut rig = Rig::new(Limits::default());
         for run in 0..2_000 {
@@ -217,8 +220,8 @@ mod tests {
                     let (from, to) = parts[random(&mut state, at)];
                     assert_eq!(rig.v4(run, from as u32, to < bytes.len(), &bytes[from..to]), None);
                 }
-                let whole = rig.v4(run, from as u32, to < bytes.len(), &bytes[from..to]);
-                assert_eq!(whole.as_deref(), (at == last).then_some(&bytes[..]), "run {run}");
+                let datagram = rig.v4(run, from as u32, to < bytes.len(), &bytes[from..to]);
+                assert_eq!(datagram.as_deref(), (at == last).then_some(&bytes[..]), "run {run}");
             }
         }
         assert_eq!(rig.counters.reassembled, 2_000);
@@ -226,9 +229,9 @@ mod tests {
         assert_eq!(rig.defragmenter.memory(), 0);
     }
 
-    /// Random fragments that may overlap: what comes out is always what a byte map of first copies says.
+    /// Random fragments that may overlap: the result always equals that of a byte map of first copies.
     #[test]
-    fn agrees_with_a_naive_byte_map() {
+    fn equals_a_naive_byte_map() {
         let mut state = 0xfeed_beef_0000_0001;
         let mut rig = Rig::new(Limits::default());
         let mut completed = 0;
@@ -239,9 +242,9 @@ mod tests {
                 let from = 8 * random(&mut state, end / 8);
                 let to = (from + 8 * (1 + random(&mut state, 2))).min(end);
                 let fill = random(&mut state, 256) as u8;
-                let broken = rig.counters.overlap;
-                let whole = rig.v4(run, from as u32, to < end, &vec![fill; to - from]);
-                if rig.counters.overlap > broken {
+                let overlaps = rig.counters.overlap;
+                let datagram = rig.v4(run, from as u32, to < end, &vec![fill; to - from]);
+                if rig.counters.overlap > overlaps {
                     map.fill(None);
                     continue;
                 }
@@ -249,8 +252,8 @@ mod tests {
                     byte.get_or_insert(fill);
                 }
                 let expected: Option<Vec<u8>> = map.iter().copied().collect();
-                assert_eq!(whole, expected);
-                if whole.is_some() {
+                assert_eq!(datagram, expected);
+                if datagram.is_some() {
                     completed += 1;
                     map.fill(None);
                 }
@@ -259,9 +262,9 @@ mod tests {
         assert!(completed > 1_000, "{completed}");
     }
 
-    /// Sequences sent to a Linux 6.18 host over a raw socket, and what its UDP socket read.
+    /// Sequences sent to a Linux 6.18 host over a raw socket, and the data that its UDP socket received.
     #[test]
-    fn overlaps_are_answered_as_linux_answers_them() {
+    fn overlaps_are_handled_like_linux() {
         type Sequence = &'static [(u32, u32, bool, u8)];
         let cases: [(&str, Sequence, Option<&str>); 14] = [
             ("in order", &[(0, 16, true, b'a'), (16, 32, true, b'b'), (32, 48, false, b'c')], Some("abc")),
@@ -281,7 +284,7 @@ mod tests {
                 Some("abc"),
             ),
             (
-                "a whole run",
+                "same range as a run",
                 &[(0, 16, true, b'a'), (16, 32, true, b'b'), (0, 32, true, b'X'), (32, 48, false, b'c')],
                 Some("abc"),
             ),
@@ -327,17 +330,17 @@ mod tests {
         ];
         for (name, sequence, expected) in cases {
             let mut rig = Rig::new(Limits::default());
-            let mut whole = None;
+            let mut datagram = None;
             for &(from, to, more, fill) in sequence {
-                whole = whole.or(rig.v4(7, from, more, &vec![fill; (to - from) as usize]));
+                datagram = datagram.or(rig.v4(7, from, more, &vec![fill; (to - from) as usize]));
             }
             let expected = expected.map(|text| text.bytes().flat_map(|byte| [byte; 16]).collect::<Vec<u8>>());
-            assert_eq!(whole, expected, "{name}");
+            assert_eq!(datagram, expected, "{name}");
         }
     }
 
     #[test]
-    fn overlaps_and_conflicts_are_counted_apart() {
+    fn overlaps_and_conflicts_are_counted_separately() {
         for (fill, conflicts) in [(1, 0), (9, 1)] {
             let mut rig = Rig::new(Limits::default());
             rig.v4(1, 0, true, &[1; 24]);
@@ -353,28 +356,28 @@ mod tests {
     }
 
     #[test]
-    fn time_is_up_after_30_or_60_seconds_and_the_id_is_free_again() {
-        for (family, seconds) in [(Family::V4, 30), (Family::V6, 60)] {
+    fn datagram_expires_after_30_or_60_seconds_and_frees_its_id() {
+        for (version, seconds) in [(IpVersion::V4, 30), (IpVersion::V6, 60)] {
             let mut rig = Rig::new(Limits::default());
-            assert_eq!(rig.add(family, 1, 0, true, &[1; 8]), None);
+            assert_eq!(rig.add(version, 1, 0, true, &[1; 8]), None);
             rig.clock = rig.clock.after(std::time::Duration::from_secs(seconds));
-            assert_eq!(rig.add(family, 1, 8, false, &[2; 8]), None);
+            assert_eq!(rig.add(version, 1, 8, false, &[2; 8]), None);
             assert_eq!(rig.counters.timeouts, 1);
             let mut rig = Rig::new(Limits::default());
-            assert_eq!(rig.add(family, 1, 0, true, &[1; 8]), None);
+            assert_eq!(rig.add(version, 1, 0, true, &[1; 8]), None);
             rig.clock = rig.clock.after(std::time::Duration::from_millis(seconds * 1000 - 1));
-            assert_eq!(rig.add(family, 1, 8, false, &[2; 8]), Some([[1; 8], [2; 8]].concat()));
+            assert_eq!(rig.add(version, 1, 8, false, &[2; 8]), Some([[1; 8], [2; 8]].concat()));
         }
     }
 
     #[test]
-    fn every_limit_is_reached_counted_and_survived() {
+    fn every_limit_is_enforced_and_counted() {
         let mut rig = Rig::new(Limits { datagrams: 4, ..Limits::default() });
         for id in 0..10 {
             rig.v4(id, 0, true, &[1; 8]);
         }
         assert_eq!((rig.counters.memcap_drops, rig.defragmenter.datagrams()), (6, 4));
-        assert_eq!(rig.v4(9, 8, false, &[2; 8]).map(|whole| whole.len()), Some(16));
+        assert_eq!(rig.v4(9, 8, false, &[2; 8]).map(|datagram| datagram.len()), Some(16));
         let mut rig = Rig::new(Limits { fragment_bytes: 10_000, ..Limits::default() });
         for id in 0..100 {
             rig.v4(id, 0, true, &[1; 1000]);
@@ -390,21 +393,21 @@ mod tests {
         let mut rig = Rig::new(Limits::default());
         rig.v4(1, 65_528, false, &[1; 100]);
         assert_eq!(rig.counters.too_large, 1);
-        assert_eq!(rig.add(Family::V6, 1, 0, true, &[1; 9]), None);
+        assert_eq!(rig.add(IpVersion::V6, 1, 0, true, &[1; 9]), None);
         assert_eq!(rig.counters.fragment_invalid, 1);
     }
 
-    /// The longest datagram in the smallest pieces, backwards and forwards.
+    /// The longest datagram in the smallest fragments, backwards and forwards.
     #[test]
-    fn smallest_pieces_of_the_longest_datagram() {
+    fn longest_datagram_in_smallest_fragments_is_reassembled() {
         for backwards in [true, false] {
             let mut rig = Rig::new(Limits::default());
-            let mut whole = None;
+            let mut datagram = None;
             for at in 0..8_189 {
                 let at = if backwards { 8_188 - at } else { at };
-                whole = rig.v4(1, at * 8, at < 8_188, &[at as u8; 8]);
+                datagram = rig.v4(1, at * 8, at < 8_188, &[at as u8; 8]);
             }
-            assert_eq!(whole.map(|whole| whole.len()), Some(65_512));
+            assert_eq!(datagram.map(|datagram| datagram.len()), Some(65_512));
         }
     }
 }

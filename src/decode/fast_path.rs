@@ -1,16 +1,17 @@
-//! The look by hand at the plain case: Ethernet with at most one VLAN tag, IPv4 without options or fragments or IPv6
-//! without extension headers, and TCP, or UDP that is no tunnel. It never decides a doubtful case: everything else
-//! goes the slow way, which gives the same answer to the plain case (a property test holds that).
+//! The fast path, with hand-written parsing for plain packets: Ethernet with at most one VLAN tag, IPv4 without options
+//! or fragments or IPv6 without extension headers, and TCP, UDP without a tunnel, or ICMP. It never decides a doubtful
+//! case: everything else takes the slow path, which gives the same result for plain packets (a property test verifies
+//! that).
 //!
-//! TCP in IPv4, which nearly all of it is, has a function of its own: one comparison of lengths a header, and then every
-//! field stands at a known place.
+//! TCP in IPv4, which is nearly all traffic, has a separate function: one comparison of lengths per header, and then
+//! every field is at a fixed offset.
 
 use super::protocol::{ether_type, ip_protocol};
 use super::{ip, tcp, tunnel};
 use crate::packet::{Link, Packet};
 use crate::segment::{FlowKey, Side, sums_to_zero};
 
-/// A plain IP packet in its frame.
+/// A plain IP packet in a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlainIp<'a> {
     pub(super) vlan: Option<u16>,
@@ -19,11 +20,11 @@ pub(super) struct PlainIp<'a> {
     pub(super) protocol: u8,
     /// The IP payload.
     pub(super) payload: &'a [u8],
-    /// Its offset in the frame.
+    /// Offset of the payload in the frame, in bytes.
     pub(super) start: u32,
 }
 
-/// TCP in a plain IPv4 packet; its header is whole and sound. Nothing of it is read yet but what tells that.
+/// TCP in a plain IPv4 packet, with a complete and valid header. Only the fields needed to verify that have been read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ipv4Segment<'a> {
     pub(super) vlan: Option<u16>,
@@ -32,20 +33,20 @@ pub(super) struct Ipv4Segment<'a> {
     /// The fixed part of the TCP header.
     fixed: &'a [u8; tcp::MIN_HEADER],
     options: &'a [u8],
-    /// Where the TCP header begins in the frame.
+    /// Offset of the TCP header in the frame, in bytes.
     pub(super) start: u32,
 }
 
-/// TCP in a plain IPv6 packet, likewise.
+/// TCP in a plain IPv6 packet, with a complete and valid header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ipv6Segment<'a> {
-    pub(super) ip: PlainIp<'a>,
+    pub(super) packet: PlainIp<'a>,
     pub(super) key: FlowKey,
     pub(super) side: Side,
     pub(super) tcp: tcp::Header,
 }
 
-/// An IPv4 header without options, in bytes.
+/// Length of an IPv4 header without options, in bytes.
 const IPV4_HEADER: usize = 20;
 
 impl Ipv4Segment<'_> {
@@ -58,7 +59,7 @@ impl Ipv4Segment<'_> {
 
     #[inline]
     pub(super) fn tcp(&self) -> tcp::Header {
-        tcp::Header::of(self.fixed, self.options)
+        tcp::Header::parse(self.fixed, self.options)
     }
 
     #[inline]
@@ -68,27 +69,27 @@ impl Ipv4Segment<'_> {
 
     #[inline]
     pub(super) fn ip_len(&self) -> u32 {
-        u32::from(total(self.header))
+        u32::from(total_length(self.header))
     }
 
-    /// Offset behind its last byte in the frame.
+    /// Returns the offset in the frame behind the last byte.
     #[inline]
     pub(super) fn end(&self) -> u32 {
         self.start + self.ip_len() - IPV4_HEADER as u32
     }
 }
 
-/// What the look found.
+/// The result of [`classify`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FastResult<'a> {
     Segment(Ipv6Segment<'a>),
-    /// A sound IP packet of UDP without a tunnel, or of ICMP.
+    /// A valid IP packet with UDP without a tunnel, or with ICMP.
     NotTcp(PlainIp<'a>),
-    /// To be walked through layer by layer.
+    /// To be decoded layer by layer.
     Slow,
 }
 
-/// Looks for TCP in IPv4.
+/// Parses a frame that carries TCP in plain IPv4; `None` for any other frame.
 #[inline]
 pub(super) fn tcp_in_ipv4<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<Ipv4Segment<'a>> {
     let (vlan, kind, at) = ethernet(packet)?;
@@ -98,23 +99,23 @@ pub(super) fn tcp_in_ipv4<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Opt
     let bytes = &packet.bytes[at..];
     let (header, rest): (&[u8; IPV4_HEADER], _) = bytes.split_first_chunk()?;
     let fixed: &[u8; tcp::MIN_HEADER] = rest.first_chunk()?;
-    let (total, length) = (usize::from(total(header)), tcp::length_of(fixed));
-    let sound = length >= tcp::MIN_HEADER && IPV4_HEADER + length <= total && total <= bytes.len();
-    if header[9] != ip_protocol::TCP || !sound || !is_plain_ipv4(header, verify_checksum) {
+    let (total, length) = (usize::from(total_length(header)), tcp::header_length(fixed));
+    let valid = length >= tcp::MIN_HEADER && IPV4_HEADER + length <= total && total <= bytes.len();
+    if header[9] != ip_protocol::TCP || !valid || !is_plain_ipv4(header, verify_checksum) {
         return None;
     }
     let options = rest.get(tcp::MIN_HEADER..length)?;
     Some(Ipv4Segment { vlan, header, fixed, options, start: (at + IPV4_HEADER) as u32 })
 }
 
-/// Looks for everything else that is plain.
+/// Parses the other plain frames.
 #[inline]
-pub(super) fn look<'a>(packet: &Packet<'a>, verify_checksum: bool) -> FastResult<'a> {
-    judge(packet, verify_checksum).unwrap_or(FastResult::Slow)
+pub(super) fn classify<'a>(packet: &Packet<'a>, verify_checksum: bool) -> FastResult<'a> {
+    classify_plain(packet, verify_checksum).unwrap_or(FastResult::Slow)
 }
 
-/// `None` wherever the frame is not plain.
-fn judge<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<FastResult<'a>> {
+/// Parses a plain frame; `None` if it is not plain.
+fn classify_plain<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<FastResult<'a>> {
     let (vlan, kind, at) = ethernet(packet)?;
     let bytes = &packet.bytes[at..];
     if kind == ether_type::IPV6 {
@@ -128,12 +129,12 @@ fn judge<'a>(packet: &Packet<'a>, verify_checksum: bool) -> Option<FastResult<'a
     if kind != ether_type::IPV4 || !is_plain_ipv4(header, verify_checksum) {
         return None;
     }
-    let ip_len = u32::from(total(header));
+    let ip_len = u32::from(total_length(header));
     let (payload, start) = (bytes.get(IPV4_HEADER..ip_len as usize)?, (at + IPV4_HEADER) as u32);
     not_tcp(PlainIp { vlan, v6: false, ip_len, protocol: header[9], payload, start })
 }
 
-/// The VLAN id, the type of what the frame carries, and where that begins, which is in the frame.
+/// Returns the VLAN id, the EtherType of the payload, and the offset of the payload, which is within the frame.
 #[inline]
 fn ethernet(packet: &Packet<'_>) -> Option<(Option<u16>, u16, usize)> {
     let frame: &[u8; 18] = packet.bytes.first_chunk()?;
@@ -145,16 +146,17 @@ fn ethernet(packet: &Packet<'_>) -> Option<(Option<u16>, u16, usize)> {
     Some(if kind == ether_type::VLAN { (Some(field(14) & 0x0fff), field(16), 18) } else { (None, kind, 14) })
 }
 
-/// Version 4, five words of header; neither "more fragments" nor an offset.
+/// Returns whether the header is of version 4 and five words long, without "more fragments" and fragment offset, and
+/// has a valid checksum if that is verified.
 #[inline]
 fn is_plain_ipv4(header: &[u8; IPV4_HEADER], verify_checksum: bool) -> bool {
     let plain = header[0] == 0x45 && (u16::from_be_bytes([header[6], header[7]]) & 0x3fff) == 0;
     plain && (!verify_checksum || sums_to_zero(header))
 }
 
-/// The total length of an IPv4 packet by its header.
+/// Returns the total length of an IPv4 packet as stated by its header, in bytes.
 #[inline]
-const fn total(header: &[u8; IPV4_HEADER]) -> u16 {
+const fn total_length(header: &[u8; IPV4_HEADER]) -> u16 {
     u16::from_be_bytes([header[2], header[3]])
 }
 
@@ -171,11 +173,11 @@ fn ipv6(vlan: Option<u16>, bytes: &[u8], at: usize) -> Option<(&[u8; 40], PlainI
 
 fn tcp_in_ipv6<'a>(header: &[u8; 40], ip: PlainIp<'a>) -> Option<Ipv6Segment<'a>> {
     let fixed: &[u8; tcp::MIN_HEADER] = ip.payload.first_chunk()?;
-    let tcp = tcp::Header::of(fixed, ip.payload.get(tcp::MIN_HEADER..tcp::length_of(fixed))?);
+    let tcp = tcp::Header::parse(fixed, ip.payload.get(tcp::MIN_HEADER..tcp::header_length(fixed))?);
     let (source, destination) = ip::pair_v6(&header[8..]);
     let ends = [ip::endpoint(source, tcp.source_port), ip::endpoint(destination, tcp.destination_port)];
     let (key, side) = FlowKey::new(ends[0], ends[1]);
-    Some(Ipv6Segment { ip, key, side, tcp })
+    Some(Ipv6Segment { packet: ip, key, side, tcp })
 }
 
 fn not_tcp(ip: PlainIp<'_>) -> Option<FastResult<'_>> {
@@ -233,7 +235,7 @@ mod tests {
         out
     }
 
-    /// Padding, cuts and flipped bytes, mostly in the headers.
+    /// Pads, cuts and changes bytes, mostly in the headers.
     fn mutate(frame: &mut Vec<u8>, random: &mut Random) {
         if random.below(4) == 0 {
             frame.extend(vec![0xaa; random.below(20)]);
@@ -247,9 +249,9 @@ mod tests {
         }
     }
 
-    /// Both ways give the same head, span, encapsulation, reason and counters.
+    /// Both paths give the same head, span, encapsulation, reason and counters.
     #[test]
-    fn fast_way_equals_slow_way() {
+    fn fast_path_equals_slow_path() {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         for verify_ip_checksum in [true, false] {
             let options = Options { verify_ip_checksum, vlan_tracking: true, ..Options::default() };
@@ -258,17 +260,17 @@ mod tests {
             let mut plain = 0;
             for number in 1..=30_000 {
                 let mut bytes = frame(&mut random);
-                let whole = bytes.len();
+                let full_len = bytes.len();
                 mutate(&mut bytes, &mut random);
-                let kept = random.below(2) * whole.saturating_sub(bytes.len());
-                let wire_len = (bytes.len() + kept) as u32;
+                let missing = random.below(2) * full_len.saturating_sub(bytes.len());
+                let wire_len = (bytes.len() + missing) as u32;
                 let time = Timestamp::from_nanos(number as i64);
                 let packet = Packet { number, frame: number, time, link: Link::Ethernet, wire_len, bytes: &bytes };
                 plain += u32::from(
                     super::tcp_in_ipv4(&packet, verify_ip_checksum).is_some()
-                        || !matches!(super::look(&packet, verify_ip_checksum), super::FastResult::Slow),
+                        || !matches!(super::classify(&packet, verify_ip_checksum), super::FastResult::Slow),
                 );
-                let quick = fast.decode(&packet, time, 3, &mut extras[0]);
+                let from_fast = fast.decode(&packet, time, 3, &mut extras[0]);
                 slow.count_frame(&packet);
                 let mut head = crate::segment::Head {
                     number,
@@ -279,12 +281,12 @@ mod tests {
                     wire_len,
                     ..crate::segment::Head::default()
                 };
-                let thorough = slow.walk(&packet, time, &mut extras[1], &mut head).map(|span| (head, span));
-                assert_eq!(format!("{quick:?}"), format!("{thorough:?}"), "{bytes:02x?}");
+                let from_slow = slow.decode_slow(&packet, time, &mut extras[1], &mut head).map(|span| (head, span));
+                assert_eq!(format!("{from_fast:?}"), format!("{from_slow:?}"), "{bytes:02x?}");
                 assert_eq!(fast.counters(), slow.counters(), "{bytes:02x?}");
             }
             assert_eq!(extras[0].encapsulations, extras[1].encapsulations);
-            // The comparison is of something only while the fast way is gone often.
+            // The comparison is only meaningful if both paths are taken often.
             assert!(plain > 10_000 && plain < 28_000, "{plain}");
         }
     }

@@ -1,19 +1,19 @@
-//! IPv4 and IPv6 headers, extension headers and fragments (RFC 791, RFC 8200). Not the reassembly itself: see
+//! Decodes IPv4 and IPv6 headers, extension headers and fragment headers (RFC 791, RFC 8200). Does not reassemble; see
 //! [`super::defrag`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
-use super::datagram::{Family, Fragment};
-use super::defrag::Key;
+use super::datagram::{Fragment, IpVersion};
+use super::defrag::DatagramKey;
 use super::protocol::ip_protocol;
 use super::slow_path::{Ip, Layer, LayerWalker};
 use super::{SkipReason, be16, be32, tcp};
 use crate::segment::{Endpoint, TunnelKind, sums_to_zero};
 
 impl LayerWalker<'_> {
-    /// An IP packet whose version is in its first nibble.
+    /// Decodes an IP packet; its version is in the first nibble.
     pub(super) fn ip<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         match bytes.first().ok_or(self.short())? >> 4 {
             4 => self.ipv4(bytes),
@@ -22,10 +22,10 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// An IPv4 packet.
+    /// Decodes an IPv4 header.
     pub(super) fn ipv4<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         use etherparse::err::ipv4::HeaderSliceError;
-        self.layer()?;
+        self.count_layer()?;
         let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|error| match error {
             HeaderSliceError::Len(_) => self.short(),
             HeaderSliceError::Content(_) => SkipReason::Malformed,
@@ -36,7 +36,7 @@ impl LayerWalker<'_> {
             self.counters.ip_bad_checksum += 1;
             self.encapsulation.ip_checksum_wrong = true;
         }
-        // A length of 0: the packet was too long for the field or is yet to be cut up by the network card.
+        // A length of 0: the packet is too long for the field, or the network card is to segment it later.
         let packet = match usize::from(header.total_len()) {
             0 => bytes,
             total if total < header.slice().len() => return Err(SkipReason::Malformed),
@@ -55,16 +55,16 @@ impl LayerWalker<'_> {
             return Ok(Layer::Payload(protocol, payload));
         }
         if wrong {
-            // A datagram can't be exempt in part, and one bad fragment would spoil it.
+            // The mark applies to a whole datagram, and one bad fragment would corrupt it.
             return Err(SkipReason::BadIpChecksum);
         }
-        self.fragment(Family::V4, protocol, offset, more, payload)
+        self.fragment(IpVersion::V4, protocol, offset, more, payload)
     }
 
-    /// An IPv6 packet.
+    /// Decodes an IPv6 header.
     pub(super) fn ipv6<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         use etherparse::err::ipv6::HeaderSliceError;
-        self.layer()?;
+        self.count_layer()?;
         let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|error| match error {
             HeaderSliceError::Len(_) => self.short(),
             HeaderSliceError::Content(_) => SkipReason::Malformed,
@@ -73,11 +73,11 @@ impl LayerWalker<'_> {
         let next = header.next_header().0;
         let rest = self.after(bytes, header.slice().len())?;
         let length = match usize::from(header.payload_length()) {
-            0 if next == ip_protocol::HOP_BY_HOP => jumbo(rest),
+            0 if next == ip_protocol::HOP_BY_HOP => jumbo_length(rest),
             0 => None,
             length => Some(length),
         };
-        // Without a length: as with IPv4, the packet ends with the frame.
+        // Without a length, the packet ends with the frame, as with IPv4.
         let payload = length.map_or(Ok(rest), |length| self.bound(rest, length))?;
         self.encapsulation.fragmented = false;
         self.ip = Ip {
@@ -92,7 +92,7 @@ impl LayerWalker<'_> {
         Ok(Layer::Payload(next, payload))
     }
 
-    /// What an IP packet carries, but for ip_protocol::TCP.
+    /// Decodes the payload of an IP packet, except TCP.
     pub(super) fn payload<'a>(&mut self, protocol: u8, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         let v6 = self.ip.source.is_ipv6();
         match protocol {
@@ -100,17 +100,17 @@ impl LayerWalker<'_> {
             ip_protocol::GRE => self.gre(bytes),
             ip_protocol::IPV4 => {
                 self.counters.ipip += 1;
-                self.enter(TunnelKind::Ipv4, ip_protocol::IPV4, (0, 0), None)?;
+                self.enter_tunnel(TunnelKind::Ipv4, ip_protocol::IPV4, (0, 0), None)?;
                 self.ipv4(bytes)
             }
             ip_protocol::IPV6 => {
                 self.counters.ipip += 1;
-                self.enter(TunnelKind::Ipv6, ip_protocol::IPV6, (0, 0), None)?;
+                self.enter_tunnel(TunnelKind::Ipv6, ip_protocol::IPV6, (0, 0), None)?;
                 self.ipv6(bytes)
             }
             ip_protocol::AUTHENTICATION => {
                 // RFC 4302 section 2.2: the length is in words of 4 bytes, less 2.
-                self.extension()?;
+                self.count_extension()?;
                 let [next, words, ..] = bytes else { return Err(self.short()) };
                 Ok(Layer::Payload(*next, self.after(bytes, (usize::from(*words) + 2) * 4)?))
             }
@@ -124,22 +124,23 @@ impl LayerWalker<'_> {
             {
                 self.extension_header(bytes)
             }
-            // A hop-by-hop header anywhere but first: hosts refuse it (RFC 8200 section 4.1).
+            // Hosts reject a hop-by-hop header that is not the first one (RFC 8200 section 4.1).
             ip_protocol::HOP_BY_HOP if v6 => Err(SkipReason::Malformed),
             other => Err(SkipReason::NotTcp(other)),
         }
     }
 
-    /// An extension header whose length is in words of 8 bytes, less 1 (RFC 8200 section 4.2).
+    /// Decodes an extension header whose length is in words of 8 bytes, less 1 (RFC 8200 section 4.2).
     fn extension_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
-        self.extension()?;
+        self.count_extension()?;
         let [next, words, ..] = bytes else { return Err(self.short()) };
         Ok(Layer::Payload(*next, self.after(bytes, (usize::from(*words) + 1) * 8)?))
     }
 
-    /// An IPv6 fragment header (RFC 8200 section 4.5); alone it is no fragment (RFC 6946).
+    /// Decodes an IPv6 fragment header (RFC 8200 section 4.5). With offset 0 and no more fragments the packet is
+    /// complete (RFC 6946, atomic fragment).
     fn fragment_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
-        self.extension()?;
+        self.count_extension()?;
         let data = self.after(bytes, 8)?;
         let (Some(&next), Some(field), Some(id)) = (bytes.first(), be16(bytes, 2), be32(bytes, 4)) else {
             return Err(self.short());
@@ -149,18 +150,19 @@ impl LayerWalker<'_> {
         if offset == 0 && !more {
             return Ok(Layer::Payload(next, data));
         }
-        // All headers must be in the first fragment (RFC 8200 section 4.5; Linux refuses it since 5.10).
+        // All headers must be in the first fragment (RFC 8200 section 4.5; Linux rejects others since 5.10).
         if offset == 0 && !self.is_cut() && lacks_headers(next, data) {
             self.counters.fragments += 1;
             self.counters.fragment_invalid += 1;
             return Err(SkipReason::Fragment);
         }
-        self.fragment(Family::V6, next, offset, more, data)
+        self.fragment(IpVersion::V6, next, offset, more, data)
     }
 
+    /// Adds a fragment, and returns the payload of the datagram that it completes.
     fn fragment<'a>(
         &mut self,
-        family: Family,
+        version: IpVersion,
         protocol: u8,
         offset: u32,
         more: bool,
@@ -178,21 +180,21 @@ impl LayerWalker<'_> {
                 *slot = *id;
             }
         }
-        let key = Key::new(family, self.ip.source, self.ip.destination, protocol, self.ip.id, vlans);
-        // What stands before the data in the whole: not the IPv6 fragment header.
+        let key = DatagramKey::new(version, self.ip.source, self.ip.destination, protocol, self.ip.id, vlans);
+        // Headers before the data in the datagram, which exclude the IPv6 fragment header.
         let headers = self.ip.len.saturating_sub(data.len() as u32);
-        let before = headers.saturating_sub(if family == Family::V6 { 8 } else { 0 });
-        let fragment = Fragment { protocol, offset, more, before, data };
-        let whole = self.fragments.add(key, &fragment, self.clock, &self.options.limits, self.counters);
+        let header_len = headers.saturating_sub(if version == IpVersion::V6 { 8 } else { 0 });
+        let fragment = Fragment { protocol, offset, more, header_len, data };
+        let datagram = self.fragments.add(key, &fragment, self.clock, &self.options.limits, self.counters);
         self.counters.active = self.fragments.datagrams() as u64;
-        let whole = whole.ok_or(SkipReason::Fragment)?;
-        self.ip.len = whole.before.saturating_add(whole.bytes.len() as u32);
-        Ok(Layer::Reassembled(whole.protocol, whole.bytes))
+        let datagram = datagram.ok_or(SkipReason::Fragment)?;
+        self.ip.len = datagram.header_len.saturating_add(datagram.bytes.len() as u32);
+        Ok(Layer::Reassembled(datagram.protocol, datagram.bytes))
     }
 }
 
-/// The length in a jumbo payload option (RFC 2675 section 2) of a hop-by-hop header.
-fn jumbo(header: &[u8]) -> Option<usize> {
+/// Returns the length in the jumbo payload option (RFC 2675 section 2) of a hop-by-hop header.
+fn jumbo_length(header: &[u8]) -> Option<usize> {
     const JUMBO: u8 = 0xc2;
     let len = (usize::from(*header.get(1)?) + 1) * 8;
     let mut options = header.get(2..len.min(header.len()))?;
@@ -207,7 +209,7 @@ fn jumbo(header: &[u8]) -> Option<usize> {
     None
 }
 
-/// Whether a first fragment ends before its ip_protocol::TCP header does.
+/// Returns whether a first fragment does not contain all headers up to the fixed part of the TCP header.
 fn lacks_headers(mut next: u8, mut data: &[u8]) -> bool {
     while let ip_protocol::HOP_BY_HOP | ip_protocol::ROUTING | ip_protocol::DESTINATION | ip_protocol::MOBILITY = next {
         let [following, words, ..] = data else { return true };
@@ -218,14 +220,14 @@ fn lacks_headers(mut next: u8, mut data: &[u8]) -> bool {
     next == ip_protocol::TCP && data.len() < tcp::MIN_HEADER
 }
 
-/// Both addresses of an IPv6 header, from their 32 bytes.
+/// Returns both addresses of an IPv6 header, from their 32 bytes.
 #[inline]
 pub(super) fn pair_v6(bytes: &[u8]) -> ([u8; 16], [u8; 16]) {
     let source = bytes.first_chunk().copied().unwrap_or_default();
     (source, bytes.last_chunk().copied().unwrap_or_default())
 }
 
-/// An IPv6 address and a port.
+/// Returns the endpoint of an IPv6 address and a port.
 #[inline]
 pub(super) fn endpoint(address: [u8; 16], port: u16) -> Endpoint {
     Endpoint { ip: IpAddr::V6(Ipv6Addr::from(address)), port }

@@ -1,17 +1,18 @@
-//! What carries IP packets on a link: Ethernet, ether_type::VLAN tags, ether_type::MPLS, ether_type::PPP, cooked and loopback headers. Not IP itself.
+//! Decodes the link layers that carry IP packets: Ethernet, VLAN tags, MPLS, PPP, cooked and loopback headers. Does not
+//! decode IP; see [`super::ip`].
 
 use super::protocol::ether_type;
 use super::slow_path::{Layer, LayerWalker};
 use super::{SkipReason, be16, be32};
 use crate::packet::Link;
 
-/// Below this an EtherType field is a length (IEEE 802.3).
+/// The lowest EtherType; below it the field is a length (IEEE 802.3).
 const FIRST_ETHER_TYPE: u16 = 0x0600;
-/// LINKTYPE_C_HDLC: Cisco ether_type::PPP with HDLC framing.
+/// LINKTYPE_C_HDLC: Cisco PPP with HDLC framing.
 const LINKTYPE_C_HDLC: u32 = 104;
 
 impl LayerWalker<'_> {
-    /// The first layer of a frame.
+    /// Decodes the first layer of a frame.
     pub(super) fn link<'a>(&mut self, link: Link, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         match link {
             Link::Ethernet => Ok(Layer::Ethernet(bytes)),
@@ -27,6 +28,7 @@ impl LayerWalker<'_> {
         }
     }
 
+    /// Decodes a header of `len` bytes with an EtherType at `kind_at`.
     fn cooked<'a>(&self, bytes: &'a [u8], kind_at: usize, len: usize) -> Result<Layer<'a>, SkipReason> {
         const NOVELL_RAW: u16 = 1;
         const LLC: u16 = 4;
@@ -37,11 +39,12 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// BSD loopback: the address family in the byte order of the recording host, whose numbers for IPv6 differ.
+    /// Decodes BSD loopback: the address family in the byte order of the capturing host; its number for IPv6 depends on
+    /// the system.
     fn family<'a>(&self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         let rest = self.after(bytes, 4)?;
         let family = be32(bytes, 0).ok_or(self.short())?;
-        // A family is a small number, so the lower of both readings is the right one.
+        // A family is a small number, so the lower value of the two byte orders is the right one.
         match family.min(family.swap_bytes()) {
             2 => Ok(Layer::Ether(ether_type::IPV4, rest)),
             10 | 24 | 28 | 30 => Ok(Layer::Ether(ether_type::IPV6, rest)),
@@ -49,15 +52,15 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// An Ethernet frame.
+    /// Decodes an Ethernet header.
     pub(super) fn ethernet<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
-        self.layer()?;
+        self.count_layer()?;
         let rest = self.after(bytes, 14)?;
         self.counters.ethernet += 1;
         Ok(Layer::Ether(be16(bytes, 12).ok_or(self.short())?, rest))
     }
 
-    /// What stands behind an EtherType.
+    /// Decodes the payload of an EtherType.
     pub(super) fn ether<'a>(&mut self, kind: u16, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         match kind {
             ether_type::IPV4 => self.ipv4(bytes),
@@ -79,6 +82,7 @@ impl LayerWalker<'_> {
         }
     }
 
+    /// Decodes a VLAN tag.
     fn vlan<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         let id = be16(bytes, 0).ok_or(self.short())?;
         match self.encapsulation.vlans.ids().len() {
@@ -90,18 +94,18 @@ impl LayerWalker<'_> {
         self.tag(bytes, 2)
     }
 
-    /// A tag of `len` bytes with an EtherType behind it.
+    /// Decodes a tag of `len` bytes followed by an EtherType.
     fn tag<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, SkipReason> {
-        self.label()?;
+        self.count_label()?;
         let kind = be16(bytes, len).ok_or(self.short())?;
         Ok(Layer::Ether(kind, self.after(bytes, len + 2)?))
     }
 
-    /// IEEE 802.2 LLC, with SNAP (RFC 1042) or the number of IP itself.
+    /// Decodes IEEE 802.2 LLC, with SNAP (RFC 1042) or the service access point of IP.
     fn llc<'a>(&self, bytes: &'a [u8], kind: u16) -> Result<Layer<'a>, SkipReason> {
         match bytes {
             [0xaa, 0xaa, 3, _, _, _, high, low, rest @ ..] => {
-                // A length would not be an EtherType: no second LLC.
+                // A length is not an EtherType: a second LLC header is not decoded.
                 let inner = u16::from_be_bytes([*high, *low]);
                 if inner < FIRST_ETHER_TYPE { Err(SkipReason::NotIp(inner)) } else { Ok(Layer::Ether(inner, rest)) }
             }
@@ -110,12 +114,13 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// An ether_type::MPLS label stack (RFC 3032). What follows it is not named: the first nibble tells (RFC 4928 section 3).
+    /// Decodes an MPLS label stack (RFC 3032). It does not name its payload, which is identified by the first nibble
+    /// (RFC 4928 section 3).
     fn mpls<'a>(&mut self, mut bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         const BOTTOM_OF_STACK: u32 = 0x100;
         self.counters.mpls += 1;
         loop {
-            self.label()?;
+            self.count_label()?;
             let entry = be32(bytes, 0).ok_or(self.short())?;
             bytes = self.after(bytes, 4)?;
             if entry & BOTTOM_OF_STACK != 0 {
@@ -124,14 +129,14 @@ impl LayerWalker<'_> {
         }
         match bytes.first().ok_or(self.short())? >> 4 {
             4 | 6 => Ok(Layer::Ip(bytes)),
-            // A pseudowire: an Ethernet frame, or a control word (RFC 4448 section 4.6) and a frame. Most addresses begin
-            // with a zero nibble too, so an EtherType in its place decides.
-            0 if !carries(bytes) => Ok(Layer::Ethernet(self.after(bytes, 4)?)),
+            // A pseudowire: an Ethernet frame, or a control word (RFC 4448 section 4.6) and a frame. Most MAC addresses
+            // begin with a zero nibble too, so an EtherType at its offset decides.
+            0 if !is_ethernet_with_ip(bytes) => Ok(Layer::Ethernet(self.after(bytes, 4)?)),
             _ => Ok(Layer::Ethernet(bytes)),
         }
     }
 
-    /// A ether_type::PPP over Ethernet session packet (RFC 2516 section 4).
+    /// Decodes a PPP over Ethernet session packet (RFC 2516 section 4).
     fn pppoe<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.counters.pppoe += 1;
         let rest = self.after(bytes, 6)?;
@@ -143,9 +148,9 @@ impl LayerWalker<'_> {
         Ok(Layer::Ppp(self.bound(rest, usize::from(length))?))
     }
 
-    /// A ether_type::PPP frame (RFC 1661, RFC 1662), with or without HDLC-like framing and with protocol field compression.
+    /// Decodes a PPP frame (RFC 1661, RFC 1662), with or without HDLC-like framing and with protocol field compression.
     pub(super) fn ppp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
-        self.layer()?;
+        self.count_layer()?;
         let bytes = bytes.strip_prefix(&[0xff, 3]).unwrap_or(bytes);
         let first = *bytes.first().ok_or(self.short())?;
         let (protocol, len) =
@@ -161,8 +166,8 @@ impl LayerWalker<'_> {
     }
 }
 
-/// Whether an Ethernet frame begins here whose EtherType is one that carries IP.
-fn carries(bytes: &[u8]) -> bool {
+/// Returns whether the bytes are an Ethernet frame whose EtherType carries IP.
+fn is_ethernet_with_ip(bytes: &[u8]) -> bool {
     matches!(
         be16(bytes, 12),
         Some(

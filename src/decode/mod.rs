@@ -1,14 +1,14 @@
-//! Frame bytes to a TCP segment, or a reason to skip: link types, VLAN tags, tunnels, IP fragments, TCP. Not the stream:
-//! see [`crate::flow`].
+//! Decodes a frame into a TCP segment or a reason to skip it: link types, VLAN tags, tunnels, IP fragments, TCP. Does
+//! not reassemble the stream; see [`crate::flow`].
 //!
 //! ```text
-//! frame ─► fast: Ethernet, one tag at most, IP without options or fragments ─────────────────────► Head, Span
-//!      └─► walk: link ─► tags, labels ─► ip ─► (defrag) ─► tunnel ─► link or ip … ─► tcp ─────────► Head, Span
+//! frame ─► fast path: Ethernet, at most one tag, IP without options or fragments ────────────────► Head, Span
+//!      └─► slow path: link ─► tags, labels ─► ip ─► (defrag) ─► tunnel ─► link or ip … ─► tcp ────► Head, Span
 //! ```
 //!
-//! Nothing here allocates but the fragment table, and a new entry in [`BlockExtras`]. Lengths nest: what an inner header
-//! promises beyond its carrier is missing only if the capture cut the frame; else the packet is malformed, as every
-//! host sees it (Linux counts `InTruncatedPkts` and drops it).
+//! Only the fragment table and new entries in [`BlockExtras`] allocate. Lengths nest: if the length in an inner header
+//! exceeds that of its carrier, bytes are missing only if the capture cut the frame; otherwise the packet is malformed,
+//! as it is for every host (Linux counts `InTruncatedPkts` and drops it).
 
 mod counters;
 mod datagram;
@@ -32,23 +32,23 @@ pub use counters::Counters;
 pub use limits::{Limits, Options};
 pub use skip_reason::SkipReason;
 
-/// Where a segment's TCP bytes stand.
+/// The position of a segment's TCP bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// `None`: in the frame itself. `Some(i)`: in [`BlockExtras::reassembled`]`[i]`.
-    pub whole: Option<u32>,
-    /// Offset of the first byte of the TCP header.
+    pub reassembled: Option<u32>,
+    /// Offset of the first byte of the TCP header, in bytes.
     pub start: u32,
-    /// Offset behind the last byte.
+    /// Offset behind the last byte, in bytes.
     pub end: u32,
 }
 
-/// What decoding a block of frames leaves beside the segments; kept with the block and recycled with it.
+/// Data that decoding a block of frames produces besides the segments; stored and recycled with the block.
 #[derive(Debug)]
 pub struct BlockExtras {
-    /// Datagrams put together from fragments (the IP payload: TCP header onwards, or what wraps it).
+    /// Datagrams reassembled from fragments (the IP payload: the TCP header onwards, or its encapsulation).
     pub reassembled: Vec<Box<[u8]>>,
-    /// How segments were wrapped. The first entry is always the plain one.
+    /// Encapsulations of segments. The first entry always is the empty one.
     pub encapsulations: Vec<Encapsulation>,
 }
 
@@ -59,15 +59,16 @@ impl Default for BlockExtras {
 }
 
 impl BlockExtras {
-    /// Forgets everything but the plain encapsulation; memory stays.
+    /// Removes everything but the empty encapsulation; keeps the memory.
     pub fn clear(&mut self) {
         self.reassembled.clear();
         self.encapsulations.truncate(1);
     }
 
-    /// The index of an encapsulation, which is added unless it is among the last few.
+    /// Returns the index of an encapsulation, which is added unless it is among the last few.
     fn intern(&mut self, encapsulation: &Encapsulation) -> u32 {
-        // Rationale: frames of one trunk or tunnel come in runs of a few kinds; a longer search costs more than an entry.
+        // Rationale: frames of one trunk or tunnel come in runs with few different encapsulations; a longer search costs
+        // more than an entry.
         const RECENT: usize = 4;
         if *encapsulation == Encapsulation::default() {
             return 0;
@@ -92,7 +93,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that holds no fragments; `keys` key the hash of the fragment table.
+    /// Creates a decoder without fragments; `keys` key the hash of the fragment table.
     #[must_use]
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self { options, counters: Counters::default(), max_packet: 0, fragments: defrag::Defragmenter::new(keys) }
@@ -104,7 +105,7 @@ impl Decoder {
     /// within a datagram added to `extras`.
     ///
     /// # Errors
-    /// The reason why there is no segment; counted.
+    /// The reason why there is no segment. It is counted.
     pub fn decode(
         &mut self,
         packet: &Packet<'_>,
@@ -117,11 +118,11 @@ impl Decoder {
         Ok((head, span))
     }
 
-    /// As [`Decoder::decode`], with the head written in its place: returned by value it would be copied several times,
+    /// Like [`Decoder::decode`], but writes the head in place: returned by value it would be copied several times,
     /// which is a tenth of the work on a plain packet.
     ///
     /// # Errors
-    /// As [`Decoder::decode`]; `head` means nothing then.
+    /// Like [`Decoder::decode`]; the content of `head` is unspecified then.
     #[inline]
     pub fn decode_into(
         &mut self,
@@ -140,20 +141,21 @@ impl Decoder {
         head.wire_len = packet.wire_len;
         match fast_path::tcp_in_ipv4(packet, self.options.verify_ip_checksum) {
             Some(plain) => Ok(self.ipv4(extras, &plain, head)),
-            None => self.less_plain(packet, clock, extras, head),
+            None => self.decode_other(packet, clock, extras, head),
         }
     }
 
-    /// All but TCP in plain IPv4. Apart, because its variables would take the registers of what is run most.
+    /// Decodes everything but TCP in plain IPv4. A separate function, because its variables would take registers from
+    /// the most frequent case.
     #[inline(never)]
-    fn less_plain(
+    fn decode_other(
         &mut self,
         packet: &Packet<'_>,
         clock: Timestamp,
         extras: &mut BlockExtras,
         head: &mut Head,
     ) -> Result<Span, SkipReason> {
-        match fast_path::look(packet, self.options.verify_ip_checksum) {
+        match fast_path::classify(packet, self.options.verify_ip_checksum) {
             fast_path::FastResult::Segment(plain) => Ok(self.ipv6(extras, &plain, head)),
             fast_path::FastResult::NotTcp(plain) => {
                 self.count_plain(plain.v6, plain.vlan);
@@ -161,29 +163,29 @@ impl Decoder {
                 self.counters.not_tcp += 1;
                 Err(SkipReason::NotTcp(plain.protocol))
             }
-            fast_path::FastResult::Slow => self.walk(packet, clock, extras, head),
+            fast_path::FastResult::Slow => self.decode_slow(packet, clock, extras, head),
         }
     }
 
-    /// What was seen so far.
+    /// Returns the counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Length on the wire of the longest frame so far, in bytes (`decode.max_packet`).
+    /// Returns the length on the wire of the longest frame so far, in bytes (`decode.max_packet`).
     #[must_use]
     pub fn max_packet(&self) -> u32 {
         self.max_packet
     }
 
-    /// Bytes that the fragments held take, counted from entries.
+    /// Returns the memory of the stored fragments in bytes, computed from the entries.
     #[must_use]
     pub fn defrag_memory(&self) -> usize {
         self.fragments.memory()
     }
 
-    /// Drops all fragments held: the input ended, and the next one is no continuation. Counters stay.
+    /// Drops all stored fragments, for the end of an input that the next one does not continue. Keeps the counters.
     pub fn clear(&mut self) {
         self.fragments.clear();
         self.counters.active = 0;
@@ -208,49 +210,50 @@ impl Decoder {
         self.counters.tcp += 1;
         let (mut key, side) = plain.key();
         let encapsulation = plain.vlan.map_or(0, |id| self.tagged(extras, &mut key, id));
-        let at = Address { key, side, ip_id: plain.ip_id(), ip_len: plain.ip_len(), cut: 0, encapsulation };
-        fill(head, &at, &plain.tcp());
-        Span { whole: None, start: plain.start, end: plain.end() }
+        let ip = IpFields { key, side, ip_id: plain.ip_id(), ip_len: plain.ip_len(), cut: 0, encapsulation };
+        fill(head, &ip, &plain.tcp());
+        Span { reassembled: None, start: plain.start, end: plain.end() }
     }
 
     fn ipv6(&mut self, extras: &mut BlockExtras, plain: &fast_path::Ipv6Segment<'_>, head: &mut Head) -> Span {
-        let &fast_path::Ipv6Segment { ip, mut key, side, tcp } = plain;
-        self.count_plain(true, ip.vlan);
+        let &fast_path::Ipv6Segment { packet, mut key, side, tcp } = plain;
+        self.count_plain(true, packet.vlan);
         self.counters.tcp += 1;
-        let encapsulation = ip.vlan.map_or(0, |id| self.tagged(extras, &mut key, id));
-        let at = Address { key, side, ip_id: 0, ip_len: ip.ip_len, cut: 0, encapsulation };
-        fill(head, &at, &tcp);
-        Span { whole: None, start: ip.start, end: ip.start + ip.payload.len() as u32 }
+        let encapsulation = packet.vlan.map_or(0, |id| self.tagged(extras, &mut key, id));
+        let ip = IpFields { key, side, ip_id: 0, ip_len: packet.ip_len, cut: 0, encapsulation };
+        fill(head, &ip, &tcp);
+        Span { reassembled: None, start: packet.start, end: packet.start + packet.payload.len() as u32 }
     }
 
-    /// The encapsulation of a frame with one VLAN tag, whose id the key takes over if that is wanted.
+    /// Returns the index of the encapsulation of a frame with one VLAN tag, and adds the id to the key if VLANs are
+    /// tracked.
     fn tagged(&self, extras: &mut BlockExtras, key: &mut FlowKey, id: u16) -> u32 {
-        let mut wrapped = Encapsulation::default();
-        wrapped.vlans.push(id);
+        let mut encapsulation = Encapsulation::default();
+        encapsulation.vlans.push(id);
         if self.options.vlan_tracking {
-            *key = key.with_vlans(&wrapped.vlans);
+            *key = key.with_vlans(&encapsulation.vlans);
         }
-        extras.intern(&wrapped)
+        extras.intern(&encapsulation)
     }
 
     /// Decodes a frame layer by layer.
     #[inline(never)]
-    fn walk(
+    fn decode_slow(
         &mut self,
         packet: &Packet<'_>,
         clock: Timestamp,
         extras: &mut BlockExtras,
         head: &mut Head,
     ) -> Result<Span, SkipReason> {
-        let mut walk = slow_path::LayerWalker::new(
+        let mut walker = slow_path::LayerWalker::new(
             &self.options,
             &mut self.counters,
             &mut self.fragments,
             clock,
             &mut extras.reassembled,
         );
-        let found = walk.frame(packet);
-        let encapsulation = walk.encapsulation;
+        let found = walker.frame(packet);
+        let encapsulation = walker.encapsulation;
         let found = found.inspect_err(|skip| self.count(*skip))?;
         self.counters.tcp += 1;
         self.counters.truncated += u64::from(found.cut > 0);
@@ -259,8 +262,8 @@ impl Decoder {
             key = key.with_vlans(&encapsulation.vlans);
         }
         let encapsulation = extras.intern(&encapsulation);
-        let at = Address { key, side, ip_id: found.ip_id, ip_len: found.ip_len, cut: found.cut, encapsulation };
-        fill(head, &at, &found.tcp);
+        let ip = IpFields { key, side, ip_id: found.ip_id, ip_len: found.ip_len, cut: found.cut, encapsulation };
+        fill(head, &ip, &found.tcp);
         Ok(found.span)
     }
 
@@ -281,8 +284,8 @@ impl Decoder {
     }
 }
 
-/// The part of a head that the IP layers give.
-struct Address {
+/// The part of a head that is taken from the layers below TCP.
+struct IpFields {
     key: FlowKey,
     side: Side,
     ip_id: u32,
@@ -291,11 +294,11 @@ struct Address {
     encapsulation: u32,
 }
 
-/// Writes what the IP layers and the TCP header say.
+/// Writes the fields of the IP layers and of the TCP header.
 #[inline]
-fn fill(head: &mut Head, at: &Address, tcp: &tcp::Header) {
-    head.key = at.key;
-    head.side = at.side;
+fn fill(head: &mut Head, ip: &IpFields, tcp: &tcp::Header) {
+    head.key = ip.key;
+    head.side = ip.side;
     head.seq = tcp.seq;
     head.ack = tcp.ack;
     head.flags = tcp.flags;
@@ -303,21 +306,21 @@ fn fill(head: &mut Head, at: &Address, tcp: &tcp::Header) {
     head.window = tcp.window;
     head.urgent = tcp.urgent;
     head.checksum = tcp.checksum;
-    head.ip_id = at.ip_id;
-    head.ip_len = at.ip_len;
-    head.cut = at.cut;
+    head.ip_id = ip.ip_id;
+    head.ip_len = ip.ip_len;
+    head.cut = ip.cut;
     head.timestamp_value = tcp.options.timestamp_value;
     head.signed = tcp.options.signed;
-    head.encapsulation = at.encapsulation;
+    head.encapsulation = ip.encapsulation;
 }
 
-/// Big-endian 16 bits at `at`, if they are there.
+/// Reads 16 big-endian bits at `at`, if the bytes are present.
 #[inline]
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// Big-endian 32 bits at `at`, if they are there.
+/// Reads 32 big-endian bits at `at`, if the bytes are present.
 #[inline]
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))

@@ -1,5 +1,5 @@
-//! The numbers of protocols: IP protocol numbers and EtherTypes (IANA "Protocol Numbers" and "IEEE 802 Numbers"). What
-//! follows each number is decoded by [`super::ip`], [`super::link`] and [`super::tunnel`].
+//! IP protocol numbers and EtherTypes (IANA "Protocol Numbers" and "IEEE 802 Numbers"). The protocols are decoded by
+//! [`super::ip`], [`super::link`] and [`super::tunnel`].
 
 /// IP protocol numbers.
 pub(super) mod ip_protocol {
@@ -46,9 +46,9 @@ pub(super) mod ether_type {
     pub(in crate::decode) const MPLS: u16 = 0x8847;
     pub(in crate::decode) const MPLS_UPSTREAM: u16 = 0x8848;
     pub(in crate::decode) const PPPOE_SESSION: u16 = 0x8864;
-    /// Cisco VN-Tag, which port extenders add to what they mirror.
+    /// Cisco VN-Tag, which port extenders add to mirrored frames.
     pub(in crate::decode) const VN_TAG: u16 = 0x8926;
-    /// IEEE 802.1BR E-Tag, which port extenders add to what they mirror.
+    /// IEEE 802.1BR E-Tag, which port extenders add to mirrored frames.
     pub(in crate::decode) const E_TAG: u16 = 0x893f;
     /// IEEE 802.1ah backbone service instance tag.
     pub(in crate::decode) const BACKBONE: u16 = 0x88e7;

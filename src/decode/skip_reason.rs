@@ -1,30 +1,31 @@
-//! Why a frame yields no segment. Not an error: nothing is wrong with a sensor that skips an ARP packet.
+//! The reasons why a frame contains no segment. They are not errors: skipping an ARP packet, for example, is normal.
 
 /// The reason why a frame was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SkipReason {
     /// A link type that is not decoded, by its LINKTYPE number.
     UnknownLink(u32),
-    /// No IP packet in it: the EtherType, PPP protocol or address family.
+    /// A frame without an IP packet: its EtherType, PPP protocol or address family.
     NotIp(u16),
-    /// An IP packet of another protocol, or a tunnel that can't be opened: the innermost IP protocol number.
+    /// An IP packet of another protocol, or a tunnel that cannot be decoded: the innermost IP protocol number.
     NotTcp(u8),
     /// The capture cut a header.
     Truncated,
-    /// A header contradicts itself or its carrier.
+    /// A header is inconsistent with itself or its carrier.
     Malformed,
     /// More headers, tags or tunnels than the limits allow.
     TooManyLayers,
-    /// A fragment whose IPv4 header checksum is wrong (RFC 791 section 3.1). Whole packets are handed on and marked.
+    /// A fragment whose IPv4 header checksum is wrong (RFC 791 section 3.1). Unfragmented packets are decoded and
+    /// marked.
     BadIpChecksum,
     /// The TCP data offset is below 5 or points behind the end (RFC 9293 section 3.1).
     BadTcpHeader,
-    /// A fragment that completed nothing: held, ignored or dropped, as the `defrag` counters say.
+    /// A fragment that completed no datagram: stored, ignored or dropped, as counted by the `defrag` counters.
     Fragment,
 }
 
 impl SkipReason {
-    /// The reason's stable name.
+    /// Returns the stable name of the reason.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! The slow way: a frame layer by layer, as deep as the limits allow. Each file beside this one opens its own kind of
-//! layer; here is what they share, and the loop.
+//! The slow path: decodes a frame layer by layer, as deep as the limits allow. Contains the loop and the state that the
+//! decoders of the layers share; see [`super::link`], [`super::ip`] and [`super::tunnel`] for the layers.
 
 use std::net::IpAddr;
 
@@ -10,20 +10,20 @@ use crate::packet::Packet;
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 use crate::time::Timestamp;
 
-/// What is to be opened next.
+/// The next layer to decode.
 #[derive(Debug)]
 pub(super) enum Layer<'a> {
     /// An Ethernet frame.
     Ethernet(&'a [u8]),
-    /// What stands behind an EtherType.
+    /// The payload of an EtherType.
     Ether(u16, &'a [u8]),
     /// An IP packet of either version.
     Ip(&'a [u8]),
     /// A PPP frame.
     Ppp(&'a [u8]),
-    /// What an IP packet carries, by protocol number.
+    /// The payload of an IP packet, by protocol number.
     Payload(u8, &'a [u8]),
-    /// What an IP packet that came in fragments carries.
+    /// The payload of a datagram reassembled from fragments, by protocol number.
     Reassembled(u8, Box<[u8]>),
 }
 
@@ -34,11 +34,11 @@ pub(super) struct Ip {
     pub(super) destination: IpAddr,
     /// IPv4 identification, or that of the IPv6 fragment header.
     pub(super) id: u32,
-    /// Length of the packet, header included.
+    /// Length of the packet in bytes, header included.
     pub(super) len: u32,
 }
 
-/// A segment, and where it was found.
+/// A TCP segment and its position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TcpFound {
     pub(super) source: Endpoint,
@@ -50,7 +50,7 @@ pub(super) struct TcpFound {
     pub(super) span: Span,
 }
 
-/// One way through a frame.
+/// Decodes one frame.
 pub(super) struct LayerWalker<'w> {
     pub(super) options: &'w Options,
     pub(super) counters: &'w mut Counters,
@@ -59,9 +59,9 @@ pub(super) struct LayerWalker<'w> {
     reassembled: &'w mut Vec<Box<[u8]>>,
     pub(super) encapsulation: Encapsulation,
     pub(super) ip: Ip,
-    /// Bytes that the capture cut off at the end of the layer at hand.
+    /// Bytes that the capture cut off at the end of the current layer.
     pub(super) missing: u32,
-    /// A switch cut the layer at hand before it was sent on, and only the next length tells by how much.
+    /// Whether a switch cut the current layer before forwarding it; only the next length field shows by how much.
     pub(super) cut_by_switch: bool,
     layers: u8,
     labels: u8,
@@ -69,7 +69,7 @@ pub(super) struct LayerWalker<'w> {
 }
 
 impl<'w> LayerWalker<'w> {
-    /// A way that has not begun.
+    /// Creates a walker for one frame.
     pub(super) fn new(
         options: &'w Options,
         counters: &'w mut Counters,
@@ -77,7 +77,7 @@ impl<'w> LayerWalker<'w> {
         clock: Timestamp,
         reassembled: &'w mut Vec<Box<[u8]>>,
     ) -> Self {
-        let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let unspecified = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
             options,
             counters,
@@ -85,7 +85,7 @@ impl<'w> LayerWalker<'w> {
             clock,
             reassembled,
             encapsulation: Encapsulation::default(),
-            ip: Ip { source: nobody, destination: nobody, id: 0, len: 0 },
+            ip: Ip { source: unspecified, destination: unspecified, id: 0, len: 0 },
             missing: 0,
             cut_by_switch: false,
             layers: 0,
@@ -94,16 +94,16 @@ impl<'w> LayerWalker<'w> {
         }
     }
 
-    /// Goes through a frame.
+    /// Decodes a frame.
     pub(super) fn frame(&mut self, packet: &Packet<'_>) -> Result<TcpFound, SkipReason> {
         let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
         self.missing = packet.wire_len.saturating_sub(captured);
         let first = self.link(packet.link, packet.bytes)?;
-        self.open(packet.bytes, first)
+        self.decode(packet.bytes, first)
     }
 
-    /// Goes on from `layer`, which lies in `buffer`.
-    fn open(&mut self, buffer: &[u8], mut layer: Layer<'_>) -> Result<TcpFound, SkipReason> {
+    /// Decodes from `layer` on, which is part of `buffer`.
+    fn decode(&mut self, buffer: &[u8], mut layer: Layer<'_>) -> Result<TcpFound, SkipReason> {
         loop {
             layer = match layer {
                 Layer::Ethernet(bytes) => self.ethernet(bytes)?,
@@ -112,20 +112,21 @@ impl<'w> LayerWalker<'w> {
                 Layer::Ppp(bytes) => self.ppp(bytes)?,
                 Layer::Payload(ip_protocol::TCP, bytes) => return self.segment(buffer, bytes),
                 Layer::Payload(protocol, bytes) => self.payload(protocol, bytes)?,
-                Layer::Reassembled(protocol, whole) => return self.whole(protocol, whole),
+                Layer::Reassembled(protocol, datagram) => return self.reassembled(protocol, datagram),
             };
         }
     }
 
-    /// Goes on in a datagram put together from fragments, and keeps it if the segment is in it. Recursion is bounded:
+    /// Decodes a datagram reassembled from fragments, and stores it if it contains the segment. Recursion is bounded:
     /// each datagram counts as a layer.
-    fn whole(&mut self, protocol: u8, whole: Box<[u8]>) -> Result<TcpFound, SkipReason> {
-        self.layer()?;
+    fn reassembled(&mut self, protocol: u8, datagram: Box<[u8]>) -> Result<TcpFound, SkipReason> {
+        self.count_layer()?;
         self.encapsulation.fragmented = true;
-        let mut found = self.open(&whole, Layer::Payload(protocol, &whole))?;
-        if found.span.whole.is_none() {
-            found.span.whole = Some(u32::try_from(self.reassembled.len()).map_err(|_| SkipReason::TooManyLayers)?);
-            self.reassembled.push(whole);
+        let mut found = self.decode(&datagram, Layer::Payload(protocol, &datagram))?;
+        if found.span.reassembled.is_none() {
+            let at = u32::try_from(self.reassembled.len()).map_err(|_| SkipReason::TooManyLayers)?;
+            found.span.reassembled = Some(at);
+            self.reassembled.push(datagram);
         }
         Ok(found)
     }
@@ -135,7 +136,7 @@ impl<'w> LayerWalker<'w> {
             etherparse::err::tcp::HeaderSliceError::Len(_) if self.is_cut() => SkipReason::Truncated,
             _ => SkipReason::BadTcpHeader,
         })?;
-        let tcp = tcp::Header::read(&slice);
+        let tcp = tcp::Header::from_slice(&slice);
         let start = offset_in(buffer, bytes);
         Ok(TcpFound {
             source: Endpoint { ip: self.ip.source, port: tcp.source_port },
@@ -144,12 +145,12 @@ impl<'w> LayerWalker<'w> {
             ip_len: self.ip.len,
             cut: self.missing,
             tcp,
-            span: Span { whole: None, start, end: start + bytes.len() as u32 },
+            span: Span { reassembled: None, start, end: start + bytes.len() as u32 },
         })
     }
 
-    /// Cuts what follows a layer at `len` bytes. Where the capture cut it shorter, `missing` says by how much; where
-    /// the carrier is shorter, the layer is malformed.
+    /// Limits a layer to `len` bytes, as its header states. If the capture cut it shorter, `missing` becomes the number
+    /// of bytes that are not there; if the carrier is shorter, the layer is malformed.
     pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], SkipReason> {
         if let Some(bounded) = bytes.get(..len) {
             (self.missing, self.cut_by_switch) = (0, false);
@@ -163,38 +164,38 @@ impl<'w> LayerWalker<'w> {
         Ok(bytes)
     }
 
-    /// What follows a header of `len` bytes.
+    /// Returns the bytes after a header of `len` bytes.
     pub(super) fn after<'a>(&self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], SkipReason> {
         bytes.get(len..).ok_or(self.short())
     }
 
-    /// The reason when a header is not all there.
+    /// Returns the reason for an incomplete header.
     pub(super) fn short(&self) -> SkipReason {
         if self.is_cut() { SkipReason::Truncated } else { SkipReason::Malformed }
     }
 
-    /// Whether the end of the layer at hand is not there.
+    /// Returns whether the end of the current layer is missing.
     pub(super) fn is_cut(&self) -> bool {
         self.missing > 0 || self.cut_by_switch
     }
 
-    /// Counts a header against the limit.
-    pub(super) fn layer(&mut self) -> Result<(), SkipReason> {
+    /// Counts a header and enforces the limit.
+    pub(super) fn count_layer(&mut self) -> Result<(), SkipReason> {
         count(&mut self.layers, self.options.limits.layers)
     }
 
-    /// Counts a tag or label against the limit.
-    pub(super) fn label(&mut self) -> Result<(), SkipReason> {
+    /// Counts a tag or label and enforces the limit.
+    pub(super) fn count_label(&mut self) -> Result<(), SkipReason> {
         count(&mut self.labels, self.options.limits.labels)
     }
 
-    /// Counts an extension header against the limit.
-    pub(super) fn extension(&mut self) -> Result<(), SkipReason> {
+    /// Counts an extension header and enforces the limit.
+    pub(super) fn count_extension(&mut self) -> Result<(), SkipReason> {
         count(&mut self.extensions, self.options.limits.extensions)
     }
 
-    /// Notes that the innermost IP packet so far carries a tunnel, and counts it against the limit.
-    pub(super) fn enter(
+    /// Records that the innermost IP packet so far carries a tunnel, counts it and enforces the limit.
+    pub(super) fn enter_tunnel(
         &mut self,
         kind: TunnelKind,
         protocol: u8,
@@ -210,6 +211,7 @@ impl<'w> LayerWalker<'w> {
     }
 }
 
+/// Increments a count that is below `limit`.
 fn count(so_far: &mut u8, limit: u8) -> Result<(), SkipReason> {
     if *so_far >= limit {
         return Err(SkipReason::TooManyLayers);
@@ -218,7 +220,7 @@ fn count(so_far: &mut u8, limit: u8) -> Result<(), SkipReason> {
     Ok(())
 }
 
-/// Offset of `part` in `whole`, of which it is a part.
-fn offset_in(whole: &[u8], part: &[u8]) -> u32 {
-    part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr()) as u32
+/// Returns the offset of `part` in `buffer`, which contains it.
+fn offset_in(buffer: &[u8], part: &[u8]) -> u32 {
+    part.as_ptr().addr().wrapping_sub(buffer.as_ptr().addr()) as u32
 }

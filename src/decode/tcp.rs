@@ -1,5 +1,5 @@
-//! The TCP header and the few options that matter (RFC 9293 section 3.1). Not the checksum: [`crate::flow`] verifies it
-//! on demand, because what a wrong one means depends on the half-flow.
+//! Parses the TCP header and the relevant options (RFC 9293 section 3.1). Does not verify the checksum: [`crate::flow`]
+//! does so on demand, because the meaning of a wrong one depends on the direction of the flow.
 
 use super::be32;
 use crate::segment::{Seq, TcpFlags};
@@ -19,26 +19,28 @@ pub(super) struct Header {
     pub(super) window: u16,
     pub(super) checksum: u16,
     pub(super) urgent: u16,
-    pub(super) options: Options,
+    pub(super) options: TcpOptions,
 }
 
-/// What the option area says.
+/// The relevant TCP options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Options {
+pub(super) struct TcpOptions {
+    /// The timestamp option's TSval (RFC 7323 section 3.2).
     pub(super) timestamp_value: Option<u32>,
+    /// Whether a TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) option is present.
     pub(super) signed: bool,
 }
 
-/// The length that a TCP header states, in bytes; nothing says that it is sound.
+/// Returns the length that a TCP header states, in bytes. It is not validated.
 #[inline]
-pub(super) const fn length_of(fixed: &[u8; MIN_HEADER]) -> usize {
+pub(super) const fn header_length(fixed: &[u8; MIN_HEADER]) -> usize {
     (fixed[12] >> 4) as usize * 4
 }
 
 impl Header {
-    /// A header of its fixed part and its options.
+    /// Parses a header from its fixed part and its options.
     #[inline]
-    pub(super) fn of(fixed: &[u8; MIN_HEADER], options: &[u8]) -> Self {
+    pub(super) fn parse(fixed: &[u8; MIN_HEADER], options: &[u8]) -> Self {
         let word = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         let half = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         Self {
@@ -47,16 +49,16 @@ impl Header {
             seq: Seq(word(4)),
             ack: Seq(word(8)),
             flags: TcpFlags(fixed[13] & 0x3f),
-            header_len: length_of(fixed) as u8,
+            header_len: header_length(fixed) as u8,
             window: half(14),
             checksum: half(16),
             urgent: half(18),
-            options: Options::of(options),
+            options: TcpOptions::parse(options),
         }
     }
 
-    /// As [`Header::of`], of a header that etherparse read.
-    pub(super) fn read(tcp: &etherparse::TcpSlice<'_>) -> Self {
+    /// Converts a header that etherparse parsed.
+    pub(super) fn from_slice(tcp: &etherparse::TcpSlice<'_>) -> Self {
         let flags = [
             (tcp.fin(), TcpFlags::FIN),
             (tcp.syn(), TcpFlags::SYN),
@@ -75,30 +77,31 @@ impl Header {
             window: tcp.window_size(),
             checksum: tcp.checksum(),
             urgent: tcp.urgent_pointer(),
-            options: Options::of(tcp.options()),
+            options: TcpOptions::parse(tcp.options()),
         }
     }
 }
 
-impl Options {
-    /// Reads an option area. A bad length ends the reading; what was read before it counts, as in Linux.
+impl TcpOptions {
+    /// Parses an option area. Parsing ends at a bad length; options before it are used, as in Linux.
     #[inline(always)]
-    pub(super) fn of(area: &[u8]) -> Self {
-        // What nearly every segment carries (RFC 7323 appendix A): two NOPs and a timestamp.
+    pub(super) fn parse(area: &[u8]) -> Self {
+        // The options of nearly every segment (RFC 7323 appendix A): two NOPs and a timestamp.
         if area.len() == 12 && area.starts_with(&[1, 1, 8, 10]) {
             return Self { timestamp_value: be32(area, 4), signed: false };
         }
         if area.is_empty() {
             return Self::default();
         }
-        let (value, found) = Self::of_any(area);
-        Self { timestamp_value: (found & STAMPED != 0).then_some(value), signed: found & SIGNED != 0 }
+        let (value, found) = Self::parse_general(area);
+        Self { timestamp_value: (found & TIMESTAMP_FOUND != 0).then_some(value), signed: found & SIGNATURE_FOUND != 0 }
     }
 
-    /// The timestamp value, if there is one, and what was found. Rationale: two numbers come back in registers; read back
-    /// from memory they cost a stalled load, a third of the fast way's time.
+    /// Parses an option area option by option. Returns the timestamp value, which is only valid with
+    /// [`TIMESTAMP_FOUND`], and the flags of the options found. Rationale: two integers are returned in registers; read
+    /// back from memory they would cost a stalled load, a third of the time of the fast path.
     #[inline(never)]
-    fn of_any(mut area: &[u8]) -> (u32, u32) {
+    fn parse_general(mut area: &[u8]) -> (u32, u32) {
         const END: u8 = 0;
         const NO_OPERATION: u8 = 1;
         const TIMESTAMPS: u8 = 8;
@@ -116,9 +119,9 @@ impl Options {
                     };
                     match kind {
                         TIMESTAMPS if len == 10 => {
-                            (value, found) = (be32(option, 2).unwrap_or(0), found | STAMPED);
+                            (value, found) = (be32(option, 2).unwrap_or(0), found | TIMESTAMP_FOUND);
                         }
-                        MD5 | AO => found |= SIGNED,
+                        MD5 | AO => found |= SIGNATURE_FOUND,
                         _ => {}
                     }
                     after
@@ -129,16 +132,17 @@ impl Options {
     }
 }
 
-/// What [`Options::of_any`] finds.
-const STAMPED: u32 = 1;
-const SIGNED: u32 = 2;
+/// Flag of [`TcpOptions::parse_general`]: a timestamp option is present.
+const TIMESTAMP_FOUND: u32 = 1;
+/// Flag of [`TcpOptions::parse_general`]: a TCP-MD5 or TCP-AO option is present.
+const SIGNATURE_FOUND: u32 = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn options_end_at_the_first_bad_length() {
+    fn option_parsing_ends_at_the_first_bad_length() {
         let timestamp = [8, 10, 0, 0, 0, 7, 0, 0, 0, 9];
         let cases: [(&[u8], Option<u32>, bool); 8] = [
             (&[1, 1, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9], Some(7), false),
@@ -151,7 +155,7 @@ mod tests {
             (&[8], None, false),
         ];
         for (area, timestamp_value, signed) in cases {
-            assert_eq!(Options::of(area), Options { timestamp_value, signed }, "{area:?}");
+            assert_eq!(TcpOptions::parse(area), TcpOptions { timestamp_value, signed }, "{area:?}");
         }
     }
 }

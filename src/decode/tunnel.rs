@@ -1,31 +1,29 @@
-//! What carries packets in packets: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that can't be opened is a packet
-//! that is not TCP, never an error.
+//! Decodes tunnels: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that cannot be decoded is a packet that is not
+//! TCP, never an error.
 
 use super::protocol::{ether_type, ip_protocol};
 use super::slow_path::{Layer, LayerWalker};
 use super::{SkipReason, be16, be32};
 use crate::segment::TunnelKind;
 
-/// The IANA port of VXLAN and the one Linux used before it.
-const VXLAN: [u16; 2] = [4789, 8472];
-const GENEVE: u16 = 6081;
-const GTP_U: u16 = 2152;
-const TEREDO: u16 = 3544;
-
-/// GRE protocol types that are no EtherTypes.
-
+/// UDP ports of VXLAN: the one assigned by IANA, and the earlier one of Linux.
+const VXLAN_PORTS: [u16; 2] = [4789, 8472];
+const GENEVE_PORT: u16 = 6081;
+const GTP_U_PORT: u16 = 2152;
+const TEREDO_PORT: u16 = 3544;
+/// Length of a UDP header in bytes.
 const UDP_HEADER: usize = 8;
 
-/// Whether a UDP header is all there and neither port is that of a tunnel.
+/// Returns whether a UDP header is complete and neither port is that of a tunnel.
 #[inline]
 pub(super) fn is_plain_udp(udp: &[u8]) -> bool {
     let (Some(source), Some(destination)) = (be16(udp, 0), be16(udp, 2)) else { return false };
-    let tunnel = VXLAN.contains(&destination) || destination == GENEVE || destination == GTP_U;
-    udp.len() >= UDP_HEADER && !tunnel && destination != TEREDO && source != TEREDO
+    let tunnel = VXLAN_PORTS.contains(&destination) || destination == GENEVE_PORT || destination == GTP_U_PORT;
+    udp.len() >= UDP_HEADER && !tunnel && destination != TEREDO_PORT && source != TEREDO_PORT
 }
 
 impl LayerWalker<'_> {
-    /// A UDP datagram (RFC 768): of use only if a tunnel is in it.
+    /// Decodes a UDP datagram (RFC 768), if it carries a tunnel.
     pub(super) fn udp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.after(bytes, UDP_HEADER)?;
         self.counters.udp += 1;
@@ -35,48 +33,51 @@ impl LayerWalker<'_> {
         let (Some(source), Some(destination), Some(length)) = (be16(bytes, 0), be16(bytes, 2), be16(bytes, 4)) else {
             return Err(self.short());
         };
-        // A length of 0: too long for the field (RFC 2675 section 4), or left to the network card.
+        // A length of 0: too long for the field (RFC 2675 section 4), or the network card is to fill it in.
         let datagram = if length == 0 { bytes } else { self.bound(bytes, usize::from(length))? };
         let payload = datagram.get(UDP_HEADER..).ok_or(SkipReason::Malformed)?;
         let ports = (source, destination);
         match destination {
-            port if VXLAN.contains(&port) => self.vxlan(payload, ports),
-            GENEVE => self.geneve(payload, ports),
-            GTP_U => self.gtp(payload, ports),
+            port if VXLAN_PORTS.contains(&port) => self.vxlan(payload, ports),
+            GENEVE_PORT => self.geneve(payload, ports),
+            GTP_U_PORT => self.gtp(payload, ports),
             _ => self.teredo(payload, ports),
         }
     }
 
-    /// VXLAN (RFC 7348 section 5). Reserved bits are set in the wild and ignored, the flag of the identifier is not.
+    /// Decodes VXLAN (RFC 7348 section 5). Reserved bits are set in practice and ignored; the flag of the identifier is
+    /// required.
     fn vxlan<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         const IDENTIFIER_VALID: u8 = 0x08;
-        let [flags, _, _, _, a, b, c, _, frame @ ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
+        let [flags, _, _, _, a, b, c, _, frame @ ..] = bytes else { return Err(self.incomplete(ip_protocol::UDP)) };
         if flags & IDENTIFIER_VALID == 0 {
             return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         self.counters.vxlan += 1;
-        self.enter(TunnelKind::Vxlan, ip_protocol::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
+        self.enter_tunnel(TunnelKind::Vxlan, ip_protocol::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
         Ok(Layer::Ethernet(frame))
     }
 
-    /// Geneve (RFC 8926 section 3.4).
+    /// Decodes Geneve (RFC 8926 section 3.4).
     fn geneve<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
-        let [first, _, high, low, a, b, c, _, ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
+        let [first, _, high, low, a, b, c, _, ..] = bytes else { return Err(self.incomplete(ip_protocol::UDP)) };
         // Version 0; the low six bits are the length of the options in words of 4 bytes.
         if first >> 6 != 0 {
             return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         let inner = self.after(bytes, 8 + usize::from(first & 0x3f) * 4)?;
         self.counters.geneve += 1;
-        self.enter(TunnelKind::Geneve, ip_protocol::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
+        self.enter_tunnel(TunnelKind::Geneve, ip_protocol::UDP, ports, Some(u32::from_be_bytes([0, *a, *b, *c])))?;
         Ok(Layer::Ether(u16::from_be_bytes([*high, *low]), inner))
     }
 
-    /// GTP-U (3GPP TS 29.281 section 5.1): version 1, message type 255, a user's IP packet.
+    /// Decodes GTP-U (3GPP TS 29.281 section 5.1): version 1, message type 255, an IP packet.
     fn gtp<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         const OPTIONAL_FIELDS: u8 = 0x07;
         const EXTENSION: u8 = 0x04;
-        let [flags, 255, high, low, a, b, c, d, rest @ ..] = bytes else { return Err(self.unopened(ip_protocol::UDP)) };
+        let [flags, 255, high, low, a, b, c, d, rest @ ..] = bytes else {
+            return Err(self.incomplete(ip_protocol::UDP));
+        };
         // Version 1, protocol type GTP.
         if flags >> 4 != 0b0011 {
             return Err(SkipReason::NotTcp(ip_protocol::UDP));
@@ -86,37 +87,37 @@ impl LayerWalker<'_> {
             let mut next = *inner.get(3).ok_or(self.short())?;
             inner = self.after(inner, 4)?;
             while flags & EXTENSION != 0 && next != 0 {
-                self.extension()?;
+                self.count_extension()?;
                 let len = usize::from(*inner.first().ok_or(self.short())?) * 4;
                 next = *inner.get(len.wrapping_sub(1)).ok_or(self.short())?;
                 inner = self.after(inner, len)?;
             }
         }
         self.counters.gtp += 1;
-        self.enter(TunnelKind::Gtp, ip_protocol::UDP, ports, Some(u32::from_be_bytes([*a, *b, *c, *d])))?;
+        self.enter_tunnel(TunnelKind::Gtp, ip_protocol::UDP, ports, Some(u32::from_be_bytes([*a, *b, *c, *d])))?;
         Ok(Layer::Ip(inner))
     }
 
-    /// Teredo (RFC 4380 section 5.1.1): an IPv6 packet behind an optional authentication and an optional origin
-    /// indication. The port alone proves little, so the packet must fill the datagram.
+    /// Decodes Teredo (RFC 4380 section 5.1.1): an IPv6 packet after an optional authentication and an optional origin
+    /// indication. The port alone is weak evidence, so the packet must fill the datagram.
     fn teredo<'a>(&mut self, mut bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         if let [0, 1, client, value, ..] = bytes {
             let len = 13 + usize::from(*client) + usize::from(*value);
-            bytes = bytes.get(len..).ok_or(self.unopened(ip_protocol::UDP))?;
+            bytes = bytes.get(len..).ok_or(self.incomplete(ip_protocol::UDP))?;
         }
         if bytes.starts_with(&[0, 0]) {
-            bytes = bytes.get(8..).ok_or(self.unopened(ip_protocol::UDP))?;
+            bytes = bytes.get(8..).ok_or(self.incomplete(ip_protocol::UDP))?;
         }
         let fills = be16(bytes, 4).is_some_and(|len| usize::from(len) + 40 == bytes.len() + self.missing as usize);
         if bytes.first().is_none_or(|first| first >> 4 != 6) || !fills {
             return Err(SkipReason::NotTcp(ip_protocol::UDP));
         }
         self.counters.teredo += 1;
-        self.enter(TunnelKind::Teredo, ip_protocol::UDP, ports, None)?;
+        self.enter_tunnel(TunnelKind::Teredo, ip_protocol::UDP, ports, None)?;
         Ok(Layer::Ether(ether_type::IPV6, bytes))
     }
 
-    /// GRE (RFC 2784, RFC 2890, with the routing of RFC 1701), and its version 1 with PPP (RFC 2637).
+    /// Decodes GRE (RFC 2784, RFC 2890, with the routing of RFC 1701), and its version 1 with PPP (RFC 2637).
     pub(super) fn gre<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         const CHECKSUM: u16 = 0x8000;
         const ROUTING: u16 = 0x4000;
@@ -144,8 +145,8 @@ impl LayerWalker<'_> {
             ether_type::ERSPAN_I_II => self.erspan(inner, 8),
             ether_type::ERSPAN_III => self.erspan(inner, 12),
             _ => {
-                self.enter(TunnelKind::Gre, ip_protocol::GRE, (0, 0), key)?;
-                // Version 2 of ether_type::WCCP has a redirect header of 4 bytes before the IP packet, version 1 has none.
+                self.enter_tunnel(TunnelKind::Gre, ip_protocol::GRE, (0, 0), key)?;
+                // WCCP version 2 has a redirect header of 4 bytes before the IP packet, version 1 has none.
                 let redirected = kind == ether_type::WCCP && inner.first().is_some_and(|first| first >> 4 != 4);
                 let inner = if redirected { self.after(inner, 4)? } else { inner };
                 Ok(Layer::Ether(if kind == ether_type::WCCP { ether_type::IPV4 } else { kind }, inner))
@@ -153,10 +154,10 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// Source route entries (RFC 1701): family, offset, length; the last is all zero.
+    /// Skips source route entries (RFC 1701): family, offset, length; the last is all zero.
     fn source_routes<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], SkipReason> {
         loop {
-            self.label()?;
+            self.count_label()?;
             let [high, low, _, len, ..] = bytes else { return Err(self.short()) };
             let last = *high == 0 && *low == 0 && *len == 0;
             bytes = self.after(bytes, 4 + usize::from(*len))?;
@@ -166,16 +167,22 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// A mirrored frame (draft-foschiano-erspan): type I has no header, II has 8 bytes, III 12 and perhaps 8 more.
+    /// Decodes ERSPAN (draft-foschiano-erspan), a mirrored frame. The header has no bytes in type I, 8 in type II, and
+    /// 12 in type III, with 8 optional bytes.
     fn erspan<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<Layer<'a>, SkipReason> {
         const FRAME_IP: u8 = 2;
         const TRUNCATED: u16 = 0x0400;
         let (header, mut frame) = bytes.split_at_checked(len).ok_or(self.short())?;
         let fields = be16(header, 2);
         self.counters.erspan += 1;
-        self.enter(TunnelKind::Erspan, ip_protocol::GRE, (0, 0), fields.map(|fields| u32::from(fields & 0x03ff)))?;
+        self.enter_tunnel(
+            TunnelKind::Erspan,
+            ip_protocol::GRE,
+            (0, 0),
+            fields.map(|fields| u32::from(fields & 0x03ff)),
+        )?;
         if fields.is_some_and(|fields| fields & TRUNCATED != 0) {
-            // The switch cut the frame and says so; how much of it, only the inner packet knows.
+            // The switch marks the frame as cut; only the length in the inner packet shows by how much.
             self.cut_by_switch = true;
         }
         if let [.., kind, last] = header
@@ -191,8 +198,8 @@ impl LayerWalker<'_> {
         Ok(Layer::Ethernet(frame))
     }
 
-    /// The reason when a tunnel's header is not all there.
-    fn unopened(&self, protocol: u8) -> SkipReason {
+    /// Returns the reason for an incomplete tunnel header.
+    fn incomplete(&self, protocol: u8) -> SkipReason {
         if self.is_cut() { SkipReason::Truncated } else { SkipReason::NotTcp(protocol) }
     }
 }

@@ -266,7 +266,7 @@ impl<S: Default> Flows<S> {
                 let hash = self.table.hash(&key);
                 let known = self.table.find_hashed(&key, hash);
                 let Some(slot) = known.or_else(|| self.open(segment, hash, at, listener)) else { return };
-                self.recent[recent] = slot.place();
+                self.recent[recent] = slot.hint();
                 let Some((_, connection)) = self.table.get_mut(slot) else { return };
                 (slot, connection)
             }
@@ -275,7 +275,7 @@ impl<S: Default> Flows<S> {
         let was_orderly = connection.is_in_order();
         let class = connection.segment(segment, &mut stage);
         // A third of all segments: nobody kept anything of it.
-        let nothing_new = segment.is_bare_acknowledgment() && was_orderly && connection.is_in_order();
+        let nothing_new = segment.is_pure_ack() && was_orderly && connection.is_in_order();
         if !nothing_new {
             connection.account(&mut self.shard, L::memory(&connection.state));
         }

@@ -235,16 +235,16 @@ impl Dispatcher {
                 continue;
             };
             let head = &mut segment.head;
-            let tcp = span.whole.map_or(packet.bytes, |index| &extras.reassembled[index as usize]);
+            let tcp = span.reassembled.map_or(packet.bytes, |index| &extras.reassembled[index as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
             if !self.traffic.classify(&self.options.ports, low, high, payload) {
                 continue;
             }
-            head.flow_hash = head.key.fold(&self.shard_factors);
+            head.flow_hash = head.key.multilinear_hash(&self.shard_factors);
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
-            let base = if span.whole.is_none() { frame.start } else { 0 };
-            (segment.reassembled, segment.start, segment.end) = (span.whole, base + span.start, base + span.end);
+            let base = if span.reassembled.is_none() { frame.start } else { 0 };
+            (segment.reassembled, segment.start, segment.end) = (span.reassembled, base + span.start, base + span.end);
             segment.shard = shard;
             // A block has far fewer than 2^32 packets.
             shares[lane_of[usize::from(shard)]].push(next as u32);

@@ -1,22 +1,22 @@
-//! The checksums of a segment and the sums they are made of. Not what a wrong one means: see [`crate::flow`].
+//! Verifies the checksums of a segment. Does not decide what a wrong one means; see [`crate::flow`].
 
 use super::Segment;
 
-/// What the checksum field says (RFC 9293 section 3.1, RFC 1071).
+/// The result of verifying a checksum (RFC 9293 section 3.1, RFC 1071).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
-    /// Right.
+    /// Correct.
     Valid,
-    /// The field holds the sum of the pseudo-header alone: left to the network card (offload, GRO).
+    /// The field holds the sum of the pseudo-header alone: the network card was to complete it (offload, GRO).
     Offloaded,
-    /// Wrong, or that of an IPv4 header around it is.
+    /// Wrong, or the checksum of an enclosing IPv4 header is.
     Invalid,
-    /// The capture cut the segment: not to be known.
+    /// Cannot be verified, because the capture cut the segment.
     Unknown,
 }
 
 impl Segment<'_> {
-    /// Verifies the checksums: TCP's, and what decoding found of the IPv4 headers.
+    /// Verifies the TCP checksum, and includes the result of decoding for the IPv4 headers.
     #[must_use]
     pub fn checksum(&self) -> Checksum {
         if self.encapsulation.ip_checksum_wrong {
@@ -35,8 +35,8 @@ impl Segment<'_> {
         }
     }
 
-    /// Sum of the pseudo-header in the machine's byte order. An IPv4-mapped address adds 0xffff twice in all, which is zero
-    /// in one's complement.
+    /// Returns the sum of the pseudo-header in the machine's byte order. The mapping prefixes of two IPv4-mapped
+    /// addresses add 0xffff twice, which is zero in one's complement.
     fn pseudo_header_sum(&self) -> u64 {
         const PROTOCOL_TCP: u16 = 6;
         let native = |word: u16| u64::from(word.to_be());
@@ -47,19 +47,20 @@ impl Segment<'_> {
     }
 }
 
-/// Whether a header with a checksum of its own is sound: the one's complement sum of its 16-bit words is zero (RFC 1071).
+/// Returns whether a header that contains its own checksum is valid: the one's complement sum of its 16-bit words is
+/// zero (RFC 1071).
 #[inline]
 pub(crate) fn sums_to_zero(header: &[u8]) -> bool {
     is_zero(native_sum(header))
 }
 
-/// Whether a sum of 16-bit words that are not all zero is zero in one's complement.
+/// Returns whether a sum of 16-bit words that are not all zero is zero in one's complement.
 const fn is_zero(sum: u64) -> bool {
     sum.is_multiple_of(0xffff)
 }
 
-/// Sum of 16-bit words in the machine's byte order, not folded; an odd last byte counts as the high one. The one's
-/// complement sum does not mind the order of bytes, nor wider words (RFC 1071 section 2).
+/// Returns the unfolded sum of 16-bit words in the machine's byte order; an odd last byte counts as the high byte. The
+/// one's complement sum is independent of the byte order and of the word size (RFC 1071 section 2).
 #[inline]
 fn native_sum(bytes: &[u8]) -> u64 {
     const LANES: usize = 4;
@@ -96,13 +97,13 @@ fn fold(mut total: u64) -> u16 {
 mod tests {
     use super::*;
 
-    /// The sum in the order of the network.
+    /// The sum in network byte order.
     fn sum(bytes: &[u8]) -> u64 {
         u64::from(u16::from_be(fold(native_sum(bytes))))
     }
 
     #[test]
-    fn checksum_of_rfc_1071_example() {
+    fn sum_matches_the_rfc_1071_example_and_a_plain_loop() {
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
         assert_eq!(fold(sum(&[0x01])), 0x0100);
         let bytes: Vec<u8> = (0..77).map(|at| (at * 3) ^ 0x5a).collect();

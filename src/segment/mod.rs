@@ -1,5 +1,5 @@
-//! A TCP segment as decoding leaves it: who, where in the stream, which bytes. Not yet judged: checksums are
-//! verified on demand, and order is the business of [`crate::flow`].
+//! A decoded TCP segment: its endpoints, position in the stream and bytes. Checksums are verified on demand; segments
+//! are put in order by [`crate::flow`].
 
 mod checksum;
 
@@ -19,19 +19,19 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// One of the two ends of a flow, by the canonical order of [`FlowKey`]; says nothing about who is the client.
+/// One of the two endpoints of a flow, in the canonical order of [`FlowKey`]; independent of which one is the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Side {
-    /// The end that compares lower.
+    /// The endpoint that compares lower.
     #[default]
     Low = 0,
-    /// The end that compares higher.
+    /// The endpoint that compares higher.
     High = 1,
 }
 
 impl Side {
-    /// The other end.
+    /// Returns the other side.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -41,10 +41,10 @@ impl Side {
     }
 }
 
-/// What identifies a flow, the same for both directions: both ends in canonical order, and the VLAN ids when
-/// those are tracked.
+/// Identifies a flow, equal for both directions: both endpoints in canonical order, and the VLAN ids when they are
+/// tracked.
 ///
-/// IPv4 addresses are held IPv4-mapped (RFC 4291 section 2.5.5.2), so the key packs into bytes of a fixed shape.
+/// IPv4 addresses are stored IPv4-mapped (RFC 4291 section 2.5.5.2), so the packed key has a fixed length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     addresses: [[u8; 16]; 2],
@@ -53,16 +53,16 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// The key of the flow between two ends, and the side that `source` stands on.
+    /// Returns the key of the flow between two endpoints, and the side of `source`.
     #[must_use]
     pub fn new(source: Endpoint, destination: Endpoint) -> (Self, Side) {
         Self::from_packed(pack(source.ip), source.port, pack(destination.ip), destination.port)
     }
 
-    /// As [`FlowKey::new`], of IPv4 addresses in wire order.
+    /// Like [`FlowKey::new`], for IPv4 addresses in network byte order.
     #[must_use]
     pub fn from_v4(source: [u8; 4], source_port: u16, destination: [u8; 4], destination_port: u16) -> (Self, Side) {
-        // As numbers of one register each: the order is that of the packed addresses.
+        // Compares one register per endpoint; the order is that of the packed addresses.
         let order = |address, port| u64::from(u32::from_be_bytes(address)) << 16 | u64::from(port);
         let (from, to) = (order(source, source_port), order(destination, destination_port));
         let (low, high, side) = if from <= to { (from, to, Side::Low) } else { (to, from, Side::High) };
@@ -73,7 +73,7 @@ impl FlowKey {
 
     fn from_packed(source: [u8; 16], source_port: u16, destination: [u8; 16], destination_port: u16) -> (Self, Side) {
         let key = |addresses, ports| Self { addresses, ports, vlans: [0; 3] };
-        // As numbers: the same order, and the bytes stay in registers.
+        // Compares as integers: the same order, and the bytes stay in registers.
         let order = |address, port| (u128::from_be_bytes(address), port);
         if order(source, source_port) <= order(destination, destination_port) {
             (key([source, destination], [source_port, destination_port]), Side::Low)
@@ -82,37 +82,37 @@ impl FlowKey {
         }
     }
 
-    /// This key with the VLAN ids in it (`--vlan-tracking`: tenants that share addresses).
+    /// Adds the VLAN ids to this key (`--vlan-tracking`: tenants that share addresses).
     #[must_use]
     pub fn with_vlans(mut self, vlans: &Vlans) -> Self {
         self.vlans = vlans.ids;
         self
     }
 
-    /// The address and port of one end.
+    /// Returns the endpoint on one side.
     #[must_use]
     pub fn end(&self, side: Side) -> Endpoint {
         let ip = Ipv6Addr::from(self.addresses[side as usize]).to_canonical();
         Endpoint { ip, port: self.ports[side as usize] }
     }
 
-    /// The port of one end.
+    /// Returns the port of one side.
     #[must_use]
     pub const fn port(&self, side: Side) -> u16 {
         self.ports[side as usize]
     }
 
-    /// The VLAN ids in the key; all zero unless they are tracked.
+    /// Returns the VLAN ids in the key; all zero unless they are tracked.
     #[must_use]
     pub const fn vlans(&self) -> [u16; 3] {
         self.vlans
     }
 
-    /// A multilinear hash of the key (Lemire & Kaser, "Strongly universal string hashing is fast", 2014), for choices
-    /// where a collision costs nothing but balance. Its multiplications do not wait for each other, which matters once
-    /// a packet. Who does not know `factors` can't steer it.
+    /// Returns a multilinear hash of the key (Lemire & Kaser, "Strongly universal string hashing is fast", 2014), for
+    /// choosing a shard, where a collision only costs balance. Its multiplications are independent of each other, which
+    /// matters because it runs once per packet. An attacker who does not know `factors` cannot steer it.
     #[must_use]
-    pub fn fold(&self, factors: &[u64; 6]) -> u64 {
+    pub fn multilinear_hash(&self, factors: &[u64; 6]) -> u64 {
         let half = |address: &[u8; 16], at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| address[at + byte]));
         let product = |word: u64, factor: u64| (word ^ word >> 32).wrapping_mul(factor | 1);
         let [low, high] = &self.addresses;
@@ -120,7 +120,7 @@ impl FlowKey {
         let mut sum = product(half(low, 8), factors[1])
             .wrapping_add(product(half(high, 8), factors[3]))
             .wrapping_add(product(ports, factors[4]));
-        // What is zero in most keys adds nothing: the first halves of IPv4 addresses, and the VLAN ids.
+        // Parts that are zero in most keys add nothing: the first halves of IPv4 addresses, and the VLAN ids.
         let (first, second) = (half(low, 0), half(high, 0));
         if first | second != 0 {
             sum = sum.wrapping_add(product(first, factors[0])).wrapping_add(product(second, factors[2]));
@@ -132,7 +132,7 @@ impl FlowKey {
         (sum ^ sum >> 32).wrapping_mul(factors[0] | 1)
     }
 
-    /// The key as 42 bytes: both addresses, both ports, the VLAN ids, big-endian.
+    /// Returns the key as 42 bytes: both addresses, both ports, the VLAN ids, big-endian.
     #[must_use]
     pub fn packed(&self) -> [u8; 42] {
         let mut out = [0; 42];
@@ -144,7 +144,8 @@ impl FlowKey {
         out
     }
 
-    /// The key's twelve bytes if it is one of IPv4 without VLAN ids, as most are: a third of the work to hash them.
+    /// Returns the key as 12 bytes if it is an IPv4 key without VLAN ids, as most are: hashing them is a third of the
+    /// work.
     #[must_use]
     pub fn packed_v4(&self) -> Option<[u8; 12]> {
         let [low, high] = &self.addresses;
@@ -157,7 +158,7 @@ impl FlowKey {
     }
 }
 
-/// What IPv4-mapped addresses begin with.
+/// Prefix of IPv4-mapped addresses (RFC 4291 section 2.5.5.2).
 const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 fn map_v4(ip: u32) -> [u8; 16] {
@@ -171,18 +172,19 @@ fn pack(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// A TCP sequence number: 32 bits that wrap (RFC 9293 section 3.4). The only place of 32-bit sequence arithmetic.
+/// A TCP sequence number: 32 bits that wrap (RFC 9293 section 3.4). The only type with 32-bit sequence
+/// arithmetic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seq(pub u32);
 
 impl Seq {
-    /// The number `bytes` further on.
+    /// Returns the sequence number `bytes` later.
     #[must_use]
     pub const fn advance(self, bytes: u32) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
 
-    /// Signed distance from `other` to this number, in the half of the circle where it is shorter.
+    /// Returns the signed distance from `other` to this number, in the direction in which it is shorter.
     #[must_use]
     pub const fn distance_from(self, other: Self) -> i32 {
         self.0.wrapping_sub(other.0).cast_signed()
@@ -207,7 +209,7 @@ impl TcpFlags {
     /// The urgent pointer is significant.
     pub const URG: u8 = 0x20;
 
-    /// Whether any of `bits` is set.
+    /// Returns whether any of `bits` is set.
     #[must_use]
     pub const fn has(self, bits: u8) -> bool {
         self.0 & bits != 0
@@ -230,14 +232,14 @@ impl Vlans {
         }
     }
 
-    /// The ids, outermost first.
+    /// Returns the ids, outermost first.
     #[must_use]
     pub fn ids(&self) -> &[u16] {
         &self.ids[..usize::from(self.len)]
     }
 }
 
-/// The kind of the innermost tunnel a segment came out of.
+/// The kind of the innermost tunnel around a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TunnelKind {
     /// GRE (RFC 2784, 2890), NVGRE and transparent Ethernet bridging (RFC 7637).
@@ -258,7 +260,7 @@ pub enum TunnelKind {
     Teredo,
 }
 
-/// The tunnel a segment came out of: the innermost one, and the outer packet that carried it.
+/// The innermost tunnel around a segment, and the outer packet that carried it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     /// The innermost encapsulation.
@@ -269,13 +271,13 @@ pub struct Tunnel {
     pub destination: Endpoint,
     /// IP protocol number of that outer packet: 4, 41, 47 or 17.
     pub protocol: u8,
-    /// How many tunnels were opened, from 1.
+    /// Number of nested tunnels, from 1.
     pub depth: u8,
     /// VXLAN or Geneve network identifier, GRE key or ERSPAN session, if there is one.
     pub network: Option<u32>,
 }
 
-/// How a segment was wrapped on the wire, for the `vlan`, `pkt_src` and `tunnel` fields.
+/// The encapsulation of a segment on the wire, for the `vlan`, `pkt_src` and `tunnel` fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encapsulation {
     /// VLAN tags, outermost first, of all layers.
@@ -284,21 +286,21 @@ pub struct Encapsulation {
     pub tunnel: Option<Tunnel>,
     /// Whether the innermost IP packet came in fragments.
     pub fragmented: bool,
-    /// Whether an IPv4 header around the segment had a wrong checksum: hosts drop such a packet, but hosts that leave
-    /// the field to the network card record it so (loopback of macOS, senders on Windows).
+    /// Whether an enclosing IPv4 header had a wrong checksum: receivers drop such a packet, but captures on hosts that
+    /// leave the field to the network card contain it (loopback of macOS, senders on Windows).
     pub ip_checksum_wrong: bool,
 }
 
-/// What a decoded segment is, without its bytes: plain data that a block's work list holds.
+/// The decoded fields of a segment, without its bytes: plain data, stored in the list of segments of a block.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Head {
-    /// Running number of the packet in the whole run, from 1.
+    /// Sequential number of the packet in the whole run, from 1.
     pub number: u64,
     /// Number of the frame in its input, from 1.
     pub frame: u64,
     /// The packet's own time stamp.
     pub time: Timestamp,
-    /// The clock when the packet was read: the running maximum of packet times.
+    /// The pipeline's clock when the packet was read: the running maximum of packet times.
     pub clock: Timestamp,
     /// Index of the input (file or interface) in the run's list.
     pub input: u32,
@@ -306,9 +308,9 @@ pub struct Head {
     pub wire_len: u32,
     /// The innermost addresses and ports.
     pub key: FlowKey,
-    /// A hash of the key that the run's shards are chosen by ([`FlowKey::fold`]); 0 where nobody chose one.
+    /// The hash of the key that selects the shard ([`FlowKey::multilinear_hash`]); 0 where no shard is selected.
     pub flow_hash: u64,
-    /// The end that sent it.
+    /// The side that sent it.
     pub side: Side,
     /// Sequence number of the first byte (of the SYN where there is one).
     pub seq: Seq,
@@ -326,9 +328,9 @@ pub struct Head {
     pub checksum: u16,
     /// IPv4 identification, or that of the IPv6 fragment header, or 0.
     pub ip_id: u32,
-    /// Total length of the innermost IP packet as its header says.
+    /// Total length of the innermost IP packet in bytes, as stated by its header.
     pub ip_len: u32,
-    /// Bytes at the payload's end that the IP length promises and the capture cut off (snaplen).
+    /// Bytes at the end of the payload that the IP length includes and the capture cut off (snaplen).
     pub cut: u32,
     /// The timestamp option's TSval (RFC 7323 section 3.2).
     pub timestamp_value: Option<u32>,
@@ -341,25 +343,25 @@ pub struct Head {
 /// A TCP segment, borrowed from its block.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    /// What it is.
+    /// The decoded fields.
     pub head: &'a Head,
     /// The captured TCP bytes: header, options, payload; ends where the IP packet or the capture ends.
     /// Never shorter than `head.header_len`.
     pub tcp: &'a [u8],
-    /// How it was wrapped.
+    /// The encapsulation.
     pub encapsulation: &'a Encapsulation,
 }
 
 impl<'a> Segment<'a> {
-    /// The captured payload.
+    /// Returns the captured payload.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         &self.tcp[usize::from(self.head.header_len)..]
     }
 
-    /// Whether it acknowledges and does nothing else.
+    /// Returns whether it is a pure acknowledgment: no flag but ACK, and no payload.
     #[must_use]
-    pub fn is_bare_acknowledgment(&self) -> bool {
+    pub fn is_pure_ack(&self) -> bool {
         self.head.flags == TcpFlags(TcpFlags::ACK) && self.payload().is_empty() && self.head.cut == 0
     }
 }
@@ -369,7 +371,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sequence_distance_crosses_the_wrap() {
+    fn sequence_distance_wraps_around() {
         let before = Seq(0xffff_fff0);
         assert_eq!(before.advance(0x20), Seq(0x10));
         assert_eq!(before.advance(0x20).distance_from(before), 0x20);
@@ -377,14 +379,14 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_have_one_key() {
+    fn both_directions_have_the_same_key() {
         let client = Endpoint { ip: "192.0.2.7".parse().unwrap(), port: 40000 };
         let server = Endpoint { ip: "192.0.2.1".parse().unwrap(), port: 80 };
-        let (there, from_client) = FlowKey::new(client, server);
-        let (back, from_server) = FlowKey::new(server, client);
-        assert_eq!(there, back);
+        let (forward, from_client) = FlowKey::new(client, server);
+        let (reverse, from_server) = FlowKey::new(server, client);
+        assert_eq!(forward, reverse);
         assert_eq!(from_client, from_server.other());
-        assert_eq!(there.end(from_client), client);
-        assert_eq!(there.end(from_server), server);
+        assert_eq!(forward.end(from_client), client);
+        assert_eq!(forward.end(from_server), server);
     }
 }

@@ -1,6 +1,6 @@
-//! The keyed, bounded table in which flows, fragments, sources and repeats stand: found by key, and ordered by
-//! when they were last touched, in a few classes. Not a cache: it never evicts by itself; its owner asks for the
-//! oldest entry of a class and removes it, so that nothing is lost without being looked at.
+//! A table for flows, fragments, sources and repeated alerts: entries are found by a keyed hash and ordered by the time
+//! they were last touched, in a few classes. Does not evict by itself: its owner takes the oldest entry of a class and
+//! removes it, so no entry is lost without being processed.
 
 mod index;
 
@@ -8,14 +8,14 @@ pub use index::{Hashed, Index};
 
 use siphasher::sip::SipHasher13;
 
-/// What keys are hashed with.
+/// The hasher for keys.
 pub use siphasher::sip::SipHasher13 as KeyedHasher;
 
 use crate::time::Timestamp;
 
-/// A key that a stranger may choose: hashed with SipHash-1-3 under keys that he does not know.
+/// A key that an attacker may choose: hashed with SipHash-1-3 under keys unknown to the attacker.
 pub trait TableKey: Eq {
-    /// The hash of this key.
+    /// Returns the hash of this key.
     fn hash(&self, hasher: &SipHasher13) -> u64;
 }
 
@@ -28,10 +28,10 @@ impl TableKey for crate::segment::FlowKey {
     }
 }
 
-/// What an allocation costs beside its bytes, for whoever counts memory: the heap keeps a block in its next size.
+/// Overhead of a heap allocation in bytes, for memory accounting: the allocator rounds a block up to its next size.
 pub const ALLOCATION: usize = 16;
 
-/// Where an entry stands. Valid until the entry is removed; a later entry in the same place has another one.
+/// The position of an entry. Valid until the entry is removed; a later entry at the same position has another slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     at: u32,
@@ -39,18 +39,18 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Where it is, for a hint.
+    /// Returns the position as a hint.
     #[must_use]
-    pub const fn place(self) -> SlotHint {
+    pub const fn hint(self) -> SlotHint {
         SlotHint(self.at)
     }
 }
 
-/// Where an entry stood: a hint, for another may stand there now, or none.
+/// The position where an entry was. Only a hint: the position may now hold another entry, or none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SlotHint(u32);
 
-/// Entries are linked in `C` lists (classes), each from the least to the most recently touched.
+/// A hash table whose entries are linked in `C` lists (classes), each from the least to the most recently touched.
 ///
 /// Invariants: every live entry is in exactly one list and in the index; times in one list never decrease when the
 /// owner's clock never does.
@@ -59,17 +59,18 @@ pub struct Table<K, V, const C: usize> {
     hasher: SipHasher13,
     index: Index,
     contents: Vec<Vec<Option<(K, V)>>>,
-    /// One for each content.
-    links: Vec<Link>,
+    /// One for each element of `contents`.
+    nodes: Vec<Node>,
     free: Vec<u32>,
     lists: [List; C],
 }
 
-/// What is known of an entry beside its content.
+/// The list node of an entry: everything but its key and value.
 ///
-/// Rationale: every touch writes to the neighbours' links too, so they stand close together, apart from the contents.
+/// Rationale: every touch writes to the neighbours' nodes too, so nodes are stored close together, apart from the
+/// contents.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+struct Node {
     touched: Timestamp,
     hash: Hashed,
     generation: u32,
@@ -86,179 +87,179 @@ struct List {
 }
 
 const NONE: u32 = u32::MAX;
-/// Contents are allocated by the chunk and never move. Rationale: growth without copying the whole table, and little
-/// waste in the 16 shards of a small capture.
+/// Entries per allocation of `contents`; entries never move. Rationale: growth without copying the whole table, and
+/// little waste in the 16 shards of a small capture.
 const CHUNK: usize = 64;
 
 impl<K: TableKey, V, const C: usize> Table<K, V, C> {
-    /// An empty table whose hash is keyed by `keys`.
+    /// Creates an empty table whose hash is keyed by `keys`.
     #[must_use]
     pub fn new(keys: [u64; 2]) -> Self {
         Self {
             hasher: SipHasher13::new_with_keys(keys[0], keys[1]),
             index: Index::default(),
             contents: Vec::new(),
-            links: Vec::new(),
+            nodes: Vec::new(),
             free: Vec::new(),
             lists: [List { first: NONE, last: NONE, len: 0 }; C],
         }
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether there is no entry.
+    /// Returns whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Number of entries of one class.
+    /// Returns the number of entries in one class.
     #[must_use]
     pub fn class_len(&self, class: usize) -> usize {
         self.lists[class].len
     }
 
-    /// Bytes that one entry takes, without what it owns on the heap.
+    /// Returns the memory of one entry in bytes, without its own heap allocations.
     #[must_use]
     pub const fn entry_size() -> usize {
-        // Links grow by a quarter.
-        size_of::<Option<(K, V)>>() + Index::ENTRY + size_of::<Link>() / 4 * 5
+        // `nodes` grows by a quarter.
+        size_of::<Option<(K, V)>>() + Index::ENTRY + size_of::<Node>() / 4 * 5
     }
 
-    /// The hash of `key`, for [`Table::find_hashed`] and [`Table::insert_hashed`].
+    /// Returns the hash of `key`, for [`Table::find_hashed`] and [`Table::insert_hashed`].
     #[must_use]
     pub fn hash(&self, key: &K) -> Hashed {
         Hashed::of(key.hash(&self.hasher))
     }
 
-    /// The entry of `key`.
+    /// Returns the slot of `key`.
     #[must_use]
     pub fn find(&self, key: &K) -> Option<Slot> {
         self.find_hashed(key, self.hash(key))
     }
 
-    /// The entry of `key`, which has this hash.
+    /// Like [`Table::find`], with the hash of `key` already computed.
     #[must_use]
     pub fn find_hashed(&self, key: &K, hash: Hashed) -> Option<Slot> {
         let at = self.index.find(hash, |at| self.key_at(at) == Some(key))?;
-        Some(Slot { at, generation: self.link_of(at).generation })
+        Some(Slot { at, generation: self.node(at).generation })
     }
 
-    /// The entry of `key`, if it is at this place.
+    /// Returns the slot and value of `key` if its entry is at this position.
     #[inline]
     pub fn find_at(&mut self, SlotHint(at): SlotHint, key: &K) -> Option<(Slot, &mut V)> {
         let chunk = self.contents.get_mut(at as usize / CHUNK)?;
-        let (known, value) = chunk.get_mut(at as usize % CHUNK)?.as_mut()?;
-        let generation = self.links.get(at as usize)?.generation;
-        (known == key).then_some((Slot { at, generation }, value))
+        let (stored, value) = chunk.get_mut(at as usize % CHUNK)?.as_mut()?;
+        let generation = self.nodes.get(at as usize)?.generation;
+        (stored == key).then_some((Slot { at, generation }, value))
     }
 
-    /// Adds an entry, as the most recently touched of `class`. The key must not be in the table.
+    /// Adds an entry as the most recently touched of `class`. The key must not be in the table.
     pub fn insert(&mut self, key: K, value: V, class: usize, now: Timestamp) -> Slot {
         let hash = self.hash(&key);
         self.insert_hashed(key, hash, value, class, now)
     }
 
-    /// The same of a key that has this hash.
+    /// Like [`Table::insert`], with the hash of `key` already computed.
     pub fn insert_hashed(&mut self, key: K, hash: Hashed, value: V, class: usize, now: Timestamp) -> Slot {
         let at = self.free.pop().unwrap_or_else(|| self.grow());
         *self.content_mut(at) = Some((key, value));
-        let link = self.link_mut(at);
-        link.hash = hash;
-        let generation = link.generation;
+        let node = self.node_mut(at);
+        node.hash = hash;
+        let generation = node.generation;
         self.index.insert(hash, at);
         self.link(at, class, now);
         Slot { at, generation }
     }
 
-    /// The key and value in a slot, if the entry is still there.
+    /// Returns the key and value of an entry, if it still exists.
     #[must_use]
     pub fn get(&self, slot: Slot) -> Option<(&K, &V)> {
         self.live(slot)?;
         self.content(slot.at).as_ref().map(|(key, value)| (key, value))
     }
 
-    /// The hash of an entry's key; that of no key where there is no entry.
+    /// Returns the hash of an entry's key, or the default hash if the entry no longer exists.
     #[must_use]
     pub fn hash_of(&self, slot: Slot) -> Hashed {
-        self.live(slot).map_or(Hashed::default(), |link| link.hash)
+        self.live(slot).map_or(Hashed::default(), |node| node.hash)
     }
 
-    /// As [`Table::get`], with the value to be changed.
+    /// Like [`Table::get`], with a mutable value.
     #[must_use]
     pub fn get_mut(&mut self, slot: Slot) -> Option<(&K, &mut V)> {
         self.live(slot)?;
         self.content_mut(slot.at).as_mut().map(|(key, value)| (&*key, value))
     }
 
-    /// Removes an entry and hands it out.
+    /// Removes an entry and returns it.
     pub fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
         self.detach(slot)?.take()
     }
 
-    /// Removes an entry and drops it where it stands: large entries are not moved for nothing.
+    /// Removes an entry and drops it in place, without moving a large entry.
     pub fn discard(&mut self, slot: Slot) {
         if let Some(content) = self.detach(slot) {
             *content = None;
         }
     }
 
-    /// Takes an entry out of list and index; its content still stands in its place, for the caller to take away.
+    /// Removes an entry from its list and the index. Its content stays in place, for the caller to remove.
     fn detach(&mut self, slot: Slot) -> Option<&mut Option<(K, V)>> {
         let hash = self.live(slot)?.hash;
         self.unlink(slot.at);
         self.index.remove(hash, slot.at);
         self.free.push(slot.at);
-        let link = self.link_mut(slot.at);
-        link.generation = link.generation.wrapping_add(1);
+        let node = self.node_mut(slot.at);
+        node.generation = node.generation.wrapping_add(1);
         Some(self.content_mut(slot.at))
     }
 
     /// Makes an entry the most recently touched of `class`.
     pub fn touch(&mut self, slot: Slot, class: usize, now: Timestamp) {
-        let Some(link) = self.links.get_mut(slot.at as usize).filter(|link| link.generation == slot.generation) else {
+        let Some(node) = self.nodes.get_mut(slot.at as usize).filter(|node| node.generation == slot.generation) else {
             return;
         };
-        if usize::from(link.class) != class {
+        if usize::from(node.class) != class {
             self.unlink(slot.at);
             self.link(slot.at, class, now);
             return;
         }
-        link.touched = now;
-        let (previous, next) = (link.previous, link.next);
+        node.touched = now;
+        let (previous, next) = (node.previous, node.next);
         if next == NONE {
             return;
         }
-        // From within its list to the end, as once a packet.
+        // The common case, once per packet: from the middle of its list to the end.
         let list = &mut self.lists[class];
-        (link.previous, link.next) = (list.last, NONE);
+        (node.previous, node.next) = (list.last, NONE);
         let last = std::mem::replace(&mut list.last, slot.at);
         if previous == NONE {
             list.first = next;
         } else {
-            self.links[previous as usize].next = next;
+            self.nodes[previous as usize].next = next;
         }
-        self.links[next as usize].previous = previous;
-        self.links[last as usize].next = slot.at;
+        self.nodes[next as usize].previous = previous;
+        self.nodes[last as usize].next = slot.at;
     }
 
-    /// When an entry was touched last.
+    /// Returns the time when an entry was last touched.
     #[must_use]
     pub fn touched(&self, slot: Slot) -> Option<Timestamp> {
-        self.live(slot).map(|link| link.touched)
+        self.live(slot).map(|node| node.touched)
     }
 
-    /// The least recently touched entry of a class, and when it was touched.
+    /// Returns the least recently touched entry of a class and the time when it was touched.
     #[must_use]
     pub fn oldest(&self, class: usize) -> Option<(Slot, Timestamp)> {
         let at = self.lists[class].first;
         (at != NONE).then(|| {
-            let link = self.link_of(at);
-            (Slot { at, generation: link.generation }, link.touched)
+            let node = self.node(at);
+            (Slot { at, generation: node.generation }, node.touched)
         })
     }
 
@@ -274,29 +275,30 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         &mut self.contents[at as usize / CHUNK][at as usize % CHUNK]
     }
 
-    /// What is known of the entry in a slot, if it is still there.
-    fn live(&self, slot: Slot) -> Option<&Link> {
-        self.links.get(slot.at as usize).filter(|link| link.generation == slot.generation)
+    /// Returns the node of an entry, if the entry still exists.
+    fn live(&self, slot: Slot) -> Option<&Node> {
+        self.nodes.get(slot.at as usize).filter(|node| node.generation == slot.generation)
     }
 
-    fn link_of(&self, at: u32) -> &Link {
-        &self.links[at as usize]
+    fn node(&self, at: u32) -> &Node {
+        &self.nodes[at as usize]
     }
 
-    fn link_mut(&mut self, at: u32) -> &mut Link {
-        &mut self.links[at as usize]
+    fn node_mut(&mut self, at: u32) -> &mut Node {
+        &mut self.nodes[at as usize]
     }
 
+    /// Adds an empty position and returns it.
     fn grow(&mut self) -> u32 {
         if self.contents.last().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.contents.push(Vec::with_capacity(CHUNK));
         }
-        if self.links.len() == self.links.capacity() {
-            self.links.reserve_exact((self.links.len() / 4).max(CHUNK));
+        if self.nodes.len() == self.nodes.capacity() {
+            self.nodes.reserve_exact((self.nodes.len() / 4).max(CHUNK));
         }
-        // A chunk was pushed above if there was none with room.
-        self.contents.last_mut().expect("a chunk with room").push(None);
-        self.links.push(Link {
+        // A chunk was pushed above if none had space.
+        self.contents.last_mut().expect("a chunk with space").push(None);
+        self.nodes.push(Node {
             touched: Timestamp::ZERO,
             hash: Hashed::default(),
             generation: 0,
@@ -304,37 +306,39 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
             next: NONE,
             class: 0,
         });
-        u32::try_from(self.links.len() - 1).expect("limits keep tables far below 2^32 entries")
+        u32::try_from(self.nodes.len() - 1).expect("limits keep tables far below 2^32 entries")
     }
 
+    /// Appends a node to the list of `class`.
     fn link(&mut self, at: u32, class: usize, now: Timestamp) {
         let last = self.lists[class].last;
-        let link = self.link_mut(at);
-        link.class = class as u8;
-        link.touched = now;
-        link.previous = last;
-        link.next = NONE;
+        let node = self.node_mut(at);
+        node.class = class as u8;
+        node.touched = now;
+        node.previous = last;
+        node.next = NONE;
         if last == NONE {
             self.lists[class].first = at;
         } else {
-            self.link_mut(last).next = at;
+            self.node_mut(last).next = at;
         }
         self.lists[class].last = at;
         self.lists[class].len += 1;
     }
 
+    /// Removes a node from its list.
     fn unlink(&mut self, at: u32) {
-        let link = self.link_of(at);
-        let (previous, next, class) = (link.previous, link.next, usize::from(link.class));
+        let node = self.node(at);
+        let (previous, next, class) = (node.previous, node.next, usize::from(node.class));
         if previous == NONE {
             self.lists[class].first = next;
         } else {
-            self.link_mut(previous).next = next;
+            self.node_mut(previous).next = next;
         }
         if next == NONE {
             self.lists[class].last = previous;
         } else {
-            self.link_mut(next).previous = previous;
+            self.node_mut(next).previous = previous;
         }
         self.lists[class].len -= 1;
     }
@@ -350,9 +354,9 @@ mod tests {
         }
     }
 
-    /// Against a vector that is searched from the front, over many seeded steps.
+    /// Compares with a vector that is searched from the front, over many seeded steps.
     #[test]
-    fn behaves_as_an_ordered_vector() {
+    fn behaves_like_an_ordered_vector() {
         let mut table: Table<u32, u32, 2> = Table::new([1, 2]);
         let mut model: Vec<(u32, u32, usize)> = Vec::new();
         let mut random: u32 = 1;

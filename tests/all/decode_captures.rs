@@ -43,7 +43,7 @@ fn decode(path: &Path, options: Options) -> Option<Decoded> {
         extras.clear();
         match decoder.decode(&packet, clock, 0, &mut extras) {
             Ok((head, span)) => {
-                let bytes = span.whole.map_or(read.data, |at| &extras.reassembled[at as usize]);
+                let bytes = span.reassembled.map_or(read.data, |at| &extras.reassembled[at as usize]);
                 let tcp = &bytes[span.start as usize..span.end as usize];
                 assert!(tcp.len() >= usize::from(head.header_len));
                 out.0.push((head, tcp.to_vec(), extras.encapsulations[head.encapsulation as usize]));

@@ -109,7 +109,7 @@ fn opened(name: &str, link: Link, bytes: &[u8]) -> (Head, Encapsulation) {
 }
 
 fn check(name: &str, rig: &Rig, frame: &[u8], head: &Head, span: Span) {
-    let bytes = span.whole.map_or(frame, |at| &rig.extras.reassembled[at as usize]);
+    let bytes = span.reassembled.map_or(frame, |at| &rig.extras.reassembled[at as usize]);
     let tcp = &bytes[span.start as usize..span.end as usize];
     let encapsulation = &rig.extras.encapsulations[head.encapsulation as usize];
     let segment = Segment { head, tcp, encapsulation };
@@ -428,7 +428,7 @@ fn a_fragmented_carrier_and_a_fragmented_passenger() {
             }
             assert!(rig.decoder.defrag_memory() > 0);
             let (head, span) = rig.feed(Link::RawIp, &last, 0).unwrap();
-            let whole = &rig.extras.reassembled[span.whole.unwrap() as usize];
+            let whole = &rig.extras.reassembled[span.reassembled.unwrap() as usize];
             assert_eq!(&whole[span.start as usize + 20..span.end as usize], REQUEST, "{name}");
             assert_eq!(rig.extras.reassembled.len(), 1, "{name}");
             assert_eq!(head.ip_len as usize, v4().len(), "{name}");
@@ -536,7 +536,7 @@ fn random_bytes_never_panic() {
             rig.clock = rig.clock.after(std::time::Duration::from_millis(1));
             let (link, longer) = (links[random(10)], random(2) * random(70_000));
             if let Ok((head, span)) = rig.feed(link, &bytes, bytes.len() + longer) {
-                let within = span.whole.map_or(&bytes[..], |at| &rig.extras.reassembled[at as usize]);
+                let within = span.reassembled.map_or(&bytes[..], |at| &rig.extras.reassembled[at as usize]);
                 let tcp = &within[span.start as usize..span.end as usize];
                 assert!(tcp.len() >= usize::from(head.header_len));
             }

@@ -219,7 +219,7 @@ fn streams(captures: &[Capture]) -> Vec<[Vec<u8>; 2]> {
                 bytes,
             };
             let Ok((head, span)) = decoder.decode(&packet, clock, 0, &mut extras) else { continue };
-            let place = span.whole.map_or(&bytes[..], |whole| &extras.reassembled[whole as usize]);
+            let place = span.reassembled.map_or(&bytes[..], |whole| &extras.reassembled[whole as usize]);
             let segment = Segment {
                 head: &head,
                 tcp: &place[span.start as usize..span.end as usize],

@@ -449,7 +449,7 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
         let packet = Packet { number, frame: number, time, link: Link::Ethernet, wire_len, bytes: &bytes };
         extras.clear();
         if let Ok((head, span)) = decoder.decode(&packet, clock, 0, &mut extras) {
-            let whole = span.whole.map_or(&bytes[..], |whole| &extras.reassembled[whole as usize]);
+            let whole = span.reassembled.map_or(&bytes[..], |whole| &extras.reassembled[whole as usize]);
             let tcp = &whole[span.start as usize..span.end as usize];
             let encapsulation = &extras.encapsulations[head.encapsulation as usize];
             sensor.feed(&Segment { head: &head, tcp, encapsulation }, &mut search, &mut events);

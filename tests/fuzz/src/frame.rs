@@ -64,7 +64,7 @@ fn decode(options: Options, link: Link, bytes: &[u8], wire_len: u32) -> Result<F
     decoder.clear();
     assert_eq!(decoder.defrag_memory(), 0);
     let (head, span) = result?;
-    let place = span.whole.map_or(bytes, |whole| &extras.reassembled[whole as usize]);
+    let place = span.reassembled.map_or(bytes, |whole| &extras.reassembled[whole as usize]);
     let tcp = place[span.start as usize..span.end as usize].to_vec();
     let encapsulation = extras.encapsulations[head.encapsulation as usize];
     says_the_same(&head, &tcp);
