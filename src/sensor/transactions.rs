@@ -14,7 +14,7 @@ use crate::http;
 use crate::outcome::{Assessment, BodyCheck, Outcome, assess};
 use crate::record::{Alert, Body, FlowFacts, Order, PageView, Record, RecordKind, Request, Response, Transaction};
 use crate::segment::{Segment, Side};
-use crate::signature::CachedMatcher;
+use crate::signature::{CachedMatcher, media_type};
 
 /// What the end of the answers means for requests that have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,7 +216,7 @@ impl TransactionHandler<'_> {
     /// answers a probe, since whatever a prober gets shows no visitor.
     fn note_page(&mut self, tx_id: u32, response: &http::Response<'_>) {
         let lately = |told| self.flow.at.clock.since(told) < PAGES_EVERY;
-        if self.docket.paged.is_some_and(lately) || !self.search.signatures().weigh_pages() || !is_page(response) {
+        if self.docket.paged.is_some_and(lately) || !self.search.signatures().needs_page_views() || !is_page(response) {
             return;
         }
         let held = self.find(tx_id);
@@ -445,7 +445,7 @@ struct AlertUpdate {
 
 /// Whether an answer is a page that a browser shows.
 fn is_page(response: &http::Response<'_>) -> bool {
-    let media_type = response.content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
-    let is = |known: &[u8]| media_type.trim_ascii().eq_ignore_ascii_case(known);
+    let media_type = media_type(response.content_type.unwrap_or_default());
+    let is = |known: &[u8]| media_type.eq_ignore_ascii_case(known);
     (200..300).contains(&response.status) && (is(b"text/html") || is(b"application/xhtml+xml"))
 }
