@@ -6,6 +6,7 @@ use super::json::integer;
 use super::line_budget::LineBudget;
 use super::text::Text;
 use crate::record::Transaction;
+use crate::signature::media_type;
 
 #[derive(Serialize)]
 pub(super) struct Http<'a> {

@@ -1,5 +1,5 @@
-//! Decodes the beginning of a response body: undoes `Content-Encoding` as far as the available bytes reach, up to a fixed
-//! length. Does not remove chunked framing; see [`crate::http`].
+//! Decodes the beginning of a response body: undoes `Content-Encoding` as far as the available bytes reach, up to a
+//! fixed length. Does not remove chunked framing; see [`crate::http`].
 
 use std::io::Read;
 

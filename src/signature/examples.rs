@@ -4,9 +4,9 @@ use super::{Example, Signature, Signatures};
 use crate::uri::Normaliser;
 
 impl Signatures {
-    /// Returns the failures of the signatures' own `hits` and `misses`, one line each, which begins with the location of
-    /// the signature: a hit that does not match its signature, or for which another signature is reported; a miss that
-    /// matches.
+    /// Returns the failures of the signatures' own `hits` and `misses`, one line each, which begins with the location
+    /// of the signature: a hit that does not match its signature, or for which another signature is reported; a miss
+    /// that matches.
     #[must_use]
     pub fn failing_examples(&self) -> Vec<String> {
         let mut normaliser = Normaliser::new();

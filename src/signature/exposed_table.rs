@@ -102,8 +102,7 @@ impl Validator {
 
 /// Reports whether `value` is `none`, `type/*` or `type/subtype` in lower case.
 fn is_media_range(value: &str) -> bool {
-    let is_token_byte =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$&-^_.+".contains(&byte);
+    let is_token_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$&-^_.+".contains(&byte);
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
     value == "none" || value.split_once('/').is_some_and(|(main, sub)| is_token(main) && (sub == "*" || is_token(sub)))
 }

@@ -231,7 +231,9 @@ impl Validator {
             let text = condition.get_ref();
             let (key, value) = text.split_once('=').map_or((text.as_str(), None), |(key, value)| (key, Some(value)));
             let valid = !key.is_empty() && !text.contains(['&', '#', '?']);
-            self.require(valid, condition, || format!("query {text:?}: write `key` or `key=value`, one condition each"));
+            self.require(valid, condition, || {
+                format!("query {text:?}: write `key` or `key=value`, one condition each")
+            });
             all.push(QueryCondition { key: key.to_owned(), value: value.map(str::to_owned) });
         }
         all

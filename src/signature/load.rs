@@ -288,8 +288,8 @@ impl Loader {
         }
     }
 
-    /// Adds a file of paths, one per line; blank lines and lines that begin with `#` are ignored. Word lists often leave
-    /// off the first slash, so it is added. Returns the number of paths.
+    /// Adds a file of paths, one per line; blank lines and lines that begin with `#` are ignored. Word lists often
+    /// leave off the first slash, so it is added. Returns the number of paths.
     fn add_path_file(&mut self, file: &str, text: &str, owner: u32) -> Result<usize, AddError> {
         let mut count = 0;
         let text = text.trim_start_matches('\u{feff}');
@@ -352,8 +352,7 @@ impl Loader {
             return Err(std::mem::take(&mut self.errors));
         }
         let patterns = self.raw.iter().map(String::as_str).collect();
-        let raw =
-            Raw::build(patterns, self.raw_owners).map_err(|build| error(format!("raw patterns: {build}")))?;
+        let raw = Raw::build(patterns, self.raw_owners).map_err(|build| error(format!("raw patterns: {build}")))?;
         let full = || error("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;

@@ -10,8 +10,8 @@ use crate::uri::{Evasions, Normaliser};
 /// Number of cache slots. Rationale: the lists of common tools have some hundred paths that matter here; of 300, six in
 /// seven then have a slot of their own, and 272 KiB for each lane are little.
 const SLOTS: usize = 2048;
-/// Maximum length of method and target of a cached request, in bytes. Rationale: longer targets that an attacker makes up
-/// are not repeated.
+/// Maximum length of method and target of a cached request, in bytes. Rationale: longer targets that an attacker makes
+/// up are not repeated.
 const MAX_TEXT: usize = 110;
 
 const REQUEST: u64 = 0xa54f_f53a_5f1d_36f1;
@@ -21,8 +21,8 @@ const REQUEST: u64 = 0xa54f_f53a_5f1d_36f1;
 pub struct MatchResult {
     /// The best signature.
     pub signature: Arc<Signature>,
-    /// The matched text: the path or host in normal form, or the bytes of a `raw` pattern. Empty for a `support` signature,
-    /// for which no record has it.
+    /// The matched text: the path or host in normal form, or the bytes of a `raw` pattern. Empty for a `support`
+    /// signature, for which no record has it.
     pub matched: Vec<u8>,
     /// The evasions that normalisation undid.
     pub evasions: Evasions,
@@ -40,8 +40,8 @@ pub struct CachedMatcher {
     /// The hash of the last request of each slot: a request is cached when it comes for the second time, so that single
     /// requests take no space.
     last_hashes: Vec<u64>,
-    /// The hash of the cached request of each slot. Rationale: most misses compare only these, and the hashes in use stay
-    /// in the L1 cache.
+    /// The hash of the cached request of each slot. Rationale: most misses compare only these, and the hashes in use
+    /// stay in the L1 cache.
     hashes: Vec<u64>,
     /// The cached request of each slot.
     requests: Vec<CachedRequest>,

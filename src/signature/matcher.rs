@@ -38,8 +38,8 @@ struct Hit<'a> {
 }
 
 impl Signatures {
-    /// Returns the best match of a request over all of its candidates: by kind, then the longer pattern, then the lower id;
-    /// among equals that of the least decoded candidate. Does not allocate when nothing matches.
+    /// Returns the best match of a request over all of its candidates: by kind, then the longer pattern, then the lower
+    /// id; among equals that of the least decoded candidate. Does not allocate when nothing matches.
     ///
     /// A signature of `status = "support"` is the best only if no other one matches, and is never one of the others.
     #[must_use]
@@ -75,7 +75,8 @@ impl Signatures {
         })
     }
 
-    /// Returns the number of lookups of [`find`](Self::find) in the table of `path`, `suffix`, `prefix` and `host` patterns.
+    /// Returns the number of lookups of [`find`](Self::find) in the table of `path`, `suffix`, `prefix` and `host`
+    /// patterns.
     #[must_use]
     pub fn lookups(&self, candidates: &Candidates<'_>) -> u32 {
         let complete = !candidates.is_cut();
@@ -116,8 +117,7 @@ impl Signatures {
             if candidate.path.is_empty() {
                 continue;
             }
-            let in_path =
-                |signature| applies(signature) && !words.excludes(signature) && !served_excludes(signature);
+            let in_path = |signature| applies(signature) && !words.excludes(signature) && !served_excludes(signature);
             self.table.path(candidate.path, complete, &mut |kind, rules, len| {
                 hits.extend(rules.iter().filter(|rule| in_path(rule.signature)).map(|rule| Hit {
                     kind,
@@ -200,20 +200,19 @@ impl Signatures {
         }
     }
 
-    /// Reports whether the request has upper-case letters that the pattern does not have in the same positions. A request
-    /// in lower case of a pattern with upper case is not an evasion: normalisation changed nothing.
+    /// Reports whether the request has upper-case letters that the pattern does not have in the same positions. A
+    /// request in lower case of a pattern with upper case is not an evasion: normalisation changed nothing.
     fn case_differs(&self, as_requested: &[u8], normal: &[u8], rule: &Rule) -> bool {
         let pattern = rule.as_written.and_then(|at| self.as_written.get(at as usize));
         as_requested != normal && pattern.is_none_or(|pattern| as_requested != &pattern[..])
     }
 }
 
-/// Returns the path that a server serves for an undecoded one. Every server decodes a path once (RFC 3986 section 2.4), so
-/// words that exclude a match of the decoded path exclude one of the undecoded path too. A path cut at its NUL is another
-/// path, and only some servers decode twice: these candidates are excluded by their own words alone.
+/// Returns the path that a server serves for an undecoded one. Every server decodes a path once (RFC 3986 section 2.4),
+/// so words that exclude a match of the decoded path exclude one of the undecoded path too. A path cut at its NUL is
+/// another path, and only some servers decode twice: these candidates are excluded by their own words alone.
 fn served_path<'a>(candidates: &Candidates<'a>, undecoded: &Candidate<'a>) -> Option<&'a [u8]> {
-    let same =
-        |evasion| move |other: &Candidate<'a>| other.evasions.has(evasion) == undecoded.evasions.has(evasion);
+    let same = |evasion| move |other: &Candidate<'a>| other.evasions.has(evasion) == undecoded.evasions.has(evasion);
     (candidates.iter())
         .filter(|other| other.decoded == 1)
         .filter(same(Evasion::Nul))
@@ -235,8 +234,7 @@ fn word_hit<'a>(candidate: &Candidate<'a>, signature: u32, len: usize) -> Hit<'a
 
 /// Reports whether a request meets the signature's conditions on method and query.
 fn meets_conditions(signature: &Signature, method: &[u8], target: &[u8]) -> bool {
-    (signature.methods.is_empty()
-        || signature.methods.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes())))
+    (signature.methods.is_empty() || signature.methods.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes())))
         && signature.query.iter().all(|condition| {
             query(target).split(|&byte| byte == b'&').any(|pair| {
                 let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());

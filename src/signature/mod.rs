@@ -2,10 +2,11 @@
 //! perfect hash. Does not compute the normal form ([`crate::uri`]) or assess responses (`outcome`).
 //!
 //! `file.rs`, `pattern.rs` and `exposed_table.rs` read one file, `load.rs` checks all files together. `table.rs` and
-//! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words/` the word lists, and `prebuilt.rs` the
-//! built-in files as compiled at build time. `matcher.rs` queries all tables and chooses the best match, `match_cache.rs`
-//! caches its results. `exposed.rs` and `body_test.rs` test responses, `outcome.rs` names the outcomes, `examples.rs`
-//! runs a signature's own examples, and `overlap.rs` finds signatures that match the same requests.
+//! `perfect_hash.rs` hold `path`, `suffix`, `prefix` and `host` patterns, `words/` the word lists, and `prebuilt.rs`
+//! the built-in files as compiled at build time. `matcher.rs` queries all tables and chooses the best match,
+//! `match_cache.rs` caches its results. `exposed.rs` and `body_test.rs` test responses, `outcome.rs` names the
+//! outcomes, `examples.rs` runs a signature's own examples, and `overlap.rs` finds signatures that match the same
+//! requests.
 //!
 //! A signature file has a `family` and a `mitre` entry (each signature may have its own instead), `lists` of words and
 //! `answers` that its signatures share, and signatures:
@@ -27,8 +28,8 @@
 //! severity = 2                          # 2 or 3
 //! confidence = "high"                   # low, medium, high
 //! match.path = "/acme/keys.json"        # path, suffix, prefix, host, raw: a string or a list; words: lists; path_file
-//! ## Entries of words: `word`, `.ending`, `/word` of the last name, `/NAME/` a whole name, `/NAME/word` a word of the name
-//! ## right below it, `/` no ending, `$name` a list of the file. Write the rarest words into the first list.
+//! ## Entries of words: `word`, `.ending`, `/word` of the last name, `/NAME/` a whole name, `/NAME/word` a word of the
+//! ## name right below it, `/` no ending, `$name` a list of the file. Write the rarest words into the first list.
 //! ## Everything from here on is optional.
 //! match.unless = ["blog", "$documents"] # words and endings that exclude a match, with every kind but host and raw
 //! ## With `words` only: match.last = 1 (the words must be in the last segment; endings always are), and with it
@@ -138,8 +139,8 @@ pub enum Pattern {
     Text(MatchKind, Vec<String>),
     /// A file of paths, one per line, and the number of paths in it.
     PathFile(String, usize),
-    /// Word lists; one entry of each matches: a word, `.ending`, `/` (the last name has no ending), `/WORD` (of the last
-    /// name), `/NAME/` (a whole name), `/NAME/WORD` (a word of the name right below that one).
+    /// Word lists; one entry of each matches: a word, `.ending`, `/` (the last name has no ending), `/WORD` (of the
+    /// last name), `/NAME/` (a whole name), `/NAME/WORD` (a word of the name right below that one).
     Words(#[serde(skip)] Vec<WordList>),
 }
 
@@ -248,11 +249,11 @@ pub struct Signature {
     pub rev: u32,
     /// Short name without spaces.
     pub slug: String,
-    /// What the probe looks for, in a few words; the output prefixes it with `SMSENTRY `.
+    /// Target of the probe, in a few words; the output prefixes it with `SMSENTRY `.
     pub title: String,
     /// The family: the subject of its file.
     pub family: String,
-    /// The product that the probe looks for.
+    /// The probed product.
     pub product: String,
     /// 2 or 3; 1 is reserved for `exposed`.
     pub severity: u8,
@@ -262,7 +263,8 @@ pub struct Signature {
     pub pattern: Pattern,
     /// Further conditions on the words of a path.
     pub scope: WordScope,
-    /// Methods that it is limited to, upper case; empty for any. Compared without regard to case, as lenient servers do.
+    /// Methods that it is limited to, upper case; empty for any. Compared without regard to case, as lenient servers
+    /// do.
     pub methods: Vec<String>,
     /// Conditions on the query; all must hold.
     pub query: Vec<QueryCondition>,

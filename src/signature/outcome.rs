@@ -4,7 +4,7 @@
 /// Outcome of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
-    /// The response proves, by the signature's own test, that the server disclosed what the probe asks for.
+    /// The response proves, by the signature's own test, that the server disclosed the requested resource.
     Exposed,
     /// The resource is there: 401, 304, or a 2xx of the expected type.
     Present,
@@ -42,15 +42,8 @@ impl Outcome {
     ];
 
     /// Outcomes that a signature file may assign to a status code.
-    pub(super) const ASSIGNABLE: [Self; 7] = [
-        Self::Exposed,
-        Self::Present,
-        Self::Unproven,
-        Self::Redirected,
-        Self::NotFound,
-        Self::Error,
-        Self::Refused,
-    ];
+    pub(super) const ASSIGNABLE: [Self; 7] =
+        [Self::Exposed, Self::Present, Self::Unproven, Self::Redirected, Self::NotFound, Self::Error, Self::Refused];
 
     /// Returns the outcome's name in `smsentry_outcome`.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Finds overlaps of signatures: examples that more than one signature matches, and patterns that are never the best
-//! match. Both are found by matching generated requests, so the order is that of all requests. Not a proof: for word lists
-//! only some requests are tried.
+//! match. Both are found by matching generated requests, so the order is that of all requests. Not a proof: for word
+//! lists only some requests are tried.
 
 use std::fmt;
 use std::sync::Arc;

@@ -15,8 +15,8 @@ use crate::uri::{NormalHost, NormalPath};
 const SCOPE_KEYS: [&str; 3] = ["unless", "last", "only"];
 
 impl Validator {
-    /// Reads `match`: exactly one kind of pattern, and its [`WordScope`]. With conditions on the query (`has_query`) the
-    /// root is a valid path.
+    /// Reads `match`: exactly one kind of pattern, and its [`WordScope`]. With conditions on the query (`has_query`)
+    /// the root is a valid path.
     pub(super) fn pattern(
         &mut self,
         table: &Spanned<BTreeMap<String, Spanned<Value>>>,
@@ -97,8 +97,8 @@ impl Validator {
         Some(Pattern::Words(lists.into_iter().map(|list| self.word_list(value, list)).collect()))
     }
 
-    /// Returns a checked list of words, with each `$name` replaced by the words of that list of the file. Lists that are
-    /// written the same are shared.
+    /// Returns a checked list of words, with each `$name` replaced by the words of that list of the file. Lists that
+    /// are written the same are shared.
     fn word_list(&mut self, at: &Spanned<Value>, written: Vec<String>) -> WordList {
         if let Some(known) = self.word_lists.get(&written) {
             return Arc::clone(known);

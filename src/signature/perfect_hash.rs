@@ -3,9 +3,11 @@
 //!
 //! Keys fall into buckets of four on average. Each bucket has a 16-bit pilot, found at build time, largest bucket
 //! first, that maps all of the bucket's keys to free slots (CHD: Belazzougui, Botelho, Dietzfelbinger 2009; PTHash:
-//! Pibiri, Trani 2021). A slot holds a 16-bit fingerprint of its key, so that only one unknown key in 65,536 is compared.
+//! Pibiri, Trani 2021). A slot holds a 16-bit fingerprint of its key, so that only one unknown key in 65,536 is
+//! compared.
 
-/// Average number of keys in a bucket. Rationale: 2 bytes of pilot for 4 keys, and a million keys still build in a second.
+/// Average number of keys in a bucket. Rationale: 2 bytes of pilot for 4 keys, and a million keys still build in a
+/// second.
 const BUCKET: usize = 4;
 
 /// The number of an empty slot.
@@ -21,8 +23,8 @@ const SPREAD: u64 = 0x3c6e_f372_fe94_f82b;
 pub(super) struct PerfectHash {
     /// One for each bucket.
     pilots: Vec<u16>,
-    /// The fingerprint of the key in each slot, about 1.1 slots for each key. Apart from the numbers, so that a miss reads
-    /// two bytes.
+    /// The fingerprint of the key in each slot, about 1.1 slots for each key. Apart from the numbers, so that a miss
+    /// reads two bytes.
     fingerprints: Vec<u16>,
     /// The number of the key in each slot.
     numbers: Vec<u32>,
@@ -39,8 +41,11 @@ impl PerfectHash {
             return None;
         }
         let slots = hashes.len() + hashes.len() / 8 + 1;
-        let mut built =
-            Self { pilots: vec![0; hashes.len() / BUCKET + 1], fingerprints: vec![0; slots], numbers: vec![EMPTY; slots] };
+        let mut built = Self {
+            pilots: vec![0; hashes.len() / BUCKET + 1],
+            fingerprints: vec![0; slots],
+            numbers: vec![EMPTY; slots],
+        };
         let (order, starts) = built.buckets(hashes);
         let mut by_size: Vec<u32> = (0..built.pilots.len() as u32).collect();
         let keys = |bucket: u32| -> &[u32] {
@@ -137,9 +142,9 @@ pub(super) const fn fold(a: u64, b: u64) -> u64 {
 /// Returns the hash of some bytes, with a seed and a constant that separates the uses.
 pub(super) fn hash_bytes(seed: u64, domain: u64, bytes: &[u8]) -> u64 {
     let (chunks, rest) = bytes.as_chunks::<8>();
-    let whole =
+    let hash =
         chunks.iter().fold(seed ^ bytes.len() as u64, |hash, chunk| fold(hash ^ u64::from_le_bytes(*chunk), domain));
-    fold(whole ^ at_most_seven(rest), domain)
+    fold(hash ^ at_most_seven(rest), domain)
 }
 
 /// Returns up to seven bytes as a number, which is unique among byte strings of the same length.

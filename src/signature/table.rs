@@ -1,9 +1,9 @@
 //! The table of all `path`, `suffix`, `prefix` and `host` patterns: finds those that a path or a host ends or begins
 //! with. Does not choose between matches: see [`super::matcher`].
 //!
-//! Patterns and paths are hashed segment by segment (host: label by label), and the segments' hashes are combined into a
-//! rolling hash from the right (`path`, `suffix`, `host`) or from the left (`prefix`). So every boundary costs one roll
-//! and one lookup, regardless of the number of patterns.
+//! Patterns and paths are hashed segment by segment (host: label by label), and the segments' hashes are combined into
+//! a rolling hash from the right (`path`, `suffix`, `host`) or from the left (`prefix`). So every boundary costs one
+//! roll and one lookup, regardless of the number of patterns.
 
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,8 @@ impl TableBuilder {
 
     /// Builds the table. Returns `None` if no seed gives a perfect hash, which more than 2^31 patterns can cause.
     pub(super) fn build(self) -> Option<Table> {
-        // Two different patterns have the same 64-bit hash in one of 36 million tables of a million: then the next seed.
+        // Two different patterns have the same 64-bit hash in one of 36 million tables of a million: then the next
+        // seed.
         (0..8).find_map(|seed| self.build_with(seed))
     }
 
@@ -143,8 +144,8 @@ impl Table {
             + self.first.memory()
     }
 
-    /// Calls `visit` for every pattern that `path` (in normal form) matches. With `complete` unset the path's end was cut
-    /// off: only prefixes count. Returns the number of lookups: at most two per boundary, plus two.
+    /// Calls `visit` for every pattern that `path` (in normal form) matches. With `complete` unset the path's end was
+    /// cut off: only prefixes count. Returns the number of lookups: at most two per boundary, plus two.
     pub(super) fn path<'t>(
         &'t self,
         path: &[u8],

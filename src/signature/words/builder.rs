@@ -59,8 +59,8 @@ impl Hash for SameList {
 }
 
 impl WordsBuilder {
-    /// Adds the lists and the scope of a signature, which are checked already. Signatures are added in the order of their
-    /// numbers.
+    /// Adds the lists and the scope of a signature, which are checked already. Signatures are added in the order of
+    /// their numbers.
     pub(in crate::signature) fn add(&mut self, signature: u32, lists: &[WordList], scope: &WordScope) {
         if lists.is_empty() && scope.unless.is_empty() {
             return;

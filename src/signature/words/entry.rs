@@ -1,5 +1,5 @@
-//! Entries of word lists: their syntax, check and hash, and the words and names of a path. Does not know which signature
-//! has an entry: see [`super`].
+//! Entries of word lists: their syntax, check and hash, and the words and names of a path. Does not know which
+//! signature has an entry: see [`super`].
 
 use std::fmt;
 
@@ -38,8 +38,8 @@ impl fmt::Display for EntryError {
         f.write_str(match self {
             Self::Length => return write!(f, "write 1 to {MAX_WORD} bytes"),
             Self::Separator => {
-                "a word ends at each of / . _ - ~, so this one never matches: write its words, or an ending that begins \
-                 with `.`"
+                "a word ends at each of / . _ - ~, so this one never matches: write its words, or an ending that \
+                 begins with `.`"
             }
             Self::Blank => "blanks and control characters are not allowed in a word",
             Self::EndingOfLastName => "an ending always belongs to the last name: write it without `/`",

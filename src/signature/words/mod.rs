@@ -2,8 +2,8 @@
 //! within their scope. Does not choose between matches: see [`super::matcher`].
 //!
 //! A path is scanned at most twice. The first pass only checks whether any word of it is in the first list of a
-//! signature. The rare words are in these lists, so most paths end there, after a check of one or two Bloom filter words
-//! for each word of the path, and without allocation. The second pass collects every word that is in any list.
+//! signature. The rare words are in these lists, so most paths end there, after a check of one or two Bloom filter
+//! words for each word of the path, and without allocation. The second pass collects every word that is in any list.
 
 mod builder;
 mod entry;
@@ -100,7 +100,8 @@ impl Words {
 
     /// Returns the bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        let entries = self.entries.capacity() * size_of::<Entry>() + self.texts.capacity() + self.numbers.capacity() * 4;
+        let entries =
+            self.entries.capacity() * size_of::<Entry>() + self.texts.capacity() + self.numbers.capacity() * 4;
         let rules_by_first: usize = self.rules_by_first.iter().map(|rules| rules.capacity() * size_of::<u32>()).sum();
         let rules: usize =
             self.rules.iter().map(|rule| size_of::<WordRule>() + rule.lists.capacity() * size_of::<u32>()).sum();
@@ -109,14 +110,14 @@ impl Words {
         self.hash.memory() + entries + rules_by_first + parents + filters + rules
     }
 
-    /// Returns the words of a path in normal form, not yet looked up. With `complete` unset the path's end was cut off, and
-    /// it has no ending.
+    /// Returns the words of a path in normal form, not yet looked up. With `complete` unset the path's end was cut off,
+    /// and it has no ending.
     pub(super) const fn of<'a>(&'a self, path: &'a [u8], complete: bool) -> PathWords<'a> {
         PathWords { words: self, path, complete, listed: OnceCell::new() }
     }
 
-    /// Returns a bit set of the lists that have one of the words, or nothing if so few first lists are present that it does
-    /// not pay. Most rules have no word of their other lists in the path, which the bits show quickly.
+    /// Returns a bit set of the lists that have one of the words, or nothing if so few first lists are present that it
+    /// does not pay. Most rules have no word of their other lists in the path, which the bits show quickly.
     fn present_lists(&self, listed: &[ListedWord<'_>], first_lists: usize) -> Vec<u64> {
         /// Rationale: a word may be in hundreds of lists, and a signature has two or three.
         const MANY: usize = 8;
@@ -166,7 +167,8 @@ impl Words {
         })
     }
 
-    /// Reports whether a word of `name` is an entry of a first list; `name` is right below `parent`, which has this hash.
+    /// Reports whether a word of `name` is an entry of a first list; `name` is right below `parent`, which has this
+    /// hash.
     fn has_first_below(&self, hash: u64, parent: &[u8], name: &[u8]) -> bool {
         parts(name, is_separator).take(MAX_WORDS).any(|(_, word)| {
             self.in_first_list(below_hash(hash, hash_word(self.seed, word)), WordLookup::Below(parent, word))
@@ -184,8 +186,8 @@ impl Words {
         self.lookup(entry).is_some_and(|entry| entry.first_lists < entry.lists)
     }
 
-    /// Calls `visit` with every ending of the last name, which begins at `last`, and with `/` if it has none, until `visit`
-    /// returns `true`. Returns whether it did.
+    /// Calls `visit` with every ending of the last name, which begins at `last`, and with `/` if it has none, until
+    /// `visit` returns `true`. Returns whether it did.
     fn endings(&self, path: &[u8], last: usize, visit: &mut dyn FnMut(usize, &[u8]) -> bool) -> bool {
         let from = last.max(path.len().saturating_sub(MAX_WORD));
         let name = path.get(from..).unwrap_or_default();
@@ -229,8 +231,8 @@ impl Words {
         }
     }
 
-    /// Looks up every whole name, and the words of the names right below one of `parents`. The latter start in the parent
-    /// name, so that start and length cover the path up to the end of the word.
+    /// Looks up every whole name, and the words of the names right below one of `parents`. The latter start in the
+    /// parent name, so that start and length cover the path up to the end of the word.
     fn lookup_names<'p>(&self, path: &'p [u8], lookup: &mut dyn FnMut(WordLookup<'p>, usize)) {
         let mut below: &[u8] = &[];
         for (start, name) in parts(path, |byte| byte == b'/').take(MAX_WORDS) {
@@ -267,8 +269,8 @@ pub(super) struct PathWords<'a> {
 }
 
 impl PathWords<'_> {
-    /// Calls `visit` with every signature that has a word of each of its lists in the path, within its scope, and with the
-    /// sum of the lengths of the longest word of each list, in bytes.
+    /// Calls `visit` with every signature that has a word of each of its lists in the path, within its scope, and with
+    /// the sum of the lengths of the longest word of each list, in bytes.
     pub(super) fn find(&self, visit: &mut dyn FnMut(u32, usize)) {
         if self.words.has_first_entry(self.path, self.complete) {
             self.find_rules(visit);
