@@ -1,7 +1,7 @@
-//! Reads and checks the built-in signatures once for all starts, and leaves them for `src/app/load.rs` to compile
-//! in. What is wrong with one of them ends the build, with file and line.
+//! Reads and checks the built-in signatures once at build time and writes them, compiled, to `OUT_DIR`;
+//! `src/app/load.rs` embeds that file. An error in a signature file fails the build with file and line.
 
-// Rationale: two rooms of the program as they are; the build uses a part of them.
+// Rationale: two modules of the program are included as they are; the build uses a part of them.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 #[path = "src/signature/mod.rs"]
@@ -26,6 +26,7 @@ fn main() {
     let path = Path::new(&directory).join("signatures.bin");
     let written = signatures
         .to_prebuilt()
+        .map_err(|error| error.to_string())
         .and_then(|bytes| std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display())));
     if let Err(error) = written {
         println!("cargo::error={error}");

@@ -6,6 +6,7 @@ use super::json::integer;
 use super::line_budget::LineBudget;
 use super::text::Text;
 use crate::record::Transaction;
+use crate::signature::media_type;
 
 #[derive(Serialize)]
 pub(super) struct Http<'a> {
@@ -73,11 +74,6 @@ fn split_port(host: &[u8]) -> (&[u8], Option<u16>) {
     }
 }
 
-/// A `Content-Type` value without parameters.
-fn media_type(value: &[u8]) -> &[u8] {
-    value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,11 +93,5 @@ mod tests {
         ] {
             assert_eq!(split_port(value.as_bytes()), (name.as_bytes(), port), "{value}");
         }
-    }
-
-    #[test]
-    fn a_media_type_has_no_parameters() {
-        assert_eq!(media_type(b"text/html ; charset=utf-8"), b"text/html");
-        assert_eq!(media_type(b""), b"");
     }
 }

@@ -16,7 +16,7 @@ use crate::record::{
     Alert, Body, Event, EventKind, FlowFacts, Order, PageView, Record, Request, Response, Transaction,
 };
 use crate::segment::{Segment, Side};
-use crate::signature::CachedMatcher;
+use crate::signature::{CachedMatcher, media_type};
 
 /// What the end of a flow means for requests without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +219,7 @@ impl TransactionHandler<'_> {
     /// response to a probe does not count: whatever a scanner gets is no sign of a visitor.
     fn note_page_view(&mut self, tx_id: u32, found: Option<usize>, response: &http::Response<'_>) {
         let recent = |last| self.flow.at.clock.since(last) < PAGE_VIEW_INTERVAL;
-        if self.state.last_page.is_some_and(recent) || !self.matcher.signatures().weigh_pages() || !is_page(response) {
+        if self.state.last_page.is_some_and(recent) || !self.matcher.signatures().needs_page_views() || !is_page(response) {
             return;
         }
         let pending = found.map(|at| &self.state.pending[at]);
@@ -427,7 +427,7 @@ struct AlertUpdate {
 
 /// Returns whether a response is a page that a browser shows.
 fn is_page(response: &http::Response<'_>) -> bool {
-    let media_type = response.content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
-    let is = |known: &[u8]| media_type.trim_ascii().eq_ignore_ascii_case(known);
+    let media_type = media_type(response.content_type.unwrap_or_default());
+    let is = |known: &[u8]| media_type.eq_ignore_ascii_case(known);
     (200..300).contains(&response.status) && (is(b"text/html") || is(b"application/xhtml+xml"))
 }

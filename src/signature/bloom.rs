@@ -1,42 +1,45 @@
-//! A first look: whether a hash may be one of many at all. Not what it is of: see [`super::table`] and [`super::words`].
+//! Bloom filter that rejects most hashes before an exact lookup. Does not hash keys: see [`super::table`] and
+//! [`super::words`].
 
-/// A set of hashes that may say yes wrongly, never no: most paths end here, with one look at one word (a Bloom filter
-/// blocked by words: Putze, Sanders, Singler 2007).
+/// A set of hashes with false positives and no false negatives: most paths end here, with a check of one 64-bit word (a
+/// Bloom filter blocked by words: Putze, Sanders, Singler 2007).
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct BloomFilter {
     words: Vec<u64>,
 }
 
 impl BloomFilter {
-    /// So many bits for each hash: with 16 one stranger in some hundred passes, with 32 one in ten thousand.
+    /// Builds a filter with `bits` bits per hash: 16 give one false positive in some hundred, 32 one in ten thousand.
     pub(super) fn of(hashes: impl Iterator<Item = u64> + Clone, bits: usize) -> Self {
         // Rationale: 1,024 bits are two cache lines.
         let bits = (hashes.clone().count() * bits).next_power_of_two().max(1024);
-        let mut look = Self { words: vec![0; bits / 64] };
+        let mut filter = Self { words: vec![0; bits / 64] };
         for hash in hashes {
-            let at = look.place(hash);
-            look.words[at] |= Self::mark(hash);
+            let at = filter.word(hash);
+            filter.words[at] |= Self::mask(hash);
         }
-        look
+        filter
     }
 
-    pub(super) fn may_have(&self, hash: u64) -> bool {
-        let mark = Self::mark(hash);
-        self.words.get(self.place(hash)).is_some_and(|word| word & mark == mark)
+    /// Reports whether the set may contain a hash.
+    pub(super) fn may_contain(&self, hash: u64) -> bool {
+        let mask = Self::mask(hash);
+        self.words.get(self.word(hash)).is_some_and(|word| word & mask == mask)
     }
 
-    /// Bytes of memory held.
+    /// Returns the bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         self.words.capacity() * 8
     }
 
-    /// The word of a hash; the length is a power of two, and an empty set has no word at all.
-    const fn place(&self, hash: u64) -> usize {
+    /// Returns the index of a hash's word. The length is a power of two; an empty set has no words, so the index is out
+    /// of range.
+    const fn word(&self, hash: u64) -> usize {
         (hash >> 32) as usize & self.words.len().wrapping_sub(1)
     }
 
-    /// Five bits of a word.
-    const fn mark(hash: u64) -> u64 {
+    /// Returns a hash's five bits of its word.
+    const fn mask(hash: u64) -> u64 {
         1 << (hash & 63)
             | 1 << (hash >> 6 & 63)
             | 1 << (hash >> 12 & 63)
@@ -51,10 +54,10 @@ mod tests {
     use crate::signature::perfect_hash::fold;
 
     #[test]
-    fn the_first_look_lets_few_strangers_pass() {
+    fn members_pass_and_few_others_do() {
         let hash = |number: u64| fold(number, 0x9b05_688c_2b3e_6c1f);
-        let look = BloomFilter::of((0..10_000).map(hash), 16);
-        assert!((0..10_000).all(|number| look.may_have(hash(number))));
-        assert!((10_000..110_000).filter(|&number| look.may_have(hash(number))).count() < 3_000);
+        let filter = BloomFilter::of((0..10_000).map(hash), 16);
+        assert!((0..10_000).all(|number| filter.may_contain(hash(number))));
+        assert!((10_000..110_000).filter(|&number| filter.may_contain(hash(number))).count() < 3_000);
     }
 }

@@ -1,58 +1,60 @@
-//! A signature's own examples, run against the set it stands in. Not a proof of the whole way from packets to alert.
+//! Runs the signatures' own examples against the whole set. Does not cover the way from packets to alerts.
 
 use super::{Example, Signature, Signatures};
 use crate::uri::Normaliser;
 
 impl Signatures {
-    /// What is wrong with the signatures' own `hits` and `misses`, a line each that begins with where the signature stands:
-    /// a hit that does not match its signature, or that another signature takes; a miss that matches.
+    /// Returns the failures of the signatures' own `hits` and `misses`, one line each, which begins with the location
+    /// of the signature: a hit that does not match its signature, or for which another signature is reported; a miss
+    /// that matches.
     #[must_use]
     pub fn failing_examples(&self) -> Vec<String> {
         let mut normaliser = Normaliser::new();
         let mut failing = Vec::new();
-        for (signature, place) in self.places() {
+        for (signature, location) in self.with_locations() {
             let slug = &signature.slug;
             for example in &signature.hits {
-                match self.told_of(&mut normaliser, signature, example) {
-                    Told::Best => {}
-                    Told::Other { slug: other, .. } => {
-                        failing.push(format!("{place}: {slug}: {example} is told as {other}"));
+                match self.run_example(&mut normaliser, signature, example) {
+                    ExampleResult::Best => {}
+                    ExampleResult::Other { slug: other, .. } => {
+                        failing.push(format!("{location}: {slug}: {example} is reported as {other}"));
                     }
-                    Told::Silent => failing.push(format!("{place}: {slug}: {example} does not match")),
+                    ExampleResult::NoMatch => failing.push(format!("{location}: {slug}: {example} does not match")),
                 }
             }
             for example in &signature.misses {
-                if let Told::Best | Told::Other { too: true, .. } = self.told_of(&mut normaliser, signature, example) {
-                    failing.push(format!("{place}: {slug}: {example} matches"));
+                let result = self.run_example(&mut normaliser, signature, example);
+                if let ExampleResult::Best | ExampleResult::Other { matches: true, .. } = result {
+                    failing.push(format!("{location}: {slug}: {example} matches"));
                 }
             }
         }
         failing
     }
 
-    /// What a request is told as, seen from one signature.
-    fn told_of(&self, normaliser: &mut Normaliser, signature: &Signature, example: &Example) -> Told {
+    /// Matches an example and compares the result with one signature.
+    fn run_example(&self, normaliser: &mut Normaliser, signature: &Signature, example: &Example) -> ExampleResult {
         let (method, target) = (example.method.as_bytes(), example.target.as_bytes());
         let candidates = normaliser.candidates(method, target);
         match self.find(method, target, &candidates) {
-            Some(found) if found.signature.id == signature.id => Told::Best,
-            Some(found) => Told::Other {
+            Some(found) if found.signature.id == signature.id => ExampleResult::Best,
+            Some(found) => ExampleResult::Other {
                 slug: found.signature.slug.clone(),
-                too: found.also.iter().any(|also| also.id == signature.id),
+                matches: found.also.iter().any(|also| also.id == signature.id),
             },
-            None => Told::Silent,
+            None => ExampleResult::NoMatch,
         }
     }
 }
 
-/// What became of an example.
-enum Told {
-    /// As this signature.
+/// Result of an example for one signature.
+enum ExampleResult {
+    /// The signature is the best match.
     Best,
-    /// As another one, and whether this one matches too.
-    Other { slug: String, too: bool },
-    /// As nothing.
-    Silent,
+    /// Another signature is the best match; `matches` if this one matches too.
+    Other { slug: String, matches: bool },
+    /// No signature matches.
+    NoMatch,
 }
 
 impl std::fmt::Display for Example {

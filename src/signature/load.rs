@@ -1,13 +1,14 @@
-//! The set of signatures: all files together, checked against each other and built into the tables. Not the reading of
-//! one file ([`super::file`]), and not the matching ([`super::matcher`]).
+//! Loads a set of signatures: checks all files against each other and builds the tables. Does not read single files
+//! ([`super::file`]) or match requests ([`super::matcher`]).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 
 use super::file::{self, BUILTIN_IDS, ParsedSignature, USER_IDS};
-use super::pattern::check_pattern;
+use super::pattern::{PatternError, check_pattern};
 use super::source::{LoadError, SignatureFile, SignatureOrigin};
 use super::table::{MAX_KEY, Rule, Table, TableBuilder};
 use super::words::{Words, WordsBuilder};
@@ -24,7 +25,7 @@ macro_rules! builtin {
     };
 }
 
-/// The built-in signature files.
+/// Returns the built-in signature files.
 #[must_use]
 pub fn builtin() -> &'static [SignatureFile<'static>] {
     const FILES: &[SignatureFile<'static>] = &builtin![
@@ -41,18 +42,18 @@ pub fn builtin() -> &'static [SignatureFile<'static>] {
     FILES
 }
 
-/// A checked set of signatures, ready to find.
+/// A checked set of signatures, ready for matching.
 #[derive(Clone, Debug, Default)]
 pub struct Signatures {
     pub(super) list: Vec<Arc<Signature>>,
-    /// Where each of them was read: `file:line`.
-    pub(super) places: Vec<Box<str>>,
+    /// The location of each signature: `file:line`.
+    pub(super) locations: Vec<Box<str>>,
     pub(super) table: Table,
-    /// Patterns before lowering, where they had upper-case letters.
+    /// Patterns before lower-casing, if they have upper-case letters.
     pub(super) as_written: Vec<Box<[u8]>>,
     pub(super) raw: Option<Raw>,
     pub(super) words: Words,
-    pub(super) weigh_pages: bool,
+    pub(super) needs_page_views: bool,
 }
 
 /// The `raw` patterns.
@@ -64,7 +65,7 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// `None` if there is no pattern.
+    /// Builds the automaton. Returns `None` without patterns.
     pub(super) fn build(patterns: Vec<&str>, owners: Vec<u32>) -> Result<Option<Self>, BuildError> {
         if patterns.is_empty() {
             return Ok(None);
@@ -75,10 +76,10 @@ impl Raw {
 }
 
 impl Signatures {
-    /// Reads, checks and builds all of `sources`. `read` is asked for the files that `path_file` names.
+    /// Reads, checks and builds all of `sources`. `read` is called for the files that `path_file` names.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the sources and their lines; then nothing is loaded.
+    /// All errors, in the order of the sources and their lines; then nothing is loaded.
     pub fn load(
         sources: &[SignatureFile<'_>],
         read: &mut dyn FnMut(&str) -> Result<String, String>,
@@ -91,7 +92,7 @@ impl Signatures {
         loader.finish()
     }
 
-    /// The built-in signatures.
+    /// Loads the built-in signatures.
     ///
     /// # Errors
     /// Never in a build that passed its tests.
@@ -99,41 +100,42 @@ impl Signatures {
         Self::load(builtin(), &mut |name| Err(format!("{name}: not compiled in")))
     }
 
-    /// The signatures, in the order they were loaded.
+    /// Iterates over the signatures in load order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Signature>> {
         self.list.iter()
     }
 
-    /// The signatures with the place where each was read: `file:line`.
-    pub fn places(&self) -> impl ExactSizeIterator<Item = (&Arc<Signature>, &str)> {
-        self.list.iter().zip(self.places.iter().map(|place| &**place))
+    /// Iterates over the signatures with the location of each: `file:line`.
+    pub fn with_locations(&self) -> impl ExactSizeIterator<Item = (&Arc<Signature>, &str)> {
+        self.list.iter().zip(self.locations.iter().map(|location| &**location))
     }
 
-    /// How many signatures there are.
+    /// Returns the number of signatures.
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether it matters for any of them that a page was shown before.
+    /// Reports whether the context of any signature includes earlier page views of the client
+    /// ([`Legitimate::after_page`](super::Legitimate::after_page)).
     #[must_use]
-    pub fn weigh_pages(&self) -> bool {
-        self.weigh_pages
+    pub fn needs_page_views(&self) -> bool {
+        self.needs_page_views
     }
 
-    /// Whether there is none.
+    /// Reports whether there are no signatures.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many different patterns the signatures have.
+    /// Returns the number of different patterns of all signatures.
     #[must_use]
     pub fn patterns(&self) -> usize {
         self.table.len() + self.raw.as_ref().map_or(0, |raw| raw.owners.len()) + self.words.len()
     }
 
-    /// Bytes of memory that the tables hold, counted from their entries.
+    /// Returns the bytes of memory that the tables hold, computed from their entries.
     #[must_use]
     pub fn memory(&self) -> usize {
         let as_written: usize = self.as_written.iter().map(|text| text.len() + size_of::<Box<[u8]>>()).sum();
@@ -142,14 +144,56 @@ impl Signatures {
     }
 }
 
-/// Collects signatures and what is wrong with them.
+/// An error while patterns are added to the tables.
+#[derive(Debug)]
+enum AddError {
+    TooManySignatures,
+    Pattern(PatternError),
+    /// Longer than [`MAX_KEY`] in normal form.
+    TooLong,
+    TableFull,
+    /// The caller cannot read a `path_file`.
+    PathFile {
+        name: String,
+        reason: String,
+    },
+    /// A line of a `path_file`.
+    Line {
+        file: String,
+        line: usize,
+        text: String,
+        error: Box<Self>,
+    },
+    NoPath {
+        file: String,
+    },
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManySignatures => f.write_str("too many signatures"),
+            Self::Pattern(error) => error.fmt(f),
+            Self::TooLong => write!(f, "longer than {MAX_KEY} bytes"),
+            Self::TableFull => f.write_str("the table is full"),
+            Self::PathFile { name, reason } => write!(f, "path_file {name:?}: {reason}"),
+            Self::Line { file, line, text, error } => write!(f, "{file}:{line}: {text:?}: {error}"),
+            Self::NoPath { file } => write!(f, "{file} contains no path"),
+        }
+    }
+}
+
+impl std::error::Error for AddError {}
+
+/// Collects signatures and errors.
 #[derive(Default)]
 struct Loader {
     list: Vec<Arc<Signature>>,
-    places: Vec<Box<str>>,
+    locations: Vec<Box<str>>,
     errors: Vec<LoadError>,
-    /// Who has an id, or a slug, already: `file:line`.
+    /// Location of the signature with an id: `file:line`.
     ids: HashMap<u32, String>,
+    /// Location of the signature with a slug.
     slugs: HashMap<String, String>,
     table: TableBuilder,
     as_written: Vec<Box<[u8]>>,
@@ -167,14 +211,14 @@ impl Loader {
     ) {
         match file::read(source.text, source.origin) {
             Ok(all) => {
-                for located in all {
-                    self.signature(source, located, beside_builtin, read);
+                for parsed in all {
+                    self.signature(source, parsed, beside_builtin, read);
                 }
             }
-            Err(faults) => self.errors.extend(faults.into_iter().map(|fault| LoadError {
+            Err(diagnostics) => self.errors.extend(diagnostics.into_iter().map(|diagnostic| LoadError {
                 file: source.name.to_owned(),
-                line: fault.line,
-                reason: fault.reason,
+                line: diagnostic.line,
+                reason: diagnostic.reason,
             })),
         }
     }
@@ -182,11 +226,11 @@ impl Loader {
     fn signature(
         &mut self,
         source: &SignatureFile<'_>,
-        located: ParsedSignature,
+        parsed: ParsedSignature,
         beside_builtin: bool,
         read: &mut dyn FnMut(&str) -> Result<String, String>,
     ) {
-        let ParsedSignature { mut signature, id_line, slug_line, match_line } = located;
+        let ParsedSignature { mut signature, id_line, slug_line, match_line } = parsed;
         let allowed = match source.origin {
             SignatureOrigin::Builtin => BUILTIN_IDS.contains(&signature.id),
             SignatureOrigin::User => USER_IDS.contains(&signature.id) || !beside_builtin,
@@ -194,19 +238,19 @@ impl Loader {
         let range = if source.origin == SignatureOrigin::Builtin { BUILTIN_IDS } else { USER_IDS };
         if !allowed {
             let (id, first, last) = (signature.id, range.start(), range.end());
-            self.error(source, id_line, format!("id {id} is not for this file: write {first} to {last}"));
+            self.error(source, id_line, format!("id {id} is not allowed in this file: write {first} to {last}"));
         }
-        let here = |line: usize| format!("{}:{line}", source.name);
-        if let Some(other) = self.ids.insert(signature.id, here(id_line)) {
-            self.error(source, id_line, format!("id {} is taken already, at {other}", signature.id));
+        let location = |line: usize| format!("{}:{line}", source.name);
+        if let Some(other) = self.ids.insert(signature.id, location(id_line)) {
+            self.error(source, id_line, format!("id {} is already used at {other}", signature.id));
         }
-        if let Some(other) = self.slugs.insert(signature.slug.clone(), here(slug_line)) {
-            self.error(source, slug_line, format!("slug {:?} is taken already, at {other}", signature.slug));
+        if let Some(other) = self.slugs.insert(signature.slug.clone(), location(slug_line)) {
+            self.error(source, slug_line, format!("slug {:?} is already used at {other}", signature.slug));
         }
-        if let Err(reason) = self.patterns(source, &mut signature, read) {
-            self.error(source, match_line, reason);
+        if let Err(error) = self.add_patterns(source, &mut signature, read) {
+            self.error(source, match_line, error.to_string());
         }
-        self.places.push(here(id_line).into_boxed_str());
+        self.locations.push(location(id_line).into_boxed_str());
         self.list.push(Arc::new(signature));
     }
 
@@ -215,13 +259,13 @@ impl Loader {
     }
 
     /// Adds the signature's patterns to the tables.
-    fn patterns(
+    fn add_patterns(
         &mut self,
         source: &SignatureFile<'_>,
         signature: &mut Signature,
         read: &mut dyn FnMut(&str) -> Result<String, String>,
-    ) -> Result<(), String> {
-        let owner = u32::try_from(self.list.len()).map_err(|_| "too many signatures".to_owned())?;
+    ) -> Result<(), AddError> {
+        let owner = u32::try_from(self.list.len()).map_err(|_| AddError::TooManySignatures)?;
         let lists = if let Pattern::Words(lists) = &signature.pattern { lists.as_slice() } else { &[] };
         self.words.add(owner, lists, &signature.scope);
         match &mut signature.pattern {
@@ -231,22 +275,22 @@ impl Loader {
                 Ok(())
             }
             Pattern::Text(kind, patterns) => {
-                patterns.iter().try_for_each(|pattern| self.pattern(*kind, pattern.as_bytes(), owner))
+                patterns.iter().try_for_each(|pattern| self.add_pattern(*kind, pattern.as_bytes(), owner))
             }
             Pattern::Words(_) => Ok(()),
             Pattern::PathFile(name, count) => {
-                let beside = source.name.rfind('/').map_or("", |slash| source.name.get(..=slash).unwrap_or_default());
-                let place = if name.starts_with('/') { name.clone() } else { format!("{beside}{name}") };
-                let text = read(&place).map_err(|reason| format!("path_file {name:?}: {reason}"))?;
-                *count = self.path_file(&place, &text, owner)?;
+                let folder = source.name.rfind('/').map_or("", |slash| source.name.get(..=slash).unwrap_or_default());
+                let path = if name.starts_with('/') { name.clone() } else { format!("{folder}{name}") };
+                let text = read(&path).map_err(|reason| AddError::PathFile { name: name.clone(), reason })?;
+                *count = self.add_path_file(&path, &text, owner)?;
                 Ok(())
             }
         }
     }
 
-    /// Adds a file of paths, one a line; blank lines and lines that begin with `#` say nothing. Word lists often leave
-    /// off the first slash, so it is added. Returns how many paths there were.
-    fn path_file(&mut self, place: &str, text: &str, owner: u32) -> Result<usize, String> {
+    /// Adds a file of paths, one per line; blank lines and lines that begin with `#` are ignored. Word lists often
+    /// leave off the first slash, so it is added. Returns the number of paths.
+    fn add_path_file(&mut self, file: &str, text: &str, owner: u32) -> Result<usize, AddError> {
         let mut count = 0;
         let text = text.trim_start_matches('\u{feff}');
         for (number, line) in (1..).zip(text.lines()) {
@@ -262,20 +306,23 @@ impl Loader {
                 &slashed
             };
             check_pattern(MatchKind::Path, path)
-                .and_then(|()| self.pattern(MatchKind::Path, path.as_bytes(), owner))
-                .map_err(|reason| {
-                let shown: String = line.chars().take(80).collect();
-                format!("{place}:{number}: {shown:?}: {reason}")
-            })?;
+                .map_err(AddError::Pattern)
+                .and_then(|()| self.add_pattern(MatchKind::Path, path.as_bytes(), owner))
+                .map_err(|error| AddError::Line {
+                    file: file.to_owned(),
+                    line: number,
+                    text: line.chars().take(80).collect(),
+                    error: Box::new(error),
+                })?;
             count += 1;
         }
         if count == 0 {
-            return Err(format!("{place} has no path in it"));
+            return Err(AddError::NoPath { file: file.to_owned() });
         }
         Ok(count)
     }
 
-    fn pattern(&mut self, kind: MatchKind, pattern: &[u8], signature: u32) -> Result<(), String> {
+    fn add_pattern(&mut self, kind: MatchKind, pattern: &[u8], signature: u32) -> Result<(), AddError> {
         let (key, as_written, slash) = match kind {
             MatchKind::Host => {
                 let normal = NormalHost::of(pattern);
@@ -286,39 +333,38 @@ impl Loader {
                 (normal.path, normal.as_written, normal.trailing == crate::uri::Trailing::Slash)
             }
         };
-        // Checked with the file; a longer key would be in the table and never be found.
+        // The file's check ensures this already; the table would never find a longer key.
         if key.len() > MAX_KEY {
-            return Err(format!("longer than {MAX_KEY} bytes"));
+            return Err(AddError::TooLong);
         }
         let as_written = (as_written != key).then(|| {
             self.as_written.push(as_written.into_boxed_slice());
-            // As many as there are patterns, which the table bounds.
+            // At most one for each pattern, whose number the table bounds.
             (self.as_written.len() - 1) as u32
         });
         let rule = Rule { signature, as_written, slash };
-        if self.table.add(kind, &key, rule) { Ok(()) } else { Err("the table is full".to_owned()) }
+        if self.table.add(kind, &key, rule) { Ok(()) } else { Err(AddError::TableFull) }
     }
 
     fn finish(mut self) -> Result<Signatures, Vec<LoadError>> {
-        let everywhere = |reason: String| vec![LoadError { file: "signatures".to_owned(), line: 1, reason }];
+        let error = |reason: String| vec![LoadError { file: "signatures".to_owned(), line: 1, reason }];
         if !self.errors.is_empty() {
             return Err(std::mem::take(&mut self.errors));
         }
         let patterns = self.raw.iter().map(String::as_str).collect();
-        let raw =
-            Raw::build(patterns, self.raw_owners).map_err(|error| everywhere(format!("raw patterns: {error}")))?;
-        let full = || everywhere("too many patterns for one table".to_owned());
+        let raw = Raw::build(patterns, self.raw_owners).map_err(|build| error(format!("raw patterns: {build}")))?;
+        let full = || error("too many patterns for one table".to_owned());
         let table = self.table.build().ok_or_else(full)?;
         let words = self.words.build().ok_or_else(full)?;
-        let weigh_pages = self.list.iter().any(|signature| signature.legitimate.after_page);
-        let (list, places) = (self.list, self.places);
-        Ok(Signatures { weigh_pages, list, places, table, as_written: self.as_written, raw, words })
+        let needs_page_views = self.list.iter().any(|signature| signature.legitimate.after_page);
+        let (list, locations) = (self.list, self.locations);
+        Ok(Signatures { needs_page_views, list, locations, table, as_written: self.as_written, raw, words })
     }
 }
 
-/// The automaton for `raw` patterns of so many bytes: the fast one where it stays small.
+/// Returns the kind of automaton for `raw` patterns with this total of bytes: the fast one while it stays small.
 const fn raw_kind(bytes: usize) -> AhoCorasickKind {
-    /// Rationale: a DFA takes up to 1 KiB for a byte of the patterns, and half the time of the other.
+    /// Rationale: a DFA takes up to 1 KiB per byte of the patterns, and half the time of the other.
     const SMALL: usize = 16 << 10;
     if bytes <= SMALL { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA }
 }

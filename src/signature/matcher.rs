@@ -1,4 +1,5 @@
-//! What a request matches: asks every table about every candidate and chooses the best. Not the tables themselves.
+//! Matches requests: queries every table for every candidate of a target and chooses the best match. The tables are
+//! [`super::table`] and [`super::words`].
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -8,24 +9,24 @@ use super::table::Rule;
 use super::{MatchKind, Signature};
 use crate::uri::{Candidate, Candidates, Evasion, Evasions, Trailing, query};
 
-/// Occurrences of `raw` patterns that are looked at in one target. Rationale: bounds the work when patterns contain
-/// each other; a target of a scanner has a handful.
+/// Maximum number of occurrences of `raw` patterns in one target. Rationale: bounds the work when patterns contain each
+/// other; a scanner's target has a handful.
 const MAX_RAW: usize = 256;
 
-/// What a request matched.
+/// Match of a request.
 #[derive(Clone, Debug)]
 pub struct Match<'a> {
     /// The best signature.
     pub signature: Arc<Signature>,
-    /// What matched: the path or host in normal form, or the bytes of a `raw` pattern.
+    /// The matched text: the path or host in normal form, or the bytes of a `raw` pattern.
     pub matched: &'a [u8],
-    /// The disguises that were undone.
+    /// The evasions that normalisation undid.
     pub evasions: Evasions,
     /// The other signatures that match, the best first.
     pub also: Vec<Arc<Signature>>,
 }
 
-/// One match of one pattern.
+/// A match of one pattern.
 #[derive(Clone, Copy, Debug)]
 struct Hit<'a> {
     kind: MatchKind,
@@ -37,10 +38,10 @@ struct Hit<'a> {
 }
 
 impl Signatures {
-    /// The best match of a request over all of its candidates: by kind, then the longer pattern, then the lower id;
-    /// among equals the least decoded candidate is named. Allocates nothing when nothing matches.
+    /// Returns the best match of a request over all of its candidates: by kind, then the longer pattern, then the lower
+    /// id; among equals that of the least decoded candidate. Does not allocate when nothing matches.
     ///
-    /// A signature of `status = "support"` is the best only where no other one matches, and never among the others.
+    /// A signature of `status = "support"` is the best only if no other one matches, and is never one of the others.
     #[must_use]
     pub fn find<'a>(&self, method: &[u8], target: &'a [u8], candidates: &Candidates<'a>) -> Option<Match<'a>> {
         let hits = self.hits(method, target, candidates);
@@ -50,11 +51,11 @@ impl Signatures {
         self.best(hits)
     }
 
-    // Cold: most requests match nothing, and their way is short.
+    // Cold: most requests match nothing, and their code path stays short.
     #[cold]
     #[inline(never)]
     fn best<'a>(&self, mut hits: Vec<Hit<'a>>) -> Option<Match<'a>> {
-        // Stable: of the equally decoded the first stays first.
+        // A stable sort: among equals the first hit stays first.
         hits.sort_by_key(|hit| {
             (self.is_support(hit.signature), hit.kind, Reverse(hit.len), self.id(hit.signature), hit.decoded)
         });
@@ -74,75 +75,76 @@ impl Signatures {
         })
     }
 
-    /// How many looks [`find`](Self::find) takes into the table of `path`, `suffix`, `prefix` and `host` patterns.
+    /// Returns the number of lookups of [`find`](Self::find) in the table of `path`, `suffix`, `prefix` and `host`
+    /// patterns.
     #[must_use]
-    pub fn probes(&self, candidates: &Candidates<'_>) -> u32 {
-        let whole = !candidates.is_cut();
-        let of_one = |candidate: Candidate<'_>| {
+    pub fn lookups(&self, candidates: &Candidates<'_>) -> u32 {
+        let complete = !candidates.is_cut();
+        let lookups_of = |candidate: Candidate<'_>| {
             let host = candidate.host.map_or(0, |host| self.table.host(host, &mut |_, _, _| {}));
             if candidate.path.is_empty() {
                 return host;
             }
-            host + self.table.path(candidate.path, whole, &mut |_, _, _| {})
+            host + self.table.path(candidate.path, complete, &mut |_, _, _| {})
         };
-        candidates.iter().map(of_one).sum()
+        candidates.iter().map(lookups_of).sum()
     }
 
-    /// Every match, in no order.
+    /// Returns every match, in no particular order.
     fn hits<'a>(&self, method: &[u8], target: &'a [u8], candidates: &Candidates<'a>) -> Vec<Hit<'a>> {
         let mut hits: Vec<Hit<'a>> = Vec::new();
-        let whole = !candidates.is_cut();
-        let may = |signature: u32| {
-            self.list.get(signature as usize).is_some_and(|signature| applies(signature, method, target))
+        let complete = !candidates.is_cut();
+        let applies = |signature: u32| {
+            self.list.get(signature as usize).is_some_and(|signature| meets_conditions(signature, method, target))
         };
         for candidate in candidates.iter() {
-            let words = self.words.of(candidate.path, whole);
-            let served = if candidate.decoded == 0 { served(candidates, &candidate) } else { None };
-            let served = served.map(|path| self.words.of(path, whole));
-            let spared = |signature| served.as_ref().is_some_and(|words| words.rule_out(signature));
+            let words = self.words.of(candidate.path, complete);
+            let served = if candidate.decoded == 0 { served_path(candidates, &candidate) } else { None };
+            let served = served.map(|path| self.words.of(path, complete));
+            let served_excludes = |signature| served.as_ref().is_some_and(|words| words.excludes(signature));
             if let Some(host) = candidate.host {
                 self.table.host(host, &mut |kind, rules, len| {
-                    hits.extend(rules.iter().filter(|rule| may(rule.signature)).map(|rule| Hit {
+                    hits.extend(rules.iter().filter(|rule| applies(rule.signature)).map(|rule| Hit {
                         kind,
                         len,
                         signature: rule.signature,
                         decoded: candidate.decoded,
                         matched: host,
-                        evasions: self.host_disguises(&candidate, rule, len),
+                        evasions: self.host_evasions(&candidate, rule, len),
                     }));
                 });
             }
             if candidate.path.is_empty() {
                 continue;
             }
-            let in_path = |signature| may(signature) && !words.rule_out(signature) && !spared(signature);
-            self.table.path(candidate.path, whole, &mut |kind, rules, len| {
+            let in_path = |signature| applies(signature) && !words.excludes(signature) && !served_excludes(signature);
+            self.table.path(candidate.path, complete, &mut |kind, rules, len| {
                 hits.extend(rules.iter().filter(|rule| in_path(rule.signature)).map(|rule| Hit {
                     kind,
                     len,
                     signature: rule.signature,
                     decoded: candidate.decoded,
                     matched: candidate.path,
-                    evasions: self.path_disguises(&candidate, kind, rule, len),
+                    evasions: self.path_evasions(&candidate, kind, rule, len),
                 }));
             });
             words.find(&mut |signature, len| {
-                if may(signature) && !spared(signature) {
+                if applies(signature) && !served_excludes(signature) {
                     hits.push(word_hit(&candidate, signature, len));
                 }
             });
         }
-        self.raw_hits(target, &may, &mut hits);
+        self.raw_hits(target, &applies, &mut hits);
         hits
     }
 
-    /// One pass over the undecoded target.
-    fn raw_hits<'a>(&self, target: &'a [u8], may: &dyn Fn(u32) -> bool, hits: &mut Vec<Hit<'a>>) {
+    /// Adds the matches of `raw` patterns, in one pass over the undecoded target.
+    fn raw_hits<'a>(&self, target: &'a [u8], applies: &dyn Fn(u32) -> bool, hits: &mut Vec<Hit<'a>>) {
         let Some(raw) = &self.raw else { return };
         let target = target.get(..crate::uri::MAX_TARGET).unwrap_or(target);
         for found in raw.automaton.find_overlapping_iter(target).take(MAX_RAW) {
             let Some(&signature) = raw.owners.get(found.pattern().as_usize()) else { continue };
-            if may(signature) {
+            if applies(signature) {
                 hits.push(Hit {
                     kind: MatchKind::Raw,
                     len: found.len(),
@@ -163,8 +165,8 @@ impl Signatures {
         self.list.get(signature as usize).map_or(u32::MAX, |signature| signature.id)
     }
 
-    /// The candidate's disguises, with `case` and `trailing` where the request differs from the pattern as written.
-    fn path_disguises(&self, candidate: &Candidate<'_>, kind: MatchKind, rule: &Rule, len: usize) -> Evasions {
+    /// Returns the candidate's evasions, with `case` and `trailing` if the request differs from the pattern as written.
+    fn path_evasions(&self, candidate: &Candidate<'_>, kind: MatchKind, rule: &Rule, len: usize) -> Evasions {
         let part = |path: &'_ [u8]| -> std::ops::Range<usize> {
             match kind {
                 MatchKind::Suffix => path.len().saturating_sub(len)..path.len(),
@@ -173,52 +175,52 @@ impl Signatures {
         };
         let range = part(candidate.path);
         let pattern = candidate.path.get(range.clone()).unwrap_or_default();
-        let wrote = candidate.path_as_written.get(range).unwrap_or_default();
+        let as_requested = candidate.path_as_written.get(range).unwrap_or_default();
         let mut evasions = candidate.evasions;
-        if self.case_differs(wrote, pattern, rule) {
+        if self.case_differs(as_requested, pattern, rule) {
             evasions = evasions.with(Evasion::Case);
         }
-        // What follows a prefix is not the pattern's business.
+        // A prefix pattern does not cover the end of a longer path.
         let reaches_end = kind != MatchKind::Prefix || candidate.path.len() == len;
-        let as_written = candidate.trailing == Trailing::Slash && rule.slash;
-        if reaches_end && candidate.trailing != Trailing::Nothing && !as_written {
+        let slash_as_written = candidate.trailing == Trailing::Slash && rule.slash;
+        if reaches_end && candidate.trailing != Trailing::Nothing && !slash_as_written {
             evasions = evasions.with(Evasion::Trailing);
         }
         evasions
     }
 
-    fn host_disguises(&self, candidate: &Candidate<'_>, rule: &Rule, len: usize) -> Evasions {
+    fn host_evasions(&self, candidate: &Candidate<'_>, rule: &Rule, len: usize) -> Evasions {
         let tail = |host: &'_ [u8]| host.len().saturating_sub(len);
         let host = candidate.host.unwrap_or_default();
         let pattern = host.get(tail(host)..).unwrap_or_default();
-        let wrote = candidate.host_as_written.get(tail(host)..).unwrap_or_default();
-        match self.case_differs(wrote, pattern, rule) {
+        let as_requested = candidate.host_as_written.get(tail(host)..).unwrap_or_default();
+        match self.case_differs(as_requested, pattern, rule) {
             true => candidate.host_disguises.with(Evasion::Case),
             false => candidate.host_disguises,
         }
     }
 
-    /// Whether upper-case letters were lowered that the pattern does not have in the same places. A pattern written
-    /// with upper case and requested without is no disguise: nothing was undone.
-    fn case_differs(&self, wrote: &[u8], normal: &[u8], rule: &Rule) -> bool {
+    /// Reports whether the request has upper-case letters that the pattern does not have in the same positions. A
+    /// request in lower case of a pattern with upper case is not an evasion: normalisation changed nothing.
+    fn case_differs(&self, as_requested: &[u8], normal: &[u8], rule: &Rule) -> bool {
         let pattern = rule.as_written.and_then(|at| self.as_written.get(at as usize));
-        wrote != normal && pattern.is_none_or(|pattern| wrote != &pattern[..])
+        as_requested != normal && pattern.is_none_or(|pattern| as_requested != &pattern[..])
     }
 }
 
-/// The path that is served for an undecoded one: every server decodes a path once (RFC 3986 section 2.4), so what rules
-/// out what it gets rules out what was written. A path cut at its NUL is not that one, and a second decoding is what
-/// only some servers do: each of these readings is ruled out by its own words alone.
-fn served<'a>(candidates: &Candidates<'a>, written: &Candidate<'a>) -> Option<&'a [u8]> {
-    let alike = |disguise| move |other: &Candidate<'a>| other.evasions.has(disguise) == written.evasions.has(disguise);
+/// Returns the path that a server serves for an undecoded one. Every server decodes a path once (RFC 3986 section 2.4),
+/// so words that exclude a match of the decoded path exclude one of the undecoded path too. A path cut at its NUL is
+/// another path, and only some servers decode twice: these candidates are excluded by their own words alone.
+fn served_path<'a>(candidates: &Candidates<'a>, undecoded: &Candidate<'a>) -> Option<&'a [u8]> {
+    let same = |evasion| move |other: &Candidate<'a>| other.evasions.has(evasion) == undecoded.evasions.has(evasion);
     (candidates.iter())
         .filter(|other| other.decoded == 1)
-        .filter(alike(Evasion::Nul))
-        .find(alike(Evasion::Whitespace))
+        .filter(same(Evasion::Nul))
+        .find(same(Evasion::Whitespace))
         .map(|other| other.path)
 }
 
-/// A match of word lists; any lowered letter and any trailing byte was a disguise.
+/// Returns a match of word lists; any upper-case letter and any trailing byte counts as an evasion.
 fn word_hit<'a>(candidate: &Candidate<'a>, signature: u32, len: usize) -> Hit<'a> {
     let mut evasions = candidate.evasions;
     if candidate.path != candidate.path_as_written {
@@ -230,29 +232,28 @@ fn word_hit<'a>(candidate: &Candidate<'a>, signature: u32, len: usize) -> Hit<'a
     Hit { kind: MatchKind::Words, len, signature, decoded: candidate.decoded, matched: candidate.path, evasions }
 }
 
-/// Whether the signature's other conditions hold.
-fn applies(signature: &Signature, method: &[u8], target: &[u8]) -> bool {
-    (signature.methods.is_empty()
-        || signature.methods.iter().any(|known| method.eq_ignore_ascii_case(known.as_bytes())))
+/// Reports whether a request meets the signature's conditions on method and query.
+fn meets_conditions(signature: &Signature, method: &[u8], target: &[u8]) -> bool {
+    (signature.methods.is_empty() || signature.methods.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes())))
         && signature.query.iter().all(|condition| {
             query(target).split(|&byte| byte == b'&').any(|pair| {
                 let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
                 let (key, value) = pair.split_at(at);
-                same_text(key, condition.key.as_bytes())
+                decodes_to(key, condition.key.as_bytes())
                     && condition
                         .value
                         .as_ref()
-                        .is_none_or(|wanted| same_text(value.get(1..).unwrap_or_default(), wanted.as_bytes()))
+                        .is_none_or(|expected| decodes_to(value.get(1..).unwrap_or_default(), expected.as_bytes()))
             })
         })
 }
 
-/// Whether form-encoded bytes, decoded once, are `wanted`, ASCII case aside.
-fn same_text(mut encoded: &[u8], wanted: &[u8]) -> bool {
+/// Reports whether form-encoded bytes, decoded once, equal `expected`, ignoring ASCII case.
+fn decodes_to(mut encoded: &[u8], expected: &[u8]) -> bool {
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    for &byte in wanted {
+    for &byte in expected {
         let (decoded, rest) = match *encoded {
-            // Two hexadecimal digits are at most 255.
+            // Two hexadecimal digits are at most 255, so the cast is lossless.
             [b'%', high, low, ref rest @ ..] => match (digit(high), digit(low)) {
                 (Some(high), Some(low)) => ((high << 4 | low) as u8, rest),
                 _ => (b'%', encoded.get(1..).unwrap_or_default()),

@@ -1,12 +1,12 @@
-//! The words for what came of a probe, as signature files and the output write them. Which of them an answer earns is
-//! not said here: see [`crate::signature::Exposed`] for a signature's own rules and `outcome` for the general table.
+//! The outcomes of a probe and their names in signature files and in the output. Does not choose the outcome of a
+//! response: see [`crate::signature::Exposed`] for a signature's own rules and `outcome` for the general table.
 
-/// What came of a probe.
+/// Outcome of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
-    /// The answer proves by the signature's own test that the server gave away what was looked for.
+    /// The response proves, by the signature's own test, that the server disclosed the requested resource.
     Exposed,
-    /// The thing is there: 401, 304, or a 2xx of the expected type.
+    /// The resource is there: 401, 304, or a 2xx of the expected type.
     Present,
     /// Any other 2xx: soft 404s, home pages, a web server's own page for an absolute-form target.
     Unproven,
@@ -27,7 +27,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome, the worst first: who was refused knows more than who found nothing.
+    /// Every outcome, the worst first. A refusal is worse than "not found": it may confirm that the resource exists.
     pub const WORST_FIRST: [Self; 10] = [
         Self::Exposed,
         Self::Present,
@@ -41,7 +41,11 @@ impl Outcome {
         Self::Unseen,
     ];
 
-    /// The outcome's name in `smsentry_outcome`.
+    /// Outcomes that a signature file may assign to a status code.
+    pub(super) const ASSIGNABLE: [Self; 7] =
+        [Self::Exposed, Self::Present, Self::Unproven, Self::Redirected, Self::NotFound, Self::Error, Self::Refused];
+
+    /// Returns the outcome's name in `smsentry_outcome`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
-//! What several signatures claim at once: examples that more than one matches, and patterns that never win. Told by
-//! asking the tables about requests that are made for it, so by the order that holds for all requests. Not a proof: of
-//! word lists only some requests are tried.
+//! Finds overlaps of signatures: examples that more than one signature matches, and patterns that are never the best
+//! match. Both are found by matching generated requests, so the order is that of all requests. Not a proof: for word
+//! lists only some requests are tried.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use std::sync::Arc;
 use super::{Example, MatchKind, Pattern, Signature, Signatures, WordList};
 use crate::uri::{NormalPath, Normaliser};
 
-/// Requests of one signature that another one matches too.
+/// An example of one signature that another one matches too.
 #[derive(Clone, Debug)]
 pub struct Overlap {
-    /// Whose example it is.
+    /// The signature that has the example.
     pub signature: Arc<Signature>,
     /// The request.
     pub request: Example,
-    /// All that match it, the one that is told first.
+    /// All signatures that match it, the best first.
     pub matches: Vec<Arc<Signature>>,
 }
 
 impl Overlap {
-    /// Whether one of these ids has to do with it.
+    /// Reports whether a signature with one of these ids matches.
     #[must_use]
-    pub fn among(&self, ids: &[u32]) -> bool {
+    pub fn involves(&self, ids: &[u32]) -> bool {
         self.matches.iter().any(|signature| ids.contains(&signature.id))
     }
 }
@@ -31,18 +31,18 @@ impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names = self.matches.iter().map(|signature| format!("{} ({})", signature.id, signature.slug));
         let first = names.next().unwrap_or_default();
-        write!(f, "{} is told as {first}, and matches {} too", self.request, names.collect::<Vec<_>>().join(", "))
+        write!(f, "{} is reported as {first} and also matches {}", self.request, names.collect::<Vec<_>>().join(", "))
     }
 }
 
 /// A pattern that is never the best match.
 #[derive(Clone, Debug)]
 pub struct Shadowed {
-    /// Whose pattern it is.
+    /// The signature that has the pattern.
     pub signature: Arc<Signature>,
-    /// The pattern as written; of word lists the one word.
+    /// The pattern as written; for word lists a single word.
     pub pattern: String,
-    /// Who wins, for the first request that was tried.
+    /// The best match of the first request that was tried.
     pub by: Arc<Signature>,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Shadowed {
 }
 
 impl Signatures {
-    /// The signatures' own hits that more than one signature matches.
+    /// Returns the signatures' own hits that more than one signature matches.
     #[must_use]
     pub fn overlaps(&self) -> Vec<Overlap> {
         let mut normaliser = Normaliser::new();
@@ -70,8 +70,8 @@ impl Signatures {
         overlaps
     }
 
-    /// The patterns of a signature for which another one always is the better match. A signature in support of others
-    /// does not want to win.
+    /// Returns the patterns of a signature for which another one always is the better match. None for a `support`
+    /// signature, which is not meant to be the best match.
     #[must_use]
     pub fn shadowed(&self, signature: &Arc<Signature>) -> Vec<Shadowed> {
         let mut normaliser = Normaliser::new();
@@ -79,7 +79,7 @@ impl Signatures {
         if signature.support {
             return shadowed;
         }
-        for (pattern, targets) in requests(&signature.pattern) {
+        for (pattern, targets) in targets(&signature.pattern) {
             let best = |target: &String| {
                 let method = signature.methods.first().map_or("QUERY", String::as_str).to_owned();
                 let request = Example { method, target: with_query(target, signature) };
@@ -94,7 +94,7 @@ impl Signatures {
         shadowed
     }
 
-    /// All that a request matches, the best first.
+    /// Returns all signatures that a request matches, the best first.
     fn matches(&self, normaliser: &mut Normaliser, request: &Example) -> Vec<Arc<Signature>> {
         let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
         let candidates = normaliser.candidates(method, target);
@@ -103,7 +103,7 @@ impl Signatures {
     }
 }
 
-/// A target with what the signature asks of the query.
+/// Adds the query that the signature requires to a target.
 fn with_query(target: &str, signature: &Signature) -> String {
     let conditions: Vec<String> = (signature.query.iter())
         .map(|condition| {
@@ -117,39 +117,39 @@ fn with_query(target: &str, signature: &Signature) -> String {
     }
 }
 
-/// A name that stands in no signature.
-const STRANGE: &str = "zq7x";
+/// A name that no signature has.
+const FILLER: &str = "zq7x";
 
-/// Each pattern with requests that it matches.
-fn requests(pattern: &Pattern) -> Vec<(String, Vec<String>)> {
+/// Returns each pattern with targets that it matches.
+fn targets(pattern: &Pattern) -> Vec<(String, Vec<String>)> {
     match pattern {
         Pattern::Text(kind, patterns) => {
-            patterns.iter().map(|pattern| (pattern.clone(), of_text(*kind, pattern))).collect()
+            patterns.iter().map(|pattern| (pattern.clone(), text_targets(*kind, pattern))).collect()
         }
         Pattern::PathFile(..) => Vec::new(),
         Pattern::Words(lists) => lists
             .iter()
             .enumerate()
-            .flat_map(|(at, list)| list.iter().map(move |word| (word.clone(), of_words(lists, at, word))))
+            .flat_map(|(at, list)| list.iter().map(move |word| (word.clone(), word_targets(lists, at, word))))
             .collect(),
     }
 }
 
-fn of_text(kind: MatchKind, pattern: &str) -> Vec<String> {
+fn text_targets(kind: MatchKind, pattern: &str) -> Vec<String> {
     let path = || String::from_utf8_lossy(&NormalPath::of(pattern.as_bytes()).path).into_owned();
     match kind {
         MatchKind::Path => vec![path()],
-        MatchKind::Suffix => vec![path(), format!("/{STRANGE}{}", path())],
-        MatchKind::Prefix => vec![path(), format!("{}/{STRANGE}", path())],
-        MatchKind::Host => vec![format!("http://{pattern}/"), format!("http://{STRANGE}.{pattern}/{STRANGE}")],
-        MatchKind::Raw => vec![format!("/{STRANGE}{pattern}"), format!("/{STRANGE}?{pattern}")],
+        MatchKind::Suffix => vec![path(), format!("/{FILLER}{}", path())],
+        MatchKind::Prefix => vec![path(), format!("{}/{FILLER}", path())],
+        MatchKind::Host => vec![format!("http://{pattern}/"), format!("http://{FILLER}.{pattern}/{FILLER}")],
+        MatchKind::Raw => vec![format!("/{FILLER}{pattern}"), format!("/{FILLER}?{pattern}")],
         MatchKind::Words => Vec::new(),
     }
 }
 
-/// Targets with `word` of the list `at`, and each of a few words of the others.
-fn of_words(lists: &[WordList], at: usize, word: &str) -> Vec<String> {
-    /// Rationale: whoever always loses loses within a few.
+/// Returns targets with `word` of the list `at` and, in turn, a few words of each of the others.
+fn word_targets(lists: &[WordList], at: usize, word: &str) -> Vec<String> {
+    /// Targets per word. Rationale: a word that is ever the best match is so within a few tries.
     const TRIED: usize = 6;
     (0..TRIED)
         .map(|turn| {
@@ -161,11 +161,11 @@ fn of_words(lists: &[WordList], at: usize, word: &str) -> Vec<String> {
         .collect()
 }
 
-/// A path with all entries: names first, words in the last name, an ending at its end.
+/// Returns a path with all entries: names first, words in the last name, an ending at its end.
 fn join(entries: &[String]) -> String {
     let (mut names, mut words, mut ending) = (String::new(), Vec::new(), "");
     for entry in entries {
-        match entry.strip_prefix('/').map(|place| place.split_once('/').ok_or(place)) {
+        match entry.strip_prefix('/').map(|inside| inside.split_once('/').ok_or(inside)) {
             None if entry.starts_with('.') => ending = entry,
             None => words.push(entry.as_str()),
             Some(Err(word)) => words.extend(Some(word).filter(|word| !word.is_empty())),
@@ -173,7 +173,7 @@ fn join(entries: &[String]) -> String {
                 if !names.ends_with(&format!("/{name}")) {
                     names = format!("{names}/{name}");
                 }
-                // The name right below.
+                // A word of the name right below.
                 if !word.is_empty() {
                     names = format!("{names}/{word}");
                 }

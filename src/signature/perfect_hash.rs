@@ -1,11 +1,13 @@
-//! A perfect hash: from a 64-bit hash of a key to the key's number, with one look at a pilot and one at a slot,
-//! however many keys there are. Not the hashing of keys, and not their comparison: see [`super::table`].
+//! A perfect hash: maps the 64-bit hash of a key to the key's number with one access to a pilot and one to a slot,
+//! regardless of the number of keys. Does not hash or compare keys: see [`super::table`].
 //!
 //! Keys fall into buckets of four on average. Each bucket has a 16-bit pilot, found at build time, largest bucket
-//! first, that sends all of the bucket's keys to free slots (CHD: Belazzougui, Botelho, Dietzfelbinger 2009; PTHash:
-//! Pibiri, Trani 2021). A slot holds a 16-bit print of its key, so that a stranger costs a comparison once in 65,536.
+//! first, that maps all of the bucket's keys to free slots (CHD: Belazzougui, Botelho, Dietzfelbinger 2009; PTHash:
+//! Pibiri, Trani 2021). A slot holds a 16-bit fingerprint of its key, so that only one unknown key in 65,536 is
+//! compared.
 
-/// Keys a bucket has on average. Rationale: 2 bytes of pilot for 4 keys, and a million keys still build in a second.
+/// Average number of keys in a bucket. Rationale: 2 bytes of pilot for 4 keys, and a million keys still build in a
+/// second.
 const BUCKET: usize = 4;
 
 /// The number of an empty slot.
@@ -13,23 +15,24 @@ const EMPTY: u32 = u32::MAX;
 
 /// Odd constants with well-mixed bits (the fractions of √2, √3 and √5).
 const PILOT: u64 = 0x6a09_e667_f3bc_c909;
-const PLACE: u64 = 0xbb67_ae85_84ca_a73b;
+const SLOT: u64 = 0xbb67_ae85_84ca_a73b;
 const SPREAD: u64 = 0x3c6e_f372_fe94_f82b;
 
-/// From the hash of a key to its number.
+/// Maps the hash of a key to its number.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct PerfectHash {
     /// One for each bucket.
     pilots: Vec<u16>,
-    /// About 1.1 for each key; print and number apart, so that a miss touches two bytes.
-    prints: Vec<u16>,
+    /// The fingerprint of the key in each slot, about 1.1 slots for each key. Apart from the numbers, so that a miss
+    /// reads two bytes.
+    fingerprints: Vec<u16>,
     /// The number of the key in each slot.
     numbers: Vec<u32>,
 }
 
 impl PerfectHash {
     /// Builds for distinct `hashes`; key `n` is the one with `hashes[n]`. `None` if two are equal, there are more than
-    /// 2^31, or (never seen) a bucket has no pilot: then hash the keys with another seed.
+    /// 2^31, or (never seen) a bucket has no pilot: the caller then hashes the keys with another seed.
     pub(super) fn build(hashes: &[u64]) -> Option<Self> {
         if hashes.is_empty() {
             return Some(Self::default());
@@ -38,8 +41,11 @@ impl PerfectHash {
             return None;
         }
         let slots = hashes.len() + hashes.len() / 8 + 1;
-        let mut built =
-            Self { pilots: vec![0; hashes.len() / BUCKET + 1], prints: vec![0; slots], numbers: vec![EMPTY; slots] };
+        let mut built = Self {
+            pilots: vec![0; hashes.len() / BUCKET + 1],
+            fingerprints: vec![0; slots],
+            numbers: vec![EMPTY; slots],
+        };
         let (order, starts) = built.buckets(hashes);
         let mut by_size: Vec<u32> = (0..built.pilots.len() as u32).collect();
         let keys = |bucket: u32| -> &[u32] {
@@ -47,30 +53,30 @@ impl PerfectHash {
             order.get(span[0] as usize..span[1] as usize).unwrap_or_default()
         };
         by_size.sort_by_key(|&bucket| std::cmp::Reverse(keys(bucket).len()));
-        let mut places = Vec::new();
+        let mut candidates = Vec::new();
         for bucket in by_size {
-            built.settle(bucket, keys(bucket), hashes, &mut places)?;
+            built.place_bucket(bucket, keys(bucket), hashes, &mut candidates)?;
         }
         Some(built)
     }
 
-    /// The number of the key that may have this hash. A key that was built in is always found; another passes once in
-    /// 65,536, so the caller compares.
+    /// Returns the number of the key that may have this hash. Every key of the table is found; one in 65,536 other keys
+    /// passes too, so the caller compares.
     pub(super) fn get(&self, hash: u64) -> Option<u32> {
         let pilot = *self.pilots.get(self.bucket(hash))?;
-        let place = self.place(hash, pilot);
-        if *self.prints.get(place)? != print(hash) {
+        let slot = self.slot(hash, pilot);
+        if *self.fingerprints.get(slot)? != fingerprint(hash) {
             return None;
         }
-        self.numbers.get(place).copied().filter(|&number| number != EMPTY)
+        self.numbers.get(slot).copied().filter(|&number| number != EMPTY)
     }
 
-    /// Bytes of memory held.
+    /// Returns the bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        self.pilots.capacity() * 2 + self.prints.capacity() * 2 + self.numbers.capacity() * 4
+        self.pilots.capacity() * 2 + self.fingerprints.capacity() * 2 + self.numbers.capacity() * 4
     }
 
-    /// The keys' numbers sorted by bucket, and where each bucket begins.
+    /// Returns the keys' numbers sorted by bucket, and the index at which each bucket begins.
     fn buckets(&self, hashes: &[u64]) -> (Vec<u32>, Vec<u32>) {
         let mut starts = vec![0u32; self.pilots.len() + 1];
         for &hash in hashes {
@@ -82,66 +88,66 @@ impl PerfectHash {
         let mut next = starts.clone();
         let mut order = vec![0u32; hashes.len()];
         for (number, &hash) in (0u32..).zip(hashes) {
-            let slot = &mut next[self.bucket(hash)];
-            order[*slot as usize] = number;
-            *slot += 1;
+            let at = &mut next[self.bucket(hash)];
+            order[*at as usize] = number;
+            *at += 1;
         }
         (order, starts)
     }
 
-    /// Finds the bucket's pilot and takes its slots.
-    fn settle(&mut self, bucket: u32, keys: &[u32], hashes: &[u64], places: &mut Vec<usize>) -> Option<()> {
+    /// Finds a bucket's pilot and fills its slots. `candidates` is scratch space.
+    fn place_bucket(&mut self, bucket: u32, keys: &[u32], hashes: &[u64], candidates: &mut Vec<usize>) -> Option<()> {
         let hash_of = |&number: &u32| hashes[number as usize];
         let pilot = (0..=u16::MAX).find(|&pilot| {
-            places.clear();
+            candidates.clear();
             keys.iter().all(|number| {
-                let place = self.place(hash_of(number), pilot);
-                let free = self.numbers[place] == EMPTY && !places.contains(&place);
-                places.push(place);
+                let slot = self.slot(hash_of(number), pilot);
+                let free = self.numbers[slot] == EMPTY && !candidates.contains(&slot);
+                candidates.push(slot);
                 free
             })
         })?;
         self.pilots[bucket as usize] = pilot;
         for number in keys {
-            let place = self.place(hash_of(number), pilot);
-            self.numbers[place] = *number;
-            self.prints[place] = print(hash_of(number));
+            let slot = self.slot(hash_of(number), pilot);
+            self.numbers[slot] = *number;
+            self.fingerprints[slot] = fingerprint(hash_of(number));
         }
         Some(())
     }
 
-    /// The bucket of a hash: its high half, scaled (Lemire 2019).
+    /// Returns the bucket of a hash: its high half, scaled (Lemire 2019).
     fn bucket(&self, hash: u64) -> usize {
         (((hash >> 32) * self.pilots.len() as u64) >> 32) as usize
     }
 
-    /// The slot that a pilot sends a hash to.
-    fn place(&self, hash: u64, pilot: u16) -> usize {
-        let mixed = fold(hash ^ (u64::from(pilot) + 1).wrapping_mul(PILOT), PLACE);
-        (((mixed >> 32) * self.prints.len() as u64) >> 32) as usize
+    /// Returns the slot that a pilot maps a hash to.
+    fn slot(&self, hash: u64, pilot: u16) -> usize {
+        let mixed = fold(hash ^ (u64::from(pilot) + 1).wrapping_mul(PILOT), SLOT);
+        (((mixed >> 32) * self.fingerprints.len() as u64) >> 32) as usize
     }
 }
 
-/// The print of a key: bits that its bucket does not use.
-const fn print(hash: u64) -> u16 {
+/// Returns the fingerprint of a key: bits that do not select its bucket.
+const fn fingerprint(hash: u64) -> u16 {
     hash as u16
 }
 
-/// Both halves of the 128-bit product, folded: every bit of the result depends on every bit of both.
+/// Folds both halves of the 128-bit product: every bit of the result depends on every bit of both.
 pub(super) const fn fold(a: u64, b: u64) -> u64 {
     let product = (a ^ SPREAD) as u128 * (b as u128);
     (product >> 64) as u64 ^ product as u64
 }
 
-/// The hash of some bytes, with a seed and a constant that tells one use from another.
-pub(super) fn hash_bytes(seed: u64, by: u64, bytes: &[u8]) -> u64 {
+/// Returns the hash of some bytes, with a seed and a constant that separates the uses.
+pub(super) fn hash_bytes(seed: u64, domain: u64, bytes: &[u8]) -> u64 {
     let (chunks, rest) = bytes.as_chunks::<8>();
-    let whole =
-        chunks.iter().fold(seed ^ bytes.len() as u64, |hash, chunk| fold(hash ^ u64::from_le_bytes(*chunk), by));
-    fold(whole ^ at_most_seven(rest), by)
+    let hash =
+        chunks.iter().fold(seed ^ bytes.len() as u64, |hash, chunk| fold(hash ^ u64::from_le_bytes(*chunk), domain));
+    fold(hash ^ at_most_seven(rest), domain)
 }
 
-/// Up to seven bytes as a number; different ones for different bytes, if there are equally many.
+/// Returns up to seven bytes as a number, which is unique among byte strings of the same length.
 fn at_most_seven(bytes: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
@@ -164,22 +170,22 @@ mod tests {
     }
 
     #[test]
-    fn finds_every_key_and_hardly_a_stranger() {
+    fn finds_every_key_and_few_others() {
         for count in [0, 1, 2, 3, 7, 100, 1_000, 100_000] {
             let all = hashes(2 * count);
-            let (keys, strangers) = all.split_at(count as usize);
+            let (keys, others) = all.split_at(count as usize);
             let table = PerfectHash::build(keys).unwrap();
             for (number, &hash) in keys.iter().enumerate() {
                 assert_eq!(table.get(hash), Some(number as u32));
             }
-            let passed = strangers.iter().filter(|&&hash| table.get(hash).is_some()).count() as u64;
+            let passed = others.iter().filter(|&&hash| table.get(hash).is_some()).count() as u64;
             assert!(passed <= count / 10_000, "{passed} of {count}");
             assert!(table.memory() as u64 <= 8 * count + 64, "{} bytes for {count}", table.memory());
         }
     }
 
     #[test]
-    fn refuses_equal_hashes() {
+    fn equal_hashes_are_rejected() {
         assert!(PerfectHash::build(&[5, 6, 5]).is_none());
     }
 }

@@ -1,36 +1,36 @@
-//! Signature files as they are handed to the loader, and the errors that name them. Reading from disk is the caller's
-//! part.
+//! Signature files as input of the loader, and the errors that name them. Does not read files from disk; the caller
+//! does.
 
 use std::fmt;
 
-/// Where a file came from; it decides which ids the file may use.
+/// Origin of a file; it decides which ids the file may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureOrigin {
     /// Compiled in.
     Builtin,
-    /// Written by a user. Next to the built-in ones it may not use their ids; alone it may, as an edited copy of them.
+    /// Written by a user. Beside the built-in files it may not use their ids; alone it may, as an edited copy of them.
     User,
 }
 
 /// A signature file.
 #[derive(Clone, Copy, Debug)]
 pub struct SignatureFile<'a> {
-    /// Its name, for messages; a `path_file` is looked for beside it.
+    /// File name for messages; a `path_file` is looked up relative to it.
     pub name: &'a str,
-    /// Its content.
+    /// File content.
     pub text: &'a str,
-    /// Where it came from.
+    /// Origin of the file.
     pub origin: SignatureOrigin,
 }
 
-/// What is wrong with a signature file. Shown as `file:line: reason`.
+/// An error in a signature file. Displayed as `file:line: reason`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadError {
-    /// The file's name.
+    /// File name.
     pub file: String,
     /// Line, from 1.
     pub line: usize,
-    /// What is wrong and the way out.
+    /// The error and its remedy.
     pub reason: String,
 }
 

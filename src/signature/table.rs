@@ -1,9 +1,9 @@
-//! The table of all `path`, `suffix`, `prefix` and `host` patterns: which of them end, or begin, a path or a host.
-//! Not what a match means: see [`super::matcher`].
+//! The table of all `path`, `suffix`, `prefix` and `host` patterns: finds those that a path or a host ends or begins
+//! with. Does not choose between matches: see [`super::matcher`].
 //!
-//! Patterns and paths are hashed segment by segment (host: label by label), and the segments' hashes are rolled
-//! together from the right (`path`, `suffix`, `host`) or from the left (`prefix`). So every boundary costs one roll and
-//! one probe, whatever the number of patterns.
+//! Patterns and paths are hashed segment by segment (host: label by label), and the segments' hashes are combined into
+//! a rolling hash from the right (`path`, `suffix`, `host`) or from the left (`prefix`). So every boundary costs one
+//! roll and one lookup, regardless of the number of patterns.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ use super::MatchKind;
 use super::bloom::BloomFilter;
 use super::perfect_hash::{PerfectHash, fold, hash_bytes};
 
-/// Bytes a pattern may have in normal form; boundaries farther from the path's end are not probed.
+/// Maximum length of a pattern in normal form, in bytes; boundaries farther from the path's end are not looked up.
 pub(super) const MAX_KEY: usize = 512;
 
-/// Bits of a first look for each pattern. Rationale: 2 bytes beside the eight of the perfect hash.
-const LOOK: usize = 16;
+/// Bits of a Bloom filter for each pattern. Rationale: 2 bytes beside the eight of the perfect hash.
+const FILTER_BITS: usize = 16;
 
 const SEGMENT: u64 = 0x9b05_688c_2b3e_6c1f;
 const ROLL: u64 = 0x1f83_d9ab_fb41_bd6b;
@@ -26,9 +26,9 @@ const KIND: u64 = 0x5be0_cd19_137e_2179;
 pub(super) struct Rule {
     /// Index of the signature.
     pub signature: u32,
-    /// Index of the pattern's form before lowering, where it differs from the normal form.
+    /// Index of the pattern's form before lower-casing, if it differs from the normal form.
     pub as_written: Option<u32>,
-    /// Whether the pattern was written with one slash at its end.
+    /// Whether the pattern is written with one slash at its end.
     pub slash: bool,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct TableBuilder {
 }
 
 impl TableBuilder {
-    /// Adds a pattern in normal form. `false` if the table is full (4 GiB of patterns).
+    /// Adds a pattern in normal form. Returns `false` if the table is full (4 GiB of patterns).
     pub(super) fn add(&mut self, kind: MatchKind, key: &[u8], rule: Rule) -> bool {
         debug_assert!(kind.in_table() && key.len() <= MAX_KEY);
         let (Ok(start), Ok(rules), Ok(len)) =
@@ -64,9 +64,10 @@ impl TableBuilder {
         true
     }
 
-    /// Builds the table. `None` if no seed gives a perfect hash, which more than 2^31 patterns can cause.
+    /// Builds the table. Returns `None` if no seed gives a perfect hash, which more than 2^31 patterns can cause.
     pub(super) fn build(self) -> Option<Table> {
-        // Two different patterns have the same 64-bit hash once in 36 million tables of a million: then the next seed.
+        // Two different patterns have the same 64-bit hash in one of 36 million tables of a million: then the next
+        // seed.
         (0..8).find_map(|seed| self.build_with(seed))
     }
 
@@ -91,7 +92,7 @@ impl TableBuilder {
                 if last.kind != entry.kind || table.key(&last) != bytes {
                     return None;
                 }
-                // A list may have the same line twice.
+                // A path file may have the same line twice.
                 if !table.rules[last.rules as usize..].contains(&rule) {
                     table.rules.push(rule);
                 }
@@ -106,7 +107,7 @@ impl TableBuilder {
         }
         table.hash = PerfectHash::build(&hashes)?;
         drop(hashes);
-        table.look();
+        table.build_bloom();
         Some(table)
     }
 }
@@ -121,19 +122,19 @@ pub(super) struct Table {
     bytes: Vec<u8>,
     /// A bit for each [`MatchKind`] that has a pattern.
     kinds: u8,
-    /// Last segments of `path` and `suffix` patterns.
+    /// The last segments of `path` and `suffix` patterns.
     last: BloomFilter,
-    /// First segments of `prefix` patterns.
+    /// The first segments of `prefix` patterns.
     first: BloomFilter,
 }
 
 impl Table {
-    /// Different patterns.
+    /// Returns the number of different patterns.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Bytes of memory held.
+    /// Returns the bytes of memory held.
     pub(super) fn memory(&self) -> usize {
         self.hash.memory()
             + self.entries.capacity() * size_of::<PatternEntry>()
@@ -143,22 +144,22 @@ impl Table {
             + self.first.memory()
     }
 
-    /// Calls `visit` for every pattern that `path` (in normal form) matches. With `whole` unset the path's end was cut
-    /// off: only prefixes count. Returns the number of probes: at most two for a boundary, and two.
+    /// Calls `visit` for every pattern that `path` (in normal form) matches. With `complete` unset the path's end was
+    /// cut off: only prefixes count. Returns the number of lookups: at most two per boundary, plus two.
     pub(super) fn path<'t>(
         &'t self,
         path: &[u8],
-        whole: bool,
+        complete: bool,
         visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize),
     ) -> u32 {
-        let mut probes = 0;
-        if whole && self.has(MatchKind::Path, MatchKind::Suffix) {
-            probes += self.right_to_left(path, visit);
+        let mut lookups = 0;
+        if complete && self.has(MatchKind::Path, MatchKind::Suffix) {
+            lookups += self.right_to_left(path, visit);
         }
         if self.has(MatchKind::Prefix, MatchKind::Prefix) {
-            probes += self.left_to_right(path, visit);
+            lookups += self.left_to_right(path, visit);
         }
-        probes
+        lookups
     }
 
     /// Calls `visit` for every pattern that `host` (in normal form) matches: the host, or a parent domain of it.
@@ -166,49 +167,49 @@ impl Table {
         if !self.has(MatchKind::Host, MatchKind::Host) {
             return 0;
         }
-        let mut probes = 0;
-        // One byte more than a key may have: what reaches a cut first label is no key.
+        let mut lookups = 0;
+        // One byte more than a key may have: a tail that reaches into a cut first label is longer than any key.
         let start = host.len().saturating_sub(MAX_KEY + 1);
         let (mut rest, mut hash) = (host.get(start..).unwrap_or_default(), self.seed);
         loop {
             let dot = memchr::memrchr(b'.', rest);
             let label = dot.map_or(0, |dot| dot + 1);
             hash = roll(hash, segment(self.seed, rest.get(label..).unwrap_or_default()));
-            probes += 1;
-            self.probe(hash, MatchKind::Host, host.get(start + label..).unwrap_or_default(), visit);
+            lookups += 1;
+            self.lookup(hash, MatchKind::Host, host.get(start + label..).unwrap_or_default(), visit);
             match dot {
                 Some(dot) => rest = rest.get(..dot).unwrap_or_default(),
-                None => return probes,
+                None => return lookups,
             }
         }
     }
 
     fn right_to_left<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize)) -> u32 {
-        let mut probes = 1;
+        let mut lookups = 1;
         let start = path.len().saturating_sub(MAX_KEY);
         let window = path.get(start..).unwrap_or_default();
         let (mut rest, mut hash) = (window, self.seed);
         while let Some(slash) = memchr::memrchr(b'/', rest) {
             let name = segment(self.seed, rest.get(slash + 1..).unwrap_or_default());
-            if rest.len() == window.len() && !self.last.may_have(name) {
-                return probes;
+            if rest.len() == window.len() && !self.last.may_contain(name) {
+                return lookups;
             }
             hash = roll(hash, name);
-            probes += 1;
+            lookups += 1;
             let key = window.get(slash..).unwrap_or_default();
-            self.probe(hash, MatchKind::Suffix, key, visit);
+            self.lookup(hash, MatchKind::Suffix, key, visit);
             if start + slash == 0 {
-                probes += 1;
-                self.probe(hash, MatchKind::Path, key, visit);
+                lookups += 1;
+                self.lookup(hash, MatchKind::Path, key, visit);
             }
             rest = rest.get(..slash).unwrap_or_default();
         }
-        probes
+        lookups
     }
 
     fn left_to_right<'t>(&'t self, path: &[u8], visit: &mut dyn FnMut(MatchKind, &'t [Rule], usize)) -> u32 {
-        let mut probes = 1;
-        // One byte more than a key may have shows whether its end is a boundary.
+        let mut lookups = 1;
+        // One byte more than a key may have shows whether a key ends at a boundary.
         let window = path.get(..MAX_KEY + 1).unwrap_or(path);
         let (mut at, mut hash) = (1, self.seed);
         while let Some(rest) = window.get(at..) {
@@ -216,19 +217,19 @@ impl Table {
                 break;
             };
             let name = segment(self.seed, rest.get(..end).unwrap_or_default());
-            if at == 1 && !self.first.may_have(name) {
-                return probes;
+            if at == 1 && !self.first.may_contain(name) {
+                return lookups;
             }
             hash = roll(hash, name);
-            probes += 1;
-            self.probe(hash, MatchKind::Prefix, window.get(..at + end).unwrap_or_default(), visit);
+            lookups += 1;
+            self.lookup(hash, MatchKind::Prefix, window.get(..at + end).unwrap_or_default(), visit);
             at += end + 1;
         }
-        probes
+        lookups
     }
 
-    /// One probe: the print, then the comparison.
-    fn probe<'t>(
+    /// Looks up a key: its hash, then the key itself.
+    fn lookup<'t>(
         &'t self,
         rolled: u64,
         kind: MatchKind,
@@ -251,28 +252,28 @@ impl Table {
         self.kinds & (1 << one as u8 | 1 << other as u8) != 0
     }
 
-    /// Fills the two first looks.
-    fn look(&mut self) {
+    /// Builds the two Bloom filters.
+    fn build_bloom(&mut self) {
         let table = &*self;
         let names = |from_left: bool| {
-            let wanted = move |kind: MatchKind| match kind {
+            let is_included = move |kind: MatchKind| match kind {
                 MatchKind::Path | MatchKind::Suffix => !from_left,
                 MatchKind::Prefix => from_left,
                 _ => false,
             };
-            table.entries.iter().filter(move |entry| wanted(entry.kind)).map(move |entry| {
+            table.entries.iter().filter(move |entry| is_included(entry.kind)).map(move |entry| {
                 let key = table.key(entry).get(1..).unwrap_or_default();
                 let mut parts = key.split(|&byte| byte == b'/');
                 let part = if from_left { parts.next() } else { parts.next_back() };
                 segment(table.seed, part.unwrap_or_default())
             })
         };
-        let (last, first) = (BloomFilter::of(names(false), LOOK), BloomFilter::of(names(true), LOOK));
+        let (last, first) = (BloomFilter::of(names(false), FILTER_BITS), BloomFilter::of(names(true), FILTER_BITS));
         (self.last, self.first) = (last, first);
     }
 }
 
-/// The hash of a whole pattern.
+/// Returns the hash of a whole pattern.
 fn hash_key(seed: u64, kind: MatchKind, key: &[u8]) -> u64 {
     let add = |hash, part: &[u8]| roll(hash, segment(seed, part));
     let path = key.get(1..).unwrap_or_default();
@@ -284,17 +285,17 @@ fn hash_key(seed: u64, kind: MatchKind, key: &[u8]) -> u64 {
     finish(rolled, kind)
 }
 
-/// The hash of one segment or label.
+/// Returns the hash of one segment or label.
 fn segment(seed: u64, bytes: &[u8]) -> u64 {
     hash_bytes(seed, SEGMENT, bytes)
 }
 
-/// One more segment.
+/// Adds the hash of one more segment.
 const fn roll(hash: u64, segment: u64) -> u64 {
     fold(hash.rotate_left(29) ^ segment, ROLL)
 }
 
-/// The hash to probe with.
+/// Returns the hash to look up.
 const fn finish(rolled: u64, kind: MatchKind) -> u64 {
     fold(rolled ^ (kind as u64).wrapping_mul(ROLL), KIND)
 }
@@ -311,20 +312,20 @@ mod tests {
         builder.build().unwrap()
     }
 
-    /// The numbers of the patterns found, and the probes.
-    fn found(table: &Table, path: &str, whole: bool) -> (Vec<u32>, u32) {
+    /// Returns the numbers of the patterns found, and the number of lookups.
+    fn found(table: &Table, path: &str, complete: bool) -> (Vec<u32>, u32) {
         let mut all = Vec::new();
-        let probes =
-            table.path(path.as_bytes(), whole, &mut |_, rules, _| all.extend(rules.iter().map(|r| r.signature)));
+        let lookups =
+            table.path(path.as_bytes(), complete, &mut |_, rules, _| all.extend(rules.iter().map(|r| r.signature)));
         all.sort_unstable();
-        (all, probes)
+        (all, lookups)
     }
 
     #[test]
     fn keys_up_to_the_limit_are_found_in_paths_of_any_length() {
         for len in [2, 3, 8, 9, 255, 510, 511, 512] {
             for cut in [1, 2, len / 2, len - 1] {
-                // One slash at the beginning, one within (not at the end, which no normal form has).
+                // One slash at the beginning, one within (not at the end, which a normal form never has).
                 let mut key = vec![b'x'; len];
                 key[0] = b'/';
                 if cut > 1 && cut < len - 1 {
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_match_at_labels() {
+    fn hosts_match_at_label_boundaries() {
         let long = format!("{}.org", "x".repeat(508));
         let table = table(&[(MatchKind::Host, "b.org".to_owned()), (MatchKind::Host, long.clone())]);
         let hits = |host: &str| {
@@ -358,13 +359,13 @@ mod tests {
         assert_eq!(hits(&format!("{}b.org", "a.".repeat(600))), [0]);
         assert_eq!(hits(&long), [1]);
         assert_eq!(hits(&format!("a.{long}")), [1]);
-        for silent in ["", "org", "ab.org", ".", "b.org.", &format!("a{long}"), &"x".repeat(3000)] {
-            assert!(hits(silent).is_empty(), "{silent}");
+        for other in ["", "org", "ab.org", ".", "b.org.", &format!("a{long}"), &"x".repeat(3000)] {
+            assert!(hits(other).is_empty(), "{other}");
         }
     }
 
     #[test]
-    fn probes_do_not_grow_with_the_patterns() {
+    fn lookups_do_not_grow_with_the_number_of_patterns() {
         let key = |number: u32| format!("/a/b{number}/c/d");
         let most = [10, 1_000, 30_000].map(|count| {
             let patterns: Vec<(MatchKind, String)> = (0..count)
@@ -377,7 +378,7 @@ mod tests {
             (0..1000).map(|number| found(&table, &format!("/a/x{number}/c/d"), true).1).max()
         });
         assert_eq!(most, [most[0]; 3]);
-        // Four boundaries from each side, the root, and the two first looks.
+        // Four boundaries from each side, the root, and the two Bloom filters.
         assert_eq!(most[0], Some(11));
     }
 }

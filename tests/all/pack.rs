@@ -274,7 +274,7 @@ fn subjects_are_no_files() {
 
 /// What an answer of this type with this beginning means, by the signature's own test.
 fn verdict(signature: &Signature, content_type: Option<&str>, body: &[u8]) -> Option<Outcome> {
-    let by_type = signature.exposed.verdict(200, content_type.map(str::as_bytes));
+    let by_type = signature.exposed.own_outcome(200, content_type.map(str::as_bytes));
     let tests = &signature.exposed.body;
     match by_type {
         Some(Outcome::Exposed) if !tests.is_empty() && !tests.iter().any(|test| test.matches(body)) => {
@@ -350,7 +350,7 @@ fn answers_prove_what_they_show() {
 fn nothing_is_proven_by_a_page() {
     for signature in pack().iter().filter(|signature| is_ours(signature) && signature.slug != "handler-api") {
         let exposed = &signature.exposed;
-        assert_ne!(exposed.verdict(200, Some(b"text/html")), Some(Outcome::Exposed), "{}", signature.slug);
+        assert_ne!(exposed.own_outcome(200, Some(b"text/html")), Some(Outcome::Exposed), "{}", signature.slug);
         let page =
             b"<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Not found</title></head><body>"
                 .as_slice();

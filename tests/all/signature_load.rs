@@ -104,8 +104,8 @@ fn faults_are_told_with_their_line() {
         (add("exposed.status = { 42 = \"present\" }"), 13, "100 to 599"),
         (add("mitre = { tactic = \"Recon\", technique = \"T1595 Active Scanning\" }"), 13, "TA0043"),
         (add("hits = [\"\"]"), 13, "an empty request"),
-        (twice("slug = \"one\"", "slug = \"two\""), 16, "id 1010000 is taken already, at dir/my.toml:5"),
-        (twice("1010000", "1010001"), 18, "slug \"one\" is taken already, at dir/my.toml:7"),
+        (twice("slug = \"one\"", "slug = \"two\""), 16, "id 1010000 is already used at dir/my.toml:5"),
+        (twice("1010000", "1010001"), 18, "slug \"one\" is already used at dir/my.toml:7"),
     ] {
         let errors = load(&text).err().unwrap_or_else(|| panic!("loaded:\n{text}"));
         let shown = errors[0].to_string();

@@ -56,7 +56,7 @@ fn compare(name: &str, sets: [&Signatures; 2], factor: f64, most: Option<Duratio
 /// The probes of every target.
 fn probes(set: &Signatures, targets: &[String]) -> Vec<u32> {
     let mut normaliser = Normaliser::new();
-    targets.iter().map(|target| set.probes(&normaliser.candidates(b"GET", target.as_bytes()))).collect()
+    targets.iter().map(|target| set.lookups(&normaliser.candidates(b"GET", target.as_bytes()))).collect()
 }
 
 /// The probes of a target that a table of `path` patterns lets go on: for each of its candidates one for each boundary,

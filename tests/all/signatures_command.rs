@@ -113,7 +113,10 @@ fn a_check_tells_failing_examples_overlaps_and_shadows() {
     let ran = run(&["signatures", "check", &both, "-s", &good]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("shadowed: 1010002 (s1010002): \"/Q/w/\" never wins: 1010000 (s1010000) does"), "{ran:?}");
-    assert!(ran.out.contains("overlap: GET \"/q/w/\" is told as 1010000 (s1010000), and matches 1010002"), "{ran:?}");
+    assert!(
+        ran.out.contains("overlap: GET \"/q/w/\" is reported as 1010000 (s1010000) and also matches 1010002"),
+        "{ran:?}"
+    );
     assert!(!ran.out.contains("shadowed: 1010003"), "{ran:?}");
     // A built-in one's path.
     let taken = file(

@@ -53,7 +53,7 @@ fn notes(set: &Signatures, ours: &[u32], text: &mut String) {
 /// Examples that more than one signature matches, if one of `ids` does: one line for the same signatures in the same order.
 pub(super) fn overlaps(set: &Signatures, ids: &[u32]) -> Vec<String> {
     let mut grouped: BTreeMap<Vec<u32>, (String, usize)> = BTreeMap::new();
-    for overlap in set.overlaps().iter().filter(|overlap| overlap.among(ids)) {
+    for overlap in set.overlaps().iter().filter(|overlap| overlap.involves(ids)) {
         let matches = overlap.matches.iter().map(|signature| signature.id).collect();
         grouped.entry(matches).or_insert_with(|| (overlap.to_string(), 0)).1 += 1;
     }

@@ -10,7 +10,7 @@ pub(super) fn text(set: &Signatures, signature: &Signature) -> String {
     page.line(&signature.title);
     page.line("");
     page.item("Looked for", &format!("{} (family {})", signature.product, signature.family));
-    if let Some((_, place)) = set.places().find(|(other, _)| other.id == signature.id) {
+    if let Some((_, place)) = set.with_locations().find(|(other, _)| other.id == signature.id) {
         page.item("Stands in", place);
     }
     page.item(

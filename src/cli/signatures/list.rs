@@ -38,7 +38,7 @@ fn row(signature: &Signature) -> [String; 9] {
 /// One object a line.
 pub(super) fn json(set: &Signatures) -> String {
     let mut out = Vec::new();
-    for (signature, place) in set.places() {
+    for (signature, place) in set.with_locations() {
         write_signature(&mut out, signature, place);
     }
     // The lines are ASCII.

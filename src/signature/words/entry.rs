@@ -1,96 +1,131 @@
-//! What a word list is made of: what an entry may be, how it is written and hashed, and the words and names of a path.
-//! Not which signature has it: see [`super`].
+//! Entries of word lists: their syntax, check and hash, and the words and names of a path. Does not know which
+//! signature has an entry: see [`super`].
+
+use std::fmt;
 
 use crate::signature::perfect_hash::{fold, hash_bytes};
 
-/// Words of a path that are looked up, the last ones: what is looked for stands at the end. Rationale: the longest of
-/// 100,000 benign paths have about 30.
+/// Maximum number of words of a path that are looked up, counted from its end, where the relevant words are. Rationale:
+/// the longest of 100,000 benign paths have about 30.
 pub(super) const MAX_WORDS: usize = 64;
 
-/// Bytes a word may have.
+/// Maximum length of a word, in bytes.
 pub(super) const MAX_WORD: usize = 64;
 
 const WORD: u64 = 0x510e_527f_ade6_82d1;
 const LAST: u64 = 0x6c07_8965_3b8d_a2c5;
 const NAME: u64 = 0x2f6e_2b17_c0ac_29b7;
 
-/// What is wrong with a word, and the way out.
-pub(in crate::signature) fn check(word: &str) -> Result<(), String> {
-    if let Some(place) = word.strip_prefix('/') {
-        return check_place(place);
+/// An entry of a word list that is not valid. The message includes the remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::signature) enum EntryError {
+    /// Empty, or longer than [`MAX_WORD`].
+    Length,
+    /// Contains a separator, so it is never a single word of a path.
+    Separator,
+    /// Contains blanks or control characters.
+    Blank,
+    /// `/.ending`.
+    EndingOfLastName,
+    /// `/NAME/.ending`.
+    EndingBelowName,
+    /// Not a name in the normal form of a path.
+    Name,
+}
+
+impl fmt::Display for EntryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Length => return write!(f, "write 1 to {MAX_WORD} bytes"),
+            Self::Separator => {
+                "a word ends at each of / . _ - ~, so this one never matches: write its words, or an ending that \
+                 begins with `.`"
+            }
+            Self::Blank => "blanks and control characters are not allowed in a word",
+            Self::EndingOfLastName => "an ending always belongs to the last name: write it without `/`",
+            Self::EndingBelowName => "an ending always belongs to the last name: write it as an entry of its own",
+            Self::Name => return write!(f, "write a name of 1 to {MAX_WORD} bytes in the normal form of a path"),
+        })
+    }
+}
+
+impl std::error::Error for EntryError {}
+
+/// Checks an entry of a word list.
+pub(in crate::signature) fn check_entry(word: &str) -> Result<(), EntryError> {
+    if let Some(inside) = word.strip_prefix('/') {
+        return check_name_entry(inside);
     }
     let inside = word.strip_prefix('.').unwrap_or(word);
     if inside.is_empty() || word.len() > MAX_WORD {
-        return Err(format!("write 1 to {MAX_WORD} bytes"));
+        return Err(EntryError::Length);
     }
-    // An ending is compared from its dot to the end of the path, so only a slash never stands in one.
+    // An ending is compared from its dot to the end of the path, so a slash is the only separator it cannot contain.
     let splits = |byte: u8| if word.starts_with('.') { byte == b'/' } else { is_separator(byte) };
     if inside.bytes().any(splits) {
-        return Err("a word ends at each of / . _ - ~, so this one is never seen: write its words, or an ending that begins with `.`".to_owned());
+        return Err(EntryError::Separator);
     }
     if word.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
-        return Err("blanks and control characters have no place in a word".to_owned());
+        return Err(EntryError::Blank);
     }
     Ok(())
 }
 
-/// What is wrong with an entry that begins with `/`, seen without it: nothing more (the last name has no ending), `WORD`
-/// (of the last name), `NAME/`, or `NAME/WORD`.
-fn check_place(place: &str) -> Result<(), String> {
-    if place.is_empty() {
+/// Checks an entry that begins with `/`, given without it: empty (the last name has no ending), `WORD` (of the last
+/// name), `NAME/`, or `NAME/WORD`.
+fn check_name_entry(inside: &str) -> Result<(), EntryError> {
+    if inside.is_empty() {
         return Ok(());
     }
-    let Some((name, word)) = place.split_once('/') else {
-        let ending =
-            place.starts_with('.').then(|| "an ending is of the last name anyway: write it without `/`".to_owned());
-        return ending.map_or_else(|| check(place), Err);
+    let Some((name, word)) = inside.split_once('/') else {
+        return if inside.starts_with('.') { Err(EntryError::EndingOfLastName) } else { check_entry(inside) };
     };
     let odd = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#' | b';');
     if name.is_empty() || name.len() > MAX_WORD || name.ends_with('.') || name.bytes().any(odd) {
-        return Err(format!("write a name of 1 to {MAX_WORD} bytes as a path in normal form has it"));
+        return Err(EntryError::Name);
     }
     if word.starts_with('.') {
-        return Err("an ending belongs to the last name: write it as an entry of its own".to_owned());
+        return Err(EntryError::EndingBelowName);
     }
-    if word.is_empty() { Ok(()) } else { check(word) }
+    if word.is_empty() { Ok(()) } else { check_entry(word) }
 }
 
-/// A look instead of five comparisons: every byte of every path is asked.
-const SEPARATORS: [bool; 256] = {
+/// Table of [`SEPARATORS`]: one lookup instead of five comparisons for every byte of every path.
+const IS_SEPARATOR: [bool; 256] = {
     let mut table = [false; 256];
     let mut at = 0;
-    while at < SEPARATING.len() {
-        table[SEPARATING[at] as usize] = true;
+    while at < SEPARATORS.len() {
+        table[SEPARATORS[at] as usize] = true;
         at += 1;
     }
     table
 };
-const SEPARATING: &[u8] = b"/._-~";
+const SEPARATORS: &[u8] = b"/._-~";
 
-/// Whether a byte ends a word.
+/// Reports whether a byte ends a word.
 pub(super) const fn is_separator(byte: u8) -> bool {
-    SEPARATORS[byte as usize]
+    IS_SEPARATOR[byte as usize]
 }
 
-/// The last words of a path, the last one first, each with where it begins.
+/// Returns the last [`MAX_WORDS`] words of a path, the last one first, each with its offset.
 pub(super) fn words_of(path: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     parts(path, is_separator).take(MAX_WORDS)
 }
 
-/// What stands between separators, the last one first, each with where it begins.
+/// Returns the non-empty parts between separators, the last one first, each with its offset.
 pub(super) fn parts(text: &[u8], is_separator: impl Fn(u8) -> bool) -> impl Iterator<Item = (usize, &[u8])> {
     let mut end = text.len();
     text.rsplit(move |&byte| is_separator(byte))
         .map(move |part| {
             let start = end - part.len();
-            // The separator before it; there is none before the first.
+            // Skips the separator before it; there is none before the first.
             end = start.saturating_sub(1);
             (start, part)
         })
         .filter(|(_, part)| !part.is_empty())
 }
 
-/// What is looked up.
+/// A lookup of a part of a path among the entries.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum WordLookup<'p> {
     /// A word, an ending, or `/` for no ending.
@@ -104,7 +139,7 @@ pub(super) enum WordLookup<'p> {
 }
 
 impl WordLookup<'_> {
-    /// How much of the path it is at most.
+    /// Returns the number of bytes of the path that it covers at most.
     pub(super) const fn len(self) -> usize {
         match self {
             Self::Word(word) | Self::Last(word) | Self::Name(word) => word.len(),
@@ -116,34 +151,34 @@ impl WordLookup<'_> {
         let hash = |bytes| hash_word(seed, bytes);
         match self {
             Self::Word(word) => hash(word),
-            Self::Last(word) => of_last(hash(word)),
-            Self::Name(name) => of_name(hash(name)),
-            Self::Below(name, word) => of_below(hash(name), hash(word)),
+            Self::Last(word) => last_hash(hash(word)),
+            Self::Name(name) => name_hash(hash(name)),
+            Self::Below(name, word) => below_hash(hash(name), hash(word)),
         }
     }
 
-    /// Whether it is this entry as written.
-    pub(super) fn is(self, known: &[u8]) -> bool {
+    /// Reports whether it is this entry as written.
+    pub(super) fn is(self, entry: &[u8]) -> bool {
         match self {
-            Self::Word(word) => known == word,
-            Self::Last(word) => word_of_last(known) == Some(word),
-            Self::Name(name) => whole_name(known) == Some(name),
-            Self::Below(name, word) => word_below(known) == Some((name, word)),
+            Self::Word(word) => entry == word,
+            Self::Last(word) => word_of_last(entry) == Some(word),
+            Self::Name(name) => whole_name(entry) == Some(name),
+            Self::Below(name, word) => word_below(entry) == Some((name, word)),
         }
     }
 }
 
-/// The word of an entry `/WORD`.
+/// Returns the word of an entry `/WORD`.
 fn word_of_last(entry: &[u8]) -> Option<&[u8]> {
     entry.strip_prefix(b"/").filter(|word| !word.is_empty() && !word.contains(&b'/'))
 }
 
-/// The name of an entry `/NAME/`.
+/// Returns the name of an entry `/NAME/`.
 fn whole_name(entry: &[u8]) -> Option<&[u8]> {
     entry.strip_prefix(b"/")?.strip_suffix(b"/").filter(|name| !name.is_empty())
 }
 
-/// Name and word of an entry `/NAME/WORD`.
+/// Returns the name and the word of an entry `/NAME/WORD`.
 pub(super) fn word_below(entry: &[u8]) -> Option<(&[u8], &[u8])> {
     let inside = entry.strip_prefix(b"/")?;
     let slash = memchr::memchr(b'/', inside)?;
@@ -151,31 +186,31 @@ pub(super) fn word_below(entry: &[u8]) -> Option<(&[u8], &[u8])> {
     (!word.is_empty()).then_some((name, word))
 }
 
-/// The hash of an entry as written.
+/// Returns the hash of an entry as written.
 pub(super) fn hash_entry(seed: u64, entry: &[u8]) -> u64 {
-    let what = match (word_of_last(entry), whole_name(entry), word_below(entry)) {
+    let lookup = match (word_of_last(entry), whole_name(entry), word_below(entry)) {
         (Some(word), ..) => WordLookup::Last(word),
         (_, Some(name), _) => WordLookup::Name(name),
         (.., Some((name, word))) => WordLookup::Below(name, word),
         _ => WordLookup::Word(entry),
     };
-    what.hash(seed)
+    lookup.hash(seed)
 }
 
-/// The hash of a word, or of a name; the three below are made of it.
+/// Returns the hash of a word, or of a name. The three functions below derive their hashes from it.
 pub(super) fn hash_word(seed: u64, word: &[u8]) -> u64 {
     fold(hash_bytes(seed, WORD, word), WORD)
 }
 
-pub(super) const fn of_last(word: u64) -> u64 {
+pub(super) const fn last_hash(word: u64) -> u64 {
     fold(word ^ LAST, WORD)
 }
 
-pub(super) const fn of_name(name: u64) -> u64 {
+pub(super) const fn name_hash(name: u64) -> u64 {
     fold(name ^ NAME, WORD)
 }
 
-pub(super) const fn of_below(name: u64, word: u64) -> u64 {
+pub(super) const fn below_hash(name: u64, word: u64) -> u64 {
     fold(name.rotate_left(29) ^ word, NAME)
 }
 
@@ -184,9 +219,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_are_never_seen_are_refused() {
+    fn entries_that_never_match_are_rejected() {
         for word in ["", ".", "a-b", "a.b", "a/b", ".a/b", "a b", "//", "/a/b-c", "/a/.b", "/a/b/c", "/a b/", "//a"] {
-            assert!(check(word).is_err(), "{word}");
+            assert!(check_entry(word).is_err(), "{word}");
         }
         for word in [
             "a",
@@ -201,7 +236,7 @@ mod tests {
             "/plugins/sms",
             "/a.b_c/",
         ] {
-            assert!(check(word).is_ok(), "{word}");
+            assert!(check_entry(word).is_ok(), "{word}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The word lists of all `words` signatures: which of them have a word of each list in a path, and in the right place.
-//! Not the choice between matches: see [`super::matcher`].
+//! The word lists of all `words` signatures: finds the signatures that have a word of each of their lists in a path,
+//! within their scope. Does not choose between matches: see [`super::matcher`].
 //!
-//! A path is gone through twice at most. The first time asks only whether any word of it may stand in a signature's first
-//! list; that is where the rare words are, so most paths end there, with a look at a bit or two for each word, and
-//! nothing was allocated. The second time collects every word that is known.
+//! A path is scanned at most twice. The first pass only checks whether any word of it is in the first list of a
+//! signature. The rare words are in these lists, so most paths end there, after a check of one or two Bloom filter
+//! words for each word of the path, and without allocation. The second pass collects every word that is in any list.
 
 mod builder;
 mod entry;
@@ -13,171 +13,181 @@ use std::cell::OnceCell;
 use serde::{Deserialize, Serialize};
 
 pub(super) use builder::WordsBuilder;
-pub(super) use entry::check;
-use entry::{MAX_WORD, MAX_WORDS, WordLookup, hash_word, is_separator, of_below, of_last, of_name, parts, words_of};
+pub(super) use entry::check_entry;
+use entry::{
+    MAX_WORD, MAX_WORDS, WordLookup, below_hash, hash_word, is_separator, last_hash, name_hash, parts, words_of,
+};
 
 use super::bloom::BloomFilter;
 use super::perfect_hash::PerfectHash;
 
-/// An entry of lists: where in [`Words::texts`] and [`Words::numbers`] it has what. Together and small, because a path
-/// asks for ten of them, and each is far from the others.
+/// An entry of lists, as ranges of [`Words::texts`] and [`Words::numbers`]. Compact and in one struct, because a path
+/// looks up ten of them, each far from the others in memory.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Word {
-    /// As written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last name, `/NAME/` for a
-    /// whole name, and `/NAME/WORD` for a word of the name that stands right below.
+struct Entry {
+    /// Offset of the text as written: a word, an ending with its dot, `/` for no ending, `/WORD` for a word of the last
+    /// name, `/NAME/` for a whole name, and `/NAME/WORD` for a word of the name right below.
     text: u32,
     len: u32,
-    /// The lists it stands in that are the first of a signature; from `lists` on, all that it stands in, in order.
-    opens: u32,
+    /// Index of the lists with this entry that are the first list of a signature; those before `lists`.
+    first_lists: u32,
+    /// Index of all lists with this entry, in order; those before `end`.
     lists: u32,
     end: u32,
 }
 
-/// What a signature asks of the words together.
+/// Conditions of a signature on the words of a path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct WordRule {
     signature: u32,
-    /// Its lists; none for a signature of another kind, which has only words that rule it out.
+    /// Its lists; empty for a signature of another kind, which has only words that exclude a match.
     lists: Vec<u32>,
-    /// The words that rule it out.
+    /// The list of words that exclude a match.
     unless: Option<u32>,
-    /// How many of the path's last segments count.
+    /// Number of the path's last segments that count; `None` for all.
     last: Option<u8>,
-    /// Whether those segments have no other words.
+    /// Whether those segments must have no other words.
     only: bool,
 }
 
-/// A word of a path that stands in lists.
+/// A word of a path that is in lists.
 #[derive(Clone, Copy, Debug)]
 struct ListedWord<'a> {
-    /// The lists that it stands in, and those of them that are the first of a signature.
+    /// All lists that have it, in order.
     lists: &'a [u32],
-    opens: &'a [u32],
-    /// Where it begins in the path.
+    /// Those of them that are the first list of a signature.
+    first_lists: &'a [u32],
+    /// Offset in the path.
     start: usize,
     len: usize,
 }
 
 impl ListedWord<'_> {
-    fn is_of(&self, list: u32) -> bool {
+    fn is_in(&self, list: u32) -> bool {
         self.lists.binary_search(&list).is_ok()
     }
 }
 
-/// All `words` patterns, and the words that rule out signatures of every kind.
+/// All `words` patterns, and the words that exclude matches of every kind.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Words {
     seed: u64,
     hash: PerfectHash,
-    words: Vec<Word>,
-    /// The entries as written, one after the other.
+    entries: Vec<Entry>,
+    /// The texts of the entries as written, concatenated.
     texts: Vec<u8>,
-    /// Numbers of lists, those of one entry after those of the other.
+    /// Numbers of lists, grouped by entry.
     numbers: Vec<u32>,
     /// The entries of first lists.
-    opening: BloomFilter,
-    /// The numbers of the demands whose first list each one is.
-    openers: Vec<Vec<u32>>,
+    first_filter: BloomFilter,
+    /// For each list, the numbers of the rules whose first list it is.
+    rules_by_first: Vec<Vec<u32>>,
     /// In the order of their signatures.
-    demands: Vec<WordRule>,
-    /// Whether an entry means a whole name: only then are they looked up.
-    names: bool,
-    /// The names below which single words are looked for, sorted.
+    rules: Vec<WordRule>,
+    /// Whether an entry begins with `/`: names are looked up only then.
+    has_names: bool,
+    /// The names of entries `/NAME/WORD`, sorted.
     parents: Vec<Vec<u8>>,
-    /// The same.
-    upper: BloomFilter,
+    /// The names in `parents`.
+    parent_filter: BloomFilter,
 }
 
 impl Words {
-    /// Different words.
+    /// Returns the number of different entries.
     pub(super) fn len(&self) -> usize {
-        self.words.len()
+        self.entries.len()
     }
 
-    /// Bytes of memory held.
+    /// Returns the bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        let words = self.words.capacity() * size_of::<Word>() + self.texts.capacity() + self.numbers.capacity() * 4;
-        let openers: usize = self.openers.iter().map(|openers| openers.capacity() * size_of::<u32>()).sum();
-        let demands: usize =
-            self.demands.iter().map(|demand| size_of::<WordRule>() + demand.lists.capacity() * size_of::<u32>()).sum();
+        let entries =
+            self.entries.capacity() * size_of::<Entry>() + self.texts.capacity() + self.numbers.capacity() * 4;
+        let rules_by_first: usize = self.rules_by_first.iter().map(|rules| rules.capacity() * size_of::<u32>()).sum();
+        let rules: usize =
+            self.rules.iter().map(|rule| size_of::<WordRule>() + rule.lists.capacity() * size_of::<u32>()).sum();
         let parents: usize = self.parents.iter().map(|name| name.capacity() + size_of::<Vec<u8>>()).sum();
-        let looks = self.opening.memory() + self.upper.memory();
-        self.hash.memory() + words + openers + parents + looks + demands
+        let filters = self.first_filter.memory() + self.parent_filter.memory();
+        self.hash.memory() + entries + rules_by_first + parents + filters + rules
     }
 
-    /// What is known of a path in normal form. `whole` unset: its end was cut off, and it has no ending.
-    pub(super) const fn of<'a>(&'a self, path: &'a [u8], whole: bool) -> PathWords<'a> {
-        PathWords { words: self, path, whole, known: OnceCell::new() }
+    /// Returns the words of a path in normal form, not yet looked up. With `complete` unset the path's end was cut off,
+    /// and it has no ending.
+    pub(super) const fn of<'a>(&'a self, path: &'a [u8], complete: bool) -> PathWords<'a> {
+        PathWords { words: self, path, complete, listed: OnceCell::new() }
     }
 
-    /// A bit for each list that has one of the words, where so many signatures open that it is worth it: most have
-    /// nothing else in the path.
-    fn seen(&self, known: &[ListedWord<'_>], opening: usize) -> Vec<u64> {
-        /// Rationale: a word may stand in hundreds of lists, and a signature has two or three.
+    /// Returns a bit set of the lists that have one of the words, or nothing if so few first lists are present that it
+    /// does not pay. Most rules have no word of their other lists in the path, which the bits show quickly.
+    fn present_lists(&self, listed: &[ListedWord<'_>], first_lists: usize) -> Vec<u64> {
+        /// Rationale: a word may be in hundreds of lists, and a signature has two or three.
         const MANY: usize = 8;
-        if opening <= MANY {
+        if first_lists <= MANY {
             return Vec::new();
         }
-        let mut seen = vec![0u64; self.openers.len().div_ceil(64)];
-        for &list in known.iter().flat_map(|known| known.lists) {
-            seen[list as usize / 64] |= 1 << (list % 64);
+        let mut present = vec![0u64; self.rules_by_first.len().div_ceil(64)];
+        for &list in listed.iter().flat_map(|word| word.lists) {
+            present[list as usize / 64] |= 1 << (list % 64);
         }
-        seen
+        present
     }
 
-    fn demand(&self, signature: u32) -> Option<&WordRule> {
-        let at = self.demands.binary_search_by_key(&signature, |demand| demand.signature).ok()?;
-        self.demands.get(at)
+    fn rule(&self, signature: u32) -> Option<&WordRule> {
+        let at = self.rules.binary_search_by_key(&signature, |rule| rule.signature).ok()?;
+        self.rules.get(at)
     }
 
-    /// Whether anything of `path` stands in a first list.
-    fn opens(&self, path: &[u8], whole: bool) -> bool {
-        if self.words.is_empty() {
+    /// Reports whether any part of `path` is an entry of a first list.
+    fn has_first_entry(&self, path: &[u8], complete: bool) -> bool {
+        if self.entries.is_empty() {
             return false;
         }
         let last = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
-        let in_last = |start: usize| self.names && whole && start >= last;
+        let in_last = |start: usize| self.has_names && complete && start >= last;
         let by_word = words_of(path).any(|(start, word)| {
             let hash = hash_word(self.seed, word);
-            self.is_opening(hash, WordLookup::Word(word))
-                || in_last(start) && self.is_opening(of_last(hash), WordLookup::Last(word))
+            self.in_first_list(hash, WordLookup::Word(word))
+                || in_last(start) && self.in_first_list(last_hash(hash), WordLookup::Last(word))
         });
         let by_ending =
-            |_: usize, ending: &[u8]| self.is_opening(hash_word(self.seed, ending), WordLookup::Word(ending));
-        by_word || whole && self.endings(path, last, &mut { by_ending }) || self.names && self.opens_by_name(path)
+            |_: usize, ending: &[u8]| self.in_first_list(hash_word(self.seed, ending), WordLookup::Word(ending));
+        by_word
+            || complete && self.endings(path, last, &mut { by_ending })
+            || self.has_names && self.has_first_name(path)
     }
 
-    fn opens_by_name(&self, path: &[u8]) -> bool {
+    /// Reports whether a name, or a word of the name right below another one, is an entry of a first list.
+    fn has_first_name(&self, path: &[u8]) -> bool {
         let mut below: &[u8] = &[];
         parts(path, |byte| byte == b'/').take(MAX_WORDS).any(|(_, name)| {
             let hash = hash_word(self.seed, name);
-            let found = self.is_opening(of_name(hash), WordLookup::Name(name))
-                || self.upper.may_have(hash) && self.opens_below(hash, name, below);
+            let found = self.in_first_list(name_hash(hash), WordLookup::Name(name))
+                || self.parent_filter.may_contain(hash) && self.has_first_below(hash, name, below);
             below = name;
             found
         })
     }
 
-    /// Whether a word of `name`, which stands below `upper` with this hash, stands in a first list.
-    fn opens_below(&self, hash: u64, upper: &[u8], name: &[u8]) -> bool {
+    /// Reports whether a word of `name` is an entry of a first list; `name` is right below `parent`, which has this
+    /// hash.
+    fn has_first_below(&self, hash: u64, parent: &[u8], name: &[u8]) -> bool {
         parts(name, is_separator).take(MAX_WORDS).any(|(_, word)| {
-            self.is_opening(of_below(hash, hash_word(self.seed, word)), WordLookup::Below(upper, word))
+            self.in_first_list(below_hash(hash, hash_word(self.seed, word)), WordLookup::Below(parent, word))
         })
     }
 
-    /// Whether an entry with this hash stands in a first list: a look at a bit, and another at the entry itself.
-    fn is_opening(&self, hash: u64, entry: WordLookup<'_>) -> bool {
-        self.opening.may_have(hash) && self.is_really_opening(entry)
+    /// Reports whether an entry with this hash is in a first list: the Bloom filter, then the entry itself.
+    fn in_first_list(&self, hash: u64, entry: WordLookup<'_>) -> bool {
+        self.first_filter.may_contain(hash) && self.in_first_list_exact(entry)
     }
 
     #[cold]
     #[inline(never)]
-    fn is_really_opening(&self, entry: WordLookup<'_>) -> bool {
-        self.probe(entry).is_some_and(|word| word.opens < word.lists)
+    fn in_first_list_exact(&self, entry: WordLookup<'_>) -> bool {
+        self.lookup(entry).is_some_and(|entry| entry.first_lists < entry.lists)
     }
 
-    /// Calls `visit` with every ending of the last name, which begins at `last`, and with `/` if it has none, until that
-    /// returns `true`, which is returned.
+    /// Calls `visit` with every ending of the last name, which begins at `last`, and with `/` if it has none, until
+    /// `visit` returns `true`. Returns whether it did.
     fn endings(&self, path: &[u8], last: usize, visit: &mut dyn FnMut(usize, &[u8]) -> bool) -> bool {
         let from = last.max(path.len().saturating_sub(MAX_WORD));
         let name = path.get(from..).unwrap_or_default();
@@ -188,149 +198,148 @@ impl Words {
                 return true;
             }
         }
-        without && self.names && visit(last, b"/")
+        without && self.has_names && visit(last, b"/")
     }
 
-    /// Calls `visit` with everything of `path` that is known, where it begins and how much of the path it is.
-    fn each<'a>(&'a self, path: &[u8], whole: bool, visit: &mut dyn FnMut(ListedWord<'a>)) {
-        if self.words.is_empty() {
+    /// Calls `visit` with every part of `path` that is an entry.
+    fn visit_listed<'a>(&'a self, path: &[u8], complete: bool, visit: &mut dyn FnMut(ListedWord<'a>)) {
+        if self.entries.is_empty() {
             return;
         }
-        let mut probe = |entry: WordLookup<'_>, start: usize| {
-            if let Some(word) = self.probe(entry) {
+        let mut lookup = |part: WordLookup<'_>, start: usize| {
+            if let Some(entry) = self.lookup(part) {
                 let span = |from: u32, to: u32| self.numbers.get(from as usize..to as usize).unwrap_or_default();
-                let (lists, opens) = (span(word.lists, word.end), span(word.opens, word.lists));
-                visit(ListedWord { lists, opens, start, len: entry.len() });
+                let (lists, first_lists) = (span(entry.lists, entry.end), span(entry.first_lists, entry.lists));
+                visit(ListedWord { lists, first_lists, start, len: part.len() });
             }
         };
-        words_of(path).for_each(|(start, word)| probe(WordLookup::Word(word), start));
-        if whole {
+        words_of(path).for_each(|(start, word)| lookup(WordLookup::Word(word), start));
+        if complete {
             let start = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
             self.endings(path, start, &mut |at, ending| {
-                probe(WordLookup::Word(ending), at);
+                lookup(WordLookup::Word(ending), at);
                 false
             });
-            if self.names {
+            if self.has_names {
                 words_of(path)
                     .take_while(|&(at, _)| at >= start)
-                    .for_each(|(at, word)| probe(WordLookup::Last(word), at));
+                    .for_each(|(at, word)| lookup(WordLookup::Last(word), at));
             }
         }
-        if self.names {
-            self.names(path, &mut probe);
+        if self.has_names {
+            self.lookup_names(path, &mut lookup);
         }
     }
 
-    /// Looks up every whole name, and the words of those that stand right below a known one; these begin in the upper
-    /// name, so that they end where the word ends.
-    fn names<'p>(&self, path: &'p [u8], probe: &mut dyn FnMut(WordLookup<'p>, usize)) {
+    /// Looks up every whole name, and the words of the names right below one of `parents`. The latter start in the
+    /// parent name, so that start and length cover the path up to the end of the word.
+    fn lookup_names<'p>(&self, path: &'p [u8], lookup: &mut dyn FnMut(WordLookup<'p>, usize)) {
         let mut below: &[u8] = &[];
         for (start, name) in parts(path, |byte| byte == b'/').take(MAX_WORDS) {
             if name.len() <= MAX_WORD {
-                probe(WordLookup::Name(name), start);
-                if self.parents.binary_search_by(|known| known.as_slice().cmp(name)).is_ok() {
+                lookup(WordLookup::Name(name), start);
+                if self.parents.binary_search_by(|parent| parent.as_slice().cmp(name)).is_ok() {
                     parts(below, is_separator)
                         .take(MAX_WORDS)
-                        .for_each(|(within, word)| probe(WordLookup::Below(name, word), start + 1 + within));
+                        .for_each(|(within, word)| lookup(WordLookup::Below(name, word), start + 1 + within));
                 }
             }
             below = name;
         }
     }
 
-    fn probe(&self, entry: WordLookup<'_>) -> Option<Word> {
-        if entry.len() > 2 * MAX_WORD {
+    fn lookup(&self, part: WordLookup<'_>) -> Option<Entry> {
+        if part.len() > 2 * MAX_WORD {
             return None;
         }
-        let number = self.hash.get(entry.hash(self.seed))?;
-        let word = *self.words.get(number as usize)?;
-        let text = self.texts.get(word.text as usize..(word.text + word.len) as usize)?;
-        entry.is(text).then_some(word)
+        let number = self.hash.get(part.hash(self.seed))?;
+        let entry = *self.entries.get(number as usize)?;
+        let text = self.texts.get(entry.text as usize..(entry.text + entry.len) as usize)?;
+        part.is(text).then_some(entry)
     }
 }
 
-/// The words of one path; looked up once, when something is first asked that a look at a bit does not answer.
+/// The words of one path; looked up once, on the first query that the Bloom filters do not answer.
 #[derive(Debug)]
 pub(super) struct PathWords<'a> {
     words: &'a Words,
     path: &'a [u8],
-    whole: bool,
-    known: OnceCell<Vec<ListedWord<'a>>>,
+    complete: bool,
+    listed: OnceCell<Vec<ListedWord<'a>>>,
 }
 
 impl PathWords<'_> {
-    /// Calls `visit` with every signature that has a word of each of its lists in the path, where it wants them, and
-    /// the bytes of the longest word of each list together.
+    /// Calls `visit` with every signature that has a word of each of its lists in the path, within its scope, and with
+    /// the sum of the lengths of the longest word of each list, in bytes.
     pub(super) fn find(&self, visit: &mut dyn FnMut(u32, usize)) {
-        if self.words.opens(self.path, self.whole) {
-            self.find_opened(visit);
+        if self.words.has_first_entry(self.path, self.complete) {
+            self.find_rules(visit);
         }
     }
 
-    // Cold: the way of all other paths is short and stays in the cache of instructions.
+    // Cold: the code for all other paths is short and stays in the instruction cache.
     #[cold]
     #[inline(never)]
-    fn find_opened(&self, visit: &mut dyn FnMut(u32, usize)) {
+    fn find_rules(&self, visit: &mut dyn FnMut(u32, usize)) {
         let Self { words, path, .. } = *self;
-        let known = self.known();
-        let mut opening: Vec<u32> = known.iter().flat_map(|known| known.opens).copied().collect();
-        opening.sort_unstable();
-        opening.dedup();
-        if opening.is_empty() {
+        let listed = self.listed();
+        let mut first_lists: Vec<u32> = listed.iter().flat_map(|word| word.first_lists).copied().collect();
+        first_lists.sort_unstable();
+        first_lists.dedup();
+        if first_lists.is_empty() {
             return;
         }
-        let seen = words.seen(known, opening.len());
-        let is_seen = |&list: &u32| seen.get(list as usize / 64).is_none_or(|bits| bits >> (list % 64) & 1 == 1);
-        for &demand in opening.iter().filter_map(|&list| words.openers.get(list as usize)).flatten() {
-            if let Some(demand) = words.demands.get(demand as usize)
-                && demand.lists.iter().all(is_seen)
-                && let Some(len) = demand.len(known, path)
+        let present = words.present_lists(listed, first_lists.len());
+        let is_present = |&list: &u32| present.get(list as usize / 64).is_none_or(|bits| bits >> (list % 64) & 1 == 1);
+        for &number in first_lists.iter().filter_map(|&list| words.rules_by_first.get(list as usize)).flatten() {
+            if let Some(rule) = words.rules.get(number as usize)
+                && rule.lists.iter().all(is_present)
+                && let Some(len) = rule.match_len(listed, path)
             {
-                visit(demand.signature, len);
+                visit(rule.signature, len);
             }
         }
     }
 
-    /// Whether the path has one of the words that rule the signature out.
-    pub(super) fn rule_out(&self, signature: u32) -> bool {
-        let unless = self.words.demand(signature).and_then(|demand| demand.unless);
-        unless.is_some_and(|list| self.known().iter().any(|known| known.is_of(list)))
+    /// Reports whether the path has one of the words that exclude a match of the signature.
+    pub(super) fn excludes(&self, signature: u32) -> bool {
+        let unless = self.words.rule(signature).and_then(|rule| rule.unless);
+        unless.is_some_and(|list| self.listed().iter().any(|word| word.is_in(list)))
     }
 
     #[cold]
     #[inline(never)]
-    fn known(&self) -> &[ListedWord<'_>] {
-        self.known.get_or_init(|| {
+    fn listed(&self) -> &[ListedWord<'_>] {
+        self.listed.get_or_init(|| {
             // Rationale: a path has a handful, and one allocation is better than three.
-            let mut known = Vec::with_capacity(16);
-            self.words.each(self.path, self.whole, &mut |word| known.push(word));
-            known
+            let mut listed = Vec::with_capacity(16);
+            self.words.visit_listed(self.path, self.complete, &mut |word| listed.push(word));
+            listed
         })
     }
 }
 
 impl WordRule {
-    /// The bytes of the longest word of each list together, if the path's words have what it asks for.
-    fn len(&self, known: &[ListedWord<'_>], path: &[u8]) -> Option<usize> {
+    /// Returns the sum of the lengths of the longest word of each list, in bytes, if the path's words meet the rule.
+    fn match_len(&self, listed: &[ListedWord<'_>], path: &[u8]) -> Option<usize> {
         let from = self.last.map_or(0, |last| last_segments(path, last));
         let mut sum = 0;
         for &list in &self.lists {
-            let words = known.iter().filter(|known| known.start >= from && known.is_of(list));
-            sum += words.map(|known| known.len).max()?;
+            let words = listed.iter().filter(|word| word.start >= from && word.is_in(list));
+            sum += words.map(|word| word.len).max()?;
         }
-        if self.unless.is_some_and(|list| known.iter().any(|known| known.is_of(list))) {
+        if self.unless.is_some_and(|list| listed.iter().any(|word| word.is_in(list))) {
             return None;
         }
-        let is_listed = |(start, word): (usize, &[u8])| {
-            let covers =
-                |known: &&ListedWord<'_>| known.start <= start && start + word.len() <= known.start + known.len;
-            known.iter().filter(covers).any(|known| self.lists.iter().any(|&list| known.is_of(list)))
+        let is_listed = |(start, part): (usize, &[u8])| {
+            let covers = |word: &&ListedWord<'_>| word.start <= start && start + part.len() <= word.start + word.len;
+            listed.iter().filter(covers).any(|word| self.lists.iter().any(|&list| word.is_in(list)))
         };
         (!self.only || words_of(path).take_while(|&(start, _)| start >= from).all(is_listed)).then_some(sum)
     }
 }
 
-/// Where the last `count` segments of a path begin.
+/// Returns the offset at which the last `count` segments of a path begin.
 fn last_segments(path: &[u8], count: u8) -> usize {
     match usize::from(count).checked_sub(1) {
         Some(before) => memchr::memrchr_iter(b'/', path).nth(before).unwrap_or(0),
@@ -357,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_words_of_every_list() {
+    fn every_list_needs_a_whole_word() {
         let lists: &[&[&str]] = &[&["twilio", "otp"], &["secrets", "config", ".env", ".tar.gz"]];
         for path in [
             "/twilio/secrets",
@@ -383,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_rule_out() {
+    fn excluding_words_prevent_a_match() {
         let scope = WordScope { unless: ["blog".into(), ".png".into()].into(), ..WordScope::default() };
         let lists: &[&[&str]] = &[&["twilio"], &["secrets"]];
         for (path, expected) in [
@@ -400,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_the_last_segments() {
+    fn last_limits_words_to_the_last_segments() {
         let lists: &[&[&str]] = &[&["sms", "twilio"], &["config", "secrets"], &[".json", ".tar.gz"]];
         let last = |last, only| WordScope { last: Some(last), only, ..WordScope::default() };
         for (path, one, two, nothing_else) in [
@@ -424,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_the_last_name() {
+    fn slash_word_matches_in_the_last_name_only() {
         let lists: &[&[&str]] = &[&["twilio"], &["/env", "/creds"]];
         for path in ["/twilio/.env.local", "/.env.twilio", "/twilio/x/env", "/my-creds-twilio.php"] {
             assert!(found(lists, path), "{path}");
@@ -435,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_names_and_words_below_a_name() {
+    fn entries_match_whole_names_and_words_below_a_name() {
         let lists: &[&[&str]] = &[&["/plugins/sms", "/wp-sms.pro/"], &["/plugins/"], &[".css", "/"]];
         for path in [
             "/wp-content/plugins/my-sms-x/a/b.css",
@@ -458,7 +467,7 @@ mod tests {
         ] {
             assert!(!found(lists, path), "{path}");
         }
-        // An entry is one of its kind only.
+        // Entries of different kinds do not match each other.
         assert!(!found(&[&["/plugins/"], &["/a/"]], "/plugins/x-a"));
         assert!(!found(&[&["plugins"], &["/a/b"]], "/plugins/a-b"));
     }
