@@ -63,16 +63,16 @@ impl HeadBuffer {
     pub(super) fn add(&mut self, bytes: &[u8], line: usize, head: usize) -> Added {
         let mut taken = 0;
         while taken < bytes.len() {
-            let room = head.saturating_sub(self.seen);
-            if room == 0 {
+            let space = head.saturating_sub(self.seen);
+            if space == 0 {
                 return Added::TooLong(taken);
             }
-            let rest = &bytes[taken..bytes.len().min(taken.saturating_add(room))];
+            let rest = &bytes[taken..bytes.len().min(taken.saturating_add(space))];
             let end = memchr(b'\n', rest).map(|end| end + 1);
             let part = &rest[..end.unwrap_or(rest.len())];
             taken += part.len();
             self.seen = self.seen.saturating_add(part.len());
-            self.keep(part, line);
+            self.store(part, line);
             if end.is_some() {
                 let blank = self.bytes[self.line_start..].iter().all(|byte| matches!(byte, b'\r' | b'\n'));
                 self.line_start = self.bytes.len();
@@ -89,14 +89,14 @@ impl HeadBuffer {
     }
 
     /// Keeps a part of a line; of the first line only so much.
-    fn keep(&mut self, part: &[u8], line: usize) {
+    fn store(&mut self, part: &[u8], line: usize) {
         if self.first_line_end.is_some() {
             self.bytes.extend_from_slice(part);
             return;
         }
-        let room = line.saturating_sub(self.bytes.len());
-        self.cut |= part.len() > room;
-        self.bytes.extend_from_slice(&part[..part.len().min(room)]);
+        let space = line.saturating_sub(self.bytes.len());
+        self.cut |= part.len() > space;
+        self.bytes.extend_from_slice(&part[..part.len().min(space)]);
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn find_end(bytes: &[u8]) -> Option<usize> {
 
 /// Passes over lines up to a blank one. Says how many bytes, and whether it came. `line` is not 0 within a line that is
 /// not blank.
-pub(super) fn pass_lines(line: &mut u32, bytes: &[u8]) -> (usize, bool) {
+pub(super) fn skip_lines(line: &mut u32, bytes: &[u8]) -> (usize, bool) {
     let mut at = 0;
     while let Some(end) = memchr(b'\n', &bytes[at..]) {
         let blank = *line == 0 && is_blank_line(&bytes[at..at + end]);

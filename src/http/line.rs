@@ -44,7 +44,7 @@ const METHODS: [&[u8]; 18] = [
 ];
 
 /// Longest method that is taken for one where nothing else speaks for a request.
-const METHOD: usize = 24;
+const MAX_METHOD: usize = 24;
 
 const fn is_delimiter(byte: u8) -> bool {
     // RFC 9112 section 3: lenient servers take any of these for the single space.
@@ -111,7 +111,7 @@ impl RequestLine<'_> {
     pub(super) fn is_certain(&self) -> bool {
         self.protocol.get(5).is_some_and(u8::is_ascii_digit)
             && (has_target_form(self.target) || self.target == b"*" || self.method == b"CONNECT")
-            && self.method.len() <= METHOD
+            && self.method.len() <= MAX_METHOD
             && self.method.iter().all(|&byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
     }
 }
@@ -137,7 +137,7 @@ impl RequestLine<'_> {
 
     /// Length of the first line of `bytes`, its end included, if httparse read this from there: single blanks and a
     /// version of eight bytes.
-    pub(super) fn len_of_everyday(&self, bytes: &[u8]) -> usize {
+    pub(super) fn httparse_line_len(&self, bytes: &[u8]) -> usize {
         let len = self.method.len() + self.target.len() + 10;
         len + if bytes.get(len) == Some(&b'\r') { 2 } else { 1 }
     }
@@ -157,9 +157,9 @@ fn has_target_form(target: &[u8]) -> bool {
 /// Whether bytes at the beginning of a line may become a request line that [`RequestLine::is_certain`].
 pub(super) fn may_be_request(bytes: &[u8]) -> bool {
     let word =
-        bytes.iter().take(METHOD + 1).take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
+        bytes.iter().take(MAX_METHOD + 1).take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
     let len = word.count();
-    len > 0 && len <= METHOD && bytes.get(len).is_none_or(|&byte| is_delimiter(byte))
+    len > 0 && len <= MAX_METHOD && bytes.get(len).is_none_or(|&byte| is_delimiter(byte))
 }
 
 /// Whether bytes at the beginning of a message may become a status line.
@@ -195,18 +195,18 @@ pub fn guess(bytes: &[u8]) -> Option<Direction> {
         let line = bytes[..bytes.len().min(64)].split(|&byte| byte == b'\n').next().unwrap_or_default();
         return split_response(line).map(|_| Direction::ToClient);
     }
-    let end = bytes.iter().take(METHOD + 1).position(|&byte| is_delimiter(byte))?;
+    let end = bytes.iter().take(MAX_METHOD + 1).position(|&byte| is_delimiter(byte))?;
     let known = is_known(&bytes[..end]);
     let target = &bytes[end + 1..];
     let plausible = known
         && (target.is_empty() || has_target_form(trim(target)) || matches!(&bytes[..end], b"CONNECT" | b"OPTIONS"));
-    (plausible || unknown_method(&bytes[..end], target)).then_some(Direction::ToServer)
+    (plausible || is_unknown_method_with_version(&bytes[..end], target)).then_some(Direction::ToServer)
 }
 
 /// A method nobody knows, but the line has a version.
-fn unknown_method(method: &[u8], target: &[u8]) -> bool {
+fn is_unknown_method_with_version(method: &[u8], target: &[u8]) -> bool {
     /// Rationale: enough for a line of an everyday length; the glance must not cost.
-    const LOOK: usize = 512;
-    let line = target[..target.len().min(LOOK)].split(|&byte| byte == b'\n').next().unwrap_or_default();
+    const MAX_INSPECTED: usize = 512;
+    let line = target[..target.len().min(MAX_INSPECTED)].split(|&byte| byte == b'\n').next().unwrap_or_default();
     method.iter().all(u8::is_ascii_alphabetic) && !split_version(trim(line)).1.is_empty()
 }

@@ -89,11 +89,20 @@ pub trait Handler {
     fn unseen(&mut self, tx_id: u32);
 }
 
+/// A position in one direction's stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct StreamPosition {
+    /// Stream offset, in bytes.
+    offset: u64,
+    /// How much of the other direction's stream the segment with this byte acknowledged.
+    acked: Option<u64>,
+}
+
 /// What a stretch of a stream is parsed with.
-struct ParseContext<'t, S> {
+struct ParseContext<'t, H> {
     limits: &'t Limits,
     counters: &'t mut Counters,
-    sink: &'t mut S,
+    handler: &'t mut H,
 }
 
 /// Watches that a stream is got through: a step that takes no byte changes the phase instead, so that a few in a row are
@@ -102,11 +111,11 @@ struct ParseContext<'t, S> {
 struct ProgressGuard(u8);
 
 impl ProgressGuard {
-    fn taken(&mut self, taken: usize, counters: &mut Counters) -> usize {
+    fn advance(&mut self, taken: usize, counters: &mut Counters) -> usize {
         /// Rationale: begin, gather and the body behind are three.
-        const MOST: u8 = 8;
+        const MAX_IDLE_STEPS: u8 = 8;
         self.0 = if taken == 0 { self.0 + 1 } else { 0 };
-        if self.0 < MOST {
+        if self.0 < MAX_IDLE_STEPS {
             return taken;
         }
         counters.stuck += 1;
@@ -195,9 +204,9 @@ impl Connection {
         acked: Option<u64>,
         scope: &mut ParseScope<'_, H>,
     ) {
-        self.transactions.client_reached(offset + bytes.len() as u64);
-        self.client(scope, |requests, tools| requests.feed(bytes, offset, acked, tools));
-        self.turn(scope);
+        self.transactions.advance_client(offset + bytes.len() as u64);
+        self.with_requests(scope, |requests, context| requests.feed(bytes, offset, acked, context));
+        self.apply_change(scope);
     }
 
     /// Takes bytes of the server in order. `acked`: how much of the client's stream the segment acknowledged that
@@ -209,9 +218,9 @@ impl Connection {
         acked: Option<u64>,
         scope: &mut ParseScope<'_, H>,
     ) {
-        self.transactions.server_reached(offset, offset + bytes.len() as u64, acked);
-        self.server(scope, |responses, tools| responses.feed(bytes, offset, acked, tools));
-        self.turn(scope);
+        self.transactions.advance_server(offset, offset + bytes.len() as u64, acked);
+        self.with_responses(scope, |responses, context| responses.feed(bytes, offset, acked, context));
+        self.apply_change(scope);
     }
 
     /// `len` bytes of a direction were lost.
@@ -219,16 +228,16 @@ impl Connection {
         match direction {
             Direction::ToServer => {
                 let before = self.transactions.client_end;
-                self.client(scope, |requests, tools| requests.gap(len, before, tools));
-                self.transactions.client_skipped(before.saturating_add(len));
+                self.with_requests(scope, |requests, context| requests.gap(len, before, context));
+                self.transactions.skip_client(before.saturating_add(len));
             }
             Direction::ToClient => {
                 let before = self.transactions.server_end;
                 self.transactions.server_end = before.saturating_add(len);
-                self.server(scope, |responses, tools| responses.gap(len, before, tools));
+                self.with_responses(scope, |responses, context| responses.gap(len, before, context));
             }
         }
-        self.turn(scope);
+        self.apply_change(scope);
     }
 
     /// A direction ended: its FIN was reached, or the flow is over.
@@ -236,22 +245,22 @@ impl Connection {
         match direction {
             Direction::ToServer => {
                 let end = self.transactions.client_end;
-                self.client(scope, |requests, tools| requests.end(end, tools));
+                self.with_requests(scope, |requests, context| requests.end(end, context));
             }
             Direction::ToClient => {
                 let end = self.transactions.server_end;
-                let mut within = false;
-                self.server(scope, |responses, tools| within = responses.end(end, tools));
+                let mut within_head = false;
+                self.with_responses(scope, |responses, context| within_head = responses.end(end, context));
                 // Half an answer is known to nobody.
-                self.transactions.pending.end(end, within, |tx_id| scope.handler.unseen(tx_id));
+                self.transactions.pending.end(end, within_head, |tx_id| scope.handler.unseen(tx_id));
             }
         }
     }
 
     /// Makes it as new, for another flow. What it holds for the requests of one flow it need not allocate again.
-    pub fn renew(&mut self) {
+    pub fn reset(&mut self) {
         (self.requests, self.responses) = Default::default();
-        self.transactions.renew();
+        self.transactions.reset();
     }
 
     /// Heap memory held, in bytes.
@@ -260,45 +269,46 @@ impl Connection {
         self.requests.memory() + self.responses.memory() + self.transactions.memory()
     }
 
-    fn client<H: Handler>(
+    fn with_requests<H: Handler>(
         &mut self,
         scope: &mut ParseScope<'_, H>,
-        act: impl FnOnce(&mut Requests, &mut ParseContext<'_, ClientSide<'_, H>>),
+        parse: impl FnOnce(&mut Requests, &mut ParseContext<'_, ClientSide<'_, H>>),
     ) {
         let ParseScope { limits, counters, handler } = scope;
-        let mut sink = ClientSide { transactions: &mut self.transactions, handler: *handler, limits, dropped: 0 };
-        act(&mut self.requests, &mut ParseContext { limits, counters, sink: &mut sink });
-        counters.waiting_limit += sink.dropped;
+        let mut handler = ClientSide { transactions: &mut self.transactions, handler: *handler, limits, dropped: 0 };
+        parse(&mut self.requests, &mut ParseContext { limits, counters, handler: &mut handler });
+        counters.waiting_limit += handler.dropped;
     }
 
-    fn server<H: Handler>(
+    fn with_responses<H: Handler>(
         &mut self,
         scope: &mut ParseScope<'_, H>,
-        act: impl FnOnce(&mut Responses, &mut ParseContext<'_, ServerSide<'_, H>>),
+        parse: impl FnOnce(&mut Responses, &mut ParseContext<'_, ServerSide<'_, H>>),
     ) {
         let ParseScope { limits, counters, handler } = scope;
-        let known = self.requests.unfinished().unwrap_or(self.transactions.client_end);
-        let mut sink = ServerSide { transactions: &mut self.transactions, handler: *handler, known, unpaired: 0 };
-        act(&mut self.responses, &mut ParseContext { limits, counters, sink: &mut sink });
-        counters.unpaired_responses += sink.unpaired;
+        let known_end = self.requests.partial_head_start().unwrap_or(self.transactions.client_end);
+        let mut handler =
+            ServerSide { transactions: &mut self.transactions, handler: *handler, known_end, unpaired: 0 };
+        parse(&mut self.responses, &mut ParseContext { limits, counters, handler: &mut handler });
+        counters.unpaired_responses += handler.unpaired;
     }
 
     /// Does what one direction means for the other.
-    fn turn<H: Handler>(&mut self, scope: &mut ParseScope<'_, H>) {
-        match self.transactions.turn.take() {
+    fn apply_change<H: Handler>(&mut self, scope: &mut ParseScope<'_, H>) {
+        match self.transactions.change.take() {
             None => {}
             // Neither side speaks HTTP/1 any more.
             Some(ConnectionChange::Switched) => {
-                self.transactions.sent(self.requests.content(), scope.handler);
-                self.requests.give_up();
-                self.responses.give_up();
+                self.transactions.end_request(self.requests.body_len(), scope.handler);
+                self.requests.stop();
+                self.responses.stop();
             }
             // Anything may come through a tunnel, HTTP too.
-            Some(ConnectionChange::Tunnel) => self.requests.begin_again(),
-            Some(ConnectionChange::Refused) => self.requests.refused(),
+            Some(ConnectionChange::Tunnel) => self.requests.restart(),
+            Some(ConnectionChange::ResponseBeforeBody) => self.requests.response_before_body(),
             Some(ConnectionChange::Misread) => {
                 let end = self.transactions.server_end;
-                self.server(scope, |responses, tools| responses.lose(end, tools));
+                self.with_responses(scope, |responses, context| responses.enter_resync(end, context));
             }
         }
     }

@@ -69,7 +69,7 @@ impl Listener for StreamAdapter<'_> {
         let outlook = if known { FlowEnd::Silent } else { FlowEnd::Unknown };
         self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
         if let Some(mut http) = talk.http.take().filter(|_| self.core.spare.len() < SPARE) {
-            http.renew();
+            http.reset();
             self.core.spare.push(http);
         }
     }

@@ -193,8 +193,8 @@ impl Signatures {
         let pattern = host.get(tail(host)..).unwrap_or_default();
         let wrote = candidate.host_as_written.get(tail(host)..).unwrap_or_default();
         match self.case_differs(wrote, pattern, rule) {
-            true => candidate.host_disguises.with(Evasion::Case),
-            false => candidate.host_disguises,
+            true => candidate.host_evasions.with(Evasion::Case),
+            false => candidate.host_evasions,
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::decode::{Decoded, decode};
 use super::path::{Trailing, bare_host, is_blank, lower, normalise};
-use super::target::{Parts, without_query};
+use super::target::{TargetParts, without_query};
 use super::{Evasion, Evasions, MAX_TARGET};
 
 /// The most candidates a target has: three rounds of decoding, with and without a cut at a NUL, with and without a cut
@@ -29,7 +29,7 @@ pub struct Candidate<'a> {
     /// The host before letters were lowered.
     pub host_as_written: &'a [u8],
     /// What was undone in the host, but for case.
-    pub host_disguises: Evasions,
+    pub host_evasions: Evasions,
     /// Rounds of decoding: 0, 1 or 2.
     pub decoded: u8,
 }
@@ -39,7 +39,7 @@ pub struct Candidate<'a> {
 pub struct Candidates<'a> {
     target: &'a [u8],
     arena: &'a [u8],
-    list: &'a [Spec],
+    list: &'a [CandidateSpans],
     cut: bool,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Candidates<'a> {
     /// The candidates, the least decoded first.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> {
         let Self { target, arena, list, .. } = *self;
-        list.iter().map(move |spec| spec.candidate(target, arena))
+        list.iter().map(move |spans| spans.candidate(target, arena))
     }
 
     /// How many there are: 1 to [`MAX_CANDIDATES`].
@@ -71,7 +71,7 @@ impl<'a> Candidates<'a> {
     /// Whether the only candidate is a piece of the target itself, with nothing copied.
     #[must_use]
     pub fn is_borrowed(&self) -> bool {
-        matches!(self.list, [only] if only.path.place == SpanBase::Target)
+        matches!(self.list, [only] if only.path.base == SpanBase::Target)
     }
 }
 
@@ -83,7 +83,7 @@ pub struct Normaliser {
     arena: Vec<u8>,
     once: Vec<u8>,
     twice: Vec<u8>,
-    list: Vec<Spec>,
+    list: Vec<CandidateSpans>,
 }
 
 impl Normaliser {
@@ -95,39 +95,39 @@ impl Normaliser {
 
     /// The candidates of `target`, as requested with `method`.
     pub fn candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
-        let Some(mut spec) = plain(target) else { return self.every(method, target) };
-        let path = spec.path.of(target, &[]);
+        let Some(mut spans) = plain_candidate(target) else { return self.all_candidates(method, target) };
+        let path = spans.path.of(target, &[]);
         if path.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
             self.arena.clear();
             self.arena.extend_from_slice(path);
             self.arena.make_ascii_lowercase();
-            spec.path = Span::arena(&(0..self.arena.len()));
+            spans.path = Span::arena(&(0..self.arena.len()));
         }
         self.list.clear();
-        self.list.push(spec);
+        self.list.push(spans);
         Candidates { target, arena: &self.arena, list: &self.list, cut: false }
     }
 
     /// The same without the fast path; public so that a test can hold both equal.
     #[doc(hidden)]
-    pub fn every<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
+    pub fn all_candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
         self.list.clear();
         self.arena.clear();
-        let whole = target.get(..MAX_TARGET).unwrap_or(target);
-        self.readings(method, whole, Evasions::default());
-        if let Some(blank) = whole.iter().position(|&byte| is_blank(byte)).filter(|&at| at > 0) {
-            let head = whole.get(..blank).unwrap_or_default();
-            self.readings(method, head, Evasions::default().with(Evasion::Whitespace));
+        let limited = target.get(..MAX_TARGET).unwrap_or(target);
+        self.add_interpretations(method, limited, Evasions::default());
+        if let Some(blank) = limited.iter().position(|&byte| is_blank(byte)).filter(|&at| at > 0) {
+            let head = limited.get(..blank).unwrap_or_default();
+            self.add_interpretations(method, head, Evasions::default().with(Evasion::Whitespace));
         }
-        let cut = whole.len() < target.len() && memchr::memchr2(b'?', b'#', whole).is_none();
+        let cut = limited.len() < target.len() && memchr::memchr2(b'?', b'#', limited).is_none();
         Candidates { target, arena: &self.arena, list: &self.list, cut }
     }
 
     /// Adds the candidates of one reading of the target: undecoded, decoded once, decoded twice.
-    fn readings(&mut self, method: &[u8], target: &[u8], evasions: Evasions) {
-        let parts = Parts::of(method, target);
+    fn add_interpretations(&mut self, method: &[u8], target: &[u8], evasions: Evasions) {
+        let parts = TargetParts::of(method, target);
         let path = parts.path.unwrap_or_default();
-        let mut round = Round { decoded: 0, evasions, host_disguises: evasions };
+        let mut round = Round { decoded: 0, evasions, host_evasions: evasions };
         let host = self.add_host(parts.authority);
         self.add(parts.path, host.clone(), round);
 
@@ -148,16 +148,16 @@ impl Normaliser {
         if first.any() || host_first.any() {
             round = Round {
                 decoded: 1,
-                evasions: named(evasions, first, None),
-                host_disguises: named(evasions, host_first, None),
+                evasions: decoding_evasions(evasions, first, None),
+                host_evasions: decoding_evasions(evasions, host_first, None),
             };
             self.add(parts.path.map(|_| once.as_slice()), host_once, round);
             let second = decode(&once, &mut twice);
             if second.any() || host_second.any() {
                 round = Round {
                     decoded: 2,
-                    evasions: named(evasions, first, Some(second)),
-                    host_disguises: named(evasions, host_first, Some(host_second)),
+                    evasions: decoding_evasions(evasions, first, Some(second)),
+                    host_evasions: decoding_evasions(evasions, host_first, Some(host_second)),
                 };
                 self.add(parts.path.map(|_| twice.as_slice()), host_twice, round);
             }
@@ -181,28 +181,29 @@ impl Normaliser {
     /// Brings `path` to normal form and keeps the candidate, unless it is there already.
     fn push(&mut self, path: Option<&[u8]>, host: Option<Host>, round: Round) {
         let mark = self.arena.len();
-        let mut spec = Spec { decoded: round.decoded, host_disguises: round.host_disguises, ..Spec::default() };
+        let mut spans =
+            CandidateSpans { decoded: round.decoded, host_evasions: round.host_evasions, ..CandidateSpans::default() };
         if let Some(path) = path {
             let normal = normalise(path, &mut self.arena);
-            spec.path = Span::arena(&normal.path);
-            spec.path_as_written = Span::arena(&normal.as_written);
-            spec.trailing = normal.trailing;
-            spec.evasions = round.evasions.union(normal.evasions);
+            spans.path = Span::arena(&normal.path);
+            spans.path_as_written = Span::arena(&normal.as_written);
+            spans.trailing = normal.trailing;
+            spans.evasions = round.evasions.union(normal.evasions);
         }
         if let Some(host) = host {
-            spec.has_host = true;
-            spec.host = Span::arena(&host.lower);
-            spec.host_as_written = Span::arena(&host.as_written);
+            spans.has_host = true;
+            spans.host = Span::arena(&host.lower);
+            spans.host_as_written = Span::arena(&host.as_written);
         }
         let arena = self.arena.as_slice();
-        let same = |other: &Spec| {
-            spec.path.of(&[], arena) == other.path.of(&[], arena)
-                && spec.host.of(&[], arena) == other.host.of(&[], arena)
+        let same = |other: &CandidateSpans| {
+            spans.path.of(&[], arena) == other.path.of(&[], arena)
+                && spans.host.of(&[], arena) == other.host.of(&[], arena)
         };
         if self.list.len() >= MAX_CANDIDATES || self.list.iter().any(same) {
             self.arena.truncate(mark);
         } else {
-            self.list.push(spec);
+            self.list.push(spans);
         }
     }
 
@@ -221,17 +222,17 @@ impl Normaliser {
 struct Round {
     decoded: u8,
     evasions: Evasions,
-    host_disguises: Evasions,
+    host_evasions: Evasions,
 }
 
 /// The names of one or two rounds of decoding.
-fn named(mut evasions: Evasions, first: Decoded, second: Option<Decoded>) -> Evasions {
-    let again = second.is_some_and(Decoded::any);
+fn decoding_evasions(mut evasions: Evasions, first: Decoded, second: Option<Decoded>) -> Evasions {
+    let decoded_twice = second.is_some_and(Decoded::any);
     // A `%25` that only hid the second round's escapes is that round's, not a disguise of its own.
-    if first.percent || (first.percent_sign && !again) {
+    if first.percent || (first.percent_sign && !decoded_twice) {
         evasions = evasions.with(Evasion::Percent);
     }
-    if again {
+    if decoded_twice {
         evasions = evasions.with(Evasion::DoublePercent);
     }
     if first.unicode || second.is_some_and(|second| second.unicode) {
@@ -250,7 +251,7 @@ struct Host {
 /// A piece of the target or of the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
-    place: SpanBase,
+    base: SpanBase,
     start: u32,
     end: u32,
 }
@@ -265,11 +266,11 @@ enum SpanBase {
 impl Span {
     fn arena(range: &Range<usize>) -> Self {
         // The arena is far smaller than 4 GiB: MAX_CANDIDATES times MAX_TARGET times a small constant.
-        Self { place: SpanBase::Arena, start: range.start as u32, end: range.end as u32 }
+        Self { base: SpanBase::Arena, start: range.start as u32, end: range.end as u32 }
     }
 
     fn of<'a>(self, target: &'a [u8], arena: &'a [u8]) -> &'a [u8] {
-        let bytes = match self.place {
+        let bytes = match self.base {
             SpanBase::Arena => arena,
             SpanBase::Target => target,
         };
@@ -279,19 +280,19 @@ impl Span {
 
 /// A candidate as spans.
 #[derive(Clone, Copy, Debug, Default)]
-struct Spec {
+struct CandidateSpans {
     path: Span,
     path_as_written: Span,
     host: Span,
     host_as_written: Span,
     evasions: Evasions,
-    host_disguises: Evasions,
+    host_evasions: Evasions,
     trailing: Trailing,
     decoded: u8,
     has_host: bool,
 }
 
-impl Spec {
+impl CandidateSpans {
     fn candidate<'a>(&self, target: &'a [u8], arena: &'a [u8]) -> Candidate<'a> {
         Candidate {
             path: self.path.of(target, arena),
@@ -300,7 +301,7 @@ impl Spec {
             evasions: self.evasions,
             host: self.has_host.then(|| self.host.of(target, arena)),
             host_as_written: self.host_as_written.of(target, arena),
-            host_disguises: self.host_disguises,
+            host_evasions: self.host_evasions,
             decoded: self.decoded,
         }
     }
@@ -308,7 +309,7 @@ impl Spec {
 
 /// The only candidate of a target with nothing to normalise but letters, as a piece of the target: at most the query
 /// and a single trailing slash are left off. Written so that the compiler looks at many bytes at once.
-fn plain(target: &[u8]) -> Option<Spec> {
+fn plain_candidate(target: &[u8]) -> Option<CandidateSpans> {
     if target.first() != Some(&b'/') || target.len() > MAX_TARGET {
         return None;
     }
@@ -326,8 +327,8 @@ fn plain(target: &[u8]) -> Option<Spec> {
         [_, .., b'/'] => (path.len() - 1, Trailing::Slash),
         _ => (path.len(), Trailing::Nothing),
     };
-    let span = Span { place: SpanBase::Target, start: 0, end: end as u32 };
-    Some(Spec { path: span, path_as_written: span, trailing, ..Spec::default() })
+    let span = Span { base: SpanBase::Target, start: 0, end: end as u32 };
+    Some(CandidateSpans { path: span, path_as_written: span, trailing, ..CandidateSpans::default() })
 }
 
 /// Whether a byte needs more than a lower-case letter.

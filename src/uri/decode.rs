@@ -22,19 +22,19 @@ impl Decoded {
 /// Decodes `source` once into `out` (cleared first). `out` never gets longer than `source`.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> Decoded {
     out.clear();
-    let mut done = Decoded::default();
+    let mut decoded = Decoded::default();
     let mut rest = source;
     while let Some(percent) = memchr::memchr(b'%', rest) {
         let (literal, escape) = rest.split_at(percent);
         out.extend_from_slice(literal);
         rest = match take_escape(escape) {
             Some((Escape::Byte(byte), after)) => {
-                push_byte(byte, out, &mut done);
+                push_byte(byte, out, &mut decoded);
                 after
             }
             Some((Escape::Character(character), after)) => {
                 push_char(character, out);
-                done.unicode = true;
+                decoded.unicode = true;
                 after
             }
             None => {
@@ -44,7 +44,7 @@ pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> Decoded {
         };
     }
     out.extend_from_slice(rest);
-    done
+    decoded
 }
 
 /// What an escape stands for.
@@ -71,10 +71,10 @@ fn hex(digits: &[u8]) -> Option<u32> {
 }
 
 /// Appends a decoded byte; folds the sequence it may complete.
-fn push_byte(byte: u8, out: &mut Vec<u8>, done: &mut Decoded) {
+fn push_byte(byte: u8, out: &mut Vec<u8>, decoded: &mut Decoded) {
     match byte {
-        b'%' => done.percent_sign = true,
-        _ => done.percent = true,
+        b'%' => decoded.percent_sign = true,
+        _ => decoded.percent = true,
     }
     let low = u32::from(byte & 0x3f);
     let folded = match *out.as_slice() {
@@ -83,7 +83,7 @@ fn push_byte(byte: u8, out: &mut Vec<u8>, done: &mut Decoded) {
         [.., lead @ (0xc0 | 0xc1)] => Some((1, u32::from(lead & 1) << 6 | low)),
         [.., 0xe0, middle @ (0x80 | 0x81)] => Some((2, u32::from(middle & 1) << 6 | low)),
         [.., 0xef, middle @ (0xbc | 0xbd)] => {
-            narrow(0xf000 | u32::from(middle & 0x3f) << 6 | low).map(|ascii| (2, u32::from(ascii)))
+            fullwidth_to_ascii(0xf000 | u32::from(middle & 0x3f) << 6 | low).map(|ascii| (2, u32::from(ascii)))
         }
         _ => None,
     };
@@ -91,7 +91,7 @@ fn push_byte(byte: u8, out: &mut Vec<u8>, done: &mut Decoded) {
         Some((replaced, ascii)) => {
             out.truncate(out.len().saturating_sub(replaced));
             out.push(ascii as u8);
-            done.unicode = true;
+            decoded.unicode = true;
         }
         None => out.push(byte),
     }
@@ -99,14 +99,14 @@ fn push_byte(byte: u8, out: &mut Vec<u8>, done: &mut Decoded) {
 
 /// Appends a decoded character, full-width ASCII as ASCII.
 fn push_char(character: char, out: &mut Vec<u8>) {
-    match narrow(u32::from(character)) {
+    match fullwidth_to_ascii(u32::from(character)) {
         Some(ascii) => out.push(ascii),
         None => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
     }
 }
 
 /// The ASCII character that a full-width one (U+FF01–U+FF5E) stands for.
-fn narrow(code: u32) -> Option<u8> {
+fn fullwidth_to_ascii(code: u32) -> Option<u8> {
     // The range maps to 0x21..=0x7e.
     (0xff01..=0xff5e).contains(&code).then(|| (code - 0xfee0) as u8)
 }
@@ -117,20 +117,20 @@ mod tests {
 
     fn once(source: &str) -> (String, Decoded) {
         let mut out = Vec::new();
-        let done = decode(source.as_bytes(), &mut out);
-        (String::from_utf8_lossy(&out).into_owned(), done)
+        let decoded = decode(source.as_bytes(), &mut out);
+        (String::from_utf8_lossy(&out).into_owned(), decoded)
     }
 
     #[test]
-    fn invalid_escapes_stay() {
+    fn invalid_escapes_are_kept() {
         for literal in ["", "%", "%%", "%z", "%4", "%zz", "%%target%%", "%u12", "%ud800", "%u12g4", "a%"] {
-            let (out, done) = once(literal);
-            assert_eq!((out.as_str(), done.any()), (literal, false), "{literal}");
+            let (out, decoded) = once(literal);
+            assert_eq!((out.as_str(), decoded.any()), (literal, false), "{literal}");
         }
     }
 
     #[test]
-    fn valid_escapes_go() {
+    fn valid_escapes_are_decoded() {
         for (source, expected) in [
             ("%41", "A"),
             ("%%41", "%A"),

@@ -58,7 +58,7 @@ impl NormalHost {
 
 /// Where a normal form stands in the buffer it was appended to, and what it took.
 #[derive(Clone, Debug)]
-pub(super) struct Normal {
+pub(super) struct NormalRanges {
     /// The normal form.
     pub path: Range<usize>,
     /// The same before letters were lowered; the same place where there was nothing to lower.
@@ -70,7 +70,7 @@ pub(super) struct Normal {
 }
 
 /// Appends the normal form of `path` to `out`: at most twice `path.len() + 1` bytes.
-pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
+pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> NormalRanges {
     let start = out.len();
     let mut evasions = Evasions::default();
     if memchr::memchr(b'\\', path).is_some() {
@@ -78,18 +78,18 @@ pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
     }
     let mut trailing = Trailing::Nothing;
     let mut segments = path.split(|&byte| byte == b'/' || byte == b'\\').enumerate().peekable();
-    while let Some((index, whole)) = segments.next() {
-        let segment = match memchr::memchr(b';', whole) {
+    while let Some((index, full)) = segments.next() {
+        let segment = match memchr::memchr(b';', full) {
             Some(at) => {
                 evasions = evasions.with(Evasion::PathParameter);
-                whole.get(..at).unwrap_or_default()
+                full.get(..at).unwrap_or_default()
             }
-            None => whole,
+            None => full,
         };
         match segment {
-            b"" if segments.peek().is_none() && index > 0 && whole.is_empty() => trailing = Trailing::Slash,
+            b"" if segments.peek().is_none() && index > 0 && full.is_empty() => trailing = Trailing::Slash,
             // What precedes the first slash is not a segment.
-            b"" if index > 0 && whole.is_empty() => evasions = evasions.with(Evasion::Slashes),
+            b"" if index > 0 && full.is_empty() => evasions = evasions.with(Evasion::Slashes),
             b"" => {}
             b"." => evasions = evasions.with(Evasion::DotSegments),
             b".." => {
@@ -111,7 +111,7 @@ pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
         trailing = Trailing::Nothing;
     }
     let as_written = start..out.len();
-    Normal { path: lower(out, as_written.clone()), as_written, evasions, trailing }
+    NormalRanges { path: lower(out, as_written.clone()), as_written, evasions, trailing }
 }
 
 /// Drops blanks, dots and slashes from the end of `out`, down to `start`.
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn steps() {
+    fn path_steps_yield_normal_form() {
         use Trailing::{Nothing, Other, Slash};
         for (path, expected, names, trailing) in [
             ("/sms/env", "/sms/env", &[][..], Nothing),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn bare_host_drops_userinfo_port_and_dots() {
         for (authority, host) in [
             ("SMS-Activate.org:443", "sms-activate.org"),
             ("u:p@a@sms-activate.org.:80", "sms-activate.org"),

@@ -19,25 +19,25 @@ pub fn query(target: &[u8]) -> &[u8] {
 #[must_use]
 pub fn site(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Option<Vec<u8>> {
     let target = target.get(..MAX_TARGET).unwrap_or(target);
-    let authority = Parts::of(method, target).authority.or(host)?;
+    let authority = TargetParts::of(method, target).authority.or(host)?;
     Some(NormalHost::of(authority.trim_ascii()).host).filter(|host| !host.is_empty())
 }
 
 /// The undecoded path of a target, without scheme, authority, query and fragment; empty where it has none.
 #[must_use]
 pub fn path<'a>(method: &[u8], target: &'a [u8]) -> &'a [u8] {
-    Parts::of(method, target.get(..MAX_TARGET).unwrap_or(target)).path.unwrap_or_default()
+    TargetParts::of(method, target.get(..MAX_TARGET).unwrap_or(target)).path.unwrap_or_default()
 }
 
 /// A request target taken apart (RFC 9112 section 3.2).
-pub(super) struct Parts<'a> {
+pub(super) struct TargetParts<'a> {
     /// What stands behind `scheme://`, or the whole target of a CONNECT.
     pub authority: Option<&'a [u8]>,
     /// The path, undecoded, without query and fragment.
     pub path: Option<&'a [u8]>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> TargetParts<'a> {
     /// Takes `target` apart, as requested with `method`.
     pub(super) fn of(method: &[u8], target: &'a [u8]) -> Self {
         if let Some(start) = after_scheme(target) {
