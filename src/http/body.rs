@@ -1,42 +1,42 @@
-//! Message bodies: passed over to find what follows. Nothing of them is kept; their content can be looked at as it passes.
+//! Skips message bodies to find what follows them. Stores nothing; the content can be inspected as it passes.
 
 use memchr::memchr;
 
 use super::Counters;
 use super::fields::{ContentLength, Fields, TransferCoding};
 
-/// What follows a head, and how much of it passed.
+/// Framing of a body, with the parsing position in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// So many more bytes.
     Length(u64),
-    /// Chunks (RFC 9112 section 7.1).
+    /// Chunked transfer coding (RFC 9112 section 7.1).
     Chunked(Chunk),
-    /// Everything until the connection ends.
+    /// Everything until the connection closes.
     UntilClose,
 }
 
-/// Where in a chunked body.
+/// Position in a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
-    /// In the line with the size.
+    /// In the chunk-size line.
     Size { size: u64, digits: u8, blank: bool, extension: bool },
-    /// So many more bytes of data.
+    /// So many more bytes of chunk data.
     Data(u64),
-    /// At the line end behind the data.
+    /// At the line end after chunk data.
     DataEnd,
-    /// In the trailer; `line` bytes of the line passed, but for carriage returns.
+    /// In the trailer section; `line` is not 0 within a line that is not blank (carriage returns do not count).
     Trailer { line: u32 },
 }
 
-/// What became of a body when bytes passed.
+/// Result of skipping bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyProgress {
-    /// All bytes belong to it, and there is more.
+    /// All bytes belong to the body, and it continues.
     All,
-    /// It ended after so many bytes.
+    /// The body ended after so many bytes.
     Ended(usize),
-    /// After so many bytes it makes no sense; whether a line begins there.
+    /// After so many bytes the framing is invalid; the flag is whether a line begins there.
     Broken(usize, bool),
 }
 
@@ -45,12 +45,12 @@ impl Chunk {
 }
 
 impl Body {
-    /// The body of a request with these fields (RFC 9112 section 6.3).
+    /// Returns the body framing of a request with these fields (RFC 9112 section 6.3).
     pub(super) fn of_request(fields: &Fields<'_>, counters: &mut Counters) -> Self {
         Self::by_fields(fields, counters).unwrap_or(Self::Length(0))
     }
 
-    /// Whether servers disagree about where the body of a request with these fields ends.
+    /// Reports whether servers disagree about where the body of a request with these fields ends.
     pub(super) fn is_disputed(fields: &Fields<'_>) -> bool {
         match (fields.coding, fields.length) {
             (None, ContentLength::Absent | ContentLength::Valid(_))
@@ -59,7 +59,7 @@ impl Body {
         }
     }
 
-    /// The body of a response that may have one.
+    /// Returns the body framing of a response that may have a body.
     pub(super) fn of_response(fields: &Fields<'_>, counters: &mut Counters) -> Self {
         match (fields.coding, fields.length) {
             (Some(TransferCoding::Other), _) => Self::UntilClose,
@@ -91,17 +91,17 @@ impl Body {
         }
     }
 
-    /// Whether nothing follows.
+    /// Reports whether the body is empty.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::Length(0)
     }
 
-    /// Passes over bytes; adds what is content to `content`.
+    /// Skips bytes; adds the number of content bytes to `body_len`.
     pub(super) fn skip(&mut self, bytes: &[u8], body_len: &mut u64) -> BodyProgress {
         self.skip_with(bytes, body_len, |_| ())
     }
 
-    /// Passes over bytes; what is content goes to `look`.
+    /// Skips bytes; passes content bytes to `content` and adds their number to `body_len`.
     pub(super) fn skip_with(
         &mut self,
         bytes: &[u8],
@@ -125,7 +125,7 @@ impl Body {
         }
     }
 
-    /// Passes over a gap. `false` where it is not known any more what follows.
+    /// Skips a gap. Returns `false` if it is no longer known what follows.
     pub(super) fn skip_gap(&mut self, len: u64, body_len: &mut u64) -> bool {
         match self {
             Self::UntilClose => {
@@ -174,14 +174,14 @@ fn skip_chunks(chunk: &mut Chunk, bytes: &[u8], body_len: &mut u64, mut content:
                         at += memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
                     }
                     (_, Some(digit)) => {
-                        // Saturates: 2^64 must not become nothing.
+                        // Saturates: 2^64 must not become 0.
                         let wide = u128::from(*size) * 16 + u128::from(digit);
                         *size = u64::try_from(wide).unwrap_or(u64::MAX);
                         *digits = digits.saturating_add(1);
                     }
                     (b';' | b' ' | b'\t' | b'\r', _) if *digits > 0 => *extension = true,
                     (b' ' | b'\t', _) => *blank = true,
-                    // A request may stand where the size of a chunk should: the line begins before its first digit.
+                    // A request may begin where a chunk size is expected: its line begins before the first digit.
                     _ => return BodyProgress::Broken(at - 1, *digits == 0 && !*blank),
                 }
             }

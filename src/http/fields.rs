@@ -1,4 +1,4 @@
-//! The header fields that matter: found line by line, bad lines passed over. Not what they mean for the body: see
+//! Extracts the relevant header fields line by line and skips malformed lines. Does not derive the body framing; see
 //! [`super::body`].
 
 use memchr::memchr;
@@ -6,7 +6,7 @@ use memchr::memchr;
 use super::head::is_blank_line;
 use super::line::trim;
 
-/// The first values of the fields that matter, and all that decides about the body.
+/// First values of the relevant fields, and everything that determines the body framing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
     pub(super) host: Option<&'a [u8]>,
@@ -16,24 +16,26 @@ pub(super) struct Fields<'a> {
     pub(super) content_type: Option<&'a [u8]>,
     pub(super) location: Option<&'a [u8]>,
     pub(super) content_encoding: Option<&'a [u8]>,
+    /// Combined value of the Content-Length fields.
     pub(super) length: ContentLength,
-    /// The last transfer coding of all fields, if there is a field.
+    /// Last transfer coding over all Transfer-Encoding fields, if there are any.
     pub(super) coding: Option<TransferCoding>,
-    /// Whether the client waits for a go-ahead before it sends the body (RFC 9110 section 10.1.1).
+    /// Whether the client waits for a 100 response before it sends the body (RFC 9110 section 10.1.1).
     pub(super) expects: bool,
+    /// Lines without a name or a colon.
     pub(super) bad_lines: u64,
 }
 
-/// What the Content-Length fields say together (RFC 9112 section 6.3).
+/// Combined value of the Content-Length fields (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum ContentLength {
     #[default]
     Absent,
-    /// All agree. A number beyond 64 bits is the largest there is: never zero.
+    /// All agree. A number beyond 64 bits becomes the largest one, never 0.
     Valid(u64),
-    /// No number.
+    /// Not a number.
     Invalid,
-    /// Different numbers; the first one.
+    /// Different numbers; holds the first one.
     Conflicting(u64),
 }
 
@@ -45,7 +47,7 @@ pub(super) enum TransferCoding {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes one field.
+    /// Adds one field.
     pub(super) fn take(&mut self, name: &[u8], value: FieldValue<'a>) {
         match name.len() {
             4 if is_name(name, b"host") => keep_first(&mut self.host, value),
@@ -62,7 +64,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes all lines of a head behind its first line.
+    /// Parses all lines of a head after its first line.
     pub(super) fn of_lines(lines: &'a [u8]) -> Self {
         let mut fields = Self::default();
         let mut rest = lines;
@@ -74,7 +76,8 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// Takes the lines up to the blank one that ends a head, and says where they end; `None` if it is not there.
+    /// Parses the lines up to the blank one that ends a head. Returns the fields and the offset after that line; `None`
+    /// if there is no blank line.
     pub(super) fn of_head(lines: &'a [u8]) -> Option<(Self, usize)> {
         let mut fields = Self::default();
         let mut at = 0;
@@ -102,27 +105,27 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A field's value.
+/// A field value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FieldValue<'a> {
     pub(super) bytes: &'a [u8],
-    /// Whether line folds may be in it (RFC 9112 section 5.2).
+    /// Whether it may contain line folds (RFC 9112 section 5.2).
     pub(super) folded: bool,
 }
 
-/// The first line of some, with the lines that go on with it.
+/// A line with its folded continuation lines.
 struct Line {
-    /// Where its line feed stands.
+    /// Position of its last line feed.
     end: usize,
     folded: bool,
 }
 
 impl Line {
-    /// `None` if its end is not there.
+    /// Finds the first line of `bytes`. `None` if its end is missing.
     fn first(bytes: &[u8]) -> Option<Self> {
         let mut end = memchr(b'\n', bytes)?;
         let mut folded = false;
-        // A blank line is one, whatever comes next.
+        // A blank line ends a head, whatever follows it.
         while matches!(bytes.get(end + 1), Some(b' ' | b'\t')) && !is_blank_line(&bytes[..end]) {
             end += 1 + memchr(b'\n', &bytes[end + 1..])?;
             folded = true;
@@ -131,9 +134,10 @@ impl Line {
     }
 }
 
-/// Whether a name is this one, which is written in lower case, whatever the case of its letters.
+/// Compares a name, ignoring ASCII case, with `known`, which is in lower case.
 ///
-/// A word at a time, the last one over bytes that were compared already where it must: a head has a dozen names.
+/// Compares a word at a time for speed, since a head has a dozen names. The last word may overlap bytes already
+/// compared.
 #[inline(always)]
 fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
@@ -144,8 +148,8 @@ fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     }
 }
 
-/// The same of at most eight bytes. Letters differ from those of the other case in one bit, which nothing else shares with
-/// them; all other bytes must be equal.
+/// Compares at most eight bytes, ignoring ASCII case. Upper-case and lower-case letters differ in one bit, and no other
+/// byte equals a letter after that bit is set; all other bytes must be equal.
 #[inline(always)]
 fn same_word(name: &[u8], known: &[u8]) -> bool {
     let word = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
@@ -153,7 +157,7 @@ fn same_word(name: &[u8], known: &[u8]) -> bool {
     word(name) | case == word(known)
 }
 
-/// Keeps the first value; of a folded one its first line that is not blank.
+/// Stores the first value; of a folded value its first line that is not blank.
 fn keep_first<'a>(slot: &mut Option<&'a [u8]>, value: FieldValue<'a>) {
     if slot.is_none() {
         *slot = match value {
@@ -166,6 +170,7 @@ fn keep_first<'a>(slot: &mut Option<&'a [u8]>, value: FieldValue<'a>) {
 }
 
 impl ContentLength {
+    /// Combines the length so far with another field value, which may be a list.
     fn merge(self, value: &[u8]) -> Self {
         value.split(|&byte| byte == b',').map(trim).fold(self, |length, number| match (length, parse(number)) {
             (Self::Absent, Some(number)) => Self::Valid(number),
@@ -177,7 +182,7 @@ impl ContentLength {
     }
 }
 
-/// Digits only; saturates.
+/// Parses decimal digits; saturates.
 fn parse(digits: &[u8]) -> Option<u64> {
     let valid = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     valid.then(|| {
@@ -185,10 +190,10 @@ fn parse(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The last coding of a list; none where it is `identity`, which old software sends and everybody passes over.
+/// Returns the last coding of a list; `None` for `identity`, which old software sends and recipients ignore.
 fn last_coding(value: &[u8]) -> Option<TransferCoding> {
     let last = value.split(|&byte| byte == b',').map(trim).rfind(|coding| !coding.is_empty())?;
-    // Parameters of a coding (RFC 9112 section 7): chunked has none, but a lenient server looks at the name only.
+    // Codings may have parameters (RFC 9112 section 7). Chunked has none, but a lenient server compares only the name.
     let name = trim(last.split(|&byte| byte == b';').next().unwrap_or_default());
     match name {
         name if name.eq_ignore_ascii_case(b"chunked") => Some(TransferCoding::Chunked),
@@ -202,8 +207,8 @@ mod tests {
     use super::*;
     use crate::http::head::find_end;
 
-    /// Seeded heads of few different bytes: blank lines, folds, lines without a name, heads without an end, and what comes
-    /// behind them.
+    /// Seeded random heads of a few different pieces: blank lines, folds, lines without a name, heads without an end,
+    /// and bytes after the head.
     #[test]
     fn one_pass_and_two_pass_parsing_agree() {
         const PIECES: [&[u8]; 9] = [b"\n", b"\r\n", b" ", b"\t", b":", b"host:", b"a", b"Content-Length: 7", b"\r"];
@@ -225,7 +230,7 @@ mod tests {
         assert!((10_000..45_000).contains(&complete), "{complete}");
     }
 
-    /// Every byte in every place of every name, against the comparison byte by byte.
+    /// Every byte value at every position of every name, compared with the bytewise comparison.
     #[test]
     fn name_comparison_equals_bytewise_comparison() {
         fn check<const N: usize>(known: &[u8; N]) {

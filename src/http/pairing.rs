@@ -1,51 +1,53 @@
-//! Which response answers which request: only what the acknowledgment numbers prove, never a guess. Not the framing of
-//! either stream.
+//! Pairs responses with requests using only what the acknowledgment numbers prove; never guesses. Does not parse the
+//! framing of either stream; see [`super::requests`] and [`super::responses`].
 //!
-//! **While nothing was lost** responses come in the order of the requests (RFC 9112 section 9.3.2): a final response
-//! answers the oldest request that waits, if the segment it begins in acknowledges all of that request's head. One that
-//! acknowledges nothing of the head was sent unasked (408 on an idle connection) and answers nobody; one that
-//! acknowledges a part of it (431, 408) may be an answer or not.
+//! **Without loss**, responses come in the order of the requests (RFC 9112 section 9.3.2): a final response belongs to
+//! the oldest pending request if the segment in which it begins acknowledges all of that request's head. A response
+//! that acknowledges nothing of the head was sent unsolicited (408 on an idle connection) and belongs to no request;
+//! one that acknowledges a part of it (431, 408) may or may not belong to it.
 //!
-//! **Requests that nobody saw** (a gap, garbage that a server may answer with 400, a body whose end servers see
-//! differently, too many requests to remember) stand in the row as one entry without a number. What waits before it is
-//! proven as above, what waits behind it is in doubt.
+//! **Unseen requests** (a gap, garbage that a server may answer with 400, a body whose end servers place differently,
+//! too many requests to remember) are queued as one entry without a number. Requests before it are proven as above;
+//! requests after it are ambiguous.
 //!
-//! **Responses that nobody saw** put everything in doubt that waits. From then on a response is known only by where it
-//! begins: a request that was *fresh* was sent when the client had read the server's stream up to some offset, and more
-//! of it than when it had sent the request before. If a response begins at exactly that offset, in a segment that
-//! acknowledges the request's head, it is the answer, and the doubt is over.
+//! **Unseen responses** make every pending request ambiguous. From then on a response is identified only by its start
+//! offset. A request is *fresh* if the client, when it sent it, had read the server's stream up to some offset that
+//! lies beyond what it had read when it sent the previous request. If a response begins at exactly that offset, in a
+//! segment that acknowledges the request's head, it is the response to that request, and the ambiguity ends.
 //!
-//! That last step stands on one assumption: a client that waits for answers goes on waiting for them. A client that was
-//! once seen to send a request before it had the answer to the one before (pipelining) is never believed again after a
-//! loss: its requests stay unproven. Right behind a loss in its own stream only one is believed that was seen to wait
+//! This last step relies on one assumption: a client that waits for responses keeps doing so. A client that once sent a
+//! request before it had the response to the previous one (pipelining) is not trusted again after a loss: its requests
+//! stay unproven. Directly after a loss in the client's own stream, a client is trusted only if it was seen waiting
 //! before.
 
 use super::StreamPosition;
 use super::queue::Queue;
 
-/// Requests sent just behind a response that show that a client waits.
+/// Requests sent directly after a response that are taken as evidence that a client waits for responses.
 ///
-/// Rationale: one may be chance; where the capture cuts every request (snaplen) no better evidence comes.
+/// Rationale: one may be chance; where the capture truncates every request (snaplen) there is no better evidence.
 const MIN_PROMPT_REQUESTS: u8 = 2;
 
-/// A request that waits.
+/// A request that waits for its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PendingRequest {
-    /// Its number; `None` for an unknown number of requests, even none.
+    /// Number of the request; `None` for an unknown number of requests, possibly none.
     pub(super) tx_id: Option<u32>,
     /// Stream offset of its first byte.
     pub(super) start: u64,
-    /// Stream offset behind its head.
+    /// Stream offset after its head.
     pub(super) head_end: u64,
-    /// How much of the server's stream the client had read when it sent the first byte.
+    /// How much of the server's stream the client had read (acknowledged) when it sent the first byte.
     pub(super) read: Option<u64>,
     pub(super) class: MethodClass,
-    /// Whether it may be the rest of a request whose beginning was lost.
+    /// Whether it may be the remainder of a request whose beginning was lost.
     pub(super) fragment: bool,
+    /// Whether the client had read more of the server's stream than at the previous request, and is trusted to wait for
+    /// responses.
     fresh: bool,
 }
 
-/// What the method says about the answer.
+/// Request methods that affect the framing of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MethodClass {
     Plain,
@@ -68,6 +70,7 @@ impl PendingRequest {
         Self { tx_id: Some(tx_id), start, head_end, read, class, fragment: false, fresh: false }
     }
 
+    /// Creates an entry for an unknown number of unseen requests.
     const fn unknown() -> Self {
         Self {
             tx_id: None,
@@ -81,48 +84,48 @@ impl PendingRequest {
     }
 }
 
-/// The requests of a flow that wait, oldest first. The first one has a number.
+/// The pending requests of a flow, oldest first. The first one has a number.
 #[derive(Debug, Default)]
 pub(super) struct PendingRequests {
     requests: Queue<PendingRequest>,
-    /// Whether it is unknown which request the next response answers.
+    /// Whether it is unknown which request the next response belongs to.
     ambiguous: bool,
-    /// Whether the client was seen to send a request before it had the answer to the one before.
+    /// Whether the client was seen sending a request before it had the response to the previous one.
     pipelining: bool,
-    /// Whether the client was seen to wait for an answer before it sent the next request.
+    /// Whether the client was seen waiting for a response before it sent the next request.
     waits_for_responses: bool,
-    /// How many requests were sent just when the client had read all of a response, whomever that answered.
+    /// Requests sent at the moment when the client had read all of a response, whichever request that belonged to.
     prompt_requests: u8,
-    /// Whether the request before was perhaps not seen.
+    /// Whether requests may have been lost directly before the next one.
     after_loss: bool,
     /// How much of the server's stream the client had read when it sent the last request that was seen.
     last_read: Option<u64>,
-    /// The same of the last request that was seen or may have been.
+    /// The largest such value over all requests that were seen or may have been lost.
     max_read: u64,
-    /// Where the last response ended.
+    /// Stream offset at which the last response ended.
     last_response_end: u64,
 }
 
-/// Whom a response answers.
+/// Result of pairing a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PairResult {
-    /// This request.
+    /// The response belongs to this request.
     Matched(PendingRequest),
-    /// Perhaps one of those that were given up.
+    /// The response may belong to one of the requests given up.
     Ambiguous,
-    /// No request that was seen.
+    /// The response belongs to no request that was seen.
     NoRequest,
 }
 
 impl PendingRequests {
-    /// Whether the next response answers the next request, whichever that is.
+    /// Reports whether nothing is pending and the next response belongs to the next request.
     pub(super) fn is_in_step(&self) -> bool {
         self.requests.is_empty() && !self.ambiguous
     }
 
-    /// As new; room for a few requests stays.
+    /// Resets the state; keeps capacity for a few requests.
     pub(super) fn reset(&mut self) {
-        /// Rationale: the least that a row takes once it was needed.
+        /// Rationale: the smallest capacity that the queue allocates.
         const KEPT_CAPACITY: usize = 4;
         let mut requests = std::mem::take(&mut self.requests);
         requests.clear(KEPT_CAPACITY);
@@ -133,13 +136,13 @@ impl PendingRequests {
         self.requests.memory()
     }
 
-    /// Adds a request. `seen`: how much of the server's stream was seen so far; `most`: requests that may wait. Says
-    /// whether it was taken; otherwise its answer will not be known.
+    /// Adds a request. `seen` is how much of the server's stream was seen so far, `limit` the most requests that may be
+    /// pending. Returns whether the request was added; otherwise its response will not be determined.
     pub(super) fn add(&mut self, mut request: PendingRequest, seen: u64, limit: usize) -> bool {
         self.pipelining |= request.read.is_some() && request.read == self.last_read;
         self.last_read = request.read;
         let after_loss = std::mem::take(&mut self.after_loss);
-        // If there was a request in what was lost, this one did not wait for its answer.
+        // If a request was lost, this one was sent without waiting for the response to it.
         self.pipelining |= after_loss
             && !self.waits_for_responses
             && !request.fragment
@@ -163,7 +166,7 @@ impl PendingRequests {
         true
     }
 
-    /// Notes a request whose answer came before it.
+    /// Notes a request whose response was captured before it.
     pub(super) fn paired_early(&mut self, read: Option<u64>, ended: u64) {
         self.pipelining |= read.is_some_and(|read| read < ended || self.last_read == Some(read));
         self.waits_for_responses |= ended > 0 && read == Some(ended);
@@ -171,8 +174,8 @@ impl PendingRequests {
         self.max_read = self.max_read.max(read.unwrap_or(0));
     }
 
-    /// Bytes of the client passed that may have been requests. The client had read `read` bytes of the server before
-    /// it sent the last of them.
+    /// Notes that client bytes were skipped that may have held requests. The client had read `read` bytes of the
+    /// server's stream before it sent the last of them.
     pub(super) fn lost_requests(&mut self, read: u64) {
         self.max_read = self.max_read.max(read);
         self.after_loss = true;
@@ -181,21 +184,21 @@ impl PendingRequests {
 
     fn unknown_request(&mut self) {
         match self.requests.back() {
-            // Without a place in the row where there is no row: most connections that end here never spoke HTTP.
+            // Without pending requests no entry is needed: most connections that get here never carried HTTP.
             None => self.ambiguous = true,
             Some(PendingRequest { tx_id: None, .. }) => {}
             Some(_) => self.requests.push_back(PendingRequest::unknown()),
         }
     }
 
-    /// Bytes of the server passed, up to `end`, that may have been responses. Requests that are given up are told to
-    /// `unseen`; those that were sent after the client had read all of it are not.
+    /// Notes that server bytes up to `end` were skipped that may have held responses. Gives up all pending requests and
+    /// reports them to `unseen`, except fresh ones sent after the client had read the server's stream up to `end`.
     pub(super) fn lost_responses(&mut self, end: u64, unseen: impl FnMut(u32)) {
         self.ambiguous = true;
         self.give_up(|request| !(request.fresh && request.read >= Some(end)), unseen);
     }
 
-    /// The server's stream ended at `end`, within a response if `within`.
+    /// Notes that the server's stream ended at `end`; `within` is whether it ended within the head of a response.
     pub(super) fn end(&mut self, end: u64, within: bool, mut unseen: impl FnMut(u32)) {
         if self.ambiguous {
             self.lost_responses(end, unseen);
@@ -204,23 +207,23 @@ impl PendingRequests {
         }
     }
 
-    /// A response ended at this offset.
+    /// Notes the stream offset at which a response ended.
     pub(super) fn response_ended(&mut self, at: u64) {
         self.last_response_end = at;
     }
 
-    /// Where the last response ended.
+    /// Returns the stream offset at which the last response ended.
     pub(super) const fn last_end(&self) -> u64 {
         self.last_response_end
     }
 
-    /// Where a response must begin to end the doubt, and what its segment must acknowledge.
+    /// Returns where a response must begin to end the ambiguity, and what its segment must acknowledge.
     pub(super) fn expected(&self) -> Option<StreamPosition> {
         let fresh = self.requests.iter().filter(|_| self.ambiguous).find(|request| request.fresh)?;
         fresh.read.map(|at| StreamPosition { offset: at, acked: Some(fresh.head_end) })
     }
 
-    /// An interim response stands where a final one is expected: that one begins behind it.
+    /// Notes an interim response. If it begins where a final one was expected, the final one is now expected after it.
     pub(super) fn interim(&mut self, response: StreamPosition, end: u64) {
         let ambiguous = self.ambiguous;
         let Some(request) = self.requests.iter_mut().filter(|_| ambiguous).find(|request| request.fresh) else {
@@ -231,13 +234,13 @@ impl PendingRequests {
         }
     }
 
-    /// No response begins where one was expected: the client did not wait.
+    /// Notes that no response begins where one was expected: the client did not wait.
     pub(super) fn unanswered(&mut self, mut unseen: impl FnMut(u32)) {
         self.pipelining = true;
         self.give_up(|_| true, &mut unseen);
     }
 
-    /// Whom a final response answers.
+    /// Pairs a final response with a pending request.
     pub(super) fn pair(&mut self, response: StreamPosition, mut unseen: impl FnMut(u32)) -> PairResult {
         let acked = response.acked.unwrap_or(0);
         if self.ambiguous {
@@ -276,7 +279,7 @@ impl PendingRequests {
         if self.requests.len() < before { PairResult::Ambiguous } else { PairResult::NoRequest }
     }
 
-    /// Takes the oldest; what follows it and has no number puts the rest in doubt.
+    /// Removes the oldest request. If an entry without a number follows it, the rest becomes ambiguous.
     fn pop(&mut self) -> Option<PendingRequest> {
         let request = self.requests.pop_front();
         self.drop_unknown_front();

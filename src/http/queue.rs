@@ -1,11 +1,11 @@
-//! A queue of which the first member stands in place: most queues here have one at most, which then takes no memory
-//! elsewhere and no way to it.
+//! A FIFO queue that stores its first element inline. Most queues of this module hold at most one element, which then
+//! needs no heap memory and no pointer chase.
 
 use std::collections::VecDeque;
 
-/// Members in the order in which they came.
+/// Elements in insertion order.
 ///
-/// Invariant: where there is no first one there are no others.
+/// Invariant: if there is no first element, `rest` is empty.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     first: Option<T>,
@@ -19,7 +19,7 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Removes all; room for so many stays.
+    /// Removes all elements; keeps at most this heap capacity.
     pub(super) fn clear(&mut self, capacity: usize) {
         self.first = None;
         self.rest.clear();
@@ -34,7 +34,7 @@ impl<T> Queue<T> {
         usize::from(self.first.is_some()) + self.rest.len()
     }
 
-    /// Heap memory, in bytes.
+    /// Returns the heap memory held, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.rest.capacity() * size_of::<T>()
     }
@@ -68,7 +68,7 @@ impl<T> Queue<T> {
         self.first.iter_mut().chain(&mut self.rest)
     }
 
-    /// Keeps those that `stays` says, which is asked of each once and in their order.
+    /// Keeps the elements for which `keep` returns `true`; calls it once for each, in order.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         let first_removed = self.first.take_if(|first| !keep(first)).is_some();
         self.rest.retain(keep);

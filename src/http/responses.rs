@@ -1,5 +1,5 @@
-//! The server's stream: status lines and fields split out, bodies passed over, the way found back after a loss. Whom a
-//! response answers is asked of its [`ResponseHandler`].
+//! Parses the server's stream: splits out status lines and fields, skips bodies and resynchronises after a loss. Does
+//! not pair responses with requests; the [`ResponseHandler`] does.
 
 use super::body::{Body, BodyProgress};
 use super::fields::{ContentLength, Fields};
@@ -8,66 +8,66 @@ use super::line::{StatusLine, may_be_response, split_response};
 use super::pairing::MethodClass;
 use super::{ParseContext, ProgressGuard, Response, StreamPosition};
 
-/// The server's side of a connection.
+/// Parser state of the server's stream.
 #[derive(Debug, Default)]
 pub(super) struct Responses {
     phase: Phase,
-    /// Bytes of the present body.
+    /// Content bytes seen of the current body.
     body_len: u64,
-    /// Whether somebody looks at the present body.
+    /// Whether the handler wants more of the current body.
     body_wanted: bool,
 }
 
-/// Where in the server's stream.
+/// Position in the server's stream.
 #[derive(Debug, Default)]
 enum Phase {
     /// A response is expected.
     #[default]
     Head,
-    /// In the lines of a head.
+    /// In a head that is being buffered.
     PartialHead(Box<PartialHead>),
     /// In a body.
     Body(Body),
-    /// In a head of which enough is known: up to its blank line; then the body, or the next head.
+    /// In a head that exceeded the limit: skips up to its blank line; then the body follows, or the next head.
     HeadRemainder { body: Option<Body>, line: u32 },
-    /// Somewhere unknown, until a response begins where one is expected.
+    /// Position unknown, until a response begins where one is expected.
     Resync,
-    /// Not HTTP, or not any more.
+    /// Not HTTP, or no longer HTTP.
     Stopped,
 }
 
-/// A head that comes in pieces.
+/// A head that arrives in pieces.
 #[derive(Debug)]
 struct PartialHead {
     buffer: HeadBuffer,
     start: StreamPosition,
 }
 
-/// A response's head.
+/// A parsed response head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseHead<'a> {
     pub(super) line: StatusLine<'a>,
     pub(super) fields: Fields<'a>,
-    /// `Content-Length`, where it is valid.
+    /// Value of `Content-Length`, if valid.
     pub(super) content_length: Option<u64>,
 }
 
-/// Who is told.
+/// Receives the events of the server's stream.
 pub(super) trait ResponseHandler {
-    /// Where a response must begin, and what its segment must acknowledge, if the way is lost.
+    /// Returns where a response must begin and what its segment must acknowledge, while the pairing is ambiguous.
     fn expected(&self) -> Option<StreamPosition>;
-    /// None begins there.
+    /// No response begins at the expected position.
     fn unanswered(&mut self);
-    /// An interim response ended at this offset.
+    /// An interim response ended at stream offset `end`.
     fn interim(&mut self, start: StreamPosition, end: u64);
-    /// A final response or 101. Says what the method of the request it answers means for it, if it answers one, and
-    /// whether its body is wanted.
+    /// A final response, or 101. Returns the method class of the request it belongs to, if any, and whether its body is
+    /// wanted.
     fn response(&mut self, head: &ResponseHead<'_>, start: StreamPosition) -> (Option<MethodClass>, bool);
-    /// The next bytes of its body. Says whether more are wanted.
+    /// Receives the next bytes of its body. Returns whether more are wanted.
     fn body(&mut self, bytes: &[u8]) -> bool;
-    /// Its body ended at this offset, or can't be followed.
+    /// Its body ended at stream offset `at`, or can no longer be followed.
     fn body_end(&mut self, body_len: u64, at: u64);
-    /// Bytes passed, up to this offset, whose meaning is not known.
+    /// Bytes up to stream offset `end` were skipped; their meaning is unknown.
     fn lost(&mut self, end: u64);
 }
 
@@ -85,8 +85,8 @@ impl<'a> ResponseHead<'a> {
 }
 
 impl Responses {
-    /// Takes bytes in order, of a segment that acknowledged the client's stream up to `acked`; `offset` is that of the
-    /// first one.
+    /// Parses the next bytes of the stream. `offset` is the stream offset of the first one; `acked` is how much of the
+    /// client's stream their segment acknowledged.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -126,7 +126,8 @@ impl Responses {
         }
     }
 
-    /// Begins a response where one is expected after a loss, unless it is in progress. Says how many bytes come before the next such place.
+    /// Starts a response where one is expected after a loss, unless it is in progress. Returns the number of bytes to
+    /// parse before the next such position.
     fn sync_to_expected(
         &mut self,
         bytes: &[u8],
@@ -154,7 +155,7 @@ impl Responses {
         bytes.len()
     }
 
-    /// What is in progress was misunderstood: a response begins here.
+    /// Aborts the message in progress, which was misread: a response begins at `at`.
     fn abort_message(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         self.body_wanted = false;
         if matches!(self.phase, Phase::Body(_) | Phase::HeadRemainder { body: Some(_), .. }) {
@@ -163,7 +164,7 @@ impl Responses {
         self.phase = Phase::Head;
     }
 
-    /// So many bytes were lost, from `offset` on.
+    /// Skips `len` lost bytes from stream offset `offset` on.
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         let end = offset.saturating_add(len);
         self.body_wanted = false;
@@ -176,7 +177,7 @@ impl Responses {
             if body.is_empty() {
                 self.end_body(end, context);
             }
-            // Whoever did not wait for the end of this body is not known again.
+            // A client that did not wait for the end of this body can no longer be paired reliably.
             if context.handler.expected().is_some_and(|expected| expected.offset < end) {
                 context.handler.lost(end);
             }
@@ -186,14 +187,14 @@ impl Responses {
         self.enter_resync(end, context);
     }
 
-    /// The way is lost; up to `end` nothing is known.
+    /// Gives up the position in the stream; nothing is known up to `end`.
     pub(super) fn enter_resync(&mut self, end: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         self.abort_message(end, context);
         self.phase = Phase::Resync;
         context.handler.lost(end);
     }
 
-    /// The stream is over. Says whether it ended within the head of a response.
+    /// Ends the stream. Returns whether it ended within the head of a response.
     pub(super) fn end(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) -> bool {
         let within_head = matches!(self.phase, Phase::PartialHead(_));
         self.abort_message(at, context);
@@ -201,7 +202,7 @@ impl Responses {
         within_head
     }
 
-    /// The connection speaks something else from now on.
+    /// Stops parsing: the connection has switched to another protocol.
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
     }
@@ -270,7 +271,8 @@ impl Responses {
         taken
     }
 
-    /// A gathered head is complete, or as long as it may get: then `rest` says whether its end is within a line.
+    /// Emits a buffered head that is complete or has reached the limit. In the latter case `rest` is not 0 if its end
+    /// is within a line.
     fn finish_buffered_head(
         &mut self,
         rest: Option<u32>,
@@ -283,7 +285,7 @@ impl Responses {
         }
     }
 
-    /// A head is known, its first line and the others, up to offset `at`.
+    /// Handles a parsed head that ends at stream offset `at`; see `finish_buffered_head` for `rest`.
     fn emit_response(
         &mut self,
         line: &[u8],
@@ -313,7 +315,7 @@ impl Responses {
             let (class, wanted) = context.handler.response(&head, start);
             self.body_wanted = wanted;
             if line.status == 101 {
-                // What follows is another protocol, if this was what the client asked for.
+                // If the client requested the switch, another protocol follows.
                 if class.is_some() {
                     context.handler.body_end(0, at);
                     self.phase = Phase::Stopped;
@@ -321,7 +323,7 @@ impl Responses {
                 }
                 return self.enter_resync(at, context);
             }
-            // Without a body whatever the fields say (RFC 9112 section 6.3).
+            // These responses have no body, whatever their fields state (RFC 9112 section 6.3).
             let bodiless = class == Some(MethodClass::Head)
                 || matches!(line.status, 204 | 304)
                 || (class == Some(MethodClass::Connect) && (200..300).contains(&line.status));
@@ -333,7 +335,7 @@ impl Responses {
         }
     }
 
-    /// The phase behind a head that ended at `at`.
+    /// Enters the phase after a head that ended at `at`.
     fn enter_body(&mut self, body: Option<Body>, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         self.phase = body.map_or(Phase::Head, Phase::Body);
         if body.is_some_and(|body| body.is_empty()) {

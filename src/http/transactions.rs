@@ -1,5 +1,5 @@
-//! What the two directions of a connection know of each other: requests that wait, answers that came too early, and
-//! who is told. Not the rules of the pairing: see [`super::pairing`].
+//! State shared by the two directions of a connection: pending requests, responses captured before their requests, and
+//! the events passed to the [`Handler`]. Does not contain the pairing rules; see [`super::pairing`].
 
 use std::collections::VecDeque;
 
@@ -8,58 +8,59 @@ use super::requests::{self, HeadPosition};
 use super::responses;
 use super::{BODY_BEGINNING, Handler, Limits, Request, Response, StreamPosition};
 
-/// What the two directions know of each other.
+/// State shared by the two directions of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     pub(super) pending: PendingRequests,
     next_tx: u32,
-    /// The request whose body passes.
+    /// Request whose body is being received.
     open_request: Option<u32>,
-    /// The request whose answer passes.
+    /// Request whose response is being received.
     open_response: Option<u32>,
-    /// The request whose answer's body is wanted.
+    /// Request whose response body the handler wants.
     body_wanted_for: Option<u32>,
-    /// Responses that were captured before the requests they answer: a mirror port may hand on the two directions out
-    /// of order. In their order, and only while nothing is in doubt.
+    /// Responses captured before the requests they belong to, in order: a mirror port may reorder packets between the
+    /// directions. Used only while the pairing is unambiguous.
     early: Option<Box<EarlyResponses>>,
-    /// Stream offset behind what was seen of the server, and of the client.
+    /// Stream offsets after the last bytes processed of the server and of the client.
     pub(super) server_end: u64,
     pub(super) client_end: u64,
-    /// Stream offset behind the last bytes of the client that were lost.
+    /// Stream offset after the last client bytes lost.
     client_lost_end: u64,
-    /// Where the server's stream began to answer bytes of the client that were not seen yet.
+    /// Stream offset at which the server began to acknowledge client bytes not seen yet.
     server_ahead_at: Option<u64>,
-    /// What the connection has to do when the present bytes were taken.
+    /// Change to apply to the connection after the current bytes are processed.
     pub(super) change: Option<ConnectionChange>,
 }
 
-/// What one direction means for the other.
+/// Effect of one direction on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionChange {
-    /// The client asked to speak something else (101), and the server agreed.
+    /// The client requested a protocol switch, and the server agreed (101).
     Switched,
-    /// The client asked a proxy to be a tunnel (CONNECT), and it agreed.
+    /// The client requested a tunnel (CONNECT), and the proxy agreed.
     Tunnel,
-    /// The answer came before the client sent the body.
+    /// The response began before the client sent the request's body.
     ResponseBeforeBody,
-    /// A response was read as the answer to another method.
+    /// A response was framed for a request with another method.
     Misread,
 }
 
-/// Responses that may be remembered for requests that were not captured yet.
+/// Early responses that may be remembered.
 ///
-/// Rationale: reordering reaches over a few packets; without pipelining one is enough.
+/// Rationale: reordering spans a few packets; without pipelining one is enough.
 const MAX_EARLY: usize = 4;
 
-/// Responses that came early, in their order. Rare, and so it takes a pointer's room where there are none.
+/// Early responses in order. Boxed by the owner because they are rare: without any, only a pointer is stored.
 #[derive(Debug, Default)]
 struct EarlyResponses(VecDeque<Early>);
 
-/// A response to a request that was not captured yet.
+/// A response captured before its request.
 #[derive(Debug)]
 struct Early {
+    /// How much of the client's stream the segment in which it begins acknowledged.
     acked: u64,
-    /// Where the response before it ended.
+    /// Stream offset at which the previous response ended.
     previous_end: u64,
     status: u16,
     reason: Box<[u8]>,
@@ -69,31 +70,31 @@ struct Early {
     content_encoding: Option<Box<[u8]>>,
     /// The beginning of its body.
     body: Vec<u8>,
-    /// Bytes of its body, once that ended.
+    /// Content bytes of its body, once it has ended.
     body_len: Option<u64>,
 }
 
-/// The handler as the client's side sees it.
+/// Handles the events of the client's stream.
 pub(super) struct ClientSide<'a, H> {
     pub(super) transactions: &'a mut Transactions,
     pub(super) handler: &'a mut H,
     pub(super) limits: &'a Limits,
-    /// Requests that could not wait.
+    /// Requests not added to the pending ones because of the limit.
     pub(super) dropped: u64,
 }
 
-/// The handler as the server's side sees it.
+/// Handles the events of the server's stream.
 pub(super) struct ServerSide<'a, H> {
     pub(super) transactions: &'a mut Transactions,
     pub(super) handler: &'a mut H,
-    /// Stream offset up to which the client's requests are known.
+    /// Stream offset up to which the client's requests are parsed.
     pub(super) known_end: u64,
-    /// Responses that answer nobody.
+    /// Responses that belong to no request seen.
     pub(super) unpaired: u64,
 }
 
 impl Transactions {
-    /// As new; room for a few requests stays.
+    /// Resets the state; keeps capacity for a few pending requests.
     pub(super) fn reset(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
         pending.reset();
@@ -109,13 +110,13 @@ impl Transactions {
             })
     }
 
-    /// Notes that bytes of the client up to `end` were taken.
+    /// Notes that client bytes up to `end` were processed.
     pub(super) fn advance_client(&mut self, end: u64) {
         self.client_end = end;
         self.server_ahead_at = None;
     }
 
-    /// Notes that a segment of the server from `offset` to `end` acknowledged the client's stream up to `acked`.
+    /// Notes that a server segment from `offset` to `end` acknowledged the client's stream up to `acked`.
     pub(super) fn advance_server(&mut self, offset: u64, end: u64, acked: Option<u64>) {
         self.server_end = end;
         if acked.is_some_and(|acked| acked > self.client_end) {
@@ -123,27 +124,27 @@ impl Transactions {
         }
     }
 
-    /// The bytes of the client that were not captured may have been requests.
+    /// Notes that client bytes that were not captured may have held requests.
     pub(super) fn lost_requests(&mut self) {
-        // Whatever the server said since it had a part of them, it said after they were sent.
+        // Everything the server sent after it had received a part of them may be a response to them.
         self.pending.lost_requests(self.server_ahead_at.unwrap_or(self.server_end));
         self.early = None;
     }
 
-    /// Notes that bytes of the client up to `end` were not captured.
+    /// Notes that client bytes up to `end` were not captured.
     pub(super) fn skip_client(&mut self, end: u64) {
         self.advance_client(end);
         self.client_lost_end = end;
     }
 
-    /// Ends the request whose body passes.
+    /// Ends the request whose body is being received.
     pub(super) fn end_request(&mut self, body_len: u64, handler: &mut impl Handler) {
         if let Some(tx_id) = self.open_request.take() {
             handler.request_end(tx_id, body_len);
         }
     }
 
-    /// Tells the answer to a request that was captured after it, if it was. `None`: it is not known whether.
+    /// Reports the response to a request that was captured after it. Returns whether there was one; `None` if unknown.
     fn pair_early_response(&mut self, pending: &PendingRequest, handler: &mut impl Handler) -> Option<bool> {
         while let Some(early) = self.early.as_mut().and_then(|early| early.0.pop_front()) {
             if early.acked <= pending.start {
@@ -155,7 +156,7 @@ impl Transactions {
             };
             self.pending.paired_early(pending.read, early.previous_end);
             let mut wanted = handler.response(tx_id, &early.response());
-            // Of what is not the answer to a plain request it is not known yet whether it has a body.
+            // For methods other than plain ones it is not known yet whether the response has a body.
             if wanted && pending.class == MethodClass::Plain && !early.body.is_empty() {
                 wanted = handler.response_body(tx_id, &early.body) && early.body.len() < BODY_BEGINNING;
             }
@@ -301,7 +302,7 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
 
 impl Early {
     fn new(head: &responses::ResponseHead<'_>, acked: u64, previous_end: u64) -> Self {
-        /// Rationale: everyday values are far shorter, and a few are kept for each flow at most.
+        /// Rationale: usual values are far shorter, and a flow keeps only a few.
         const MAX_VALUE: usize = 256;
         let keep = |value: &[u8]| -> Box<[u8]> { value[..value.len().min(MAX_VALUE)].into() };
         Self {
@@ -318,7 +319,7 @@ impl Early {
         }
     }
 
-    /// Keeps the beginning of its body. Says whether there is room for more.
+    /// Stores the beginning of its body. Returns whether there is space for more.
     fn keep(&mut self, bytes: &[u8]) -> bool {
         let space = BODY_BEGINNING.saturating_sub(self.body.len());
         self.body.extend_from_slice(&bytes[..bytes.len().min(space)]);

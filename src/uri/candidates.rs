@@ -1,6 +1,5 @@
-//! The choice of candidates: what a request target may mean to some server. Not the steps that bring one path to
-//! normal form ([`super::path`](mod@super::path)), not decoding ([`super::decode`]), and not the target's syntax
-//! ([`super::target`]).
+//! Generates the candidates of a request target: what it may mean to some server. Does not normalise a path
+//! ([`super::path`](mod@super::path)), decode ([`super::decode`]) or parse the target's syntax ([`super::target`]).
 
 use std::ops::Range;
 
@@ -9,32 +8,32 @@ use super::path::{Trailing, bare_host, is_blank, lower, normalise};
 use super::target::{TargetParts, without_query};
 use super::{Evasion, Evasions, MAX_TARGET};
 
-/// The most candidates a target has: three rounds of decoding, with and without a cut at a NUL, with and without a cut
-/// at a blank.
+/// Most candidates of a target: three levels of decoding, with and without a cut at a NUL, with and without a cut at
+/// whitespace.
 pub const MAX_CANDIDATES: usize = 12;
 
-/// One reading of a request target, in normal form.
+/// One interpretation of a request target, in normal form.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// The path, beginning with `/`; empty where the target has none (`*`, or an authority).
+    /// The path, beginning with `/`; empty if the target has none (`*`, or an authority).
     pub path: &'a [u8],
-    /// The path before letters were lowered.
+    /// The path before conversion to lower case.
     pub path_as_written: &'a [u8],
     /// What was dropped from the end of the path.
     pub trailing: Trailing,
-    /// What was undone in the path, but for case and trailing, which only a comparison with a pattern can judge.
+    /// Evasions undone in the path, except case and trailing, which only a comparison with a pattern can determine.
     pub evasions: Evasions,
-    /// The host of an absolute-form or CONNECT target, without userinfo, port and trailing dots.
+    /// Host of an absolute-form or CONNECT target, without userinfo, port and trailing dots.
     pub host: Option<&'a [u8]>,
-    /// The host before letters were lowered.
+    /// The host before conversion to lower case.
     pub host_as_written: &'a [u8],
-    /// What was undone in the host, but for case.
+    /// Evasions undone in the host, except case.
     pub host_evasions: Evasions,
     /// Rounds of decoding: 0, 1 or 2.
     pub decoded: u8,
 }
 
-/// The candidates of one target, the least decoded first, no two alike.
+/// The candidates of one target, the least decoded first, without duplicates.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
     target: &'a [u8],
@@ -44,40 +43,41 @@ pub struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// The candidates, the least decoded first.
+    /// Iterates over the candidates, the least decoded first.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> {
         let Self { target, arena, list, .. } = *self;
         list.iter().map(move |spans| spans.candidate(target, arena))
     }
 
-    /// How many there are: 1 to [`MAX_CANDIDATES`].
+    /// Returns the number of candidates: 1 to [`MAX_CANDIDATES`].
     #[must_use]
     pub const fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none; there always is one.
+    /// Returns `false`: there is always a candidate.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether the target was longer than [`MAX_TARGET`] and its path was cut there: the end is not the path's end.
+    /// Reports whether the target was longer than [`MAX_TARGET`] and its path was cut there, so that the candidates'
+    /// end is not the path's end.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         self.cut
     }
 
-    /// Whether the only candidate is a piece of the target itself, with nothing copied.
+    /// Reports whether the only candidate is a slice of the target itself, with nothing copied.
     #[must_use]
     pub fn is_borrowed(&self) -> bool {
         matches!(self.list, [only] if only.path.base == SpanBase::Target)
     }
 }
 
-/// Makes candidates; keeps its buffers from target to target, so that it does not allocate once they have grown.
+/// Generates candidates. Reuses its buffers between targets, so that it does not allocate once they have grown.
 ///
-/// The buffers hold at most [`MAX_CANDIDATES`] paths and hosts, each twice (before and after lowering).
+/// The buffers hold at most [`MAX_CANDIDATES`] paths and hosts, each twice (before and after conversion to lower case).
 #[derive(Clone, Debug, Default)]
 pub struct Normaliser {
     arena: Vec<u8>,
@@ -87,13 +87,13 @@ pub struct Normaliser {
 }
 
 impl Normaliser {
-    /// A normaliser with empty buffers.
+    /// Creates a normaliser with empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self { list: Vec::with_capacity(MAX_CANDIDATES), ..Self::default() }
     }
 
-    /// The candidates of `target`, as requested with `method`.
+    /// Returns the candidates of `target`, requested with `method`.
     pub fn candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
         let Some(mut spans) = plain_candidate(target) else { return self.all_candidates(method, target) };
         let path = spans.path.of(target, &[]);
@@ -108,7 +108,8 @@ impl Normaliser {
         Candidates { target, arena: &self.arena, list: &self.list, cut: false }
     }
 
-    /// The same without the fast path; public so that a test can hold both equal.
+    /// Does the same as [`candidates`](Self::candidates) without the fast path; public so that a test can compare the
+    /// two.
     #[doc(hidden)]
     pub fn all_candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
         self.list.clear();
@@ -123,7 +124,7 @@ impl Normaliser {
         Candidates { target, arena: &self.arena, list: &self.list, cut }
     }
 
-    /// Adds the candidates of one reading of the target: undecoded, decoded once, decoded twice.
+    /// Adds the candidates of one interpretation of the target: undecoded, decoded once, decoded twice.
     fn add_interpretations(&mut self, method: &[u8], target: &[u8], evasions: Evasions) {
         let parts = TargetParts::of(method, target);
         let path = parts.path.unwrap_or_default();
@@ -133,7 +134,7 @@ impl Normaliser {
 
         let mut once = std::mem::take(&mut self.once);
         let mut twice = std::mem::take(&mut self.twice);
-        // The host is decoded first, so that both rounds of each can share the two buffers.
+        // The host is decoded first, so that both rounds of the host and the path can share the two buffers.
         let (host_once, host_twice, host_first, host_second) = match parts.authority {
             Some(authority) => {
                 let first = decode(authority, &mut once);
@@ -166,7 +167,7 @@ impl Normaliser {
         self.twice = twice;
     }
 
-    /// Adds a candidate, and the one that a cut at its first NUL makes.
+    /// Adds a candidate, and another one cut at its first NUL.
     fn add(&mut self, path: Option<&[u8]>, host: Option<Host>, round: Round) {
         let Some(path) = path else {
             return self.push(None, host, round);
@@ -178,7 +179,7 @@ impl Normaliser {
         }
     }
 
-    /// Brings `path` to normal form and keeps the candidate, unless it is there already.
+    /// Normalises `path` and adds the candidate unless it is a duplicate.
     fn push(&mut self, path: Option<&[u8]>, host: Option<Host>, round: Round) {
         let mark = self.arena.len();
         let mut spans =
@@ -217,7 +218,7 @@ impl Normaliser {
     }
 }
 
-/// Which decoding a candidate had, and the names it earns.
+/// Rounds of decoding of a candidate, and the evasions they undid.
 #[derive(Clone, Copy)]
 struct Round {
     decoded: u8,
@@ -225,10 +226,10 @@ struct Round {
     host_evasions: Evasions,
 }
 
-/// The names of one or two rounds of decoding.
+/// Returns `evasions` with those undone by one or two rounds of decoding added.
 fn decoding_evasions(mut evasions: Evasions, first: Decoded, second: Option<Decoded>) -> Evasions {
     let decoded_twice = second.is_some_and(Decoded::any);
-    // A `%25` that only hid the second round's escapes is that round's, not a disguise of its own.
+    // A `%25` that only hides escapes of the second round counts as double encoding, not also as percent-encoding.
     if first.percent || (first.percent_sign && !decoded_twice) {
         evasions = evasions.with(Evasion::Percent);
     }
@@ -248,7 +249,7 @@ struct Host {
     as_written: Range<usize>,
 }
 
-/// A piece of the target or of the arena.
+/// A slice of the target or of the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
     base: SpanBase,
@@ -278,7 +279,7 @@ impl Span {
     }
 }
 
-/// A candidate as spans.
+/// A candidate, stored as spans.
 #[derive(Clone, Copy, Debug, Default)]
 struct CandidateSpans {
     path: Span,
@@ -307,8 +308,8 @@ impl CandidateSpans {
     }
 }
 
-/// The only candidate of a target with nothing to normalise but letters, as a piece of the target: at most the query
-/// and a single trailing slash are left off. Written so that the compiler looks at many bytes at once.
+/// Returns the only candidate of a target that needs no normalisation except case, as a slice of the target: at most
+/// the query and a single trailing slash are dropped. Written so that the compiler can vectorise the checks.
 fn plain_candidate(target: &[u8]) -> Option<CandidateSpans> {
     if target.first() != Some(&b'/') || target.len() > MAX_TARGET {
         return None;
@@ -331,7 +332,7 @@ fn plain_candidate(target: &[u8]) -> Option<CandidateSpans> {
     Some(CandidateSpans { path: span, path_as_written: span, trailing, ..CandidateSpans::default() })
 }
 
-/// Whether a byte needs more than a lower-case letter.
+/// Reports whether a byte needs more normalisation than conversion to lower case.
 const fn is_special(byte: u8) -> bool {
     (byte == b'%') | (byte == b'\\') | (byte == b';') | (byte <= b' ')
 }

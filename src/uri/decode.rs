@@ -1,10 +1,10 @@
-//! One round of percent-decoding: `%HH` and `%uHHHH`, everything else literal. Not the path steps: see
+//! Does one round of percent-decoding: `%HH` and `%uHHHH`, everything else literal. Does not normalise paths; see
 //! [`super::path`](mod@super::path).
 
-/// What one round undid.
+/// Escapes decoded in one round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
-    /// A `%HH` that stands for something else than `%`.
+    /// A `%HH` other than `%25`.
     pub percent: bool,
     /// A `%25`.
     pub percent_sign: bool,
@@ -13,13 +13,13 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Whether anything changed.
+    /// Reports whether anything was decoded.
     pub(super) const fn any(self) -> bool {
         self.percent || self.percent_sign || self.unicode
     }
 }
 
-/// Decodes `source` once into `out` (cleared first). `out` never gets longer than `source`.
+/// Decodes `source` once into `out` (cleared first). `out` never becomes longer than `source`.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> Decoded {
     out.clear();
     let mut decoded = Decoded::default();
@@ -47,13 +47,13 @@ pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> Decoded {
     decoded
 }
 
-/// What an escape stands for.
+/// Value of an escape.
 enum Escape {
     Byte(u8),
     Character(char),
 }
 
-/// The escape at the beginning of `bytes`, which begin with `%`, and what follows it.
+/// Returns the escape at the beginning of `bytes`, which begin with `%`, and the bytes after it.
 fn take_escape(bytes: &[u8]) -> Option<(Escape, &[u8])> {
     match *bytes {
         [_, b'u' | b'U', a, b, c, d, ref after @ ..] => {
@@ -65,12 +65,12 @@ fn take_escape(bytes: &[u8]) -> Option<(Escape, &[u8])> {
     }
 }
 
-/// The value of hexadecimal digits, if all of them are.
+/// Parses hexadecimal digits; `None` if any byte is not one.
 fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0u32, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
 }
 
-/// Appends a decoded byte; folds the sequence it may complete.
+/// Appends a decoded byte; folds an overlong or full-width sequence that it completes.
 fn push_byte(byte: u8, out: &mut Vec<u8>, decoded: &mut Decoded) {
     match byte {
         b'%' => decoded.percent_sign = true,
@@ -79,7 +79,7 @@ fn push_byte(byte: u8, out: &mut Vec<u8>, decoded: &mut Decoded) {
     let low = u32::from(byte & 0x3f);
     let folded = match *out.as_slice() {
         _ if byte & 0xc0 != 0x80 => None,
-        // Overlong two and three byte forms of ASCII, which RFC 3629 section 3 forbids and some decoders accept.
+        // Overlong two-byte and three-byte forms of ASCII, which RFC 3629 section 3 forbids and some decoders accept.
         [.., lead @ (0xc0 | 0xc1)] => Some((1, u32::from(lead & 1) << 6 | low)),
         [.., 0xe0, middle @ (0x80 | 0x81)] => Some((2, u32::from(middle & 1) << 6 | low)),
         [.., 0xef, middle @ (0xbc | 0xbd)] => {
@@ -97,7 +97,7 @@ fn push_byte(byte: u8, out: &mut Vec<u8>, decoded: &mut Decoded) {
     }
 }
 
-/// Appends a decoded character, full-width ASCII as ASCII.
+/// Appends a decoded character; full-width ASCII becomes ASCII.
 fn push_char(character: char, out: &mut Vec<u8>) {
     match fullwidth_to_ascii(u32::from(character)) {
         Some(ascii) => out.push(ascii),
@@ -105,7 +105,7 @@ fn push_char(character: char, out: &mut Vec<u8>) {
     }
 }
 
-/// The ASCII character that a full-width one (U+FF01–U+FF5E) stands for.
+/// Returns the ASCII character of a full-width one (U+FF01–U+FF5E).
 fn fullwidth_to_ascii(code: u32) -> Option<u8> {
     // The range maps to 0x21..=0x7e.
     (0xff01..=0xff5e).contains(&code).then(|| (code - 0xfee0) as u8)

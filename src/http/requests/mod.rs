@@ -1,5 +1,5 @@
-//! The client's stream: requests split out, bodies passed over, the way found back after a loss. Not the pairing with
-//! answers.
+//! Parses the client's stream: splits out requests, skips bodies and resynchronises after a loss. Does not pair
+//! requests with responses; see [`super::pairing`].
 
 mod parse;
 mod resync;
@@ -14,17 +14,17 @@ use super::head::{Added, HeadBuffer, find_end, skip_lines};
 use super::line::{RequestLine, may_be_request, split_request};
 use super::{ParseContext, ProgressGuard, StreamPosition};
 
-/// The client's side of a connection.
+/// Parser state of the client's stream.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     phase: Phase,
-    /// Bytes of the present body.
+    /// Content bytes seen of the current body.
     body_len: u64,
-    /// Whether the client waits for a go-ahead before it sends the present body.
+    /// Whether the client waits for a 100 response before it sends the current body.
     expects: bool,
 }
 
-/// Where in the client's stream.
+/// Position in the client's stream.
 #[derive(Debug, Default)]
 enum Phase {
     /// Nothing was seen yet.
@@ -32,54 +32,55 @@ enum Phase {
     Start,
     /// A request is expected.
     Head,
-    /// In the lines of a head.
+    /// In a head that is being buffered.
     PartialHead(Box<PartialHead>),
-    /// In a head of which enough is known: up to its blank line; then the body.
+    /// In a head that exceeded the limit: skips up to its blank line; then the body follows.
     HeadRemainder { body: Body, line: u32 },
     /// In a body.
     Body(Body),
-    /// At the beginning of a body that may never be sent: the request was answered before it.
+    /// At the beginning of a body that may never be sent, because the response came before it.
     UnsentBody(Body),
-    /// Somewhere unknown: up to a line that is a request.
+    /// Position unknown: searches for a request line.
     Resync { line_start: bool },
-    /// Not HTTP, or not any more.
+    /// Not HTTP, or no longer HTTP.
     Stopped,
 }
 
-/// A head that comes in pieces.
+/// A head that arrives in pieces.
 #[derive(Debug, Default)]
 struct PartialHead {
     buffer: HeadBuffer,
     start: StreamPosition,
-    /// It began somewhere unknown, so its first line must leave no doubt.
+    /// Whether it began at an unknown position, so that its first line must be certain to be a request.
     strict: bool,
-    /// What it is if it is no head.
+    /// Body that the bytes belong to if they are not a head.
     fallback: Option<Body>,
 }
 
-/// Where a request stands in the client's stream.
+/// Position of a request in the client's stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadPosition {
-    /// Offset of its first byte.
+    /// Stream offset of its first byte.
     pub(super) start: u64,
-    /// Offset behind its head.
+    /// Stream offset after its head.
     pub(super) head_end: u64,
     /// How much of the server's stream the segment with its first byte acknowledged.
     pub(super) acked: Option<u64>,
 }
 
-/// Who is told.
+/// Receives the events of the client's stream.
 pub(super) trait RequestHandler {
-    /// A request.
+    /// A request was found.
     fn request(&mut self, head: &RequestHead<'_>, position: HeadPosition);
-    /// Its body ended, or can't be followed.
+    /// Its body ended, or can no longer be followed.
     fn body_end(&mut self, body_len: u64);
-    /// What passed may have been requests.
+    /// Skipped bytes may have held requests.
     fn lost(&mut self);
 }
 
 impl Requests {
-    /// Takes bytes in order; `offset` is that of the first one, `acked` what their segment acknowledged.
+    /// Parses the next bytes of the stream. `offset` is the stream offset of the first one; `acked` is how much of the
+    /// server's stream their segment acknowledged.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -95,7 +96,7 @@ impl Requests {
         }
     }
 
-    /// So many bytes were lost.
+    /// Skips `len` lost bytes from stream offset `offset` on.
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         match &mut self.phase {
             Phase::Stopped => return,
@@ -117,26 +118,26 @@ impl Requests {
         context.handler.lost();
     }
 
-    /// The stream is over.
+    /// Ends the stream at `offset`.
     pub(super) fn end(&mut self, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         self.finish_truncated(offset, context);
         self.phase = Phase::Stopped;
     }
 
-    /// The connection speaks something else from now on.
+    /// Stops parsing: the connection has switched to another protocol.
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
     }
 
-    /// The connection is a tunnel from now on, through which anything may come.
+    /// Starts over: the connection has become a tunnel, which may carry anything.
     pub(super) fn restart(&mut self) {
         if matches!(self.phase, Phase::Head) {
             self.phase = Phase::Start;
         }
     }
 
-    /// The present request was answered: a client that waits for a go-ahead may now not send the body (RFC 9110
-    /// section 10.1.1).
+    /// Notes that the response to the current request began. A client that waits for a 100 response may now omit the
+    /// body (RFC 9110 section 10.1.1).
     pub(super) fn response_before_body(&mut self) {
         if let Phase::Body(body) = self.phase
             && self.expects
@@ -146,12 +147,12 @@ impl Requests {
         }
     }
 
-    /// Bytes of the present body.
+    /// Returns the number of content bytes seen of the current body.
     pub(super) const fn body_len(&self) -> u64 {
         self.body_len
     }
 
-    /// Where the head begins that is in progress.
+    /// Returns the stream offset at which the head in progress begins.
     pub(super) fn partial_head_start(&self) -> Option<u64> {
         match &self.phase {
             Phase::PartialHead(partial) => Some(partial.start.offset),
@@ -206,14 +207,14 @@ impl Requests {
         }
     }
 
-    /// At the beginning of a request, or of what is none.
+    /// Parses the beginning of a request, or of other data.
     fn start_request(
         &mut self,
         bytes: &[u8],
         here: StreamPosition,
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) -> usize {
-        // Servers pass over empty lines before a request (RFC 9112 section 2.2), and lenient ones over blanks.
+        // Servers skip empty lines before a request (RFC 9112 section 2.2), and lenient ones skip whitespace.
         let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).count();
         if blanks > 0 {
             return blanks;
@@ -221,7 +222,7 @@ impl Requests {
         if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
             context.counters.not_http += 1;
             context.handler.lost();
-            // A capture may begin in the middle of a body; but TLS stays TLS.
+            // A capture may begin in the middle of a body, but TLS remains TLS.
             self.phase = if is_tls(bytes[0]) { Phase::Stopped } else { Phase::Resync { line_start: false } };
             return bytes.len().min(1);
         }
@@ -238,7 +239,7 @@ impl Requests {
             self.enter_body(Body::of_request(&head.fields, context.counters), context);
             return len;
         }
-        // Only what is wholly there and within the limits is read in place.
+        // Parses in place only what is complete and within the limits.
         if let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
             && line_end <= limits.line.min(limits.head)
         {
@@ -307,7 +308,7 @@ impl Requests {
         }
     }
 
-    /// A gathered head is complete, or as long as it may get.
+    /// Emits a buffered head that is complete or has reached the limit.
     fn finish_buffered_head(
         &mut self,
         head_end: u64,
@@ -342,7 +343,8 @@ impl Requests {
         }
     }
 
-    /// What was gathered is no head: it was a body, or nothing. `line_start`: it ended with a line.
+    /// Handles buffered bytes that are not a head: they belong to a body, or are unknown. `line_start` is whether they
+    /// end with a line.
     fn reject_head(&mut self, line_start: bool, context: &mut ParseContext<'_, impl RequestHandler>) {
         let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) else { return };
         match partial.fallback {
@@ -365,7 +367,8 @@ impl Requests {
         }
     }
 
-    /// A first line that is no request with a version: HTTP/0.9, HTTP/2, or nothing. It ends at `end`.
+    /// Handles a first line, ending at stream offset `end`, that is not a request line with a version: HTTP/0.9, HTTP/2
+    /// or other data.
     fn handle_other_line(
         &mut self,
         first_line: FirstLine,
@@ -403,7 +406,7 @@ impl Requests {
         taken
     }
 
-    /// A request with its fields.
+    /// Reports a request to the handler.
     fn emit_request(
         &mut self,
         head: &RequestHead<'_>,
@@ -421,7 +424,7 @@ impl Requests {
         }
     }
 
-    /// The phase behind a head.
+    /// Enters the body after a head.
     fn enter_body(&mut self, body: Body, context: &mut ParseContext<'_, impl RequestHandler>) {
         self.phase = Phase::Body(body);
         if body.is_empty() {

@@ -1,4 +1,4 @@
-//! The client's stream where it is not known where a request begins, and where it breaks off.
+//! Finds the next request in the client's stream when its position is unknown, and handles truncated messages.
 
 use super::parse::{RequestHead, is_certain};
 use super::{PartialHead, Phase, RequestHandler, Requests, line_of};
@@ -7,7 +7,8 @@ use crate::http::line::{RequestLine, may_be_request, split_request};
 use crate::http::{ParseContext, StreamPosition};
 
 impl Requests {
-    /// Looks for a line that is a request. Nothing is kept but the last line of the bytes, and only if it may be one.
+    /// Searches for a line that is certain to be a request. Buffers only the last, incomplete line of the bytes, and
+    /// only if it may become one; `limit` is the longest line accepted, in bytes.
     pub(super) fn find_request_line(
         &mut self,
         mut line_start: bool,
@@ -42,7 +43,8 @@ impl Requests {
         bytes.len()
     }
 
-    /// What ends in the middle: a body, or a head that is judged as it stands, for the server may have read it.
+    /// Ends the message in progress at `offset`: a body, or a head that is evaluated as far as it was received, because
+    /// the server may have read all of it.
     pub(super) fn finish_truncated(&mut self, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         let partial = match std::mem::take(&mut self.phase) {
             Phase::PartialHead(partial) => partial,
