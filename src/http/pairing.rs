@@ -159,17 +159,17 @@ impl PendingRequests {
             known && !self.pipelining && request.read.is_some_and(|read| read > self.max_read && read >= seen);
         self.max_read = self.max_read.max(request.read.unwrap_or(seen));
         if self.requests.len() >= limit {
-            self.unknown_request();
+            self.add_unknown_request();
             return false;
         }
         self.requests.push_back(request);
         true
     }
 
-    /// Notes a request whose response was captured before it.
-    pub(super) fn paired_early(&mut self, read: Option<u64>, ended: u64) {
-        self.pipelining |= read.is_some_and(|read| read < ended || self.last_read == Some(read));
-        self.waits_for_responses |= ended > 0 && read == Some(ended);
+    /// Notes a request whose response was captured before it; the response before that one ended at `previous_end`.
+    pub(super) fn paired_early(&mut self, read: Option<u64>, previous_end: u64) {
+        self.pipelining |= read.is_some_and(|read| read < previous_end || self.last_read == Some(read));
+        self.waits_for_responses |= previous_end > 0 && read == Some(previous_end);
         self.last_read = read;
         self.max_read = self.max_read.max(read.unwrap_or(0));
     }
@@ -179,10 +179,10 @@ impl PendingRequests {
     pub(super) fn lost_requests(&mut self, read: u64) {
         self.max_read = self.max_read.max(read);
         self.after_loss = true;
-        self.unknown_request();
+        self.add_unknown_request();
     }
 
-    fn unknown_request(&mut self) {
+    fn add_unknown_request(&mut self) {
         match self.requests.back() {
             // Without pending requests no entry is needed: most connections that get here never carried HTTP.
             None => self.ambiguous = true,
@@ -198,11 +198,11 @@ impl PendingRequests {
         self.give_up(|request| !(request.fresh && request.read >= Some(end)), unseen);
     }
 
-    /// Notes that the server's stream ended at `end`; `within` is whether it ended within the head of a response.
-    pub(super) fn end(&mut self, end: u64, within: bool, mut unseen: impl FnMut(u32)) {
+    /// Notes that the server's stream ended at `end`; `within_head` is whether it ended within the head of a response.
+    pub(super) fn end(&mut self, end: u64, within_head: bool, mut unseen: impl FnMut(u32)) {
         if self.ambiguous {
             self.lost_responses(end, unseen);
-        } else if within && let Some(tx_id) = self.pop().and_then(|request| request.tx_id) {
+        } else if within_head && let Some(tx_id) = self.pop().and_then(|request| request.tx_id) {
             unseen(tx_id);
         }
     }

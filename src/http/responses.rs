@@ -155,7 +155,7 @@ impl Responses {
         bytes.len()
     }
 
-    /// Aborts the message in progress, which was misread: a response begins at `at`.
+    /// Aborts the message in progress, if any, at stream offset `at`, and expects the head of a response.
     fn abort_message(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         self.body_wanted = false;
         if matches!(self.phase, Phase::Body(_) | Phase::HeadRemainder { body: Some(_), .. }) {
@@ -356,7 +356,7 @@ impl Responses {
         context: &mut ParseContext<'_, impl ResponseHandler>,
     ) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
-        let passed = if self.body_wanted {
+        let progress = if self.body_wanted {
             let (body_wanted, handler) = (&mut self.body_wanted, &mut *context.handler);
             body.skip_with(bytes, &mut self.body_len, |part| {
                 if *body_wanted && !part.is_empty() {
@@ -366,7 +366,7 @@ impl Responses {
         } else {
             body.skip(bytes, &mut self.body_len)
         };
-        match passed {
+        match progress {
             BodyProgress::All => bytes.len(),
             BodyProgress::Ended(taken) => {
                 self.end_body(here.offset + taken as u64, context);

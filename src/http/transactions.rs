@@ -126,7 +126,8 @@ impl Transactions {
 
     /// Notes that client bytes that were not captured may have held requests.
     pub(super) fn lost_requests(&mut self) {
-        // Everything the server sent after it had received a part of them may be a response to them.
+        // The server sent its data from this offset on after it had received a part of them, so the client had not read
+        // that data when it sent them.
         self.pending.lost_requests(self.server_ahead_at.unwrap_or(self.server_end));
         self.early = None;
     }
@@ -281,7 +282,7 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
             return self.handler.response_body(tx_id, bytes);
         }
         let early = self.transactions.early.as_mut().and_then(|early| early.0.back_mut());
-        early.filter(|early| early.body_len.is_none()).is_some_and(|early| early.keep(bytes))
+        early.filter(|early| early.body_len.is_none()).is_some_and(|early| early.store_body(bytes))
     }
 
     fn body_end(&mut self, body_len: u64, at: u64) {
@@ -320,7 +321,7 @@ impl Early {
     }
 
     /// Stores the beginning of its body. Returns whether there is space for more.
-    fn keep(&mut self, bytes: &[u8]) -> bool {
+    fn store_body(&mut self, bytes: &[u8]) -> bool {
         let space = BODY_BEGINNING.saturating_sub(self.body.len());
         self.body.extend_from_slice(&bytes[..bytes.len().min(space)]);
         self.body.len() < BODY_BEGINNING

@@ -6,15 +6,13 @@
 //! The order of the steps is fixed:
 //!
 //! 1. cut at the first whitespace (second half of the candidates), strip `scheme://authority`, cut at `?` or `#`:
-//! always on
-//!    undecoded bytes, so a decoded `?` is a byte of the path;
+//!    always on undecoded bytes, so a decoded `?` is a byte of the path;
 //! 2. decode `%HH` and `%uHHHH`; invalid escapes stay unchanged (`%%target%%`);
 //! 3. cut at the first NUL (second half);
 //! 4. `\` becomes `/`, `;parameters` are dropped, slashes collapse, dot segments are removed but not beyond the root,
-//! trailing
-//!    whitespace, dots and slashes are dropped, ASCII letters become lower case. A missing first `/` is added.
+//!    trailing whitespace, dots and slashes are dropped, ASCII letters become lower case. A missing first `/` is added.
 //!
-//! One choice could be made either way: decoding folds overlong UTF-8 of ASCII (`%c0%af`) and full-width letters
+//! Two choices could be made either way: decoding folds overlong UTF-8 of ASCII (`%c0%af`) and full-width letters
 //! (`%uff53`, `%ef%bd%93`) to the ASCII they represent. Some servers do so (IIS best fit), and no legitimate request
 //! for the paths searched for is written that way. The same bytes sent unescaped are left unchanged.
 

@@ -440,9 +440,9 @@ impl Requests {
     fn skip_body(&mut self, bytes: &[u8], context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
         let before = self.body_len;
-        let passed = body.skip(bytes, &mut self.body_len);
+        let progress = body.skip(bytes, &mut self.body_len);
         context.counters.body_bytes += self.body_len - before;
-        match passed {
+        match progress {
             BodyProgress::All => bytes.len(),
             BodyProgress::Ended(taken) => {
                 self.end_body(context);
