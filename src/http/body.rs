@@ -1,42 +1,42 @@
-//! Message bodies: passed over to find what follows. Nothing of them is kept; their content can be looked at as it passes.
+//! Skips message bodies to find what follows them. Stores nothing; the content can be inspected as it passes.
 
 use memchr::memchr;
 
 use super::Counters;
-use super::fields::{Coding, Fields, Length};
+use super::fields::{ContentLength, Fields, TransferCoding};
 
-/// What follows a head, and how much of it passed.
+/// Framing of a body, with the parsing position in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// So many more bytes.
     Length(u64),
-    /// Chunks (RFC 9112 section 7.1).
+    /// Chunked transfer coding (RFC 9112 section 7.1).
     Chunked(Chunk),
-    /// Everything until the connection ends.
+    /// Everything until the connection closes.
     UntilClose,
 }
 
-/// Where in a chunked body.
+/// Position in a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
-    /// In the line with the size.
+    /// In the chunk-size line.
     Size { size: u64, digits: u8, blank: bool, extension: bool },
-    /// So many more bytes of data.
+    /// So many more bytes of chunk data.
     Data(u64),
-    /// At the line end behind the data.
+    /// At the line end after chunk data.
     DataEnd,
-    /// In the trailer; `line` bytes of the line passed, but for carriage returns.
+    /// In the trailer section; `line` is not 0 within a line that is not blank (carriage returns do not count).
     Trailer { line: u32 },
 }
 
-/// What became of a body when bytes passed.
+/// Result of skipping bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passed {
-    /// All bytes belong to it, and there is more.
+pub(super) enum BodyProgress {
+    /// All bytes belong to the body, and it continues.
     All,
-    /// It ended after so many bytes.
+    /// The body ended after so many bytes.
     Ended(usize),
-    /// After so many bytes it makes no sense; whether a line begins there.
+    /// After so many bytes the framing is invalid; the flag is whether a line begins there.
     Broken(usize, bool),
 }
 
@@ -45,90 +45,96 @@ impl Chunk {
 }
 
 impl Body {
-    /// The body of a request with these fields (RFC 9112 section 6.3).
+    /// Returns the body framing of a request with these fields (RFC 9112 section 6.3).
     pub(super) fn of_request(fields: &Fields<'_>, counters: &mut Counters) -> Self {
         Self::by_fields(fields, counters).unwrap_or(Self::Length(0))
     }
 
-    /// Whether servers disagree about where the body of a request with these fields ends.
+    /// Reports whether servers disagree about where the body of a request with these fields ends.
     pub(super) fn is_disputed(fields: &Fields<'_>) -> bool {
         match (fields.coding, fields.length) {
-            (None, Length::Absent | Length::Valid(_)) | (Some(Coding::Chunked), Length::Absent) => false,
-            (None, Length::Invalid | Length::Conflicting(_)) | (Some(_), _) => true,
+            (None, ContentLength::Absent | ContentLength::Valid(_))
+            | (Some(TransferCoding::Chunked), ContentLength::Absent) => false,
+            (None, ContentLength::Invalid | ContentLength::Conflicting(_)) | (Some(_), _) => true,
         }
     }
 
-    /// The body of a response that may have one.
+    /// Returns the body framing of a response that may have a body.
     pub(super) fn of_response(fields: &Fields<'_>, counters: &mut Counters) -> Self {
         match (fields.coding, fields.length) {
-            (Some(Coding::Other), _) => Self::UntilClose,
+            (Some(TransferCoding::Other), _) => Self::UntilClose,
             _ => Self::by_fields(fields, counters).unwrap_or(Self::UntilClose),
         }
     }
 
     fn by_fields(fields: &Fields<'_>, counters: &mut Counters) -> Option<Self> {
-        if fields.coding.is_some() && fields.length != Length::Absent {
+        if fields.coding.is_some() && fields.length != ContentLength::Absent {
             counters.framing_conflicts += 1;
         }
-        if fields.coding == Some(Coding::Chunked) {
+        if fields.coding == Some(TransferCoding::Chunked) {
             return Some(Self::Chunked(Chunk::START));
         }
-        if fields.coding == Some(Coding::Other) {
+        if fields.coding == Some(TransferCoding::Other) {
             counters.framing_errors += 1;
         }
         match fields.length {
-            Length::Absent => None,
-            Length::Valid(length) => Some(Self::Length(length)),
-            Length::Conflicting(first) => {
+            ContentLength::Absent => None,
+            ContentLength::Valid(length) => Some(Self::Length(length)),
+            ContentLength::Conflicting(first) => {
                 counters.framing_conflicts += 1;
                 Some(Self::Length(first))
             }
-            Length::Invalid => {
+            ContentLength::Invalid => {
                 counters.framing_errors += 1;
                 Some(Self::Length(0))
             }
         }
     }
 
-    /// Whether nothing follows.
+    /// Reports whether the body is empty.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::Length(0)
     }
 
-    /// Passes over bytes; adds what is content to `content`.
-    pub(super) fn pass(&mut self, bytes: &[u8], content: &mut u64) -> Passed {
-        self.pass_by(bytes, content, |_| ())
+    /// Skips bytes; adds the number of content bytes to `body_len`.
+    pub(super) fn skip(&mut self, bytes: &[u8], body_len: &mut u64) -> BodyProgress {
+        self.skip_with(bytes, body_len, |_| ())
     }
 
-    /// Passes over bytes; what is content goes to `look`.
-    pub(super) fn pass_by(&mut self, bytes: &[u8], content: &mut u64, mut look: impl FnMut(&[u8])) -> Passed {
+    /// Skips bytes; passes content bytes to `content` and adds their number to `body_len`.
+    pub(super) fn skip_with(
+        &mut self,
+        bytes: &[u8],
+        body_len: &mut u64,
+        mut content: impl FnMut(&[u8]),
+    ) -> BodyProgress {
         match self {
             Self::UntilClose => {
-                *content += bytes.len() as u64;
-                look(bytes);
-                Passed::All
+                *body_len += bytes.len() as u64;
+                content(bytes);
+                BodyProgress::All
             }
             Self::Length(rest) => {
                 let take = (*rest).min(bytes.len() as u64);
                 *rest -= take;
-                *content += take;
-                look(&bytes[..take as usize]);
-                if *rest == 0 { Passed::Ended(take as usize) } else { Passed::All }
+                *body_len += take;
+                content(&bytes[..take as usize]);
+                if *rest == 0 { BodyProgress::Ended(take as usize) } else { BodyProgress::All }
             }
-            Self::Chunked(chunk) => pass_chunks(chunk, bytes, content, look),
+            Self::Chunked(chunk) => skip_chunks(chunk, bytes, body_len, content),
         }
     }
 
-    /// Passes over a gap. `false` where it is not known any more what follows.
-    pub(super) fn pass_gap(&mut self, len: u64, content: &mut u64) -> bool {
+    /// Skips a gap. Returns `false` if it is no longer known what follows.
+    pub(super) fn skip_gap(&mut self, len: u64, body_len: &mut u64) -> bool {
         match self {
             Self::UntilClose => {
-                *content += len;
+                *body_len += len;
                 true
             }
             Self::Length(rest) | Self::Chunked(Chunk::Data(rest)) if *rest >= len => {
                 *rest -= len;
-                *content += len;
+                *body_len += len;
                 true
             }
             _ => false,
@@ -136,15 +142,15 @@ impl Body {
     }
 }
 
-fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64, mut look: impl FnMut(&[u8])) -> Passed {
+fn skip_chunks(chunk: &mut Chunk, bytes: &[u8], body_len: &mut u64, mut content: impl FnMut(&[u8])) -> BodyProgress {
     let mut at = 0;
     while at < bytes.len() {
         match chunk {
             Chunk::Data(rest) => {
                 let take = (*rest).min((bytes.len() - at) as u64);
                 *rest -= take;
-                *content += take;
-                look(&bytes[at..at + take as usize]);
+                *body_len += take;
+                content(&bytes[at..at + take as usize]);
                 at += take as usize;
                 if *rest == 0 {
                     *chunk = Chunk::DataEnd;
@@ -156,27 +162,27 @@ fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64, mut look: imp
                     at += 1;
                     *chunk = Chunk::START;
                 }
-                _ => return Passed::Broken(at, true),
+                _ => return BodyProgress::Broken(at, true),
             },
             Chunk::Size { size, digits, blank, extension } => {
                 let byte = bytes[at];
                 at += 1;
                 match (byte, char::from(byte).to_digit(16)) {
-                    (b'\n', _) if *digits == 0 => return Passed::Broken(at, true),
+                    (b'\n', _) if *digits == 0 => return BodyProgress::Broken(at, true),
                     (b'\n', _) => *chunk = if *size == 0 { Chunk::Trailer { line: 0 } } else { Chunk::Data(*size) },
                     (_, _) if *extension => {
                         at += memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
                     }
                     (_, Some(digit)) => {
-                        // Saturates: 2^64 must not become nothing.
+                        // Saturates: 2^64 must not become 0.
                         let wide = u128::from(*size) * 16 + u128::from(digit);
                         *size = u64::try_from(wide).unwrap_or(u64::MAX);
                         *digits = digits.saturating_add(1);
                     }
                     (b';' | b' ' | b'\t' | b'\r', _) if *digits > 0 => *extension = true,
                     (b' ' | b'\t', _) => *blank = true,
-                    // A request may stand where the size of a chunk should: the line begins before its first digit.
-                    _ => return Passed::Broken(at - 1, *digits == 0 && !*blank),
+                    // A request may begin where a chunk size is expected: its line begins before the first digit.
+                    _ => return BodyProgress::Broken(at - 1, *digits == 0 && !*blank),
                 }
             }
             Chunk::Trailer { line } => {
@@ -184,14 +190,14 @@ fn pass_chunks(chunk: &mut Chunk, bytes: &[u8], content: &mut u64, mut look: imp
                 let part = &bytes[at..end.unwrap_or(bytes.len())];
                 let text = part.iter().filter(|&&byte| byte != b'\r').take(1).count() as u32;
                 *line |= text;
-                let Some(end) = end else { return Passed::All };
+                let Some(end) = end else { return BodyProgress::All };
                 at = end + 1;
                 if *line == 0 {
-                    return Passed::Ended(at);
+                    return BodyProgress::Ended(at);
                 }
                 *line = 0;
             }
         }
     }
-    Passed::All
+    BodyProgress::All
 }

@@ -1,4 +1,4 @@
-//! The header fields that matter: found line by line, bad lines passed over. Not what they mean for the body: see
+//! Extracts the relevant header fields line by line and skips malformed lines. Does not derive the body framing; see
 //! [`super::body`].
 
 use memchr::memchr;
@@ -6,7 +6,7 @@ use memchr::memchr;
 use super::head::is_blank_line;
 use super::line::trim;
 
-/// The first values of the fields that matter, and all that decides about the body.
+/// First values of the relevant fields, and everything that determines the body framing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
     pub(super) host: Option<&'a [u8]>,
@@ -16,53 +16,55 @@ pub(super) struct Fields<'a> {
     pub(super) content_type: Option<&'a [u8]>,
     pub(super) location: Option<&'a [u8]>,
     pub(super) content_encoding: Option<&'a [u8]>,
-    pub(super) length: Length,
-    /// The last transfer coding of all fields, if there is a field.
-    pub(super) coding: Option<Coding>,
-    /// Whether the client waits for a go-ahead before it sends the body (RFC 9110 section 10.1.1).
+    /// Combined value of the Content-Length fields.
+    pub(super) length: ContentLength,
+    /// Last transfer coding over all Transfer-Encoding fields, if there are any.
+    pub(super) coding: Option<TransferCoding>,
+    /// Whether the client waits for a 100 response before it sends the body (RFC 9110 section 10.1.1).
     pub(super) expects: bool,
+    /// Lines without a name or a colon.
     pub(super) bad_lines: u64,
 }
 
-/// What the Content-Length fields say together (RFC 9112 section 6.3).
+/// Combined value of the Content-Length fields (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Length {
+pub(super) enum ContentLength {
     #[default]
     Absent,
-    /// All agree. A number beyond 64 bits is the largest there is: never zero.
+    /// All agree. A number beyond 64 bits becomes the largest one, never 0.
     Valid(u64),
-    /// No number.
+    /// Not a number.
     Invalid,
-    /// Different numbers; the first one.
+    /// Different numbers; holds the first one.
     Conflicting(u64),
 }
 
 /// The last transfer coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(super) enum TransferCoding {
     Chunked,
     Other,
 }
 
 impl<'a> Fields<'a> {
-    /// Takes one field.
-    pub(super) fn take(&mut self, name: &[u8], value: Value<'a>) {
+    /// Adds one field.
+    pub(super) fn take(&mut self, name: &[u8], value: FieldValue<'a>) {
         match name.len() {
-            4 if is(name, b"host") => keep(&mut self.host, value),
-            6 if is(name, b"expect") => self.expects = true,
-            7 if is(name, b"referer") => keep(&mut self.referrer, value),
-            8 if is(name, b"location") => keep(&mut self.location, value),
-            10 if is(name, b"user-agent") => keep(&mut self.user_agent, value),
-            12 if is(name, b"content-type") => keep(&mut self.content_type, value),
-            14 if is(name, b"content-length") => self.length = self.length.and(value.bytes),
-            15 if is(name, b"x-forwarded-for") => keep(&mut self.forwarded_for, value),
-            16 if is(name, b"content-encoding") => keep(&mut self.content_encoding, value),
-            17 if is(name, b"transfer-encoding") => self.coding = last_coding(value.bytes).or(self.coding),
+            4 if is_name(name, b"host") => keep_first(&mut self.host, value),
+            6 if is_name(name, b"expect") => self.expects = true,
+            7 if is_name(name, b"referer") => keep_first(&mut self.referrer, value),
+            8 if is_name(name, b"location") => keep_first(&mut self.location, value),
+            10 if is_name(name, b"user-agent") => keep_first(&mut self.user_agent, value),
+            12 if is_name(name, b"content-type") => keep_first(&mut self.content_type, value),
+            14 if is_name(name, b"content-length") => self.length = self.length.merge(value.bytes),
+            15 if is_name(name, b"x-forwarded-for") => keep_first(&mut self.forwarded_for, value),
+            16 if is_name(name, b"content-encoding") => keep_first(&mut self.content_encoding, value),
+            17 if is_name(name, b"transfer-encoding") => self.coding = last_coding(value.bytes).or(self.coding),
             _ => {}
         }
     }
 
-    /// Takes all lines of a head behind its first line.
+    /// Parses all lines of a head after its first line.
     pub(super) fn of_lines(lines: &'a [u8]) -> Self {
         let mut fields = Self::default();
         let mut rest = lines;
@@ -74,7 +76,8 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// Takes the lines up to the blank one that ends a head, and says where they end; `None` if it is not there.
+    /// Parses the lines up to the blank one that ends a head. Returns the fields and the offset after that line; `None`
+    /// if there is no blank line.
     pub(super) fn of_head(lines: &'a [u8]) -> Option<(Self, usize)> {
         let mut fields = Self::default();
         let mut at = 0;
@@ -95,34 +98,34 @@ impl<'a> Fields<'a> {
         }
         match memchr(b':', line) {
             Some(colon) if !trim(&line[..colon]).is_empty() => {
-                self.take(trim(&line[..colon]), Value { bytes: trim(&line[colon + 1..]), folded });
+                self.take(trim(&line[..colon]), FieldValue { bytes: trim(&line[colon + 1..]), folded });
             }
             _ => self.bad_lines += 1,
         }
     }
 }
 
-/// A field's value.
+/// A field value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Value<'a> {
+pub(super) struct FieldValue<'a> {
     pub(super) bytes: &'a [u8],
-    /// Whether line folds may be in it (RFC 9112 section 5.2).
+    /// Whether it may contain line folds (RFC 9112 section 5.2).
     pub(super) folded: bool,
 }
 
-/// The first line of some, with the lines that go on with it.
+/// A line with its folded continuation lines.
 struct Line {
-    /// Where its line feed stands.
+    /// Position of its last line feed.
     end: usize,
     folded: bool,
 }
 
 impl Line {
-    /// `None` if its end is not there.
+    /// Finds the first line of `bytes`. `None` if its end is missing.
     fn first(bytes: &[u8]) -> Option<Self> {
         let mut end = memchr(b'\n', bytes)?;
         let mut folded = false;
-        // A blank line is one, whatever comes next.
+        // A blank line ends a head, whatever follows it.
         while matches!(bytes.get(end + 1), Some(b' ' | b'\t')) && !is_blank_line(&bytes[..end]) {
             end += 1 + memchr(b'\n', &bytes[end + 1..])?;
             folded = true;
@@ -131,11 +134,12 @@ impl Line {
     }
 }
 
-/// Whether a name is this one, which is written in lower case, whatever the case of its letters.
+/// Compares a name, ignoring ASCII case, with `known`, which is in lower case.
 ///
-/// A word at a time, the last one over bytes that were compared already where it must: a head has a dozen names.
+/// Compares a word at a time for speed, since a head has a dozen names. The last word may overlap bytes already
+/// compared.
 #[inline(always)]
-fn is<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
     if N >= 8 {
         (0..N - 7).step_by(8).chain([N - 8]).all(|at| same_word(&name[at..at + 8], &known[at..at + 8]))
@@ -144,8 +148,8 @@ fn is<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     }
 }
 
-/// The same of at most eight bytes. Letters differ from those of the other case in one bit, which nothing else shares with
-/// them; all other bytes must be equal.
+/// Compares at most eight bytes, ignoring ASCII case. Upper-case and lower-case letters differ in one bit, and no other
+/// byte equals a letter after that bit is set; all other bytes must be equal.
 #[inline(always)]
 fn same_word(name: &[u8], known: &[u8]) -> bool {
     let word = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
@@ -153,20 +157,21 @@ fn same_word(name: &[u8], known: &[u8]) -> bool {
     word(name) | case == word(known)
 }
 
-/// Keeps the first value; of a folded one its first line that is not blank.
-fn keep<'a>(slot: &mut Option<&'a [u8]>, value: Value<'a>) {
+/// Stores the first value; of a folded value its first line that is not blank.
+fn keep_first<'a>(slot: &mut Option<&'a [u8]>, value: FieldValue<'a>) {
     if slot.is_none() {
         *slot = match value {
-            Value { bytes, folded: true } if bytes.contains(&b'\n') => {
+            FieldValue { bytes, folded: true } if bytes.contains(&b'\n') => {
                 bytes.split(|&byte| byte == b'\n').map(trim).find(|line| !line.is_empty()).or(Some(b""))
             }
-            Value { bytes, .. } => Some(trim(bytes)),
+            FieldValue { bytes, .. } => Some(trim(bytes)),
         };
     }
 }
 
-impl Length {
-    fn and(self, value: &[u8]) -> Self {
+impl ContentLength {
+    /// Combines the length so far with another field value, which may be a list.
+    fn merge(self, value: &[u8]) -> Self {
         value.split(|&byte| byte == b',').map(trim).fold(self, |length, number| match (length, parse(number)) {
             (Self::Absent, Some(number)) => Self::Valid(number),
             (Self::Valid(before), Some(number)) if before == number => length,
@@ -177,7 +182,7 @@ impl Length {
     }
 }
 
-/// Digits only; saturates.
+/// Parses decimal digits; saturates.
 fn parse(digits: &[u8]) -> Option<u64> {
     let valid = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     valid.then(|| {
@@ -185,15 +190,15 @@ fn parse(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The last coding of a list; none where it is `identity`, which old software sends and everybody passes over.
-fn last_coding(value: &[u8]) -> Option<Coding> {
+/// Returns the last coding of a list; `None` for `identity`, which old software sends and recipients ignore.
+fn last_coding(value: &[u8]) -> Option<TransferCoding> {
     let last = value.split(|&byte| byte == b',').map(trim).rfind(|coding| !coding.is_empty())?;
-    // Parameters of a coding (RFC 9112 section 7): chunked has none, but a lenient server looks at the name only.
+    // Codings may have parameters (RFC 9112 section 7). Chunked has none, but a lenient server compares only the name.
     let name = trim(last.split(|&byte| byte == b';').next().unwrap_or_default());
     match name {
-        name if name.eq_ignore_ascii_case(b"chunked") => Some(Coding::Chunked),
+        name if name.eq_ignore_ascii_case(b"chunked") => Some(TransferCoding::Chunked),
         name if name.eq_ignore_ascii_case(b"identity") => None,
-        _ => Some(Coding::Other),
+        _ => Some(TransferCoding::Other),
     }
 }
 
@@ -202,40 +207,41 @@ mod tests {
     use super::*;
     use crate::http::head::find_end;
 
-    /// Seeded heads of few different bytes: blank lines, folds, lines without a name, heads without an end, and what comes
-    /// behind them.
+    /// Seeded random heads of a few different pieces: blank lines, folds, lines without a name, heads without an end,
+    /// and bytes after the head.
     #[test]
-    fn a_head_read_in_one_pass_is_that_of_two() {
-        const PARTS: [&[u8]; 9] = [b"\n", b"\r\n", b" ", b"\t", b":", b"host:", b"a", b"Content-Length: 7", b"\r"];
-        const FIRST: &[u8] = b"HTTP/1.1 200 OK\r\n";
-        let (mut random, mut whole) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+    fn one_pass_and_two_pass_parsing_agree() {
+        const PIECES: [&[u8]; 9] = [b"\n", b"\r\n", b" ", b"\t", b":", b"host:", b"a", b"Content-Length: 7", b"\r"];
+        const FIRST_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+        let (mut random, mut complete) = (0x9e37_79b9_7f4a_7c15_u64, 0);
         for _ in 0..50_000 {
-            let mut bytes = FIRST.to_vec();
+            let mut bytes = FIRST_LINE.to_vec();
             for _ in 0..random % 24 {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                bytes.extend_from_slice(PARTS[(random >> 33) as usize % PARTS.len()]);
+                bytes.extend_from_slice(PIECES[(random >> 33) as usize % PIECES.len()]);
             }
             random = random.wrapping_add(0x9e37_79b9);
-            let once = Fields::of_head(&bytes[FIRST.len()..]);
-            let twice = find_end(&bytes).map(|end| (Fields::of_lines(&bytes[FIRST.len()..end]), end - FIRST.len()));
-            assert_eq!(once, twice, "{:?}", String::from_utf8_lossy(&bytes));
-            whole += u32::from(once.is_some());
+            let one_pass = Fields::of_head(&bytes[FIRST_LINE.len()..]);
+            let two_pass =
+                find_end(&bytes).map(|end| (Fields::of_lines(&bytes[FIRST_LINE.len()..end]), end - FIRST_LINE.len()));
+            assert_eq!(one_pass, two_pass, "{:?}", String::from_utf8_lossy(&bytes));
+            complete += u32::from(one_pass.is_some());
         }
-        assert!((10_000..45_000).contains(&whole), "{whole}");
+        assert!((10_000..45_000).contains(&complete), "{complete}");
     }
 
-    /// Every byte in every place of every name, against the comparison byte by byte.
+    /// Every byte value at every position of every name, compared with the bytewise comparison.
     #[test]
-    fn names_are_told_apart_as_byte_by_byte() {
+    fn name_comparison_equals_bytewise_comparison() {
         fn check<const N: usize>(known: &[u8; N]) {
             for at in 0..N {
                 for byte in 0..=u8::MAX {
                     let mut name = known.to_ascii_uppercase();
                     name[at] = byte;
-                    assert_eq!(is(&name, known), name.eq_ignore_ascii_case(known), "{name:?}");
+                    assert_eq!(is_name(&name, known), name.eq_ignore_ascii_case(known), "{name:?}");
                 }
             }
-            assert!(!is(&known[1..], known) && is(known, known));
+            assert!(!is_name(&known[1..], known) && is_name(known, known));
         }
         check(b"host");
         check(b"expect");

@@ -1,5 +1,5 @@
-//! Request lines and status lines as servers read them: split at bytes, tolerant where real servers are. Not the fields
-//! that follow: see [`super::fields`].
+//! Splits request lines and status lines bytewise, and tolerantly where real servers are tolerant. Does not parse the
+//! fields that follow; see [`super::fields`].
 
 use memchr::memrchr;
 
@@ -10,7 +10,7 @@ use super::Direction;
 pub(super) struct RequestLine<'a> {
     pub(super) method: &'a [u8],
     pub(super) target: &'a [u8],
-    /// `HTTP/…`; empty where there is none (HTTP/0.9).
+    /// `HTTP/…`; empty if there is no version (HTTP/0.9).
     pub(super) protocol: &'a [u8],
 }
 
@@ -21,7 +21,7 @@ pub(super) struct StatusLine<'a> {
     pub(super) reason: &'a [u8],
 }
 
-/// Methods that stand at the beginning of a line without a version: those of RFC 9110 and the common extensions.
+/// Methods accepted in a line without a version: those of RFC 9110 and the common extensions.
 const METHODS: [&[u8]; 18] = [
     b"GET",
     b"HEAD",
@@ -43,11 +43,11 @@ const METHODS: [&[u8]; 18] = [
     b"REPORT",
 ];
 
-/// Longest method that is taken for one where nothing else speaks for a request.
-const METHOD: usize = 24;
+/// Longest method accepted where nothing else indicates a request, in bytes.
+const MAX_METHOD: usize = 24;
 
 const fn is_delimiter(byte: u8) -> bool {
-    // RFC 9112 section 3: lenient servers take any of these for the single space.
+    // RFC 9112 section 3: lenient servers accept any of these in place of the single space.
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
 }
 
@@ -55,7 +55,7 @@ const fn is_blank(byte: u8) -> bool {
     is_delimiter(byte) || matches!(byte, b'\r' | b'\n')
 }
 
-/// Takes blanks off both ends.
+/// Strips whitespace from both ends.
 pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes
         && is_blank(*first)
@@ -70,7 +70,7 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Splits a request line. `None` where there is no target.
+/// Splits a request line. `None` if it has no target.
 pub(super) fn split_request(line: &[u8]) -> Option<RequestLine<'_>> {
     let line = trim(line);
     let method_end = line.iter().position(|&byte| is_delimiter(byte))?;
@@ -80,15 +80,15 @@ pub(super) fn split_request(line: &[u8]) -> Option<RequestLine<'_>> {
     (!target.is_empty()).then_some(RequestLine { method, target, protocol })
 }
 
-/// Splits `target HTTP/x.y` at the last delimiters before the version; all is target where there is none.
+/// Splits `target HTTP/x.y` at the last delimiters before the version. Without a version everything is target.
 fn split_version(rest: &[u8]) -> (&[u8], &[u8]) {
-    // The version is the last word, or what stands from the last `HTTP/` after a delimiter on (`HTTP/1.1 x`).
+    // The version begins at the last `HTTP/` after a delimiter and extends to the end of the line (`HTTP/1.1 x`).
     let mut end = rest.len();
     while let Some(slash) = memrchr(b'/', &rest[..end]) {
         if slash >= 5 && rest[slash - 4..slash].eq_ignore_ascii_case(b"HTTP") && is_delimiter(rest[slash - 5]) {
             return (trim(&rest[..slash - 5]), &rest[slash - 4..]);
         }
-        // Only the end of the line is looked at, or a long target would be searched again and again.
+        // Inspects only the end of the line; otherwise a long target would be searched repeatedly.
         if rest.len() - slash > 32 {
             break;
         }
@@ -98,8 +98,8 @@ fn split_version(rest: &[u8]) -> (&[u8], &[u8]) {
 }
 
 impl RequestLine<'_> {
-    /// Whether this is a request at all. With a version any method is taken; without one only a known method and a
-    /// target that looks like one.
+    /// Reports whether this is a request at all. With a version any method is accepted; without one only a known method
+    /// and a target of the usual form.
     pub(super) fn is_plausible(&self) -> bool {
         if self.method.iter().any(|&byte| byte < 0x20 || byte == 0x7f) {
             return false;
@@ -107,11 +107,11 @@ impl RequestLine<'_> {
         !self.protocol.is_empty() || (is_known(self.method) && has_target_form(self.target))
     }
 
-    /// Whether it is one even where it was not expected: in the middle of something unknown, where prose may stand too.
+    /// Reports whether this is a request even at an unknown position in the stream, where text may look like one.
     pub(super) fn is_certain(&self) -> bool {
         self.protocol.get(5).is_some_and(u8::is_ascii_digit)
             && (has_target_form(self.target) || self.target == b"*" || self.method == b"CONNECT")
-            && self.method.len() <= METHOD
+            && self.method.len() <= MAX_METHOD
             && self.method.iter().all(|&byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
     }
 }
@@ -121,8 +121,8 @@ impl RequestLine<'_> {
         is_known(self.method)
     }
 
-    /// The line without what a cut may have left of its end. `None` if the target itself may be cut: half a path may be
-    /// another path.
+    /// Drops the incomplete version that a cut may have left at the end of the line. `None` if the target itself may be
+    /// cut, because half a path may be another path.
     pub(super) fn without_cut_end(self) -> Option<Self> {
         if !self.protocol.is_empty() {
             return Some(self);
@@ -135,9 +135,9 @@ impl RequestLine<'_> {
         Some(if version { Self { target: trim(&self.target[..blank]), ..self } } else { self })
     }
 
-    /// Length of the first line of `bytes`, its end included, if httparse read this from there: single blanks and a
-    /// version of eight bytes.
-    pub(super) fn len_of_everyday(&self, bytes: &[u8]) -> usize {
+    /// Returns the length of the first line of `bytes`, including its line end, if httparse parsed this line at their
+    /// beginning: single spaces and a version of eight bytes.
+    pub(super) fn httparse_line_len(&self, bytes: &[u8]) -> usize {
         let len = self.method.len() + self.target.len() + 10;
         len + if bytes.get(len) == Some(&b'\r') { 2 } else { 1 }
     }
@@ -147,22 +147,22 @@ fn is_known(method: &[u8]) -> bool {
     METHODS.iter().any(|known| known.eq_ignore_ascii_case(method))
 }
 
-/// Whether a target begins as targets do: a path, something encoded, or a scheme.
+/// Reports whether a target begins with a path, an escape or an HTTP scheme.
 fn has_target_form(target: &[u8]) -> bool {
     matches!(target, [b'/' | b'\\' | b'%', ..])
         || target.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"http://"))
         || target.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"https://"))
 }
 
-/// Whether bytes at the beginning of a line may become a request line that [`RequestLine::is_certain`].
+/// Reports whether bytes at the beginning of a line may become a request line that [`RequestLine::is_certain`] accepts.
 pub(super) fn may_be_request(bytes: &[u8]) -> bool {
     let word =
-        bytes.iter().take(METHOD + 1).take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
+        bytes.iter().take(MAX_METHOD + 1).take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
     let len = word.count();
-    len > 0 && len <= METHOD && bytes.get(len).is_none_or(|&byte| is_delimiter(byte))
+    len > 0 && len <= MAX_METHOD && bytes.get(len).is_none_or(|&byte| is_delimiter(byte))
 }
 
-/// Whether bytes at the beginning of a message may become a status line.
+/// Reports whether bytes at the beginning of a message may become a status line.
 pub(super) fn may_be_response(bytes: &[u8]) -> bool {
     let len = bytes.len().min(5);
     bytes[..len].eq_ignore_ascii_case(&b"HTTP/"[..len])
@@ -184,29 +184,29 @@ pub(super) fn split_response(line: &[u8]) -> Option<StatusLine<'_>> {
     (status >= 100).then_some(StatusLine { status, reason: trim(&rest[3..]) })
 }
 
-/// Guesses who sends these first bytes of a stream: a request line comes from the client, a status line from the
+/// Guesses the direction of the first bytes of a stream: a request line comes from the client, a status line from the
 /// server.
 #[must_use]
 pub fn guess(bytes: &[u8]) -> Option<Direction> {
     let start = bytes.iter().position(|&byte| !is_blank(byte))?;
     let bytes = &bytes[start..];
     if may_be_response(bytes) {
-        // A request's version may begin a segment too; only a status line has a number behind it.
+        // A request's version may begin a segment too, but only a status line has a number after it.
         let line = bytes[..bytes.len().min(64)].split(|&byte| byte == b'\n').next().unwrap_or_default();
         return split_response(line).map(|_| Direction::ToClient);
     }
-    let end = bytes.iter().take(METHOD + 1).position(|&byte| is_delimiter(byte))?;
+    let end = bytes.iter().take(MAX_METHOD + 1).position(|&byte| is_delimiter(byte))?;
     let known = is_known(&bytes[..end]);
     let target = &bytes[end + 1..];
     let plausible = known
         && (target.is_empty() || has_target_form(trim(target)) || matches!(&bytes[..end], b"CONNECT" | b"OPTIONS"));
-    (plausible || unknown_method(&bytes[..end], target)).then_some(Direction::ToServer)
+    (plausible || is_unknown_method_with_version(&bytes[..end], target)).then_some(Direction::ToServer)
 }
 
-/// A method nobody knows, but the line has a version.
-fn unknown_method(method: &[u8], target: &[u8]) -> bool {
-    /// Rationale: enough for a line of an everyday length; the glance must not cost.
-    const LOOK: usize = 512;
-    let line = target[..target.len().min(LOOK)].split(|&byte| byte == b'\n').next().unwrap_or_default();
+/// Reports whether the method is unknown but alphabetic, and the line has a version.
+fn is_unknown_method_with_version(method: &[u8], target: &[u8]) -> bool {
+    /// Rationale: enough for a line of usual length, and cheap.
+    const MAX_INSPECTED: usize = 512;
+    let line = target[..target.len().min(MAX_INSPECTED)].split(|&byte| byte == b'\n').next().unwrap_or_default();
     method.iter().all(u8::is_ascii_alphabetic) && !split_version(trim(line)).1.is_empty()
 }

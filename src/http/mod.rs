@@ -1,5 +1,5 @@
-//! HTTP/1 as servers read it: requests and responses split out of the two byte streams of a flow, bodies skipped to
-//! find the next message (and their beginnings told, where they are wanted), and every response paired with the request it answers.
+//! Parses HTTP/1 as servers do: splits both byte streams of a flow into requests and responses, skips bodies to find
+//! the next message (passing on the beginning of a response body on request), and pairs each response with its request.
 
 mod body;
 mod fields;
@@ -17,27 +17,27 @@ use requests::Requests;
 use responses::Responses;
 use transactions::{ClientSide, ConnectionChange, ServerSide, Transactions};
 
-/// Which way bytes go.
+/// Direction of the bytes in a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From the client.
+    /// From client to server.
     ToServer,
-    /// From the server.
+    /// From server to client.
     ToClient,
 }
 
-/// A request's head, borrowed: the first owned bytes are those of a request that is held.
+/// A request's head, borrowed from the stream; it is copied only when a handler holds the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Number of the request in its flow, from 0.
     pub tx_id: u32,
-    /// Method as on the wire.
+    /// Method as sent.
     pub method: &'a [u8],
-    /// Request target as on the wire.
+    /// Request target as sent.
     pub target: &'a [u8],
-    /// `HTTP/1.1` as on the wire; empty where the line has none (HTTP/0.9).
+    /// `HTTP/1.1` as sent; empty if the line has no version (HTTP/0.9).
     pub protocol: &'a [u8],
-    /// Value of the first `Host` field, blanks trimmed.
+    /// Value of the first `Host` field, without surrounding whitespace.
     pub host: Option<&'a [u8]>,
     /// Value of the first `User-Agent` field.
     pub user_agent: Option<&'a [u8]>,
@@ -47,11 +47,11 @@ pub struct Request<'a> {
     pub forwarded_for: Option<&'a [u8]>,
     /// Whether the head was cut by a limit, a gap or the end of the flow.
     pub truncated: bool,
-    /// The lines of its fields as on the wire, as far as they are kept; the blank line may be among them.
+    /// The field lines as sent, as far as they were kept; may include the blank line.
     pub head: &'a [u8],
 }
 
-/// A response's head, borrowed.
+/// A response's head, borrowed from the stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     /// Status code, 100 to 999.
@@ -62,51 +62,63 @@ pub struct Response<'a> {
     pub content_type: Option<&'a [u8]>,
     /// Value of the first `Location` field.
     pub location: Option<&'a [u8]>,
-    /// `Content-Length`, where there is a valid one.
+    /// Value of `Content-Length`, if valid.
     pub content_length: Option<u64>,
     /// Value of the first `Content-Encoding` field.
     pub content_encoding: Option<&'a [u8]>,
 }
 
-/// Bytes of a body that are at hand whatever the order in which the directions were captured; a handler that wants more
-/// gets them only where the request came first.
+/// Bytes of a body that are available regardless of the order in which the two directions were captured. A handler that
+/// wants more gets them only if the request was captured first.
 pub const BODY_BEGINNING: usize = 1024;
 
-/// Who is told what is found in a flow.
+/// Receives the HTTP events of a flow.
 pub trait Handler {
-    /// A request's head ended, or was cut and is judged as it stands.
+    /// A request's head is complete, or was cut and is evaluated as far as it was received.
     fn request(&mut self, request: &Request<'_>);
-    /// The body of a request ended, or can't be followed further; `body` bytes were seen.
+    /// The body of a request ended, or can no longer be followed; `body` is the number of body bytes seen.
     fn request_end(&mut self, tx_id: u32, body: u64);
-    /// The final answer (or 101) of a request began. Says whether the beginning of its body is wanted.
+    /// The final response (or 101) to a request began. Returns whether the beginning of its body is wanted.
     fn response(&mut self, tx_id: u32, response: &Response<'_>) -> bool;
-    /// The next bytes of that body, without the framing of chunks and as the content's coding left them; from the first
-    /// one on, and none behind a gap. Follows a `response` that said so. Says whether more are wanted.
+    /// Receives the next bytes of that body, with chunked framing removed and content coding left in place: from its
+    /// first byte on, and none after a gap. Only called if `response` returned `true`. Returns whether more bytes are
+    /// wanted.
     fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool;
-    /// That answer ended, or can't be followed further; `body` bytes of it were seen. Follows `response`.
+    /// That response ended, or can no longer be followed; `body` is the number of its body bytes seen. Follows
+    /// `response`.
     fn response_end(&mut self, tx_id: u32, body: u64);
-    /// The answer of a request can no longer be known (gap, limit): `response` will not be called.
+    /// The response to a request can no longer be determined (gap, limit): `response` will not be called.
     fn unseen(&mut self, tx_id: u32);
 }
 
-/// What a stretch of a stream is parsed with.
-struct ParseContext<'t, S> {
-    limits: &'t Limits,
-    counters: &'t mut Counters,
-    sink: &'t mut S,
+/// A position in one direction's stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct StreamPosition {
+    /// Stream offset, in bytes.
+    offset: u64,
+    /// How much of the other direction's stream the segment with this byte acknowledged.
+    acked: Option<u64>,
 }
 
-/// Watches that a stream is got through: a step that takes no byte changes the phase instead, so that a few in a row are
-/// the most there can be. Should that ever not hold, a byte is passed over, because a sensor must not hang.
+/// The limits, counters and handler that a piece of a stream is parsed with.
+struct ParseContext<'t, H> {
+    limits: &'t Limits,
+    counters: &'t mut Counters,
+    handler: &'t mut H,
+}
+
+/// Guarantees progress through a stream. A step that consumes no byte must change the phase instead, so only a few such
+/// steps can follow each other. If that ever fails, one byte is skipped, because a sensor must not hang.
 #[derive(Default)]
 struct ProgressGuard(u8);
 
 impl ProgressGuard {
-    fn taken(&mut self, taken: usize, counters: &mut Counters) -> usize {
-        /// Rationale: begin, gather and the body behind are three.
-        const MOST: u8 = 8;
+    /// Returns the number of bytes to advance by after a step that consumed `taken` bytes.
+    fn advance(&mut self, taken: usize, counters: &mut Counters) -> usize {
+        /// Rationale: three can follow each other: starting a message, buffering its head, entering its body.
+        const MAX_IDLE_STEPS: u8 = 8;
         self.0 = if taken == 0 { self.0 + 1 } else { 0 };
-        if self.0 < MOST {
+        if self.0 < MAX_IDLE_STEPS {
             return taken;
         }
         counters.stuck += 1;
@@ -116,68 +128,68 @@ impl ProgressGuard {
 }
 
 crate::counters! {
-    /// What this room counts.
+    /// Counters of the HTTP parser.
     pub struct Counters {
         /// Requests found.
         requests: "http.requests",
-        /// Responses found, interim ones included.
+        /// Responses found, including interim ones.
         responses: "http.responses",
-        /// Requests that only the tolerant splitter takes.
+        /// Requests that only the tolerant parser accepts.
         tolerant: "http.tolerant",
         /// Flows that turned out not to be HTTP/1.
         not_http: "http.not_http",
-        /// Lines that were too long to be kept.
+        /// Lines too long to be kept whole.
         line_truncated: "http.line_truncated",
-        /// Heads that were too long.
+        /// Heads longer than the limit.
         head_limit: "http.head_limit",
         /// Header lines without a name or a colon.
         bad_header_lines: "http.bad_header_lines",
-        /// Bodies whose framing makes no sense.
+        /// Bodies with invalid framing.
         framing_errors: "http.framing_errors",
-        /// Bodies with two framings that disagree.
+        /// Bodies with two framings that contradict each other.
         framing_conflicts: "http.framing_conflicts",
-        /// Body bytes of requests that were passed over.
+        /// Request body bytes skipped.
         body_bytes: "http.body_bytes_skipped",
-        /// How often the way had to be found back into a stream.
+        /// Times that a parser lost its position in a stream and had to resynchronise.
         resync: "http.resync",
-        /// Bytes passed over because nothing else got the parser on: never, unless it is wrong.
+        /// Bytes skipped because the parser made no progress; always 0 unless the parser has a bug.
         stuck: "http.stuck",
-        /// Requests whose answer is not looked for because too many waited.
+        /// Requests whose response is not looked up because too many were pending.
         waiting_limit: "http.waiting_limit",
-        /// Responses that answer no request that was seen.
+        /// Responses that match no request seen.
         unpaired_responses: "http.unpaired_responses",
     }
 }
 
-/// The limits of one connection.
+/// Limits of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes kept of a request line or status line; the rest of it is passed over.
+    /// Bytes kept of a request line or status line; the rest is skipped.
     pub line: usize,
-    /// Bytes of a head after which it is judged as it stands.
+    /// Bytes of a head after which it is evaluated without waiting for its end.
     pub head: usize,
-    /// Requests that may wait for an answer; the answers of further ones are not looked for.
+    /// Requests that may wait for a response; responses to further ones are not looked up.
     pub pending: usize,
 }
 
 impl Default for Limits {
-    /// Rationale: servers take lines of 8 to 64 KiB and heads of up to 256 KiB.
+    /// Rationale: servers accept lines of 8 to 64 KiB and heads of up to 256 KiB.
     fn default() -> Self {
         Self { line: 64 << 10, head: 256 << 10, pending: 256 }
     }
 }
 
-/// What a connection needs from outside while it takes bytes.
+/// What a connection needs from its owner while it processes bytes.
 pub struct ParseScope<'s, H> {
     /// The limits.
     pub limits: &'s Limits,
-    /// Where to count.
+    /// Counters to add to.
     pub counters: &'s mut Counters,
-    /// Whom to tell.
+    /// Receiver of the events.
     pub handler: &'s mut H,
 }
 
-/// Both directions of one HTTP/1 connection.
+/// Parser state of both directions of one HTTP/1 connection.
 #[derive(Debug, Default)]
 pub struct Connection {
     requests: Requests,
@@ -186,8 +198,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes bytes of the client in order. `offset`: the stream offset of the first one; `acked`: how much of the
-    /// server's stream the segment acknowledged that carried it.
+    /// Processes the next bytes of the client's stream. `offset` is the stream offset of the first one; `acked` is how
+    /// much of the server's stream their segment acknowledged.
     pub fn to_server<H: Handler>(
         &mut self,
         bytes: &[u8],
@@ -195,13 +207,13 @@ impl Connection {
         acked: Option<u64>,
         scope: &mut ParseScope<'_, H>,
     ) {
-        self.transactions.client_reached(offset + bytes.len() as u64);
-        self.client(scope, |requests, tools| requests.feed(bytes, offset, acked, tools));
-        self.turn(scope);
+        self.transactions.advance_client(offset + bytes.len() as u64);
+        self.with_requests(scope, |requests, context| requests.feed(bytes, offset, acked, context));
+        self.apply_change(scope);
     }
 
-    /// Takes bytes of the server in order. `acked`: how much of the client's stream the segment acknowledged that
-    /// carried the first one.
+    /// Processes the next bytes of the server's stream. `offset` is the stream offset of the first one; `acked` is how
+    /// much of the client's stream the segment with the first one acknowledged.
     pub fn to_client<H: Handler>(
         &mut self,
         bytes: &[u8],
@@ -209,96 +221,99 @@ impl Connection {
         acked: Option<u64>,
         scope: &mut ParseScope<'_, H>,
     ) {
-        self.transactions.server_reached(offset, offset + bytes.len() as u64, acked);
-        self.server(scope, |responses, tools| responses.feed(bytes, offset, acked, tools));
-        self.turn(scope);
+        self.transactions.advance_server(offset, offset + bytes.len() as u64, acked);
+        self.with_responses(scope, |responses, context| responses.feed(bytes, offset, acked, context));
+        self.apply_change(scope);
     }
 
-    /// `len` bytes of a direction were lost.
+    /// Notes that `len` bytes of a direction were lost.
     pub fn gap<H: Handler>(&mut self, direction: Direction, len: u64, scope: &mut ParseScope<'_, H>) {
         match direction {
             Direction::ToServer => {
                 let before = self.transactions.client_end;
-                self.client(scope, |requests, tools| requests.gap(len, before, tools));
-                self.transactions.client_skipped(before.saturating_add(len));
+                self.with_requests(scope, |requests, context| requests.gap(len, before, context));
+                self.transactions.skip_client(before.saturating_add(len));
             }
             Direction::ToClient => {
                 let before = self.transactions.server_end;
                 self.transactions.server_end = before.saturating_add(len);
-                self.server(scope, |responses, tools| responses.gap(len, before, tools));
+                self.with_responses(scope, |responses, context| responses.gap(len, before, context));
             }
         }
-        self.turn(scope);
+        self.apply_change(scope);
     }
 
-    /// A direction ended: its FIN was reached, or the flow is over.
+    /// Notes that a direction ended: its FIN was reached, or the flow is over.
     pub fn end<H: Handler>(&mut self, direction: Direction, scope: &mut ParseScope<'_, H>) {
         match direction {
             Direction::ToServer => {
                 let end = self.transactions.client_end;
-                self.client(scope, |requests, tools| requests.end(end, tools));
+                self.with_requests(scope, |requests, context| requests.end(end, context));
             }
             Direction::ToClient => {
                 let end = self.transactions.server_end;
-                let mut within = false;
-                self.server(scope, |responses, tools| within = responses.end(end, tools));
-                // Half an answer is known to nobody.
-                self.transactions.pending.end(end, within, |tx_id| scope.handler.unseen(tx_id));
+                let mut within_head = false;
+                self.with_responses(scope, |responses, context| within_head = responses.end(end, context));
+                // A response cut within its head is not evaluated.
+                self.transactions.pending.end(end, within_head, |tx_id| scope.handler.unseen(tx_id));
             }
         }
     }
 
-    /// Makes it as new, for another flow. What it holds for the requests of one flow it need not allocate again.
-    pub fn renew(&mut self) {
+    /// Resets it for another flow. Keeps the memory for the pending requests of one flow.
+    pub fn reset(&mut self) {
         (self.requests, self.responses) = Default::default();
-        self.transactions.renew();
+        self.transactions.reset();
     }
 
-    /// Heap memory held, in bytes.
+    /// Returns the heap memory held, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.requests.memory() + self.responses.memory() + self.transactions.memory()
     }
 
-    fn client<H: Handler>(
+    /// Runs `parse` on the client's side.
+    fn with_requests<H: Handler>(
         &mut self,
         scope: &mut ParseScope<'_, H>,
-        act: impl FnOnce(&mut Requests, &mut ParseContext<'_, ClientSide<'_, H>>),
+        parse: impl FnOnce(&mut Requests, &mut ParseContext<'_, ClientSide<'_, H>>),
     ) {
         let ParseScope { limits, counters, handler } = scope;
-        let mut sink = ClientSide { transactions: &mut self.transactions, handler: *handler, limits, dropped: 0 };
-        act(&mut self.requests, &mut ParseContext { limits, counters, sink: &mut sink });
-        counters.waiting_limit += sink.dropped;
+        let mut handler = ClientSide { transactions: &mut self.transactions, handler: *handler, limits, dropped: 0 };
+        parse(&mut self.requests, &mut ParseContext { limits, counters, handler: &mut handler });
+        counters.waiting_limit += handler.dropped;
     }
 
-    fn server<H: Handler>(
+    /// Runs `parse` on the server's side.
+    fn with_responses<H: Handler>(
         &mut self,
         scope: &mut ParseScope<'_, H>,
-        act: impl FnOnce(&mut Responses, &mut ParseContext<'_, ServerSide<'_, H>>),
+        parse: impl FnOnce(&mut Responses, &mut ParseContext<'_, ServerSide<'_, H>>),
     ) {
         let ParseScope { limits, counters, handler } = scope;
-        let known = self.requests.unfinished().unwrap_or(self.transactions.client_end);
-        let mut sink = ServerSide { transactions: &mut self.transactions, handler: *handler, known, unpaired: 0 };
-        act(&mut self.responses, &mut ParseContext { limits, counters, sink: &mut sink });
-        counters.unpaired_responses += sink.unpaired;
+        let known_end = self.requests.partial_head_start().unwrap_or(self.transactions.client_end);
+        let mut handler =
+            ServerSide { transactions: &mut self.transactions, handler: *handler, known_end, unpaired: 0 };
+        parse(&mut self.responses, &mut ParseContext { limits, counters, handler: &mut handler });
+        counters.unpaired_responses += handler.unpaired;
     }
 
-    /// Does what one direction means for the other.
-    fn turn<H: Handler>(&mut self, scope: &mut ParseScope<'_, H>) {
-        match self.transactions.turn.take() {
+    /// Applies to one direction what the other one implies.
+    fn apply_change<H: Handler>(&mut self, scope: &mut ParseScope<'_, H>) {
+        match self.transactions.change.take() {
             None => {}
-            // Neither side speaks HTTP/1 any more.
+            // Both sides have left HTTP/1.
             Some(ConnectionChange::Switched) => {
-                self.transactions.sent(self.requests.content(), scope.handler);
-                self.requests.give_up();
-                self.responses.give_up();
+                self.transactions.end_request(self.requests.body_len(), scope.handler);
+                self.requests.stop();
+                self.responses.stop();
             }
-            // Anything may come through a tunnel, HTTP too.
-            Some(ConnectionChange::Tunnel) => self.requests.begin_again(),
-            Some(ConnectionChange::Refused) => self.requests.refused(),
+            // A tunnel may carry anything, including HTTP.
+            Some(ConnectionChange::Tunnel) => self.requests.restart(),
+            Some(ConnectionChange::ResponseBeforeBody) => self.requests.response_before_body(),
             Some(ConnectionChange::Misread) => {
                 let end = self.transactions.server_end;
-                self.server(scope, |responses, tools| responses.lose(end, tools));
+                self.with_responses(scope, |responses, context| responses.enter_resync(end, context));
             }
         }
     }

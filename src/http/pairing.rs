@@ -1,50 +1,53 @@
-//! Which response answers which request: only what the acknowledgment numbers prove, never a guess. Not the framing of
-//! either stream.
+//! Pairs responses with requests using only what the acknowledgment numbers prove; never guesses. Does not parse the
+//! framing of either stream; see [`super::requests`] and [`super::responses`].
 //!
-//! **While nothing was lost** responses come in the order of the requests (RFC 9112 section 9.3.2): a final response
-//! answers the oldest request that waits, if the segment it begins in acknowledges all of that request's head. One that
-//! acknowledges nothing of the head was sent unasked (408 on an idle connection) and answers nobody; one that
-//! acknowledges a part of it (431, 408) may be an answer or not.
+//! **Without loss**, responses come in the order of the requests (RFC 9112 section 9.3.2): a final response belongs to
+//! the oldest pending request if the segment in which it begins acknowledges all of that request's head. A response
+//! that acknowledges nothing of the head was sent unsolicited (408 on an idle connection) and belongs to no request;
+//! one that acknowledges a part of it (431, 408) may or may not belong to it.
 //!
-//! **Requests that nobody saw** (a gap, garbage that a server may answer with 400, a body whose end servers see
-//! differently, too many requests to remember) stand in the row as one entry without a number. What waits before it is
-//! proven as above, what waits behind it is in doubt.
+//! **Unseen requests** (a gap, garbage that a server may answer with 400, a body whose end servers place differently,
+//! too many requests to remember) are queued as one entry without a number. Requests before it are proven as above;
+//! requests after it are ambiguous.
 //!
-//! **Responses that nobody saw** put everything in doubt that waits. From then on a response is known only by where it
-//! begins: a request that was *fresh* was sent when the client had read the server's stream up to some offset, and more
-//! of it than when it had sent the request before. If a response begins at exactly that offset, in a segment that
-//! acknowledges the request's head, it is the answer, and the doubt is over.
+//! **Unseen responses** make every pending request ambiguous. From then on a response is identified only by its start
+//! offset. A request is *fresh* if the client, when it sent it, had read the server's stream up to some offset that
+//! lies beyond what it had read when it sent the previous request. If a response begins at exactly that offset, in a
+//! segment that acknowledges the request's head, it is the response to that request, and the ambiguity ends.
 //!
-//! That last step stands on one assumption: a client that waits for answers goes on waiting for them. A client that was
-//! once seen to send a request before it had the answer to the one before (pipelining) is never believed again after a
-//! loss: its requests stay unproven. Right behind a loss in its own stream only one is believed that was seen to wait
+//! This last step relies on one assumption: a client that waits for responses keeps doing so. A client that once sent a
+//! request before it had the response to the previous one (pipelining) is not trusted again after a loss: its requests
+//! stay unproven. Directly after a loss in the client's own stream, a client is trusted only if it was seen waiting
 //! before.
 
+use super::StreamPosition;
 use super::queue::Queue;
 
-/// Requests sent just behind a response that show that a client waits.
+/// Requests sent directly after a response that are taken as evidence that a client waits for responses.
 ///
-/// Rationale: one may be chance; where the capture cuts every request (snaplen) no better evidence comes.
-const POLITE: u8 = 2;
+/// Rationale: one may be chance; where the capture truncates every request (snaplen) there is no better evidence.
+const MIN_PROMPT_REQUESTS: u8 = 2;
 
-/// A request that waits.
+/// A request that waits for its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PendingRequest {
-    /// Its number; `None` for an unknown number of requests, even none.
+    /// Number of the request; `None` for an unknown number of requests, possibly none.
     pub(super) tx_id: Option<u32>,
     /// Stream offset of its first byte.
-    pub(super) begin: u64,
-    /// Stream offset behind its head.
+    pub(super) start: u64,
+    /// Stream offset after its head.
     pub(super) head_end: u64,
-    /// How much of the server's stream the client had read when it sent the first byte.
+    /// How much of the server's stream the client had read (acknowledged) when it sent the first byte.
     pub(super) read: Option<u64>,
-    pub(super) kind: MethodClass,
-    /// Whether it may be the rest of a request whose beginning was lost.
+    pub(super) class: MethodClass,
+    /// Whether it may be the remainder of a request whose beginning was lost.
     pub(super) fragment: bool,
+    /// Whether the client had read more of the server's stream than at the previous request, and is trusted to wait for
+    /// responses.
     fresh: bool,
 }
 
-/// What the method says about the answer.
+/// Request methods that affect the framing of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MethodClass {
     Plain,
@@ -63,229 +66,241 @@ impl MethodClass {
 }
 
 impl PendingRequest {
-    pub(super) fn new(tx_id: u32, begin: u64, head_end: u64, read: Option<u64>, kind: MethodClass) -> Self {
-        Self { tx_id: Some(tx_id), begin, head_end, read, kind, fragment: false, fresh: false }
+    pub(super) fn new(tx_id: u32, start: u64, head_end: u64, read: Option<u64>, class: MethodClass) -> Self {
+        Self { tx_id: Some(tx_id), start, head_end, read, class, fragment: false, fresh: false }
     }
 
+    /// Creates an entry for an unknown number of unseen requests.
     const fn unknown() -> Self {
-        Self { tx_id: None, begin: 0, head_end: 0, read: None, kind: MethodClass::Plain, fragment: false, fresh: false }
+        Self {
+            tx_id: None,
+            start: 0,
+            head_end: 0,
+            read: None,
+            class: MethodClass::Plain,
+            fragment: false,
+            fresh: false,
+        }
     }
 }
 
-/// Where a final response begins in the server's stream, and how much of the client's stream its segment acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Beginning {
-    pub(super) at: u64,
-    pub(super) acked: Option<u64>,
-}
-
-/// The requests of a flow that wait, oldest first. The first one has a number.
+/// The pending requests of a flow, oldest first. The first one has a number.
 #[derive(Debug, Default)]
 pub(super) struct PendingRequests {
-    entries: Queue<PendingRequest>,
-    /// Whether it is unknown which request the next response answers.
-    doubt: bool,
-    /// Whether the client was seen to send a request before it had the answer to the one before.
-    pipelines: bool,
-    /// Whether the client was seen to wait for an answer before it sent the next request.
-    waits: bool,
-    /// How many requests were sent just when the client had read all of a response, whomever that answered.
-    polite: u8,
-    /// Whether the request before was perhaps not seen.
-    blind: bool,
+    requests: Queue<PendingRequest>,
+    /// Whether it is unknown which request the next response belongs to.
+    ambiguous: bool,
+    /// Whether the client was seen sending a request before it had the response to the previous one.
+    pipelining: bool,
+    /// Whether the client was seen waiting for a response before it sent the next request.
+    waits_for_responses: bool,
+    /// Requests sent at the moment when the client had read all of a response, whichever request that belonged to.
+    prompt_requests: u8,
+    /// Whether requests may have been lost directly before the next one.
+    after_loss: bool,
     /// How much of the server's stream the client had read when it sent the last request that was seen.
-    last: Option<u64>,
-    /// The same of the last request that was seen or may have been.
-    read: u64,
-    /// Where the last response ended.
-    ended: u64,
+    last_read: Option<u64>,
+    /// The largest such value over all requests that were seen or may have been lost.
+    max_read: u64,
+    /// Stream offset at which the last response ended.
+    last_response_end: u64,
 }
 
-/// Whom a response answers.
+/// Result of pairing a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PairResult {
-    /// This request.
-    One(PendingRequest),
-    /// Perhaps one of those that were given up.
-    Several,
-    /// No request that was seen.
-    Nobody,
+    /// The response belongs to this request.
+    Matched(PendingRequest),
+    /// The response may belong to one of the requests given up.
+    Ambiguous,
+    /// The response belongs to no request that was seen.
+    NoRequest,
 }
 
 impl PendingRequests {
-    /// Whether the next response answers the next request, whichever that is.
-    pub(super) fn is_even(&self) -> bool {
-        self.entries.is_empty() && !self.doubt
+    /// Reports whether nothing is pending and the next response belongs to the next request.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.requests.is_empty() && !self.ambiguous
     }
 
-    /// As new; room for a few requests stays.
-    pub(super) fn renew(&mut self) {
-        /// Rationale: the least that a row takes once it was needed.
-        const ROOM: usize = 4;
-        let mut entries = std::mem::take(&mut self.entries);
-        entries.clear(ROOM);
-        *self = Self { entries, ..Self::default() };
+    /// Resets the state; keeps capacity for a few requests.
+    pub(super) fn reset(&mut self) {
+        /// Rationale: the smallest capacity that the queue allocates.
+        const KEPT_CAPACITY: usize = 4;
+        let mut requests = std::mem::take(&mut self.requests);
+        requests.clear(KEPT_CAPACITY);
+        *self = Self { requests, ..Self::default() };
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.entries.memory()
+        self.requests.memory()
     }
 
-    /// Adds a request. `seen`: how much of the server's stream was seen so far; `most`: requests that may wait. Says
-    /// whether it was taken; otherwise its answer will not be known.
-    pub(super) fn add(&mut self, mut entry: PendingRequest, seen: u64, most: usize) -> bool {
-        self.pipelines |= entry.read.is_some() && entry.read == self.last;
-        self.last = entry.read;
-        let blind = std::mem::take(&mut self.blind);
-        // If there was a request in what was lost, this one did not wait for its answer.
-        self.pipelines |= blind && !self.waits && !entry.fragment && entry.read.is_some_and(|read| read <= self.read);
-        if self.ended > 0 && entry.read == Some(self.ended) && self.ended > self.read {
-            self.polite = self.polite.saturating_add(1);
-            self.waits |= self.polite >= POLITE;
+    /// Adds a request. `seen` is how much of the server's stream was seen so far, `limit` the most requests that may be
+    /// pending. Returns whether the request was added; otherwise its response will not be determined.
+    pub(super) fn add(&mut self, mut request: PendingRequest, seen: u64, limit: usize) -> bool {
+        self.pipelining |= request.read.is_some() && request.read == self.last_read;
+        self.last_read = request.read;
+        let after_loss = std::mem::take(&mut self.after_loss);
+        // If a request was lost, this one was sent without waiting for the response to it.
+        self.pipelining |= after_loss
+            && !self.waits_for_responses
+            && !request.fragment
+            && request.read.is_some_and(|read| read <= self.max_read);
+        if self.last_response_end > 0
+            && request.read == Some(self.last_response_end)
+            && self.last_response_end > self.max_read
+        {
+            self.prompt_requests = self.prompt_requests.saturating_add(1);
+            self.waits_for_responses |= self.prompt_requests >= MIN_PROMPT_REQUESTS;
         }
-        let known = self.waits || !blind;
-        entry.fresh = known && !self.pipelines && entry.read.is_some_and(|read| read > self.read && read >= seen);
-        self.read = self.read.max(entry.read.unwrap_or(seen));
-        if self.entries.len() >= most {
-            self.unknown_request();
+        let known = self.waits_for_responses || !after_loss;
+        request.fresh =
+            known && !self.pipelining && request.read.is_some_and(|read| read > self.max_read && read >= seen);
+        self.max_read = self.max_read.max(request.read.unwrap_or(seen));
+        if self.requests.len() >= limit {
+            self.add_unknown_request();
             return false;
         }
-        self.entries.push_back(entry);
+        self.requests.push_back(request);
         true
     }
 
-    /// Notes a request whose answer came before it.
-    pub(super) fn answered(&mut self, read: Option<u64>, ended: u64) {
-        self.pipelines |= read.is_some_and(|read| read < ended || self.last == Some(read));
-        self.waits |= ended > 0 && read == Some(ended);
-        self.last = read;
-        self.read = self.read.max(read.unwrap_or(0));
+    /// Notes a request whose response was captured before it; the response before that one ended at `previous_end`.
+    pub(super) fn paired_early(&mut self, read: Option<u64>, previous_end: u64) {
+        self.pipelining |= read.is_some_and(|read| read < previous_end || self.last_read == Some(read));
+        self.waits_for_responses |= previous_end > 0 && read == Some(previous_end);
+        self.last_read = read;
+        self.max_read = self.max_read.max(read.unwrap_or(0));
     }
 
-    /// Bytes of the client passed that may have been requests. The client had read `read` bytes of the server before
-    /// it sent the last of them.
+    /// Notes that client bytes were skipped that may have held requests. The client had read `read` bytes of the
+    /// server's stream before it sent the last of them.
     pub(super) fn lost_requests(&mut self, read: u64) {
-        self.read = self.read.max(read);
-        self.blind = true;
-        self.unknown_request();
+        self.max_read = self.max_read.max(read);
+        self.after_loss = true;
+        self.add_unknown_request();
     }
 
-    fn unknown_request(&mut self) {
-        match self.entries.back() {
-            // Without a place in the row where there is no row: most connections that end here never spoke HTTP.
-            None => self.doubt = true,
+    fn add_unknown_request(&mut self) {
+        match self.requests.back() {
+            // Without pending requests no entry is needed: most connections that get here never carried HTTP.
+            None => self.ambiguous = true,
             Some(PendingRequest { tx_id: None, .. }) => {}
-            Some(_) => self.entries.push_back(PendingRequest::unknown()),
+            Some(_) => self.requests.push_back(PendingRequest::unknown()),
         }
     }
 
-    /// Bytes of the server passed, up to `end`, that may have been responses. Requests that are given up are told to
-    /// `unseen`; those that were sent after the client had read all of it are not.
-    pub(super) fn lost_answers(&mut self, end: u64, unseen: impl FnMut(u32)) {
-        self.doubt = true;
-        self.give_up(|entry| !(entry.fresh && entry.read >= Some(end)), unseen);
+    /// Notes that server bytes up to `end` were skipped that may have held responses. Gives up all pending requests and
+    /// reports them to `unseen`, except fresh ones sent after the client had read the server's stream up to `end`.
+    pub(super) fn lost_responses(&mut self, end: u64, unseen: impl FnMut(u32)) {
+        self.ambiguous = true;
+        self.give_up(|request| !(request.fresh && request.read >= Some(end)), unseen);
     }
 
-    /// The server's stream ended at `end`, within a response if `within`.
-    pub(super) fn end(&mut self, end: u64, within: bool, mut unseen: impl FnMut(u32)) {
-        if self.doubt {
-            self.lost_answers(end, unseen);
-        } else if within && let Some(tx_id) = self.pop().and_then(|entry| entry.tx_id) {
+    /// Notes that the server's stream ended at `end`; `within_head` is whether it ended within the head of a response.
+    pub(super) fn end(&mut self, end: u64, within_head: bool, mut unseen: impl FnMut(u32)) {
+        if self.ambiguous {
+            self.lost_responses(end, unseen);
+        } else if within_head && let Some(tx_id) = self.pop().and_then(|request| request.tx_id) {
             unseen(tx_id);
         }
     }
 
-    /// A response ended at this offset.
+    /// Notes the stream offset at which a response ended.
     pub(super) fn response_ended(&mut self, at: u64) {
-        self.ended = at;
+        self.last_response_end = at;
     }
 
-    /// Where the last response ended.
+    /// Returns the stream offset at which the last response ended.
     pub(super) const fn last_end(&self) -> u64 {
-        self.ended
+        self.last_response_end
     }
 
-    /// Where a response must begin to end the doubt, and what its segment must acknowledge.
-    pub(super) fn expected(&self) -> Option<Beginning> {
-        let fresh = self.entries.iter().filter(|_| self.doubt).find(|entry| entry.fresh)?;
-        fresh.read.map(|at| Beginning { at, acked: Some(fresh.head_end) })
+    /// Returns where a response must begin to end the ambiguity, and what its segment must acknowledge.
+    pub(super) fn expected(&self) -> Option<StreamPosition> {
+        let fresh = self.requests.iter().filter(|_| self.ambiguous).find(|request| request.fresh)?;
+        fresh.read.map(|at| StreamPosition { offset: at, acked: Some(fresh.head_end) })
     }
 
-    /// An interim response stands where a final one is expected: that one begins behind it.
-    pub(super) fn interim(&mut self, response: Beginning, end: u64) {
-        let doubt = self.doubt;
-        let Some(entry) = self.entries.iter_mut().filter(|_| doubt).find(|entry| entry.fresh) else { return };
-        if entry.read == Some(response.at) && response.acked >= Some(entry.head_end) {
-            entry.read = Some(end);
+    /// Notes an interim response. If it begins where a final one was expected, the final one is now expected after it.
+    pub(super) fn interim(&mut self, response: StreamPosition, end: u64) {
+        let ambiguous = self.ambiguous;
+        let Some(request) = self.requests.iter_mut().filter(|_| ambiguous).find(|request| request.fresh) else {
+            return;
+        };
+        if request.read == Some(response.offset) && response.acked >= Some(request.head_end) {
+            request.read = Some(end);
         }
     }
 
-    /// No response begins where one was expected: the client did not wait.
+    /// Notes that no response begins where one was expected: the client did not wait.
     pub(super) fn unanswered(&mut self, mut unseen: impl FnMut(u32)) {
-        self.pipelines = true;
+        self.pipelining = true;
         self.give_up(|_| true, &mut unseen);
     }
 
-    /// Whom a final response answers.
-    pub(super) fn answer(&mut self, response: Beginning, mut unseen: impl FnMut(u32)) -> PairResult {
+    /// Pairs a final response with a pending request.
+    pub(super) fn pair(&mut self, response: StreamPosition, mut unseen: impl FnMut(u32)) -> PairResult {
         let acked = response.acked.unwrap_or(0);
-        if self.doubt {
-            return self.answer_in_doubt(response.at, acked, unseen);
+        if self.ambiguous {
+            return self.pair_ambiguous(response.offset, acked, unseen);
         }
-        let Some(&front) = self.entries.front() else { return PairResult::Nobody };
+        let Some(&front) = self.requests.front() else { return PairResult::NoRequest };
         if acked >= front.head_end {
             self.pop();
-            self.pipelines |= front.read.is_some_and(|read| read < self.ended);
-            self.waits |= self.ended > 0 && front.read == Some(self.ended);
-            return PairResult::One(front);
+            self.pipelining |= front.read.is_some_and(|read| read < self.last_response_end);
+            self.waits_for_responses |= self.last_response_end > 0 && front.read == Some(self.last_response_end);
+            return PairResult::Matched(front);
         }
-        if acked <= front.begin && response.acked.is_some() {
-            return PairResult::Nobody;
+        if acked <= front.start && response.acked.is_some() {
+            return PairResult::NoRequest;
         }
-        self.doubt = true;
+        self.ambiguous = true;
         self.give_up(|_| true, &mut unseen);
-        PairResult::Several
+        PairResult::Ambiguous
     }
 
-    fn answer_in_doubt(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> PairResult {
-        let proven = |entry: &PendingRequest| entry.fresh && entry.read == Some(at) && acked >= entry.head_end;
-        let place = if self.pipelines { None } else { self.entries.iter().position(proven) };
-        if let Some(place) = place {
-            for _ in 0..place {
-                if let Some(tx_id) = self.entries.pop_front().and_then(|entry| entry.tx_id) {
+    fn pair_ambiguous(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> PairResult {
+        let is_proven =
+            |request: &PendingRequest| request.fresh && request.read == Some(at) && acked >= request.head_end;
+        let position = if self.pipelining { None } else { self.requests.iter().position(is_proven) };
+        if let Some(position) = position {
+            for _ in 0..position {
+                if let Some(tx_id) = self.requests.pop_front().and_then(|request| request.tx_id) {
                     unseen(tx_id);
                 }
             }
-            self.doubt = false;
-            return self.pop().map_or(PairResult::Nobody, PairResult::One);
+            self.ambiguous = false;
+            return self.pop().map_or(PairResult::NoRequest, PairResult::Matched);
         }
-        let before = self.entries.len();
-        self.give_up(|entry| entry.head_end <= acked, unseen);
-        if self.entries.len() < before { PairResult::Several } else { PairResult::Nobody }
+        let before = self.requests.len();
+        self.give_up(|request| request.head_end <= acked, unseen);
+        if self.requests.len() < before { PairResult::Ambiguous } else { PairResult::NoRequest }
     }
 
-    /// Takes the oldest; what follows it and has no number puts the rest in doubt.
+    /// Removes the oldest request. If an entry without a number follows it, the rest becomes ambiguous.
     fn pop(&mut self) -> Option<PendingRequest> {
-        let entry = self.entries.pop_front();
-        self.settle();
-        entry
+        let request = self.requests.pop_front();
+        self.drop_unknown_front();
+        request
     }
 
     fn give_up(&mut self, which: impl Fn(&PendingRequest) -> bool, mut unseen: impl FnMut(u32)) {
-        self.entries.retain(|entry| {
-            let stays = !which(entry);
-            if let (false, Some(tx_id)) = (stays, entry.tx_id) {
+        self.requests.retain(|request| {
+            let keep = !which(request);
+            if let (false, Some(tx_id)) = (keep, request.tx_id) {
                 unseen(tx_id);
             }
-            stays
+            keep
         });
-        self.settle();
+        self.drop_unknown_front();
     }
 
-    fn settle(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.tx_id.is_none()) {
-            self.entries.pop_front();
-            self.doubt = true;
+    fn drop_unknown_front(&mut self) {
+        while self.requests.front().is_some_and(|request| request.tx_id.is_none()) {
+            self.requests.pop_front();
+            self.ambiguous = true;
         }
     }
 }

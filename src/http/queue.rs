@@ -1,11 +1,11 @@
-//! A queue of which the first member stands in place: most queues here have one at most, which then takes no memory
-//! elsewhere and no way to it.
+//! A FIFO queue that stores its first element inline. Most queues of this module hold at most one element, which then
+//! needs no heap memory and no pointer chase.
 
 use std::collections::VecDeque;
 
-/// Members in the order in which they came.
+/// Elements in insertion order.
 ///
-/// Invariant: where there is no first one there are no others.
+/// Invariant: if there is no first element, `rest` is empty.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     first: Option<T>,
@@ -19,11 +19,11 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Removes all; room for so many stays.
-    pub(super) fn clear(&mut self, room: usize) {
+    /// Removes all elements; keeps at most this heap capacity.
+    pub(super) fn clear(&mut self, capacity: usize) {
         self.first = None;
         self.rest.clear();
-        self.rest.shrink_to(room);
+        self.rest.shrink_to(capacity);
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -34,7 +34,7 @@ impl<T> Queue<T> {
         usize::from(self.first.is_some()) + self.rest.len()
     }
 
-    /// Heap memory, in bytes.
+    /// Returns the heap memory held, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.rest.capacity() * size_of::<T>()
     }
@@ -47,11 +47,11 @@ impl<T> Queue<T> {
         self.rest.back().or(self.first.as_ref())
     }
 
-    pub(super) fn push_back(&mut self, member: T) {
+    pub(super) fn push_back(&mut self, element: T) {
         if self.first.is_none() {
-            self.first = Some(member);
+            self.first = Some(element);
         } else {
-            self.rest.push_back(member);
+            self.rest.push_back(element);
         }
     }
 
@@ -68,11 +68,11 @@ impl<T> Queue<T> {
         self.first.iter_mut().chain(&mut self.rest)
     }
 
-    /// Keeps those that `stays` says, which is asked of each once and in their order.
-    pub(super) fn retain(&mut self, mut stays: impl FnMut(&T) -> bool) {
-        let gone = self.first.take_if(|first| !stays(first)).is_some();
-        self.rest.retain(stays);
-        if gone {
+    /// Keeps the elements for which `keep` returns `true`; calls it once for each, in order.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        let first_removed = self.first.take_if(|first| !keep(first)).is_some();
+        self.rest.retain(keep);
+        if first_removed {
             self.first = self.rest.pop_front();
         }
     }
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_what_a_deque_does(steps in prop::collection::vec((0_u8..8, any::<u8>()), 0..60)) {
+        fn queue_behaves_like_vec_deque(steps in prop::collection::vec((0_u8..8, any::<u8>()), 0..60)) {
             let (mut queue, mut deque) = (Queue::default(), VecDeque::new());
             for (step, value) in steps {
                 match step {
@@ -96,18 +96,18 @@ mod tests {
                     }
                     4 | 5 => prop_assert_eq!(queue.pop_front(), deque.pop_front()),
                     6 => {
-                        let (mut asked, mut wanted) = (Vec::new(), Vec::new());
-                        queue.retain(|&member| { asked.push(member); member % 3 != value % 3 });
-                        deque.retain(|&member| { wanted.push(member); member % 3 != value % 3 });
-                        prop_assert_eq!(asked, wanted);
+                        let (mut visited, mut expected) = (Vec::new(), Vec::new());
+                        queue.retain(|&element| { visited.push(element); element % 3 != value % 3 });
+                        deque.retain(|&element| { expected.push(element); element % 3 != value % 3 });
+                        prop_assert_eq!(visited, expected);
                     }
                     _ if value < 32 => {
                         queue.clear(4);
                         deque.clear();
                     }
                     _ => {
-                        queue.iter_mut().for_each(|member| *member = member.wrapping_add(value));
-                        deque.iter_mut().for_each(|member| *member = member.wrapping_add(value));
+                        queue.iter_mut().for_each(|element| *element = element.wrapping_add(value));
+                        deque.iter_mut().for_each(|element| *element = element.wrapping_add(value));
                     }
                 }
                 prop_assert_eq!(queue.iter().collect::<Vec<_>>(), deque.iter().collect::<Vec<_>>());

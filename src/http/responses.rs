@@ -1,73 +1,73 @@
-//! The server's stream: status lines and fields split out, bodies passed over, the way found back after a loss. Whom a
-//! response answers is asked of its [`ResponseHandler`].
+//! Parses the server's stream: splits out status lines and fields, skips bodies and resynchronises after a loss. Does
+//! not pair responses with requests; the [`ResponseHandler`] does.
 
-use super::body::{Body, Passed};
-use super::fields::{Fields, Length};
-use super::head::{Added, HeadBuffer, pass_lines};
+use super::body::{Body, BodyProgress};
+use super::fields::{ContentLength, Fields};
+use super::head::{Added, HeadBuffer, skip_lines};
 use super::line::{StatusLine, may_be_response, split_response};
-use super::pairing::{Beginning, MethodClass};
-use super::{ParseContext, ProgressGuard, Response};
+use super::pairing::MethodClass;
+use super::{ParseContext, ProgressGuard, Response, StreamPosition};
 
-/// The server's side of a connection.
+/// Parser state of the server's stream.
 #[derive(Debug, Default)]
 pub(super) struct Responses {
     phase: Phase,
-    /// Bytes of the present body.
-    content: u64,
-    /// Whether somebody looks at the present body.
-    watched: bool,
+    /// Content bytes seen of the current body.
+    body_len: u64,
+    /// Whether the handler wants more of the current body.
+    body_wanted: bool,
 }
 
-/// Where in the server's stream.
+/// Position in the server's stream.
 #[derive(Debug, Default)]
 enum Phase {
     /// A response is expected.
     #[default]
     Head,
-    /// In the lines of a head.
-    Lines(Box<Lines>),
+    /// In a head that is being buffered.
+    PartialHead(Box<PartialHead>),
     /// In a body.
     Body(Body),
-    /// In a head of which enough is known: up to its blank line; then the body, or the next head.
-    Rest { body: Option<Body>, line: u32 },
-    /// Somewhere unknown, until a response begins where one is expected.
-    Lost,
-    /// Not HTTP, or not any more.
-    Dead,
+    /// In a head that exceeded the limit: skips up to its blank line; then the body follows, or the next head.
+    HeadRemainder { body: Option<Body>, line: u32 },
+    /// Position unknown, until a response begins where one is expected.
+    Resync,
+    /// Not HTTP, or no longer HTTP.
+    Stopped,
 }
 
-/// A head that comes in pieces.
+/// A head that arrives in pieces.
 #[derive(Debug)]
-struct Lines {
-    gathered: HeadBuffer,
-    began: Beginning,
+struct PartialHead {
+    buffer: HeadBuffer,
+    start: StreamPosition,
 }
 
-/// A response's head.
+/// A parsed response head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseHead<'a> {
     pub(super) line: StatusLine<'a>,
     pub(super) fields: Fields<'a>,
-    /// `Content-Length`, where it is valid.
+    /// Value of `Content-Length`, if valid.
     pub(super) content_length: Option<u64>,
 }
 
-/// Who is told.
+/// Receives the events of the server's stream.
 pub(super) trait ResponseHandler {
-    /// Where a response must begin, and what its segment must acknowledge, if the way is lost.
-    fn expected(&self) -> Option<Beginning>;
-    /// None begins there.
+    /// Returns where a response must begin and what its segment must acknowledge, while the pairing is ambiguous.
+    fn expected(&self) -> Option<StreamPosition>;
+    /// No response begins at the expected position.
     fn unanswered(&mut self);
-    /// An interim response ended at this offset.
-    fn interim(&mut self, beginning: Beginning, end: u64);
-    /// A final response or 101. Says what the method of the request it answers means for it, if it answers one, and
-    /// whether its body is wanted.
-    fn response(&mut self, found: &ResponseHead<'_>, beginning: Beginning) -> (Option<MethodClass>, bool);
-    /// The next bytes of its body. Says whether more are wanted.
+    /// An interim response ended at stream offset `end`.
+    fn interim(&mut self, start: StreamPosition, end: u64);
+    /// A final response, or 101. Returns the method class of the request it belongs to, if any, and whether its body is
+    /// wanted.
+    fn response(&mut self, head: &ResponseHead<'_>, start: StreamPosition) -> (Option<MethodClass>, bool);
+    /// Receives the next bytes of its body. Returns whether more are wanted.
     fn body(&mut self, bytes: &[u8]) -> bool;
-    /// Its body ended at this offset, or can't be followed.
-    fn body_end(&mut self, content: u64, at: u64);
-    /// Bytes passed, up to this offset, whose meaning is not known.
+    /// Its body ended at stream offset `at`, or can no longer be followed.
+    fn body_end(&mut self, body_len: u64, at: u64);
+    /// Bytes up to stream offset `end` were skipped; their meaning is unknown.
     fn lost(&mut self, end: u64);
 }
 
@@ -85,274 +85,296 @@ impl<'a> ResponseHead<'a> {
 }
 
 impl Responses {
-    /// Takes bytes in order, of a segment that acknowledged the client's stream up to `acked`; `offset` is that of the
-    /// first one.
+    /// Parses the next bytes of the stream. `offset` is the stream offset of the first one; `acked` is how much of the
+    /// client's stream their segment acknowledged.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
         mut offset: u64,
         acked: Option<u64>,
-        tools: &mut ParseContext<'_, impl ResponseHandler>,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
-        let mut still = ProgressGuard::default();
+        let mut guard = ProgressGuard::default();
         while !bytes.is_empty() {
-            let here = Beginning { at: offset, acked };
-            let most = self.meet_expected(bytes, here, tools);
-            let taken = still.taken(self.step(&bytes[..most], here, tools), tools.counters);
+            let here = StreamPosition { offset, acked };
+            let limit = self.sync_to_expected(bytes, here, context);
+            let taken = guard.advance(self.step(&bytes[..limit], here, context), context.counters);
             bytes = &bytes[taken..];
             offset += taken as u64;
         }
     }
 
-    fn step(&mut self, bytes: &[u8], here: Beginning, tools: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
+    ) -> usize {
         match &mut self.phase {
-            Phase::Dead | Phase::Lost => bytes.len(),
-            Phase::Head => self.begin(bytes, here, tools),
-            Phase::Lines(_) => self.gather(bytes, here, tools),
-            Phase::Rest { body, line } => {
-                let (taken, done) = pass_lines(line, bytes);
+            Phase::Stopped | Phase::Resync => bytes.len(),
+            Phase::Head => self.start_response(bytes, here, context),
+            Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
+            Phase::HeadRemainder { body, line } => {
+                let (taken, done) = skip_lines(line, bytes);
                 let body = *body;
                 if done {
-                    self.enter(body, here.at + taken as u64, tools);
+                    self.enter_body(body, here.offset + taken as u64, context);
                 }
                 taken
             }
-            Phase::Body(_) => self.pass_body(bytes, here, tools),
+            Phase::Body(_) => self.skip_body(bytes, here, context),
         }
     }
 
-    /// Begins a response where one is expected after a loss, unless it is in progress. Says how many bytes come before the next such place.
-    fn meet_expected(
+    /// Starts a response where one is expected after a loss, unless it is in progress. Returns the number of bytes to
+    /// parse before the next such position.
+    fn sync_to_expected(
         &mut self,
         bytes: &[u8],
-        here: Beginning,
-        tools: &mut ParseContext<'_, impl ResponseHandler>,
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
     ) -> usize {
-        let Some(expected) = tools.sink.expected() else { return bytes.len() };
-        if let Phase::Lines(lines) = &self.phase
-            && lines.began.at == expected.at
+        let Some(expected) = context.handler.expected() else { return bytes.len() };
+        if let Phase::PartialHead(partial) = &self.phase
+            && partial.start.offset == expected.offset
         {
             return bytes.len();
         }
-        let Some(before) = expected.at.checked_sub(here.at) else {
-            tools.sink.unanswered();
+        let Some(before) = expected.offset.checked_sub(here.offset) else {
+            context.handler.unanswered();
             return bytes.len();
         };
         if before > 0 {
             return usize::try_from(before).map_or(bytes.len(), |before| before.min(bytes.len()));
         }
         match self.phase {
-            Phase::Head | Phase::Dead => {}
-            _ if may_be_response(bytes) && here.acked >= expected.acked => self.abandon(here.at, tools),
-            _ => tools.sink.unanswered(),
+            Phase::Head | Phase::Stopped => {}
+            _ if may_be_response(bytes) && here.acked >= expected.acked => self.abort_message(here.offset, context),
+            _ => context.handler.unanswered(),
         }
         bytes.len()
     }
 
-    /// What is in progress was misunderstood: a response begins here.
-    fn abandon(&mut self, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
-        self.watched = false;
-        if matches!(self.phase, Phase::Body(_) | Phase::Rest { body: Some(_), .. }) {
-            tools.sink.body_end(self.content, at);
+    /// Aborts the message in progress, if any, at stream offset `at`, and expects the head of a response.
+    fn abort_message(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
+        self.body_wanted = false;
+        if matches!(self.phase, Phase::Body(_) | Phase::HeadRemainder { body: Some(_), .. }) {
+            context.handler.body_end(self.body_len, at);
         }
         self.phase = Phase::Head;
     }
 
-    /// So many bytes were lost, from `offset` on.
-    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
+    /// Skips `len` lost bytes from stream offset `offset` on.
+    pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         let end = offset.saturating_add(len);
-        self.watched = false;
-        if let Phase::Dead = self.phase {
+        self.body_wanted = false;
+        if let Phase::Stopped = self.phase {
             return;
         }
         if let Phase::Body(body) = &mut self.phase
-            && body.pass_gap(len, &mut self.content)
+            && body.skip_gap(len, &mut self.body_len)
         {
             if body.is_empty() {
-                self.body_ended(end, tools);
+                self.end_body(end, context);
             }
-            // Whoever did not wait for the end of this body is not known again.
-            if tools.sink.expected().is_some_and(|expected| expected.at < end) {
-                tools.sink.lost(end);
+            // A client that did not wait for the end of this body can no longer be paired reliably.
+            if context.handler.expected().is_some_and(|expected| expected.offset < end) {
+                context.handler.lost(end);
             }
             return;
         }
-        tools.counters.resync += 1;
-        self.lose(end, tools);
+        context.counters.resync += 1;
+        self.enter_resync(end, context);
     }
 
-    /// The way is lost; up to `end` nothing is known.
-    pub(super) fn lose(&mut self, end: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
-        self.abandon(end, tools);
-        self.phase = Phase::Lost;
-        tools.sink.lost(end);
+    /// Gives up the position in the stream; nothing is known up to `end`.
+    pub(super) fn enter_resync(&mut self, end: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
+        self.abort_message(end, context);
+        self.phase = Phase::Resync;
+        context.handler.lost(end);
     }
 
-    /// The stream is over. Says whether it ended within the head of a response.
-    pub(super) fn end(&mut self, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) -> bool {
-        let within_head = matches!(self.phase, Phase::Lines(_));
-        self.abandon(at, tools);
-        self.phase = Phase::Dead;
+    /// Ends the stream. Returns whether it ended within the head of a response.
+    pub(super) fn end(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) -> bool {
+        let within_head = matches!(self.phase, Phase::PartialHead(_));
+        self.abort_message(at, context);
+        self.phase = Phase::Stopped;
         within_head
     }
 
-    /// The connection speaks something else from now on.
-    pub(super) fn give_up(&mut self) {
-        self.phase = Phase::Dead;
+    /// Stops parsing: the connection has switched to another protocol.
+    pub(super) fn stop(&mut self) {
+        self.phase = Phase::Stopped;
     }
 
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
-            Phase::Lines(lines) => lines.gathered.memory() + size_of::<Lines>(),
+            Phase::PartialHead(partial) => partial.buffer.memory() + size_of::<PartialHead>(),
             _ => 0,
         }
     }
 
-    fn begin(&mut self, bytes: &[u8], here: Beginning, tools: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
+    fn start_response(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
+    ) -> usize {
         let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if blanks > 0 {
             return blanks;
         }
         if !may_be_response(bytes) {
-            tools.counters.resync += 1;
-            self.lose(here.at + 1, tools);
+            context.counters.resync += 1;
+            self.enter_resync(here.offset + 1, context);
             return 1;
         }
-        let limits = tools.limits;
+        let limits = context.limits;
         if let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
             && line_end <= limits.line
             && let Some((fields, rest)) = Fields::of_head(&bytes[line_end..])
             && line_end + rest <= limits.head
         {
             let len = line_end + rest;
-            self.head(&bytes[..line_end], fields, here, None, here.at + len as u64, tools);
+            self.emit_response(&bytes[..line_end], fields, here, None, here.offset + len as u64, context);
             return len;
         }
-        self.phase = Phase::Lines(Box::new(Lines { gathered: HeadBuffer::default(), began: here }));
+        self.phase = Phase::PartialHead(Box::new(PartialHead { buffer: HeadBuffer::default(), start: here }));
         0
     }
 
-    fn gather(&mut self, bytes: &[u8], here: Beginning, tools: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
-        let Phase::Lines(lines) = &mut self.phase else { return bytes.len() };
-        let gathered = &mut lines.gathered;
-        let (taken, known, rest) = match gathered.add(bytes, tools.limits.line, tools.limits.head) {
-            Added::All => (bytes.len(), gathered.has_first_line() || may_be_response(gathered.bytes()), None),
-            Added::FirstLine(taken) => (taken, split_response(gathered.first_line()).is_some(), None),
+    fn buffer_head(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
+    ) -> usize {
+        let Phase::PartialHead(partial) = &mut self.phase else { return bytes.len() };
+        let buffer = &mut partial.buffer;
+        let (taken, known, rest) = match buffer.add(bytes, context.limits.line, context.limits.head) {
+            Added::All => (bytes.len(), buffer.has_first_line() || may_be_response(buffer.bytes()), None),
+            Added::FirstLine(taken) => (taken, split_response(buffer.first_line()).is_some(), None),
             Added::Complete(taken) => {
-                self.gathered(None, here.at + taken as u64, tools);
+                self.finish_buffered_head(None, here.offset + taken as u64, context);
                 return taken;
             }
-            Added::TooLong(taken) => (taken, true, Some(u32::from(gathered.is_within_line()))),
+            Added::TooLong(taken) => (taken, true, Some(u32::from(buffer.is_within_line()))),
         };
-        let at = here.at + taken as u64;
+        let at = here.offset + taken as u64;
         if rest.is_some() {
-            tools.counters.head_limit += 1;
-            self.gathered(rest, at, tools);
+            context.counters.head_limit += 1;
+            self.finish_buffered_head(rest, at, context);
         } else if !known {
-            tools.counters.resync += 1;
-            self.lose(at, tools);
+            context.counters.resync += 1;
+            self.enter_resync(at, context);
         }
         taken
     }
 
-    /// A gathered head is complete, or as long as it may get: then `rest` says whether its end is within a line.
-    fn gathered(&mut self, rest: Option<u32>, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
-        if let Phase::Lines(lines) = std::mem::take(&mut self.phase) {
-            let fields = Fields::of_lines(lines.gathered.fields());
-            self.head(lines.gathered.first_line(), fields, lines.began, rest, at, tools);
+    /// Emits a buffered head that is complete or has reached the limit. In the latter case `rest` is not 0 if its end
+    /// is within a line.
+    fn finish_buffered_head(
+        &mut self,
+        rest: Option<u32>,
+        at: u64,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
+    ) {
+        if let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) {
+            let fields = Fields::of_lines(partial.buffer.fields());
+            self.emit_response(partial.buffer.first_line(), fields, partial.start, rest, at, context);
         }
     }
 
-    /// A head is known, its first line and the others, up to offset `at`.
-    fn head(
+    /// Handles a parsed head that ends at stream offset `at`; see `finish_buffered_head` for `rest`.
+    fn emit_response(
         &mut self,
         line: &[u8],
         fields: Fields<'_>,
-        began: Beginning,
+        start: StreamPosition,
         rest: Option<u32>,
         at: u64,
-        tools: &mut ParseContext<'_, impl ResponseHandler>,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
         let Some(line) = split_response(line) else {
-            tools.counters.resync += 1;
-            return self.lose(at, tools);
+            context.counters.resync += 1;
+            return self.enter_resync(at, context);
         };
         let content_length = match fields.length {
-            Length::Valid(length) => Some(length),
+            ContentLength::Valid(length) => Some(length),
             _ => None,
         };
-        tools.counters.responses += 1;
-        tools.counters.bad_header_lines += fields.bad_lines;
-        self.content = 0;
-        let found = ResponseHead { line, fields, content_length };
+        context.counters.responses += 1;
+        context.counters.bad_header_lines += fields.bad_lines;
+        self.body_len = 0;
+        let head = ResponseHead { line, fields, content_length };
         self.phase = Phase::Head;
         let body = if (100..200).contains(&line.status) && line.status != 101 {
-            tools.sink.interim(began, at);
+            context.handler.interim(start, at);
             None
         } else {
-            let (kind, wanted) = tools.sink.response(&found, began);
-            self.watched = wanted;
+            let (class, wanted) = context.handler.response(&head, start);
+            self.body_wanted = wanted;
             if line.status == 101 {
-                // What follows is another protocol, if this was what the client asked for.
-                if kind.is_some() {
-                    tools.sink.body_end(0, at);
-                    self.phase = Phase::Dead;
+                // If the client requested the switch, another protocol follows.
+                if class.is_some() {
+                    context.handler.body_end(0, at);
+                    self.phase = Phase::Stopped;
                     return;
                 }
-                return self.lose(at, tools);
+                return self.enter_resync(at, context);
             }
-            // Without a body whatever the fields say (RFC 9112 section 6.3).
-            let bodiless = kind == Some(MethodClass::Head)
+            // These responses have no body, whatever their fields state (RFC 9112 section 6.3).
+            let bodiless = class == Some(MethodClass::Head)
                 || matches!(line.status, 204 | 304)
-                || (kind == Some(MethodClass::Connect) && (200..300).contains(&line.status));
-            Some(if bodiless { Body::Length(0) } else { Body::of_response(&fields, tools.counters) })
+                || (class == Some(MethodClass::Connect) && (200..300).contains(&line.status));
+            Some(if bodiless { Body::Length(0) } else { Body::of_response(&fields, context.counters) })
         };
         match rest {
-            Some(line) => self.phase = Phase::Rest { body, line },
-            None => self.enter(body, at, tools),
+            Some(line) => self.phase = Phase::HeadRemainder { body, line },
+            None => self.enter_body(body, at, context),
         }
     }
 
-    /// The phase behind a head that ended at `at`.
-    fn enter(&mut self, body: Option<Body>, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
+    /// Enters the phase after a head that ended at `at`.
+    fn enter_body(&mut self, body: Option<Body>, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         self.phase = body.map_or(Phase::Head, Phase::Body);
         if body.is_some_and(|body| body.is_empty()) {
-            self.body_ended(at, tools);
+            self.end_body(at, context);
         }
     }
 
-    fn body_ended(&mut self, at: u64, tools: &mut ParseContext<'_, impl ResponseHandler>) {
+    fn end_body(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         self.phase = Phase::Head;
-        self.watched = false;
-        tools.sink.body_end(self.content, at);
+        self.body_wanted = false;
+        context.handler.body_end(self.body_len, at);
     }
 
-    fn pass_body(
+    fn skip_body(
         &mut self,
         bytes: &[u8],
-        here: Beginning,
-        tools: &mut ParseContext<'_, impl ResponseHandler>,
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl ResponseHandler>,
     ) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
-        let passed = if self.watched {
-            let (watched, sink) = (&mut self.watched, &mut *tools.sink);
-            body.pass_by(bytes, &mut self.content, |part| {
-                if *watched && !part.is_empty() {
-                    *watched = sink.body(part);
+        let progress = if self.body_wanted {
+            let (body_wanted, handler) = (&mut self.body_wanted, &mut *context.handler);
+            body.skip_with(bytes, &mut self.body_len, |part| {
+                if *body_wanted && !part.is_empty() {
+                    *body_wanted = handler.body(part);
                 }
             })
         } else {
-            body.pass(bytes, &mut self.content)
+            body.skip(bytes, &mut self.body_len)
         };
-        match passed {
-            Passed::All => bytes.len(),
-            Passed::Ended(taken) => {
-                self.body_ended(here.at + taken as u64, tools);
+        match progress {
+            BodyProgress::All => bytes.len(),
+            BodyProgress::Ended(taken) => {
+                self.end_body(here.offset + taken as u64, context);
                 taken
             }
-            Passed::Broken(taken, _) => {
-                tools.counters.framing_errors += 1;
-                self.lose(here.at + taken as u64, tools);
+            BodyProgress::Broken(taken, _) => {
+                context.counters.framing_errors += 1;
+                self.enter_resync(here.offset + taken as u64, context);
                 taken
             }
         }

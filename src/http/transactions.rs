@@ -1,66 +1,67 @@
-//! What the two directions of a connection know of each other: requests that wait, answers that came too early, and
-//! who is told. Not the rules of the pairing: see [`super::pairing`].
+//! State shared by the two directions of a connection: pending requests, responses captured before their requests, and
+//! the events passed to the [`Handler`]. Does not contain the pairing rules; see [`super::pairing`].
 
 use std::collections::VecDeque;
 
-use super::pairing::{Beginning, MethodClass, PairResult, PendingRequest, PendingRequests};
+use super::pairing::{MethodClass, PairResult, PendingRequest, PendingRequests};
 use super::requests::{self, HeadPosition};
 use super::responses;
-use super::{BODY_BEGINNING, Handler, Limits, Request, Response};
+use super::{BODY_BEGINNING, Handler, Limits, Request, Response, StreamPosition};
 
-/// What the two directions know of each other.
+/// State shared by the two directions of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     pub(super) pending: PendingRequests,
     next_tx: u32,
-    /// The request whose body passes.
-    sending: Option<u32>,
-    /// The request whose answer passes.
-    answering: Option<u32>,
-    /// The request whose answer's body is wanted.
-    watching: Option<u32>,
-    /// Responses that were captured before the requests they answer: a mirror port may hand on the two directions out
-    /// of order. In their order, and only while nothing is in doubt.
+    /// Request whose body is being received.
+    open_request: Option<u32>,
+    /// Request whose response is being received.
+    open_response: Option<u32>,
+    /// Request whose response body the handler wants.
+    body_wanted_for: Option<u32>,
+    /// Responses captured before the requests they belong to, in order: a mirror port may reorder packets between the
+    /// directions. Used only while the pairing is unambiguous.
     early: Option<Box<EarlyResponses>>,
-    /// Stream offset behind what was seen of the server, and of the client.
+    /// Stream offsets after the last bytes processed of the server and of the client.
     pub(super) server_end: u64,
     pub(super) client_end: u64,
-    /// Stream offset behind the last bytes of the client that were lost.
-    client_lost: u64,
-    /// Where the server's stream began to answer bytes of the client that were not seen yet.
-    ahead: Option<u64>,
-    /// What the connection has to do when the present bytes were taken.
-    pub(super) turn: Option<ConnectionChange>,
+    /// Stream offset after the last client bytes lost.
+    client_lost_end: u64,
+    /// Stream offset at which the server began to acknowledge client bytes not seen yet.
+    server_ahead_at: Option<u64>,
+    /// Change to apply to the connection after the current bytes are processed.
+    pub(super) change: Option<ConnectionChange>,
 }
 
-/// What one direction means for the other.
+/// Effect of one direction on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionChange {
-    /// The client asked to speak something else (101), and the server agreed.
+    /// The client requested a protocol switch, and the server agreed (101).
     Switched,
-    /// The client asked a proxy to be a tunnel (CONNECT), and it agreed.
+    /// The client requested a tunnel (CONNECT), and the proxy agreed.
     Tunnel,
-    /// The answer came before the client sent the body.
-    Refused,
-    /// A response was read as the answer to another method.
+    /// The response began before the client sent the request's body.
+    ResponseBeforeBody,
+    /// A response was framed for a request with another method.
     Misread,
 }
 
-/// Responses that may be remembered for requests that were not captured yet.
+/// Early responses that may be remembered.
 ///
-/// Rationale: reordering reaches over a few packets; without pipelining one is enough.
-const EARLY: usize = 4;
+/// Rationale: reordering spans a few packets; without pipelining one is enough.
+const MAX_EARLY: usize = 4;
 
-/// Responses that came early, in their order. Rare, and so it takes a pointer's room where there are none.
+/// Early responses in order. Boxed by the owner because they are rare: without any, only a pointer is stored.
 #[derive(Debug, Default)]
 struct EarlyResponses(VecDeque<Early>);
 
-/// A response to a request that was not captured yet.
+/// A response captured before its request.
 #[derive(Debug)]
 struct Early {
+    /// How much of the client's stream the segment in which it begins acknowledged.
     acked: u64,
-    /// Where the response before it ended.
-    after: u64,
+    /// Stream offset at which the previous response ended.
+    previous_end: u64,
     status: u16,
     reason: Box<[u8]>,
     content_type: Option<Box<[u8]>>,
@@ -69,34 +70,34 @@ struct Early {
     content_encoding: Option<Box<[u8]>>,
     /// The beginning of its body.
     body: Vec<u8>,
-    /// Bytes of its body, once that ended.
-    content: Option<u64>,
+    /// Content bytes of its body, once it has ended.
+    body_len: Option<u64>,
 }
 
-/// The handler as the client's side sees it.
+/// Handles the events of the client's stream.
 pub(super) struct ClientSide<'a, H> {
     pub(super) transactions: &'a mut Transactions,
     pub(super) handler: &'a mut H,
     pub(super) limits: &'a Limits,
-    /// Requests that could not wait.
+    /// Requests not added to the pending ones because of the limit.
     pub(super) dropped: u64,
 }
 
-/// The handler as the server's side sees it.
+/// Handles the events of the server's stream.
 pub(super) struct ServerSide<'a, H> {
     pub(super) transactions: &'a mut Transactions,
     pub(super) handler: &'a mut H,
-    /// Stream offset up to which the client's requests are known.
-    pub(super) known: u64,
-    /// Responses that answer nobody.
+    /// Stream offset up to which the client's requests are parsed.
+    pub(super) known_end: u64,
+    /// Responses that belong to no request seen.
     pub(super) unpaired: u64,
 }
 
 impl Transactions {
-    /// As new; room for a few requests stays.
-    pub(super) fn renew(&mut self) {
+    /// Resets the state; keeps capacity for a few pending requests.
+    pub(super) fn reset(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
-        pending.renew();
+        pending.reset();
         *self = Self { pending, ..Self::default() };
     }
 
@@ -109,68 +110,69 @@ impl Transactions {
             })
     }
 
-    /// Notes that bytes of the client up to `end` were taken.
-    pub(super) fn client_reached(&mut self, end: u64) {
+    /// Notes that client bytes up to `end` were processed.
+    pub(super) fn advance_client(&mut self, end: u64) {
         self.client_end = end;
-        self.ahead = None;
+        self.server_ahead_at = None;
     }
 
-    /// Notes that a segment of the server from `offset` to `end` acknowledged the client's stream up to `acked`.
-    pub(super) fn server_reached(&mut self, offset: u64, end: u64, acked: Option<u64>) {
+    /// Notes that a server segment from `offset` to `end` acknowledged the client's stream up to `acked`.
+    pub(super) fn advance_server(&mut self, offset: u64, end: u64, acked: Option<u64>) {
         self.server_end = end;
         if acked.is_some_and(|acked| acked > self.client_end) {
-            self.ahead.get_or_insert(offset);
+            self.server_ahead_at.get_or_insert(offset);
         }
     }
 
-    /// The bytes of the client that were not captured may have been requests.
+    /// Notes that client bytes that were not captured may have held requests.
     pub(super) fn lost_requests(&mut self) {
-        // Whatever the server said since it had a part of them, it said after they were sent.
-        self.pending.lost_requests(self.ahead.unwrap_or(self.server_end));
+        // The server sent its data from this offset on after it had received a part of them, so the client had not read
+        // that data when it sent them.
+        self.pending.lost_requests(self.server_ahead_at.unwrap_or(self.server_end));
         self.early = None;
     }
 
-    /// Notes that bytes of the client up to `end` were not captured.
-    pub(super) fn client_skipped(&mut self, end: u64) {
-        self.client_reached(end);
-        self.client_lost = end;
+    /// Notes that client bytes up to `end` were not captured.
+    pub(super) fn skip_client(&mut self, end: u64) {
+        self.advance_client(end);
+        self.client_lost_end = end;
     }
 
-    /// Ends the request whose body passes.
-    pub(super) fn sent(&mut self, content: u64, handler: &mut impl Handler) {
-        if let Some(tx_id) = self.sending.take() {
-            handler.request_end(tx_id, content);
+    /// Ends the request whose body is being received.
+    pub(super) fn end_request(&mut self, body_len: u64, handler: &mut impl Handler) {
+        if let Some(tx_id) = self.open_request.take() {
+            handler.request_end(tx_id, body_len);
         }
     }
 
-    /// Tells the answer to a request that was captured after it, if it was. `None`: it is not known whether.
-    fn answered_early(&mut self, entry: &PendingRequest, handler: &mut impl Handler) -> Option<bool> {
+    /// Reports the response to a request that was captured after it. Returns whether there was one; `None` if unknown.
+    fn pair_early_response(&mut self, pending: &PendingRequest, handler: &mut impl Handler) -> Option<bool> {
         while let Some(early) = self.early.as_mut().and_then(|early| early.0.pop_front()) {
-            if early.acked <= entry.begin {
+            if early.acked <= pending.start {
                 continue;
             }
-            let Some(tx_id) = entry.tx_id.filter(|_| early.acked >= entry.head_end) else {
+            let Some(tx_id) = pending.tx_id.filter(|_| early.acked >= pending.head_end) else {
                 self.early = None;
                 return None;
             };
-            self.pending.answered(entry.read, early.after);
+            self.pending.paired_early(pending.read, early.previous_end);
             let mut wanted = handler.response(tx_id, &early.response());
-            // Of what is not the answer to a plain request it is not known yet whether it has a body.
-            if wanted && entry.kind == MethodClass::Plain && !early.body.is_empty() {
+            // For methods other than plain ones it is not known yet whether the response has a body.
+            if wanted && pending.class == MethodClass::Plain && !early.body.is_empty() {
                 wanted = handler.response_body(tx_id, &early.body) && early.body.len() < BODY_BEGINNING;
             }
-            self.watching = Some(tx_id).filter(|_| wanted && early.content.is_none());
-            match early.content {
-                Some(content) => handler.response_end(tx_id, content),
-                None => self.answering = Some(tx_id),
+            self.body_wanted_for = Some(tx_id).filter(|_| wanted && early.body_len.is_none());
+            match early.body_len {
+                Some(body_len) => handler.response_end(tx_id, body_len),
+                None => self.open_response = Some(tx_id),
             }
-            self.turn = match (entry.kind, early.status) {
+            self.change = match (pending.class, early.status) {
                 (_, 101) => Some(ConnectionChange::Switched),
                 (MethodClass::Connect, 200..300) => Some(ConnectionChange::Tunnel),
-                (MethodClass::Head | MethodClass::Connect, _) if early.content != Some(0) => {
+                (MethodClass::Head | MethodClass::Connect, _) if early.body_len != Some(0) => {
                     Some(ConnectionChange::Misread)
                 }
-                _ => self.turn,
+                _ => self.change,
             };
             return Some(true);
         }
@@ -180,12 +182,12 @@ impl Transactions {
 }
 
 impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
-    fn request(&mut self, found: &requests::RequestHead<'_>, place: HeadPosition) {
+    fn request(&mut self, head: &requests::RequestHead<'_>, position: HeadPosition) {
         let transactions = &mut *self.transactions;
         let tx_id = transactions.next_tx;
         transactions.next_tx = tx_id.wrapping_add(1);
-        transactions.sending = Some(tx_id);
-        let (line, fields) = (&found.line, &found.fields);
+        transactions.open_request = Some(tx_id);
+        let (line, fields) = (&head.line, &head.fields);
         self.handler.request(&Request {
             tx_id,
             method: line.method,
@@ -195,16 +197,16 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
             user_agent: fields.user_agent,
             referrer: fields.referrer,
             forwarded_for: fields.forwarded_for,
-            truncated: found.truncated,
-            head: found.lines,
+            truncated: head.truncated,
+            head: head.field_lines,
         });
-        let mut entry =
-            PendingRequest::new(tx_id, place.begin, place.head_end, place.acked, MethodClass::of(line.method));
-        entry.fragment = place.begin == transactions.client_lost && !line.has_known_method();
-        match transactions.answered_early(&entry, self.handler) {
+        let mut pending =
+            PendingRequest::new(tx_id, position.start, position.head_end, position.acked, MethodClass::of(line.method));
+        pending.fragment = position.start == transactions.client_lost_end && !line.has_known_method();
+        match transactions.pair_early_response(&pending, self.handler) {
             Some(true) => {}
             Some(false) => {
-                if !transactions.pending.add(entry, transactions.server_end, self.limits.pending) {
+                if !transactions.pending.add(pending, transactions.server_end, self.limits.pending) {
                     self.dropped += 1;
                     self.handler.unseen(tx_id);
                 }
@@ -216,8 +218,8 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
         }
     }
 
-    fn body_end(&mut self, content: u64) {
-        self.transactions.sent(content, self.handler);
+    fn body_end(&mut self, body_len: u64) {
+        self.transactions.end_request(body_len, self.handler);
     }
 
     fn lost(&mut self) {
@@ -226,7 +228,7 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
 }
 
 impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
-    fn expected(&self) -> Option<Beginning> {
+    fn expected(&self) -> Option<StreamPosition> {
         self.transactions.pending.expected()
     }
 
@@ -234,37 +236,37 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
         self.transactions.pending.unanswered(|tx_id| self.handler.unseen(tx_id));
     }
 
-    fn interim(&mut self, beginning: Beginning, end: u64) {
-        self.transactions.pending.interim(beginning, end);
+    fn interim(&mut self, start: StreamPosition, end: u64) {
+        self.transactions.pending.interim(start, end);
     }
 
-    fn response(&mut self, found: &responses::ResponseHead<'_>, beginning: Beginning) -> (Option<MethodClass>, bool) {
+    fn response(&mut self, head: &responses::ResponseHead<'_>, start: StreamPosition) -> (Option<MethodClass>, bool) {
         let transactions = &mut *self.transactions;
-        transactions.watching = None;
+        transactions.body_wanted_for = None;
         let handler = &mut *self.handler;
-        let status = found.line.status;
-        match transactions.pending.answer(beginning, |tx_id| handler.unseen(tx_id)) {
-            PairResult::One(PendingRequest { tx_id: Some(tx_id), kind, .. }) => {
-                transactions.answering = Some(tx_id);
+        let status = head.line.status;
+        match transactions.pending.pair(start, |tx_id| handler.unseen(tx_id)) {
+            PairResult::Matched(PendingRequest { tx_id: Some(tx_id), class, .. }) => {
+                transactions.open_response = Some(tx_id);
                 if status == 101 {
-                    transactions.turn = Some(ConnectionChange::Switched);
-                } else if kind == MethodClass::Connect && (200..300).contains(&status) {
-                    transactions.turn = Some(ConnectionChange::Tunnel);
-                } else if transactions.sending == Some(tx_id) {
-                    transactions.turn = Some(ConnectionChange::Refused);
+                    transactions.change = Some(ConnectionChange::Switched);
+                } else if class == MethodClass::Connect && (200..300).contains(&status) {
+                    transactions.change = Some(ConnectionChange::Tunnel);
+                } else if transactions.open_request == Some(tx_id) {
+                    transactions.change = Some(ConnectionChange::ResponseBeforeBody);
                 }
-                let wanted = self.handler.response(tx_id, &found.response());
-                transactions.watching = Some(tx_id).filter(|_| wanted);
-                return (Some(kind), wanted);
+                let wanted = self.handler.response(tx_id, &head.response());
+                transactions.body_wanted_for = Some(tx_id).filter(|_| wanted);
+                return (Some(class), wanted);
             }
-            PairResult::One(_) | PairResult::Several => self.unpaired += 1,
-            PairResult::Nobody => {
+            PairResult::Matched(_) | PairResult::Ambiguous => self.unpaired += 1,
+            PairResult::NoRequest => {
                 self.unpaired += 1;
-                let acked = beginning.acked.filter(|&acked| acked > self.known);
-                if let (Some(acked), true) = (acked, transactions.pending.is_even()) {
+                let acked = start.acked.filter(|&acked| acked > self.known_end);
+                if let (Some(acked), true) = (acked, transactions.pending.is_in_step()) {
                     let early = transactions.early.get_or_insert_default();
-                    if early.0.len() < EARLY {
-                        early.0.push_back(Early::new(found, acked, transactions.pending.last_end()));
+                    if early.0.len() < MAX_EARLY {
+                        early.0.push_back(Early::new(head, acked, transactions.pending.last_end()));
                         return (None, true);
                     } else {
                         transactions.lost_requests();
@@ -276,52 +278,52 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
     }
 
     fn body(&mut self, bytes: &[u8]) -> bool {
-        if let Some(tx_id) = self.transactions.watching {
+        if let Some(tx_id) = self.transactions.body_wanted_for {
             return self.handler.response_body(tx_id, bytes);
         }
         let early = self.transactions.early.as_mut().and_then(|early| early.0.back_mut());
-        early.filter(|early| early.content.is_none()).is_some_and(|early| early.keep(bytes))
+        early.filter(|early| early.body_len.is_none()).is_some_and(|early| early.store_body(bytes))
     }
 
-    fn body_end(&mut self, content: u64, at: u64) {
-        self.transactions.watching = None;
+    fn body_end(&mut self, body_len: u64, at: u64) {
+        self.transactions.body_wanted_for = None;
         self.transactions.pending.response_ended(at);
-        if let Some(tx_id) = self.transactions.answering.take() {
-            self.handler.response_end(tx_id, content);
+        if let Some(tx_id) = self.transactions.open_response.take() {
+            self.handler.response_end(tx_id, body_len);
         } else if let Some(early) = self.transactions.early.as_mut().and_then(|early| early.0.back_mut()) {
-            early.content.get_or_insert(content);
+            early.body_len.get_or_insert(body_len);
         }
     }
 
     fn lost(&mut self, end: u64) {
         self.transactions.early = None;
-        self.transactions.pending.lost_answers(end, |tx_id| self.handler.unseen(tx_id));
+        self.transactions.pending.lost_responses(end, |tx_id| self.handler.unseen(tx_id));
     }
 }
 
 impl Early {
-    fn new(found: &responses::ResponseHead<'_>, acked: u64, after: u64) -> Self {
-        /// Rationale: everyday values are far shorter, and a few are kept for each flow at most.
-        const KEPT: usize = 256;
-        let keep = |value: &[u8]| -> Box<[u8]> { value[..value.len().min(KEPT)].into() };
+    fn new(head: &responses::ResponseHead<'_>, acked: u64, previous_end: u64) -> Self {
+        /// Rationale: usual values are far shorter, and a flow keeps only a few.
+        const MAX_VALUE: usize = 256;
+        let keep = |value: &[u8]| -> Box<[u8]> { value[..value.len().min(MAX_VALUE)].into() };
         Self {
             acked,
-            after,
-            status: found.line.status,
-            reason: keep(found.line.reason),
-            content_type: found.fields.content_type.map(keep),
-            location: found.fields.location.map(keep),
-            content_length: found.content_length,
-            content_encoding: found.fields.content_encoding.map(keep),
+            previous_end,
+            status: head.line.status,
+            reason: keep(head.line.reason),
+            content_type: head.fields.content_type.map(keep),
+            location: head.fields.location.map(keep),
+            content_length: head.content_length,
+            content_encoding: head.fields.content_encoding.map(keep),
             body: Vec::new(),
-            content: None,
+            body_len: None,
         }
     }
 
-    /// Keeps the beginning of its body. Says whether there is room for more.
-    fn keep(&mut self, bytes: &[u8]) -> bool {
-        let room = BODY_BEGINNING.saturating_sub(self.body.len());
-        self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    /// Stores the beginning of its body. Returns whether there is space for more.
+    fn store_body(&mut self, bytes: &[u8]) -> bool {
+        let space = BODY_BEGINNING.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&bytes[..bytes.len().min(space)]);
         self.body.len() < BODY_BEGINNING
     }
 

@@ -70,7 +70,7 @@ impl Listener for StreamAdapter<'_> {
         let end = if known { FlowEnd::Closed } else { FlowEnd::Unknown };
         self.with_transactions(flow, state, |transactions| transactions.no_more_responses(end));
         if let Some(mut http) = state.http.take().filter(|_| self.shard.spare_parsers.len() < MAX_SPARE_PARSERS) {
-            http.renew();
+            http.reset();
             self.shard.spare_parsers.push(http);
         }
     }

@@ -195,8 +195,8 @@ impl Signatures {
         let pattern = host.get(tail(host)..).unwrap_or_default();
         let as_requested = candidate.host_as_written.get(tail(host)..).unwrap_or_default();
         match self.case_differs(as_requested, pattern, rule) {
-            true => candidate.host_disguises.with(Evasion::Case),
-            false => candidate.host_disguises,
+            true => candidate.host_evasions.with(Evasion::Case),
+            false => candidate.host_evasions,
         }
     }
 

@@ -1,139 +1,140 @@
-//! The choice of candidates: what a request target may mean to some server. Not the steps that bring one path to
-//! normal form ([`super::path`](mod@super::path)), not decoding ([`super::decode`]), and not the target's syntax
-//! ([`super::target`]).
+//! Generates the candidates of a request target: what it may mean to some server. Does not normalise a path
+//! ([`super::path`](mod@super::path)), decode ([`super::decode`]) or parse the target's syntax ([`super::target`]).
 
 use std::ops::Range;
 
 use super::decode::{Decoded, decode};
 use super::path::{Trailing, bare_host, is_blank, lower, normalise};
-use super::target::{Parts, without_query};
+use super::target::{TargetParts, without_query};
 use super::{Evasion, Evasions, MAX_TARGET};
 
-/// The most candidates a target has: three rounds of decoding, with and without a cut at a NUL, with and without a cut
-/// at a blank.
+/// Most candidates of a target: three levels of decoding, with and without a cut at a NUL, with and without a cut at
+/// whitespace.
 pub const MAX_CANDIDATES: usize = 12;
 
-/// One reading of a request target, in normal form.
+/// One interpretation of a request target, in normal form.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// The path, beginning with `/`; empty where the target has none (`*`, or an authority).
+    /// The path, beginning with `/`; empty if the target has none (`*`, or an authority).
     pub path: &'a [u8],
-    /// The path before letters were lowered.
+    /// The path before conversion to lower case.
     pub path_as_written: &'a [u8],
     /// What was dropped from the end of the path.
     pub trailing: Trailing,
-    /// What was undone in the path, but for case and trailing, which only a comparison with a pattern can judge.
+    /// Evasions undone in the path, except case and trailing, which only a comparison with a pattern can determine.
     pub evasions: Evasions,
-    /// The host of an absolute-form or CONNECT target, without userinfo, port and trailing dots.
+    /// Host of an absolute-form or CONNECT target, without userinfo, port and trailing dots.
     pub host: Option<&'a [u8]>,
-    /// The host before letters were lowered.
+    /// The host before conversion to lower case.
     pub host_as_written: &'a [u8],
-    /// What was undone in the host, but for case.
-    pub host_disguises: Evasions,
+    /// Evasions undone in the host, except case.
+    pub host_evasions: Evasions,
     /// Rounds of decoding: 0, 1 or 2.
     pub decoded: u8,
 }
 
-/// The candidates of one target, the least decoded first, no two alike.
+/// The candidates of one target, the least decoded first, without duplicates.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
     target: &'a [u8],
     arena: &'a [u8],
-    list: &'a [Spec],
+    list: &'a [CandidateSpans],
     cut: bool,
 }
 
 impl<'a> Candidates<'a> {
-    /// The candidates, the least decoded first.
+    /// Iterates over the candidates, the least decoded first.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> {
         let Self { target, arena, list, .. } = *self;
-        list.iter().map(move |spec| spec.candidate(target, arena))
+        list.iter().map(move |spans| spans.candidate(target, arena))
     }
 
-    /// How many there are: 1 to [`MAX_CANDIDATES`].
+    /// Returns the number of candidates: 1 to [`MAX_CANDIDATES`].
     #[must_use]
     pub const fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none; there always is one.
+    /// Returns `false`: there is always a candidate.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether the target was longer than [`MAX_TARGET`] and its path was cut there: the end is not the path's end.
+    /// Reports whether the target was longer than [`MAX_TARGET`] and its path was cut there, so that the candidates'
+    /// end is not the path's end.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         self.cut
     }
 
-    /// Whether the only candidate is a piece of the target itself, with nothing copied.
+    /// Reports whether the only candidate is a slice of the target itself, with nothing copied.
     #[must_use]
     pub fn is_borrowed(&self) -> bool {
-        matches!(self.list, [only] if only.path.place == SpanBase::Target)
+        matches!(self.list, [only] if only.path.base == SpanBase::Target)
     }
 }
 
-/// Makes candidates; keeps its buffers from target to target, so that it does not allocate once they have grown.
+/// Generates candidates. Reuses its buffers between targets, so that it does not allocate once they have grown.
 ///
-/// The buffers hold at most [`MAX_CANDIDATES`] paths and hosts, each twice (before and after lowering).
+/// The buffers hold at most [`MAX_CANDIDATES`] paths and hosts, each twice (before and after conversion to lower case).
 #[derive(Clone, Debug, Default)]
 pub struct Normaliser {
     arena: Vec<u8>,
     once: Vec<u8>,
     twice: Vec<u8>,
-    list: Vec<Spec>,
+    list: Vec<CandidateSpans>,
 }
 
 impl Normaliser {
-    /// A normaliser with empty buffers.
+    /// Creates a normaliser with empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self { list: Vec::with_capacity(MAX_CANDIDATES), ..Self::default() }
     }
 
-    /// The candidates of `target`, as requested with `method`.
+    /// Returns the candidates of `target`, requested with `method`.
     pub fn candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
-        let Some(mut spec) = plain(target) else { return self.every(method, target) };
-        let path = spec.path.of(target, &[]);
+        let Some(mut spans) = plain_candidate(target) else { return self.all_candidates(method, target) };
+        let path = spans.path.of(target, &[]);
         if path.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
             self.arena.clear();
             self.arena.extend_from_slice(path);
             self.arena.make_ascii_lowercase();
-            spec.path = Span::arena(&(0..self.arena.len()));
+            spans.path = Span::arena(&(0..self.arena.len()));
         }
         self.list.clear();
-        self.list.push(spec);
+        self.list.push(spans);
         Candidates { target, arena: &self.arena, list: &self.list, cut: false }
     }
 
-    /// The same without the fast path; public so that a test can hold both equal.
+    /// Does the same as [`candidates`](Self::candidates) without the fast path; public so that a test can compare the
+    /// two.
     #[doc(hidden)]
-    pub fn every<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
+    pub fn all_candidates<'a>(&'a mut self, method: &[u8], target: &'a [u8]) -> Candidates<'a> {
         self.list.clear();
         self.arena.clear();
-        let whole = target.get(..MAX_TARGET).unwrap_or(target);
-        self.readings(method, whole, Evasions::default());
-        if let Some(blank) = whole.iter().position(|&byte| is_blank(byte)).filter(|&at| at > 0) {
-            let head = whole.get(..blank).unwrap_or_default();
-            self.readings(method, head, Evasions::default().with(Evasion::Whitespace));
+        let limited = target.get(..MAX_TARGET).unwrap_or(target);
+        self.add_interpretations(method, limited, Evasions::default());
+        if let Some(blank) = limited.iter().position(|&byte| is_blank(byte)).filter(|&at| at > 0) {
+            let head = limited.get(..blank).unwrap_or_default();
+            self.add_interpretations(method, head, Evasions::default().with(Evasion::Whitespace));
         }
-        let cut = whole.len() < target.len() && memchr::memchr2(b'?', b'#', whole).is_none();
+        let cut = limited.len() < target.len() && memchr::memchr2(b'?', b'#', limited).is_none();
         Candidates { target, arena: &self.arena, list: &self.list, cut }
     }
 
-    /// Adds the candidates of one reading of the target: undecoded, decoded once, decoded twice.
-    fn readings(&mut self, method: &[u8], target: &[u8], evasions: Evasions) {
-        let parts = Parts::of(method, target);
+    /// Adds the candidates of one interpretation of the target: undecoded, decoded once, decoded twice.
+    fn add_interpretations(&mut self, method: &[u8], target: &[u8], evasions: Evasions) {
+        let parts = TargetParts::of(method, target);
         let path = parts.path.unwrap_or_default();
-        let mut round = Round { decoded: 0, evasions, host_disguises: evasions };
+        let mut round = Round { decoded: 0, evasions, host_evasions: evasions };
         let host = self.add_host(parts.authority);
         self.add(parts.path, host.clone(), round);
 
         let mut once = std::mem::take(&mut self.once);
         let mut twice = std::mem::take(&mut self.twice);
-        // The host is decoded first, so that both rounds of each can share the two buffers.
+        // The host is decoded first, so that both rounds of the host and the path can share the two buffers.
         let (host_once, host_twice, host_first, host_second) = match parts.authority {
             Some(authority) => {
                 let first = decode(authority, &mut once);
@@ -148,16 +149,16 @@ impl Normaliser {
         if first.any() || host_first.any() {
             round = Round {
                 decoded: 1,
-                evasions: named(evasions, first, None),
-                host_disguises: named(evasions, host_first, None),
+                evasions: decoding_evasions(evasions, first, None),
+                host_evasions: decoding_evasions(evasions, host_first, None),
             };
             self.add(parts.path.map(|_| once.as_slice()), host_once, round);
             let second = decode(&once, &mut twice);
             if second.any() || host_second.any() {
                 round = Round {
                     decoded: 2,
-                    evasions: named(evasions, first, Some(second)),
-                    host_disguises: named(evasions, host_first, Some(host_second)),
+                    evasions: decoding_evasions(evasions, first, Some(second)),
+                    host_evasions: decoding_evasions(evasions, host_first, Some(host_second)),
                 };
                 self.add(parts.path.map(|_| twice.as_slice()), host_twice, round);
             }
@@ -166,7 +167,7 @@ impl Normaliser {
         self.twice = twice;
     }
 
-    /// Adds a candidate, and the one that a cut at its first NUL makes.
+    /// Adds a candidate, and another one cut at its first NUL.
     fn add(&mut self, path: Option<&[u8]>, host: Option<Host>, round: Round) {
         let Some(path) = path else {
             return self.push(None, host, round);
@@ -178,31 +179,32 @@ impl Normaliser {
         }
     }
 
-    /// Brings `path` to normal form and keeps the candidate, unless it is there already.
+    /// Normalises `path` and adds the candidate unless it is a duplicate.
     fn push(&mut self, path: Option<&[u8]>, host: Option<Host>, round: Round) {
         let mark = self.arena.len();
-        let mut spec = Spec { decoded: round.decoded, host_disguises: round.host_disguises, ..Spec::default() };
+        let mut spans =
+            CandidateSpans { decoded: round.decoded, host_evasions: round.host_evasions, ..CandidateSpans::default() };
         if let Some(path) = path {
             let normal = normalise(path, &mut self.arena);
-            spec.path = Span::arena(&normal.path);
-            spec.path_as_written = Span::arena(&normal.as_written);
-            spec.trailing = normal.trailing;
-            spec.evasions = round.evasions.union(normal.evasions);
+            spans.path = Span::arena(&normal.path);
+            spans.path_as_written = Span::arena(&normal.as_written);
+            spans.trailing = normal.trailing;
+            spans.evasions = round.evasions.union(normal.evasions);
         }
         if let Some(host) = host {
-            spec.has_host = true;
-            spec.host = Span::arena(&host.lower);
-            spec.host_as_written = Span::arena(&host.as_written);
+            spans.has_host = true;
+            spans.host = Span::arena(&host.lower);
+            spans.host_as_written = Span::arena(&host.as_written);
         }
         let arena = self.arena.as_slice();
-        let same = |other: &Spec| {
-            spec.path.of(&[], arena) == other.path.of(&[], arena)
-                && spec.host.of(&[], arena) == other.host.of(&[], arena)
+        let same = |other: &CandidateSpans| {
+            spans.path.of(&[], arena) == other.path.of(&[], arena)
+                && spans.host.of(&[], arena) == other.host.of(&[], arena)
         };
         if self.list.len() >= MAX_CANDIDATES || self.list.iter().any(same) {
             self.arena.truncate(mark);
         } else {
-            self.list.push(spec);
+            self.list.push(spans);
         }
     }
 
@@ -216,22 +218,22 @@ impl Normaliser {
     }
 }
 
-/// Which decoding a candidate had, and the names it earns.
+/// Rounds of decoding of a candidate, and the evasions they undid.
 #[derive(Clone, Copy)]
 struct Round {
     decoded: u8,
     evasions: Evasions,
-    host_disguises: Evasions,
+    host_evasions: Evasions,
 }
 
-/// The names of one or two rounds of decoding.
-fn named(mut evasions: Evasions, first: Decoded, second: Option<Decoded>) -> Evasions {
-    let again = second.is_some_and(Decoded::any);
-    // A `%25` that only hid the second round's escapes is that round's, not a disguise of its own.
-    if first.percent || (first.percent_sign && !again) {
+/// Returns `evasions` with those undone by one or two rounds of decoding added.
+fn decoding_evasions(mut evasions: Evasions, first: Decoded, second: Option<Decoded>) -> Evasions {
+    let decoded_twice = second.is_some_and(Decoded::any);
+    // A `%25` that only hides escapes of the second round counts as double encoding, not also as percent-encoding.
+    if first.percent || (first.percent_sign && !decoded_twice) {
         evasions = evasions.with(Evasion::Percent);
     }
-    if again {
+    if decoded_twice {
         evasions = evasions.with(Evasion::DoublePercent);
     }
     if first.unicode || second.is_some_and(|second| second.unicode) {
@@ -247,10 +249,10 @@ struct Host {
     as_written: Range<usize>,
 }
 
-/// A piece of the target or of the arena.
+/// A slice of the target or of the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
-    place: SpanBase,
+    base: SpanBase,
     start: u32,
     end: u32,
 }
@@ -265,11 +267,11 @@ enum SpanBase {
 impl Span {
     fn arena(range: &Range<usize>) -> Self {
         // The arena is far smaller than 4 GiB: MAX_CANDIDATES times MAX_TARGET times a small constant.
-        Self { place: SpanBase::Arena, start: range.start as u32, end: range.end as u32 }
+        Self { base: SpanBase::Arena, start: range.start as u32, end: range.end as u32 }
     }
 
     fn of<'a>(self, target: &'a [u8], arena: &'a [u8]) -> &'a [u8] {
-        let bytes = match self.place {
+        let bytes = match self.base {
             SpanBase::Arena => arena,
             SpanBase::Target => target,
         };
@@ -277,21 +279,21 @@ impl Span {
     }
 }
 
-/// A candidate as spans.
+/// A candidate, stored as spans.
 #[derive(Clone, Copy, Debug, Default)]
-struct Spec {
+struct CandidateSpans {
     path: Span,
     path_as_written: Span,
     host: Span,
     host_as_written: Span,
     evasions: Evasions,
-    host_disguises: Evasions,
+    host_evasions: Evasions,
     trailing: Trailing,
     decoded: u8,
     has_host: bool,
 }
 
-impl Spec {
+impl CandidateSpans {
     fn candidate<'a>(&self, target: &'a [u8], arena: &'a [u8]) -> Candidate<'a> {
         Candidate {
             path: self.path.of(target, arena),
@@ -300,15 +302,15 @@ impl Spec {
             evasions: self.evasions,
             host: self.has_host.then(|| self.host.of(target, arena)),
             host_as_written: self.host_as_written.of(target, arena),
-            host_disguises: self.host_disguises,
+            host_evasions: self.host_evasions,
             decoded: self.decoded,
         }
     }
 }
 
-/// The only candidate of a target with nothing to normalise but letters, as a piece of the target: at most the query
-/// and a single trailing slash are left off. Written so that the compiler looks at many bytes at once.
-fn plain(target: &[u8]) -> Option<Spec> {
+/// Returns the only candidate of a target that needs no normalisation except case, as a slice of the target: at most
+/// the query and a single trailing slash are dropped. Written so that the compiler can vectorise the checks.
+fn plain_candidate(target: &[u8]) -> Option<CandidateSpans> {
     if target.first() != Some(&b'/') || target.len() > MAX_TARGET {
         return None;
     }
@@ -326,11 +328,11 @@ fn plain(target: &[u8]) -> Option<Spec> {
         [_, .., b'/'] => (path.len() - 1, Trailing::Slash),
         _ => (path.len(), Trailing::Nothing),
     };
-    let span = Span { place: SpanBase::Target, start: 0, end: end as u32 };
-    Some(Spec { path: span, path_as_written: span, trailing, ..Spec::default() })
+    let span = Span { base: SpanBase::Target, start: 0, end: end as u32 };
+    Some(CandidateSpans { path: span, path_as_written: span, trailing, ..CandidateSpans::default() })
 }
 
-/// Whether a byte needs more than a lower-case letter.
+/// Reports whether a byte needs more normalisation than conversion to lower case.
 const fn is_special(byte: u8) -> bool {
     (byte == b'%') | (byte == b'\\') | (byte == b';') | (byte <= b' ')
 }

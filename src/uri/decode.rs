@@ -1,10 +1,10 @@
-//! One round of percent-decoding: `%HH` and `%uHHHH`, everything else literal. Not the path steps: see
+//! Does one round of percent-decoding: `%HH` and `%uHHHH`, everything else literal. Does not normalise paths; see
 //! [`super::path`](mod@super::path).
 
-/// What one round undid.
+/// Escapes decoded in one round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decoded {
-    /// A `%HH` that stands for something else than `%`.
+    /// A `%HH` other than `%25`.
     pub percent: bool,
     /// A `%25`.
     pub percent_sign: bool,
@@ -13,28 +13,28 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Whether anything changed.
+    /// Reports whether anything was decoded.
     pub(super) const fn any(self) -> bool {
         self.percent || self.percent_sign || self.unicode
     }
 }
 
-/// Decodes `source` once into `out` (cleared first). `out` never gets longer than `source`.
+/// Decodes `source` once into `out` (cleared first). `out` never becomes longer than `source`.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> Decoded {
     out.clear();
-    let mut done = Decoded::default();
+    let mut decoded = Decoded::default();
     let mut rest = source;
     while let Some(percent) = memchr::memchr(b'%', rest) {
         let (literal, escape) = rest.split_at(percent);
         out.extend_from_slice(literal);
         rest = match take_escape(escape) {
             Some((Escape::Byte(byte), after)) => {
-                push_byte(byte, out, &mut done);
+                push_byte(byte, out, &mut decoded);
                 after
             }
             Some((Escape::Character(character), after)) => {
                 push_char(character, out);
-                done.unicode = true;
+                decoded.unicode = true;
                 after
             }
             None => {
@@ -44,16 +44,16 @@ pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> Decoded {
         };
     }
     out.extend_from_slice(rest);
-    done
+    decoded
 }
 
-/// What an escape stands for.
+/// Value of an escape.
 enum Escape {
     Byte(u8),
     Character(char),
 }
 
-/// The escape at the beginning of `bytes`, which begin with `%`, and what follows it.
+/// Returns the escape at the beginning of `bytes`, which begin with `%`, and the bytes after it.
 fn take_escape(bytes: &[u8]) -> Option<(Escape, &[u8])> {
     match *bytes {
         [_, b'u' | b'U', a, b, c, d, ref after @ ..] => {
@@ -65,25 +65,25 @@ fn take_escape(bytes: &[u8]) -> Option<(Escape, &[u8])> {
     }
 }
 
-/// The value of hexadecimal digits, if all of them are.
+/// Parses hexadecimal digits; `None` if any byte is not one.
 fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0u32, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
 }
 
-/// Appends a decoded byte; folds the sequence it may complete.
-fn push_byte(byte: u8, out: &mut Vec<u8>, done: &mut Decoded) {
+/// Appends a decoded byte; folds an overlong or full-width sequence that it completes.
+fn push_byte(byte: u8, out: &mut Vec<u8>, decoded: &mut Decoded) {
     match byte {
-        b'%' => done.percent_sign = true,
-        _ => done.percent = true,
+        b'%' => decoded.percent_sign = true,
+        _ => decoded.percent = true,
     }
     let low = u32::from(byte & 0x3f);
     let folded = match *out.as_slice() {
         _ if byte & 0xc0 != 0x80 => None,
-        // Overlong two and three byte forms of ASCII, which RFC 3629 section 3 forbids and some decoders accept.
+        // Overlong two-byte and three-byte forms of ASCII, which RFC 3629 section 3 forbids and some decoders accept.
         [.., lead @ (0xc0 | 0xc1)] => Some((1, u32::from(lead & 1) << 6 | low)),
         [.., 0xe0, middle @ (0x80 | 0x81)] => Some((2, u32::from(middle & 1) << 6 | low)),
         [.., 0xef, middle @ (0xbc | 0xbd)] => {
-            narrow(0xf000 | u32::from(middle & 0x3f) << 6 | low).map(|ascii| (2, u32::from(ascii)))
+            fullwidth_to_ascii(0xf000 | u32::from(middle & 0x3f) << 6 | low).map(|ascii| (2, u32::from(ascii)))
         }
         _ => None,
     };
@@ -91,22 +91,22 @@ fn push_byte(byte: u8, out: &mut Vec<u8>, done: &mut Decoded) {
         Some((replaced, ascii)) => {
             out.truncate(out.len().saturating_sub(replaced));
             out.push(ascii as u8);
-            done.unicode = true;
+            decoded.unicode = true;
         }
         None => out.push(byte),
     }
 }
 
-/// Appends a decoded character, full-width ASCII as ASCII.
+/// Appends a decoded character; full-width ASCII becomes ASCII.
 fn push_char(character: char, out: &mut Vec<u8>) {
-    match narrow(u32::from(character)) {
+    match fullwidth_to_ascii(u32::from(character)) {
         Some(ascii) => out.push(ascii),
         None => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
     }
 }
 
-/// The ASCII character that a full-width one (U+FF01–U+FF5E) stands for.
-fn narrow(code: u32) -> Option<u8> {
+/// Returns the ASCII character of a full-width one (U+FF01–U+FF5E).
+fn fullwidth_to_ascii(code: u32) -> Option<u8> {
     // The range maps to 0x21..=0x7e.
     (0xff01..=0xff5e).contains(&code).then(|| (code - 0xfee0) as u8)
 }
@@ -117,20 +117,20 @@ mod tests {
 
     fn once(source: &str) -> (String, Decoded) {
         let mut out = Vec::new();
-        let done = decode(source.as_bytes(), &mut out);
-        (String::from_utf8_lossy(&out).into_owned(), done)
+        let decoded = decode(source.as_bytes(), &mut out);
+        (String::from_utf8_lossy(&out).into_owned(), decoded)
     }
 
     #[test]
-    fn invalid_escapes_stay() {
+    fn invalid_escapes_are_kept() {
         for literal in ["", "%", "%%", "%z", "%4", "%zz", "%%target%%", "%u12", "%ud800", "%u12g4", "a%"] {
-            let (out, done) = once(literal);
-            assert_eq!((out.as_str(), done.any()), (literal, false), "{literal}");
+            let (out, decoded) = once(literal);
+            assert_eq!((out.as_str(), decoded.any()), (literal, false), "{literal}");
         }
     }
 
     #[test]
-    fn valid_escapes_go() {
+    fn valid_escapes_are_decoded() {
         for (source, expected) in [
             ("%41", "A"),
             ("%%41", "%A"),

@@ -1,4 +1,4 @@
-//! The steps that bring one path, or one host, to normal form. Not decoding, and not the choice of candidates.
+//! Normalises one path or one host. Does not decode, and does not choose candidates; see [`super::candidates`].
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub enum Trailing {
     Nothing,
     /// Exactly one slash, as in `/sms/api/`.
     Slash,
-    /// Blanks, dots, or several things.
+    /// Whitespace, dots, or several of these.
     Other,
 }
 
@@ -21,14 +21,14 @@ pub enum Trailing {
 pub struct NormalPath {
     /// The normal form.
     pub path: Vec<u8>,
-    /// The same before letters were lowered.
+    /// The normal form before conversion to lower case.
     pub as_written: Vec<u8>,
     /// What was dropped from the end.
     pub trailing: Trailing,
 }
 
 impl NormalPath {
-    /// The normal form of a path as a signature has it: nothing is decoded, and nothing is cut.
+    /// Normalises the path of a signature: decodes nothing and cuts nothing.
     #[must_use]
     pub fn of(pattern: &[u8]) -> Self {
         let mut out = Vec::with_capacity(pattern.len());
@@ -43,12 +43,12 @@ impl NormalPath {
 pub struct NormalHost {
     /// The normal form.
     pub host: Vec<u8>,
-    /// The same before letters were lowered.
+    /// The normal form before conversion to lower case.
     pub as_written: Vec<u8>,
 }
 
 impl NormalHost {
-    /// The normal form of a host as a signature has it: without port and trailing dots, lower case.
+    /// Normalises the host of a signature: drops port and trailing dots, converts to lower case.
     #[must_use]
     pub fn of(pattern: &[u8]) -> Self {
         let as_written = bare_host(pattern).to_vec();
@@ -56,21 +56,21 @@ impl NormalHost {
     }
 }
 
-/// Where a normal form stands in the buffer it was appended to, and what it took.
+/// Position of a normal form in the buffer it was appended to, and what was dropped or undone.
 #[derive(Clone, Debug)]
-pub(super) struct Normal {
+pub(super) struct NormalRanges {
     /// The normal form.
     pub path: Range<usize>,
-    /// The same before letters were lowered; the same place where there was nothing to lower.
+    /// The normal form before conversion to lower case; the same range if it had no upper-case letters.
     pub as_written: Range<usize>,
-    /// What was undone, but for case and trailing, which only a comparison with a pattern can judge.
+    /// Evasions undone, except case and trailing, which only a comparison with a pattern can determine.
     pub evasions: Evasions,
     /// What was dropped from the end.
     pub trailing: Trailing,
 }
 
 /// Appends the normal form of `path` to `out`: at most twice `path.len() + 1` bytes.
-pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
+pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> NormalRanges {
     let start = out.len();
     let mut evasions = Evasions::default();
     if memchr::memchr(b'\\', path).is_some() {
@@ -78,18 +78,18 @@ pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
     }
     let mut trailing = Trailing::Nothing;
     let mut segments = path.split(|&byte| byte == b'/' || byte == b'\\').enumerate().peekable();
-    while let Some((index, whole)) = segments.next() {
-        let segment = match memchr::memchr(b';', whole) {
+    while let Some((index, full)) = segments.next() {
+        let segment = match memchr::memchr(b';', full) {
             Some(at) => {
                 evasions = evasions.with(Evasion::PathParameter);
-                whole.get(..at).unwrap_or_default()
+                full.get(..at).unwrap_or_default()
             }
-            None => whole,
+            None => full,
         };
         match segment {
-            b"" if segments.peek().is_none() && index > 0 && whole.is_empty() => trailing = Trailing::Slash,
-            // What precedes the first slash is not a segment.
-            b"" if index > 0 && whole.is_empty() => evasions = evasions.with(Evasion::Slashes),
+            b"" if segments.peek().is_none() && index > 0 && full.is_empty() => trailing = Trailing::Slash,
+            // The part before the first slash is not a segment.
+            b"" if index > 0 && full.is_empty() => evasions = evasions.with(Evasion::Slashes),
             b"" => {}
             b"." => evasions = evasions.with(Evasion::DotSegments),
             b".." => {
@@ -111,10 +111,10 @@ pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Normal {
         trailing = Trailing::Nothing;
     }
     let as_written = start..out.len();
-    Normal { path: lower(out, as_written.clone()), as_written, evasions, trailing }
+    NormalRanges { path: lower(out, as_written.clone()), as_written, evasions, trailing }
 }
 
-/// Drops blanks, dots and slashes from the end of `out`, down to `start`.
+/// Drops whitespace, dots and slashes from the end of `out`, but not before `start`. Returns whether it dropped any.
 fn trim(out: &mut Vec<u8>, start: usize) -> bool {
     let before = out.len();
     let keep = out.get(start..).unwrap_or_default().iter().rposition(|byte| !is_trailing(*byte)).map_or(0, |at| at + 1);
@@ -122,17 +122,18 @@ fn trim(out: &mut Vec<u8>, start: usize) -> bool {
     out.len() < before
 }
 
-/// Whether a byte means nothing at the end of a path: Windows drops dots and blanks, and wordlists carry blanks.
+/// Reports whether a byte is insignificant at the end of a path: Windows drops dots and whitespace, and wordlists
+/// contain whitespace.
 pub(super) const fn is_trailing(byte: u8) -> bool {
     matches!(byte, b'.' | b'/') || is_blank(byte)
 }
 
-/// White space of ASCII, vertical tab included.
+/// Reports whether a byte is ASCII whitespace, including vertical tab.
 pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// The place of `range` in lower case: itself, or a copy appended to `out`.
+/// Returns the position of `range` in lower case: `range` itself, or that of a copy appended to `out`.
 pub(super) fn lower(out: &mut Vec<u8>, range: Range<usize>) -> Range<usize> {
     if !out.get(range.clone()).unwrap_or_default().iter().any(u8::is_ascii_uppercase) {
         return range;
@@ -143,12 +144,12 @@ pub(super) fn lower(out: &mut Vec<u8>, range: Range<usize>) -> Range<usize> {
     start..out.len()
 }
 
-/// An authority without userinfo, port and trailing dots (RFC 3986 section 3.2).
+/// Returns an authority without userinfo, port and trailing dots (RFC 3986 section 3.2).
 pub(super) fn bare_host(authority: &[u8]) -> &[u8] {
     let after_userinfo = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
     let host = authority.get(after_userinfo..).unwrap_or_default();
     let end = match host {
-        // An IP literal has colons of its own.
+        // An IP literal contains colons.
         [b'[', ..] => memchr::memchr(b']', host).map_or(host.len(), |at| at + 1),
         _ => memchr::memchr(b':', host).unwrap_or(host.len()),
     };
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn steps() {
+    fn path_steps_yield_normal_form() {
         use Trailing::{Nothing, Other, Slash};
         for (path, expected, names, trailing) in [
             ("/sms/env", "/sms/env", &[][..], Nothing),
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn bare_host_drops_userinfo_port_and_dots() {
         for (authority, host) in [
             ("SMS-Activate.org:443", "sms-activate.org"),
             ("u:p@a@sms-activate.org.:80", "sms-activate.org"),

@@ -1,11 +1,13 @@
-//! The syntax of a request target: scheme, authority, path, query (RFC 9112 section 3.2). Not what they mean.
+//! Parses the syntax of a request target: scheme, authority, path, query (RFC 9112 section 3.2). Does not normalise its
+//! parts; see [`super::path`](mod@super::path).
 
 use super::path::{NormalHost, is_blank};
 
-/// Bytes of a target that are looked at; more are ignored. Rationale: no common server reads a longer request line.
+/// Bytes of a target that are processed; the rest is ignored. Rationale: no common server accepts a longer request
+/// line.
 pub const MAX_TARGET: usize = 64 * 1024;
 
-/// The undecoded query of a target: what stands between its first `?` and a `#`.
+/// Returns the undecoded query of a target: the part between its first `?` and a `#`.
 #[must_use]
 pub fn query(target: &[u8]) -> &[u8] {
     let target = target.get(..MAX_TARGET).unwrap_or(target);
@@ -14,31 +16,31 @@ pub fn query(target: &[u8]) -> &[u8] {
     memchr::memchr(b'?', target).and_then(|at| target.get(at + 1..)).unwrap_or_default()
 }
 
-/// The host that a request is for, in normal form: that of an absolute-form or CONNECT target, else the `Host` value
-/// (RFC 9112 section 3.3). `None` where neither names one.
+/// Returns the host that a request is for, in normal form: that of an absolute-form or CONNECT target, else the `Host`
+/// value (RFC 9112 section 3.3). `None` if neither contains one.
 #[must_use]
 pub fn site(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Option<Vec<u8>> {
     let target = target.get(..MAX_TARGET).unwrap_or(target);
-    let authority = Parts::of(method, target).authority.or(host)?;
+    let authority = TargetParts::of(method, target).authority.or(host)?;
     Some(NormalHost::of(authority.trim_ascii()).host).filter(|host| !host.is_empty())
 }
 
-/// The undecoded path of a target, without scheme, authority, query and fragment; empty where it has none.
+/// Returns the undecoded path of a target, without scheme, authority, query and fragment; empty if it has none.
 #[must_use]
 pub fn path<'a>(method: &[u8], target: &'a [u8]) -> &'a [u8] {
-    Parts::of(method, target.get(..MAX_TARGET).unwrap_or(target)).path.unwrap_or_default()
+    TargetParts::of(method, target.get(..MAX_TARGET).unwrap_or(target)).path.unwrap_or_default()
 }
 
-/// A request target taken apart (RFC 9112 section 3.2).
-pub(super) struct Parts<'a> {
-    /// What stands behind `scheme://`, or the whole target of a CONNECT.
+/// The parts of a request target (RFC 9112 section 3.2).
+pub(super) struct TargetParts<'a> {
+    /// The authority after `scheme://`, or the whole target of a CONNECT.
     pub authority: Option<&'a [u8]>,
     /// The path, undecoded, without query and fragment.
     pub path: Option<&'a [u8]>,
 }
 
-impl<'a> Parts<'a> {
-    /// Takes `target` apart, as requested with `method`.
+impl<'a> TargetParts<'a> {
+    /// Splits `target`, requested with `method`.
     pub(super) fn of(method: &[u8], target: &'a [u8]) -> Self {
         if let Some(start) = after_scheme(target) {
             let rest = target.get(start..).unwrap_or_default();
@@ -58,7 +60,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Where the authority of an absolute-form target begins: behind `scheme://`.
+/// Returns the offset of the authority of an absolute-form target, after `scheme://`.
 fn after_scheme(target: &[u8]) -> Option<usize> {
     let [first, ..] = target else { return None };
     if !first.is_ascii_alphabetic() {
@@ -68,12 +70,12 @@ fn after_scheme(target: &[u8]) -> Option<usize> {
     target.get(end..)?.starts_with(b"://").then_some(end + 3)
 }
 
-/// Whether a byte cannot be part of an authority any more. A NUL or blank ends it as it ends a C string.
+/// Reports whether a byte ends an authority. A NUL or whitespace does, as it ends a C string.
 const fn ends_authority(byte: u8) -> bool {
     matches!(byte, b'/' | b'\\' | b'?' | b'#' | 0) || is_blank(byte)
 }
 
-/// What precedes the query and the fragment.
+/// Returns the part before the query and the fragment.
 pub(super) fn without_query(path: &[u8]) -> &[u8] {
     memchr::memchr2(b'?', b'#', path).and_then(|at| path.get(..at)).unwrap_or(path)
 }

@@ -514,7 +514,7 @@ fn a_renewed_connection_is_a_new_one() {
         let mut dice = Dice::new(seed + 900);
         let (loss, swaps) = (lossy(&mut dice), dice.one_in(2));
         let mut before = tapped(&dialogue(seed, manner, true), loss, swaps, &mut dice);
-        before.connection.renew();
+        before.connection.reset();
         let next = dialogue(seed + 1, Manner::Waits, true);
         let (loss, swaps) = (lossy(&mut dice), dice.one_in(2));
         let fresh = tapped(&next, loss, swaps, &mut dice.clone());

@@ -1,38 +1,30 @@
-//! The client's stream: requests split out, bodies passed over, the way found back after a loss. Not the pairing with
-//! answers.
+//! Parses the client's stream: splits out requests, skips bodies and resynchronises after a loss. Does not pair
+//! requests with responses; see [`super::pairing`].
 
 mod parse;
 mod resync;
 
 pub(super) use parse::RequestHead;
 
-use parse::{FirstLine, fast, is_binary, is_certain, is_preface, is_tls, judge, tolerant};
+use parse::{FirstLine, classify, is_binary, is_certain, is_preface, is_tls, parse_fast, parse_tolerant};
 
-use super::body::{Body, Passed};
+use super::body::{Body, BodyProgress};
 use super::fields::Fields;
-use super::head::{Added, HeadBuffer, find_end, pass_lines};
+use super::head::{Added, HeadBuffer, find_end, skip_lines};
 use super::line::{RequestLine, may_be_request, split_request};
-use super::{ParseContext, ProgressGuard};
+use super::{ParseContext, ProgressGuard, StreamPosition};
 
-/// The client's side of a connection.
+/// Parser state of the client's stream.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     phase: Phase,
-    /// Bytes of the present body.
-    content: u64,
-    /// Whether the client waits for a go-ahead before it sends the present body.
+    /// Content bytes seen of the current body.
+    body_len: u64,
+    /// Whether the client waits for a 100 response before it sends the current body.
     expects: bool,
 }
 
-/// The first byte of a request.
-#[derive(Clone, Copy, Debug, Default)]
-struct Began {
-    offset: u64,
-    /// How much of the server's stream its segment acknowledged.
-    acked: Option<u64>,
-}
-
-/// Where in the client's stream.
+/// Position in the client's stream.
 #[derive(Debug, Default)]
 enum Phase {
     /// Nothing was seen yet.
@@ -40,410 +32,433 @@ enum Phase {
     Start,
     /// A request is expected.
     Head,
-    /// In the lines of a head.
-    Lines(Box<Lines>),
-    /// In a head of which enough is known: up to its blank line; then the body.
-    Rest { body: Body, line: u32 },
+    /// In a head that is being buffered.
+    PartialHead(Box<PartialHead>),
+    /// In a head that exceeded the limit: skips up to its blank line; then the body follows.
+    HeadRemainder { body: Body, line: u32 },
     /// In a body.
     Body(Body),
-    /// At the beginning of a body that may never be sent: the request was answered before it.
-    Refused(Body),
-    /// Somewhere unknown: up to a line that is a request.
-    Lost { line_start: bool },
-    /// Not HTTP, or not any more.
-    Dead,
+    /// At the beginning of a body that may never be sent, because the response came before it.
+    UnsentBody(Body),
+    /// Position unknown: searches for a request line.
+    Resync { line_start: bool },
+    /// Not HTTP, or no longer HTTP.
+    Stopped,
 }
 
-/// A head that comes in pieces.
+/// A head that arrives in pieces.
 #[derive(Debug, Default)]
-struct Lines {
-    gathered: HeadBuffer,
-    began: Began,
-    /// It began somewhere unknown, so its first line must leave no doubt.
-    certain: bool,
-    /// What it is if it is no head.
-    instead: Option<Body>,
+struct PartialHead {
+    buffer: HeadBuffer,
+    start: StreamPosition,
+    /// Whether it began at an unknown position, so that its first line must be certain to be a request.
+    strict: bool,
+    /// Body that the bytes belong to if they are not a head.
+    fallback: Option<Body>,
 }
 
-/// Where a request stands in the client's stream.
+/// Position of a request in the client's stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadPosition {
-    /// Offset of its first byte.
-    pub(super) begin: u64,
-    /// Offset behind its head.
+    /// Stream offset of its first byte.
+    pub(super) start: u64,
+    /// Stream offset after its head.
     pub(super) head_end: u64,
     /// How much of the server's stream the segment with its first byte acknowledged.
     pub(super) acked: Option<u64>,
 }
 
-/// Who is told.
+/// Receives the events of the client's stream.
 pub(super) trait RequestHandler {
-    /// A request.
-    fn request(&mut self, found: &RequestHead<'_>, place: HeadPosition);
-    /// Its body ended, or can't be followed.
-    fn body_end(&mut self, content: u64);
-    /// What passed may have been requests.
+    /// A request was found.
+    fn request(&mut self, head: &RequestHead<'_>, position: HeadPosition);
+    /// Its body ended, or can no longer be followed.
+    fn body_end(&mut self, body_len: u64);
+    /// Skipped bytes may have held requests.
     fn lost(&mut self);
 }
 
 impl Requests {
-    /// Takes bytes in order; `offset` is that of the first one, `acked` what their segment acknowledged.
+    /// Parses the next bytes of the stream. `offset` is the stream offset of the first one; `acked` is how much of the
+    /// server's stream their segment acknowledged.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
         mut offset: u64,
         acked: Option<u64>,
-        tools: &mut ParseContext<'_, impl RequestHandler>,
+        context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
-        let mut still = ProgressGuard::default();
+        let mut guard = ProgressGuard::default();
         while !bytes.is_empty() {
-            let taken = still.taken(self.step(bytes, Began { offset, acked }, tools), tools.counters);
+            let taken = guard.advance(self.step(bytes, StreamPosition { offset, acked }, context), context.counters);
             bytes = &bytes[taken..];
             offset += taken as u64;
         }
     }
 
-    /// So many bytes were lost.
-    pub(super) fn gap(&mut self, len: u64, offset: u64, tools: &mut ParseContext<'_, impl RequestHandler>) {
+    /// Skips `len` lost bytes from stream offset `offset` on.
+    pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         match &mut self.phase {
-            Phase::Dead => return,
+            Phase::Stopped => return,
             Phase::Body(body) => {
-                let before = self.content;
-                if body.pass_gap(len, &mut self.content) {
-                    tools.counters.body_bytes += self.content - before;
+                let before = self.body_len;
+                if body.skip_gap(len, &mut self.body_len) {
+                    context.counters.body_bytes += self.body_len - before;
                     if body.is_empty() {
-                        self.body_ended(tools);
+                        self.end_body(context);
                     }
                     return;
                 }
             }
             _ => {}
         }
-        self.cut_short(offset, tools);
-        self.phase = Phase::Lost { line_start: true };
-        tools.counters.resync += 1;
-        tools.sink.lost();
+        self.finish_truncated(offset, context);
+        self.phase = Phase::Resync { line_start: true };
+        context.counters.resync += 1;
+        context.handler.lost();
     }
 
-    /// The stream is over.
-    pub(super) fn end(&mut self, offset: u64, tools: &mut ParseContext<'_, impl RequestHandler>) {
-        self.cut_short(offset, tools);
-        self.phase = Phase::Dead;
+    /// Ends the stream at `offset`.
+    pub(super) fn end(&mut self, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
+        self.finish_truncated(offset, context);
+        self.phase = Phase::Stopped;
     }
 
-    /// The connection speaks something else from now on.
-    pub(super) fn give_up(&mut self) {
-        self.phase = Phase::Dead;
+    /// Stops parsing: the connection has switched to another protocol.
+    pub(super) fn stop(&mut self) {
+        self.phase = Phase::Stopped;
     }
 
-    /// The connection is a tunnel from now on, through which anything may come.
-    pub(super) fn begin_again(&mut self) {
+    /// Starts over: the connection has become a tunnel, which may carry anything.
+    pub(super) fn restart(&mut self) {
         if matches!(self.phase, Phase::Head) {
             self.phase = Phase::Start;
         }
     }
 
-    /// The present request was answered: a client that waits for a go-ahead may now not send the body (RFC 9110
-    /// section 10.1.1).
-    pub(super) fn refused(&mut self) {
+    /// Notes that the response to the current request began. A client that waits for a 100 response may now omit the
+    /// body (RFC 9110 section 10.1.1).
+    pub(super) fn response_before_body(&mut self) {
         if let Phase::Body(body) = self.phase
             && self.expects
-            && self.content == 0
+            && self.body_len == 0
         {
-            self.phase = Phase::Refused(body);
+            self.phase = Phase::UnsentBody(body);
         }
     }
 
-    /// Bytes of the present body.
-    pub(super) const fn content(&self) -> u64 {
-        self.content
+    /// Returns the number of content bytes seen of the current body.
+    pub(super) const fn body_len(&self) -> u64 {
+        self.body_len
     }
 
-    /// Where the head begins that is in progress.
-    pub(super) fn unfinished(&self) -> Option<u64> {
+    /// Returns the stream offset at which the head in progress begins.
+    pub(super) fn partial_head_start(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Lines(lines) => Some(lines.began.offset),
+            Phase::PartialHead(partial) => Some(partial.start.offset),
             _ => None,
         }
     }
 
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
-            Phase::Lines(lines) => lines.gathered.memory() + size_of::<Lines>(),
+            Phase::PartialHead(partial) => partial.buffer.memory() + size_of::<PartialHead>(),
             _ => 0,
         }
     }
 
-    fn step(&mut self, bytes: &[u8], here: Began, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) -> usize {
         match &mut self.phase {
-            Phase::Dead => bytes.len(),
-            Phase::Start | Phase::Head => self.begin(bytes, here, tools),
-            Phase::Lines(_) => self.gather(bytes, here, tools),
-            Phase::Rest { body, line } => {
-                let (taken, done) = pass_lines(line, bytes);
+            Phase::Stopped => bytes.len(),
+            Phase::Start | Phase::Head => self.start_request(bytes, here, context),
+            Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
+            Phase::HeadRemainder { body, line } => {
+                let (taken, done) = skip_lines(line, bytes);
                 let body = *body;
                 if done {
-                    self.enter(body, tools);
+                    self.enter_body(body, context);
                 }
                 taken
             }
-            Phase::Body(_) => self.pass_body(bytes, tools),
-            Phase::Refused(body) => {
+            Phase::Body(_) => self.skip_body(bytes, context),
+            Phase::UnsentBody(body) => {
                 let body = *body;
                 self.phase = if may_be_request(bytes) {
-                    Phase::Lines(Box::new(Lines {
-                        began: here,
-                        certain: true,
-                        instead: Some(body),
-                        ..Lines::default()
+                    Phase::PartialHead(Box::new(PartialHead {
+                        start: here,
+                        strict: true,
+                        fallback: Some(body),
+                        ..PartialHead::default()
                     }))
                 } else {
                     Phase::Body(body)
                 };
                 0
             }
-            Phase::Lost { line_start } => {
+            Phase::Resync { line_start } => {
                 let line_start = *line_start;
-                self.search(line_start, bytes, here, tools.limits.line.min(tools.limits.head))
+                self.find_request_line(line_start, bytes, here, context.limits.line.min(context.limits.head))
             }
         }
     }
 
-    /// At the beginning of a request, or of what is none.
-    fn begin(&mut self, bytes: &[u8], here: Began, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
-        // Servers pass over empty lines before a request (RFC 9112 section 2.2), and lenient ones over blanks.
+    /// Parses the beginning of a request, or of other data.
+    fn start_request(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) -> usize {
+        // Servers skip empty lines before a request (RFC 9112 section 2.2), and lenient ones skip whitespace.
         let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).count();
         if blanks > 0 {
             return blanks;
         }
         if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
-            tools.counters.not_http += 1;
-            tools.sink.lost();
-            // A capture may begin in the middle of a body; but TLS stays TLS.
-            self.phase = if is_tls(bytes[0]) { Phase::Dead } else { Phase::Lost { line_start: false } };
+            context.counters.not_http += 1;
+            context.handler.lost();
+            // A capture may begin in the middle of a body, but TLS remains TLS.
+            self.phase = if is_tls(bytes[0]) { Phase::Stopped } else { Phase::Resync { line_start: false } };
             return bytes.len().min(1);
         }
         self.phase = Phase::Head;
-        let limits = tools.limits;
-        if let Some((len, found)) = fast(bytes)
+        let limits = context.limits;
+        if let Some((len, head)) = parse_fast(bytes)
             && len <= limits.head
-            && found.line.len_of_everyday(bytes) <= limits.line
+            && head.line.httparse_line_len(bytes) <= limits.line
         {
-            if is_preface(&found.line) {
-                return self.speaks_http2(bytes.len(), tools);
+            if is_preface(&head.line) {
+                return self.stop_at_http2(bytes.len(), context);
             }
-            self.found(&found, here, here.offset + len as u64, tools);
-            self.enter(Body::of_request(&found.fields, tools.counters), tools);
+            self.emit_request(&head, here, here.offset + len as u64, context);
+            self.enter_body(Body::of_request(&head.fields, context.counters), context);
             return len;
         }
-        // Only what is wholly there and within the limits is read in place.
+        // Parses in place only what is complete and within the limits.
         if let Some(line_end) = memchr::memchr(b'\n', bytes).map(|end| end + 1)
             && line_end <= limits.line.min(limits.head)
         {
             let line = &bytes[..line_end];
-            let verdict = judge(line, false);
-            if verdict != FirstLine::Request {
-                self.odd_line(verdict, line, here, here.offset + line_end as u64, tools);
+            let first_line = classify(line, false);
+            if first_line != FirstLine::Request {
+                self.handle_other_line(first_line, line, here, here.offset + line_end as u64, context);
                 return line_end;
             }
             if let Some(len) = find_end(bytes)
                 && len <= limits.head
-                && let Some(found) = tolerant(&bytes[..len], line_end)
+                && let Some(head) = parse_tolerant(&bytes[..len], line_end)
             {
-                tools.counters.tolerant += 1;
-                self.found(&found, here, here.offset + len as u64, tools);
-                self.enter(Body::of_request(&found.fields, tools.counters), tools);
+                context.counters.tolerant += 1;
+                self.emit_request(&head, here, here.offset + len as u64, context);
+                self.enter_body(Body::of_request(&head.fields, context.counters), context);
                 return len;
             }
         }
-        self.phase = Phase::Lines(Box::new(Lines { began: here, ..Lines::default() }));
+        self.phase = Phase::PartialHead(Box::new(PartialHead { start: here, ..PartialHead::default() }));
         0
     }
 
-    fn gather(&mut self, bytes: &[u8], here: Began, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
-        let Phase::Lines(lines) = &mut self.phase else { return bytes.len() };
-        let Lines { gathered, certain, .. } = &mut **lines;
-        match gathered.add(bytes, tools.limits.line, tools.limits.head) {
+    fn buffer_head(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) -> usize {
+        let Phase::PartialHead(partial) = &mut self.phase else { return bytes.len() };
+        let PartialHead { buffer, strict, .. } = &mut **partial;
+        match buffer.add(bytes, context.limits.line, context.limits.head) {
             Added::All => {
-                if *certain && !gathered.has_first_line() && !may_be_request(gathered.bytes()) {
-                    self.no_head(false, tools);
+                if *strict && !buffer.has_first_line() && !may_be_request(buffer.bytes()) {
+                    self.reject_head(false, context);
                 }
                 bytes.len()
             }
             Added::FirstLine(taken) => {
-                tools.counters.line_truncated += u64::from(gathered.cut);
-                let line = gathered.first_line();
-                if *certain {
-                    if gathered.cut || !split_request(line).is_some_and(|line| is_certain(&line)) {
-                        self.no_head(true, tools);
+                context.counters.line_truncated += u64::from(buffer.cut);
+                let line = buffer.first_line();
+                if *strict {
+                    if buffer.cut || !split_request(line).is_some_and(|line| is_certain(&line)) {
+                        self.reject_head(true, context);
                     }
                     return taken;
                 }
-                let verdict = judge(line, gathered.cut);
-                if verdict != FirstLine::Request
-                    && let Phase::Lines(lines) = std::mem::take(&mut self.phase)
+                let first_line = classify(line, buffer.cut);
+                if first_line != FirstLine::Request
+                    && let Phase::PartialHead(partial) = std::mem::take(&mut self.phase)
                 {
                     let end = here.offset + taken as u64;
-                    self.odd_line(verdict, lines.gathered.first_line(), lines.began, end, tools);
+                    self.handle_other_line(first_line, partial.buffer.first_line(), partial.start, end, context);
                 }
                 taken
             }
             Added::Complete(taken) => {
-                self.gathered(here.offset + taken as u64, false, tools);
+                self.finish_buffered_head(here.offset + taken as u64, false, context);
                 taken
             }
             Added::TooLong(taken) => {
-                tools.counters.head_limit += 1;
-                self.gathered(here.offset + taken as u64, true, tools);
+                context.counters.head_limit += 1;
+                self.finish_buffered_head(here.offset + taken as u64, true, context);
                 taken
             }
         }
     }
 
-    /// A gathered head is complete, or as long as it may get.
-    fn gathered(&mut self, head_end: u64, too_long: bool, tools: &mut ParseContext<'_, impl RequestHandler>) {
-        let Phase::Lines(lines) = &self.phase else { return };
-        let gathered = &lines.gathered;
-        let line = split_request(gathered.first_line())
-            .filter(|line| if lines.certain { gathered.has_first_line() } else { line.is_plausible() });
+    /// Emits a buffered head that is complete or has reached the limit.
+    fn finish_buffered_head(
+        &mut self,
+        head_end: u64,
+        too_long: bool,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) {
+        let Phase::PartialHead(partial) = &self.phase else { return };
+        let buffer = &partial.buffer;
+        let line = split_request(buffer.first_line())
+            .filter(|line| if partial.strict { buffer.has_first_line() } else { line.is_plausible() });
         if line.is_none() {
-            return self.no_head(false, tools);
+            return self.reject_head(false, context);
         }
-        let Phase::Lines(lines) = std::mem::take(&mut self.phase) else { return };
-        let gathered = &lines.gathered;
-        let Some(line) = line_of(gathered) else { return };
-        if lines.instead.is_some() {
-            tools.sink.body_end(0);
+        let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) else { return };
+        let buffer = &partial.buffer;
+        let Some(line) = line_of(buffer) else { return };
+        if partial.fallback.is_some() {
+            context.handler.body_end(0);
         }
-        let lines_behind = gathered.fields();
-        let fields = Fields::of_lines(lines_behind);
-        let truncated = too_long || gathered.cut;
-        if truncated || fast(gathered.bytes()).is_none() {
-            tools.counters.tolerant += 1;
+        let field_lines = buffer.fields();
+        let fields = Fields::of_lines(field_lines);
+        let truncated = too_long || buffer.cut;
+        if truncated || parse_fast(buffer.bytes()).is_none() {
+            context.counters.tolerant += 1;
         }
-        self.found(&RequestHead { line, fields, lines: lines_behind, truncated }, lines.began, head_end, tools);
-        let body = Body::of_request(&fields, tools.counters);
+        self.emit_request(&RequestHead { line, fields, field_lines, truncated }, partial.start, head_end, context);
+        let body = Body::of_request(&fields, context.counters);
         if too_long {
-            self.phase = Phase::Rest { body, line: u32::from(gathered.is_within_line()) };
+            self.phase = Phase::HeadRemainder { body, line: u32::from(buffer.is_within_line()) };
         } else {
-            self.enter(body, tools);
+            self.enter_body(body, context);
         }
     }
 
-    /// What was gathered is no head: it was a body, or nothing. `line_start`: it ended with a line.
-    fn no_head(&mut self, line_start: bool, tools: &mut ParseContext<'_, impl RequestHandler>) {
-        let Phase::Lines(lines) = std::mem::take(&mut self.phase) else { return };
-        match lines.instead {
-            Some(body) if !lines.gathered.cut => {
+    /// Handles buffered bytes that are not a head: they belong to a body, or are unknown. `line_start` is whether they
+    /// end with a line.
+    fn reject_head(&mut self, line_start: bool, context: &mut ParseContext<'_, impl RequestHandler>) {
+        let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) else { return };
+        match partial.fallback {
+            Some(body) if !partial.buffer.cut => {
                 self.phase = Phase::Body(body);
-                self.feed(lines.gathered.bytes(), lines.began.offset, lines.began.acked, tools);
+                self.feed(partial.buffer.bytes(), partial.start.offset, partial.start.acked, context);
             }
             Some(_) => {
-                self.phase = Phase::Lost { line_start };
-                tools.sink.body_end(0);
-                tools.sink.lost();
+                self.phase = Phase::Resync { line_start };
+                context.handler.body_end(0);
+                context.handler.lost();
             }
             None => {
-                self.phase = Phase::Lost { line_start };
-                if !lines.certain {
-                    tools.counters.resync += 1;
-                    tools.sink.lost();
+                self.phase = Phase::Resync { line_start };
+                if !partial.strict {
+                    context.counters.resync += 1;
+                    context.handler.lost();
                 }
             }
         }
     }
 
-    /// A first line that is no request with a version: HTTP/0.9, HTTP/2, or nothing. It ends at `end`.
-    fn odd_line(
+    /// Handles a first line, ending at stream offset `end`, that is not a request line with a version: HTTP/0.9, HTTP/2
+    /// or other data.
+    fn handle_other_line(
         &mut self,
-        verdict: FirstLine,
+        first_line: FirstLine,
         line: &[u8],
-        began: Began,
+        start: StreamPosition,
         end: u64,
-        tools: &mut ParseContext<'_, impl RequestHandler>,
+        context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
-        self.phase = Phase::Lost { line_start: true };
-        match (verdict, split_request(line)) {
+        self.phase = Phase::Resync { line_start: true };
+        match (first_line, split_request(line)) {
             (FirstLine::Preface, _) => {
-                self.speaks_http2(line.len(), tools);
+                self.stop_at_http2(line.len(), context);
             }
             (FirstLine::Simple, Some(line)) => {
-                tools.counters.tolerant += 1;
-                self.found(
-                    &RequestHead { line, fields: Fields::default(), lines: &[], truncated: false },
-                    began,
+                context.counters.tolerant += 1;
+                self.emit_request(
+                    &RequestHead { line, fields: Fields::default(), field_lines: &[], truncated: false },
+                    start,
                     end,
-                    tools,
+                    context,
                 );
-                tools.sink.body_end(0);
-                tools.sink.lost();
+                context.handler.body_end(0);
+                context.handler.lost();
             }
             _ => {
-                tools.counters.resync += 1;
-                tools.sink.lost();
+                context.counters.resync += 1;
+                context.handler.lost();
             }
         }
     }
 
-    fn speaks_http2(&mut self, taken: usize, tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
-        tools.counters.not_http += 1;
-        self.phase = Phase::Dead;
+    fn stop_at_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+        context.counters.not_http += 1;
+        self.phase = Phase::Stopped;
         taken
     }
 
-    /// A request with its fields.
-    fn found(
+    /// Reports a request to the handler.
+    fn emit_request(
         &mut self,
-        found: &RequestHead<'_>,
-        began: Began,
+        head: &RequestHead<'_>,
+        start: StreamPosition,
         head_end: u64,
-        tools: &mut ParseContext<'_, impl RequestHandler>,
+        context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
-        tools.counters.requests += 1;
-        tools.counters.bad_header_lines += found.fields.bad_lines;
-        self.expects = found.fields.expects;
-        self.content = 0;
-        tools.sink.request(found, HeadPosition { begin: began.offset, head_end, acked: began.acked });
-        if Body::is_disputed(&found.fields) {
-            tools.sink.lost();
+        context.counters.requests += 1;
+        context.counters.bad_header_lines += head.fields.bad_lines;
+        self.expects = head.fields.expects;
+        self.body_len = 0;
+        context.handler.request(head, HeadPosition { start: start.offset, head_end, acked: start.acked });
+        if Body::is_disputed(&head.fields) {
+            context.handler.lost();
         }
     }
 
-    /// The phase behind a head.
-    fn enter(&mut self, body: Body, tools: &mut ParseContext<'_, impl RequestHandler>) {
+    /// Enters the body after a head.
+    fn enter_body(&mut self, body: Body, context: &mut ParseContext<'_, impl RequestHandler>) {
         self.phase = Phase::Body(body);
         if body.is_empty() {
-            self.body_ended(tools);
+            self.end_body(context);
         }
     }
 
-    fn body_ended(&mut self, tools: &mut ParseContext<'_, impl RequestHandler>) {
+    fn end_body(&mut self, context: &mut ParseContext<'_, impl RequestHandler>) {
         self.phase = Phase::Head;
-        tools.sink.body_end(self.content);
+        context.handler.body_end(self.body_len);
     }
 
-    fn pass_body(&mut self, bytes: &[u8], tools: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+    fn skip_body(&mut self, bytes: &[u8], context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         let Phase::Body(body) = &mut self.phase else { return 0 };
-        let before = self.content;
-        let passed = body.pass(bytes, &mut self.content);
-        tools.counters.body_bytes += self.content - before;
-        match passed {
-            Passed::All => bytes.len(),
-            Passed::Ended(taken) => {
-                self.body_ended(tools);
+        let before = self.body_len;
+        let progress = body.skip(bytes, &mut self.body_len);
+        context.counters.body_bytes += self.body_len - before;
+        match progress {
+            BodyProgress::All => bytes.len(),
+            BodyProgress::Ended(taken) => {
+                self.end_body(context);
                 taken
             }
-            Passed::Broken(taken, line_start) => {
-                tools.counters.framing_errors += 1;
-                self.body_ended(tools);
-                tools.sink.lost();
-                self.phase = Phase::Lost { line_start };
+            BodyProgress::Broken(taken, line_start) => {
+                context.counters.framing_errors += 1;
+                self.end_body(context);
+                context.handler.lost();
+                self.phase = Phase::Resync { line_start };
                 taken
             }
         }
     }
 }
 
-fn line_of(gathered: &HeadBuffer) -> Option<RequestLine<'_>> {
-    split_request(gathered.first_line())
+fn line_of(buffer: &HeadBuffer) -> Option<RequestLine<'_>> {
+    split_request(buffer.first_line())
 }

@@ -1,88 +1,93 @@
-//! What a head is once its lines are there: read by httparse, else by the tolerant splitter, or no request at all.
+//! Parses the lines of a head: with httparse, else with the tolerant parser; rejects what is not a request.
 
 use std::mem::MaybeUninit;
 
 use httparse::Status;
 
-use crate::http::fields::{Fields, Value};
+use crate::http::fields::{FieldValue, Fields};
 use crate::http::line::{RequestLine, split_request};
 
-/// A head that was found.
+/// A parsed request head.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct RequestHead<'a> {
     pub(in crate::http) line: RequestLine<'a>,
     pub(in crate::http) fields: Fields<'a>,
-    /// Everything behind the first line.
-    pub(in crate::http) lines: &'a [u8],
+    /// Everything after the first line.
+    pub(in crate::http) field_lines: &'a [u8],
     pub(in crate::http) truncated: bool,
 }
 
-/// What a first line is.
+/// Classes of a first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstLine {
     /// A request line; fields follow.
     Request,
     /// A request line without a version (HTTP/0.9): nothing follows.
     Simple,
-    /// The beginning of HTTP/2.
+    /// The connection preface of HTTP/2.
     Preface,
-    Nothing,
+    Invalid,
 }
 
-/// Slots for fields on the fast path; a request with more takes the other one.
-const SLOTS: usize = 64;
+/// Most fields on the fast path; a request with more takes the tolerant one.
+const MAX_FAST_FIELDS: usize = 64;
 
-/// What a first line is. `cut`: its end was not kept.
-pub(super) fn judge(line: &[u8], cut: bool) -> FirstLine {
+/// Classifies a first line. `cut` is whether its end was not kept.
+pub(super) fn classify(line: &[u8], cut: bool) -> FirstLine {
     match split_request(line) {
         Some(line) if is_preface(&line) => FirstLine::Preface,
-        Some(line) if !line.is_plausible() => FirstLine::Nothing,
+        Some(line) if !line.is_plausible() => FirstLine::Invalid,
         Some(line) if line.protocol.is_empty() && !cut => FirstLine::Simple,
         Some(_) => FirstLine::Request,
-        None => FirstLine::Nothing,
+        None => FirstLine::Invalid,
     }
 }
 
-/// Lets httparse read a head that is wholly there. `None` where it does not take it.
-pub(super) fn fast(bytes: &[u8]) -> Option<(usize, RequestHead<'_>)> {
-    let mut slots = [const { MaybeUninit::uninit() }; SLOTS];
+/// Parses a complete head with httparse. `None` if httparse does not accept it.
+pub(super) fn parse_fast(bytes: &[u8]) -> Option<(usize, RequestHead<'_>)> {
+    let mut slots = [const { MaybeUninit::uninit() }; MAX_FAST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let Ok(Status::Complete(len)) = request.parse_with_uninit_headers(bytes, &mut slots) else { return None };
     let (method, target) = (request.method?.as_bytes(), request.path?.as_bytes());
     let mut fields = Fields::default();
     for header in request.headers.iter() {
-        // httparse takes no folded lines in a request.
-        fields.take(header.name.as_bytes(), Value { bytes: header.value, folded: false });
+        // httparse rejects folded lines in a request.
+        fields.take(header.name.as_bytes(), FieldValue { bytes: header.value, folded: false });
     }
-    // httparse takes these two versions only, in upper case.
+    // httparse accepts only these two versions, in upper case.
     let protocol: &[u8] = if request.version == Some(0) { b"HTTP/1.0" } else { b"HTTP/1.1" };
     let line = RequestLine { method, target, protocol };
-    let lines = bytes.get(line.len_of_everyday(bytes)..len).unwrap_or_default();
-    Some((len, RequestHead { line, fields, lines, truncated: false }))
+    let field_lines = bytes.get(line.httparse_line_len(bytes)..len).unwrap_or_default();
+    Some((len, RequestHead { line, fields, field_lines, truncated: false }))
 }
 
-/// Reads a head that is wholly there; the first line ends at `line_end`.
-pub(super) fn tolerant(head: &[u8], line_end: usize) -> Option<RequestHead<'_>> {
-    let (line, lines) = head.split_at(line_end);
-    Some(RequestHead { line: split_request(line)?, fields: Fields::of_lines(lines), lines, truncated: false })
+/// Parses a complete head tolerantly; the first line ends at `line_end`.
+pub(super) fn parse_tolerant(head: &[u8], line_end: usize) -> Option<RequestHead<'_>> {
+    let (line, field_lines) = head.split_at(line_end);
+    Some(RequestHead {
+        line: split_request(line)?,
+        fields: Fields::of_lines(field_lines),
+        field_lines,
+        truncated: false,
+    })
 }
 
-/// The connection preface of HTTP/2 (RFC 9113 section 3.4).
+/// Reports whether a line is the connection preface of HTTP/2 (RFC 9113 section 3.4).
 pub(super) fn is_preface(line: &RequestLine<'_>) -> bool {
     line.method == b"PRI" && line.target == b"*" && line.protocol.starts_with(b"HTTP/2")
 }
 
-/// Whether a line is a request even where none was expected. Nobody begins to speak HTTP/2 there.
+/// Reports whether a line is a request even at an unknown position, where HTTP/2 does not begin.
 pub(super) fn is_certain(line: &RequestLine<'_>) -> bool {
     line.is_certain() && !is_preface(line)
 }
 
-/// Whether a stream that begins so is no text protocol.
+/// Reports whether a stream with this first byte is not a text protocol.
 pub(super) const fn is_binary(first: u8) -> bool {
     first < 0x20 || first >= 0x7f
 }
 
-/// Whether a stream that begins so is TLS (RFC 8446 section 5.1: content types 20 to 23).
+/// Reports whether a stream with this first byte is TLS (RFC 8446 section 5.1: content types 20 to 23).
 pub(super) const fn is_tls(first: u8) -> bool {
     matches!(first, 0x14..=0x17)
 }

@@ -1,14 +1,21 @@
-//! The client's stream where it is not known where a request begins, and where it breaks off.
+//! Finds the next request in the client's stream when its position is unknown, and handles truncated messages.
 
 use super::parse::{RequestHead, is_certain};
-use super::{Began, Lines, Phase, RequestHandler, Requests, line_of};
-use crate::http::ParseContext;
+use super::{PartialHead, Phase, RequestHandler, Requests, line_of};
 use crate::http::fields::Fields;
 use crate::http::line::{RequestLine, may_be_request, split_request};
+use crate::http::{ParseContext, StreamPosition};
 
 impl Requests {
-    /// Looks for a line that is a request. Nothing is kept but the last line of the bytes, and only if it may be one.
-    pub(super) fn search(&mut self, mut line_start: bool, bytes: &[u8], here: Began, most: usize) -> usize {
+    /// Searches for a line that is certain to be a request. Buffers only the last, incomplete line of the bytes, and
+    /// only if it may become one; `limit` is the longest line accepted, in bytes.
+    pub(super) fn find_request_line(
+        &mut self,
+        mut line_start: bool,
+        bytes: &[u8],
+        here: StreamPosition,
+        limit: usize,
+    ) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -16,14 +23,15 @@ impl Requests {
             if line_start && may_be_request(rest) {
                 match end {
                     Some(end) => {
-                        if end <= most && split_request(&rest[..end]).is_some_and(|line| is_certain(&line)) {
+                        if end <= limit && split_request(&rest[..end]).is_some_and(|line| is_certain(&line)) {
                             self.phase = Phase::Head;
                             return at;
                         }
                     }
                     None => {
-                        let began = Began { offset: here.offset + at as u64, acked: here.acked };
-                        self.phase = Phase::Lines(Box::new(Lines { began, certain: true, ..Lines::default() }));
+                        let start = StreamPosition { offset: here.offset + at as u64, acked: here.acked };
+                        self.phase =
+                            Phase::PartialHead(Box::new(PartialHead { start, strict: true, ..PartialHead::default() }));
                         return at;
                     }
                 }
@@ -31,35 +39,38 @@ impl Requests {
             line_start = end.is_some();
             at += end.unwrap_or(rest.len());
         }
-        self.phase = Phase::Lost { line_start };
+        self.phase = Phase::Resync { line_start };
         bytes.len()
     }
 
-    /// What ends in the middle: a body, or a head that is judged as it stands, for the server may have read it.
-    pub(super) fn cut_short(&mut self, offset: u64, tools: &mut ParseContext<'_, impl RequestHandler>) {
-        let lines = match std::mem::take(&mut self.phase) {
-            Phase::Lines(lines) => lines,
-            Phase::Rest { .. } | Phase::Body(_) | Phase::Refused(_) => return tools.sink.body_end(self.content),
-            Phase::Start | Phase::Head | Phase::Lost { .. } | Phase::Dead => return,
+    /// Ends the message in progress at `offset`: a body, or a head that is evaluated as far as it was received, because
+    /// the server may have read all of it.
+    pub(super) fn finish_truncated(&mut self, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
+        let partial = match std::mem::take(&mut self.phase) {
+            Phase::PartialHead(partial) => partial,
+            Phase::HeadRemainder { .. } | Phase::Body(_) | Phase::UnsentBody(_) => {
+                return context.handler.body_end(self.body_len);
+            }
+            Phase::Start | Phase::Head | Phase::Resync { .. } | Phase::Stopped => return,
         };
-        if lines.instead.is_some() {
-            tools.sink.body_end(self.content);
+        if partial.fallback.is_some() {
+            context.handler.body_end(self.body_len);
         }
-        let gathered = &lines.gathered;
-        let whole = gathered.has_first_line() || gathered.cut;
-        let line = if whole { line_of(gathered) } else { line_of(gathered).and_then(RequestLine::without_cut_end) };
+        let buffer = &partial.buffer;
+        let complete = buffer.has_first_line() || buffer.cut;
+        let line = if complete { line_of(buffer) } else { line_of(buffer).and_then(RequestLine::without_cut_end) };
         let Some(line) =
-            line.filter(|line| if lines.certain { !gathered.cut && is_certain(line) } else { line.is_plausible() })
+            line.filter(|line| if partial.strict { !buffer.cut && is_certain(line) } else { line.is_plausible() })
         else {
             return;
         };
-        let fields = Fields::of_lines(gathered.fields());
-        self.found(
-            &RequestHead { line, fields, lines: gathered.fields(), truncated: true },
-            lines.began,
+        let fields = Fields::of_lines(buffer.fields());
+        self.emit_request(
+            &RequestHead { line, fields, field_lines: buffer.fields(), truncated: true },
+            partial.start,
             offset,
-            tools,
+            context,
         );
-        tools.sink.body_end(0);
+        context.handler.body_end(0);
     }
 }

@@ -74,7 +74,7 @@ pub fn uri(data: &[u8]) {
     let [method, target @ ..] = data else { return };
     let method = METHODS[usize::from(*method) % METHODS.len()];
     let (mut fast, mut slow) = (Normaliser::new(), Normaliser::new());
-    let (fast, slow) = (fast.candidates(method, target), slow.every(method, target));
+    let (fast, slow) = (fast.candidates(method, target), slow.all_candidates(method, target));
     same_readings(&fast, &slow, target);
     assert!((1..=MAX_CANDIDATES).contains(&slow.len()));
     for candidate in slow.iter() {
