@@ -44,9 +44,9 @@ crate::counters! {
         /// Segments with data behind the FIN.
         after_fin: "tcp.data_after_fin",
         /// Segments with an old timestamp (PAWS).
-        stale: "tcp.paws_drops",
+        paws_drops: "tcp.paws_drops",
         /// Segments with a signature that was never agreed on.
-        wrongly_signed: "tcp.signature_drops",
+        signature_drops: "tcp.signature_drops",
         /// Segments too far from the stream.
         out_of_window: "tcp.out_of_window",
         /// Segments that acknowledge what nobody was seen to send.

@@ -21,7 +21,7 @@ pub(super) enum Hole {
 impl Hole {
     /// Rationale: a sender's retransmission timer starts at 1 s and doubles (RFC 6298), so 5 s see two attempts; bytes
     /// that were acknowledged can only be behind in the capture itself, by far less than half a second.
-    pub(super) const fn span(self) -> Duration {
+    pub(super) const fn timeout(self) -> Duration {
         match self {
             Self::Open => Duration::from_secs(5),
             Self::Acknowledged => Duration::from_millis(500),
@@ -39,7 +39,7 @@ pub(super) struct Due {
 }
 
 /// Entries of flows that are gone that are not worth a pass over the queue.
-const LEFTOVERS: usize = 256;
+const PRUNE_MIN: usize = 256;
 
 /// The queues. A direction has at most one entry in each (`OutOfOrder::armed`); entries of flows that are gone stay for
 /// the span, or until they are the majority.
@@ -51,7 +51,7 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// Adds a deadline one span after `now`.
     pub(super) fn push(&mut self, hole: Hole, now: Timestamp, slot: Slot, side: Side) {
-        self.queues[hole as usize].push_back((now.after(hole.span()), slot, side));
+        self.queues[hole as usize].push_back((now.after(hole.timeout()), slot, side));
     }
 
     /// The earliest deadline.
@@ -61,11 +61,11 @@ impl Deadlines {
     }
 
     /// Forgets entries of flows that are gone once they are the majority: at most `flows` live, each with two directions.
-    pub(super) fn forget_unless(&mut self, flows: usize, mut alive: impl FnMut(Slot) -> bool) {
+    pub(super) fn prune(&mut self, flows: usize, mut is_live: impl FnMut(Slot) -> bool) {
         for queue in &mut self.queues {
             // A pass over the queue is paid for by the entries that it removes: at least half of them.
-            if queue.len() > flows.max(LEFTOVERS).saturating_mul(4) {
-                queue.retain(|&(_, slot, _)| alive(slot));
+            if queue.len() > flows.max(PRUNE_MIN).saturating_mul(4) {
+                queue.retain(|&(_, slot, _)| is_live(slot));
             }
         }
     }

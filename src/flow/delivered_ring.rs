@@ -26,7 +26,7 @@ struct RingEntry {
 
 /// The ring of a shard.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct DeliveredRing {
     /// Both empty until the first bytes: most shards of a small capture see none.
     bytes: Vec<u8>,
     written: u64,
@@ -34,9 +34,9 @@ pub(super) struct History {
     count: u64,
 }
 
-impl History {
+impl DeliveredRing {
     /// Remembers delivered bytes.
-    pub(super) fn remember(&mut self, newest: &mut RingRef, start: u64, data: &[u8]) {
+    pub(super) fn push(&mut self, newest: &mut RingRef, start: u64, data: &[u8]) {
         if self.bytes.is_empty() {
             self.bytes = vec![0; BYTES];
             self.entries = vec![RingEntry::default(); ENTRIES];
@@ -54,8 +54,8 @@ impl History {
         *newest = RingRef(self.count);
     }
 
-    /// Whether `data`, sent again at stream offset `start`, contradicts what is still remembered.
-    pub(super) fn contradicts(&self, newest: RingRef, start: u64, data: &[u8]) -> bool {
+    /// Whether `data`, sent again at stream offset `start`, conflicts what is still remembered.
+    pub(super) fn conflicts(&self, newest: RingRef, start: u64, data: &[u8]) -> bool {
         let end = start + data.len() as u64;
         let mut number = newest.0;
         // Bounded: numbers fall, and at most ENTRIES of them are still in the ring.
@@ -90,19 +90,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notices_other_bytes_as_long_as_they_are_kept() {
-        let mut history = History::default();
+    fn conflict_is_found_while_bytes_are_in_the_ring() {
+        let mut ring = DeliveredRing::default();
         let (mut one, mut two) = (RingRef::default(), RingRef::default());
-        history.remember(&mut one, 0, b"GET /sms/");
-        history.remember(&mut two, 0, b"POST /other");
-        history.remember(&mut one, 9, b"api/ HTTP/1.1");
-        assert!(!history.contradicts(one, 4, b"/sms/api/"));
-        assert!(history.contradicts(one, 4, b"/img/api/"));
-        assert!(history.contradicts(one, 9, b"env"));
-        assert!(!history.contradicts(two, 0, b"POST"));
+        ring.push(&mut one, 0, b"GET /sms/");
+        ring.push(&mut two, 0, b"POST /other");
+        ring.push(&mut one, 9, b"api/ HTTP/1.1");
+        assert!(!ring.conflicts(one, 4, b"/sms/api/"));
+        assert!(ring.conflicts(one, 4, b"/img/api/"));
+        assert!(ring.conflicts(one, 9, b"env"));
+        assert!(!ring.conflicts(two, 0, b"POST"));
         for at in 0..(BYTES as u64 / 1024) {
-            history.remember(&mut two, 11 + at * 1024, &[b'x'; 1024]);
+            ring.push(&mut two, 11 + at * 1024, &[b'x'; 1024]);
         }
-        assert!(!history.contradicts(one, 9, b"env"), "forgotten");
+        assert!(!ring.conflicts(one, 9, b"env"), "forgotten");
     }
 }

@@ -28,33 +28,33 @@ pub(super) struct HalfStream {
     /// Highest offset that the other direction acknowledged, at most `highest`.
     pub(super) acked: u64,
     timestamp: Option<u32>,
-    pub(super) newest: RingRef,
-    pub(super) disorder: Option<Box<OutOfOrder>>,
+    pub(super) delivered: RingRef,
+    pub(super) out_of_order: Option<Box<OutOfOrder>>,
     /// The stream's place among sequence numbers is known.
-    pub(super) known: bool,
+    pub(super) anchored: bool,
     /// A segment of this direction was seen.
     pub(super) seen: bool,
     /// Some segment had right checksums.
-    pub(super) proven: bool,
+    pub(super) checksum_proven: bool,
     /// Some segment had right checksums in the IPv4 headers around it.
-    pub(super) header_proven: bool,
+    pub(super) ip_checksum_proven: bool,
     /// Some segment was taken in spite of a wrong checksum.
-    pub(super) doubted: bool,
+    pub(super) accepted_unproven: bool,
     /// The other direction acknowledged its initial sequence number.
-    pub(super) answered: bool,
+    pub(super) isn_acknowledged: bool,
     /// Whether the segment that began the direction had a timestamp option.
-    pub(super) stamped: Option<bool>,
+    pub(super) opened_with_timestamp: Option<bool>,
     /// Highest offset that the other direction claimed to have, unseen bytes and the FIN's number included.
     claimed: u64,
     /// Some accepted segment came without a signature option.
-    unsigned: bool,
+    seen_unsigned: bool,
     /// A FIN was seen, wherever it stood.
     pub(super) fin_seen: bool,
     /// A FIN was reached in order: nothing follows.
     pub(super) ended: bool,
 }
 
-/// What only a direction in disorder needs.
+/// What only a direction in out_of_order needs.
 #[derive(Debug, Default)]
 pub(super) struct OutOfOrder {
     pub(super) queue: Queue,
@@ -65,7 +65,7 @@ pub(super) struct OutOfOrder {
     /// Other initial sequence numbers that SYNs offered.
     pub(super) candidates: Vec<Seq>,
     /// The latest other SYN: its initial sequence number, time and length on the wire.
-    pub(super) latest_offer: Option<(Seq, Timestamp, u32)>,
+    pub(super) latest_syn: Option<(Seq, Timestamp, u32)>,
     /// Initial sequence numbers and data of SYNs, until the answer says whose was taken (RFC 7413).
     pub(super) syn_data: Vec<(Seq, Vec<u8>)>,
     /// Since when the first byte is missing.
@@ -103,7 +103,7 @@ pub(super) enum SegmentPosition {
 impl HalfStream {
     /// Puts offset 0 at `first`, the sequence number of the first byte.
     pub(super) fn anchor(&mut self, first: Seq) {
-        self.known = true;
+        self.anchored = true;
         self.next = 0;
         self.next_seq = first;
         self.highest = 0;
@@ -112,11 +112,11 @@ impl HalfStream {
     }
 
     /// Puts offset 0 elsewhere before anything was carried; the former place stays possible.
-    pub(super) fn anchor_elsewhere(&mut self, first: Seq, limit: usize) {
+    pub(super) fn reanchor(&mut self, first: Seq, limit: usize) {
         let before = self.first_seq();
         self.anchor(first);
-        self.offer(Seq(before.0.wrapping_sub(1)), limit);
-        self.forget_timestamp();
+        self.add_candidate(Seq(before.0.wrapping_sub(1)), limit);
+        self.clear_timestamp();
     }
 
     /// The sequence number of offset 0.
@@ -126,7 +126,7 @@ impl HalfStream {
 
     /// Whether a segment with this sequence number stands where the stream goes on.
     pub(super) fn continues_at(&self, seq: Seq) -> bool {
-        self.next_seq == seq && self.known && !self.ended
+        self.next_seq == seq && self.anchored && !self.ended
     }
 
     /// The stream offset of a sequence number; negative before the beginning.
@@ -136,15 +136,15 @@ impl HalfStream {
 
     /// The stream offset that an acknowledgment number of the other direction stands for.
     pub(super) fn acknowledged(&self, ack: Seq) -> Option<u64> {
-        self.known.then(|| u64::try_from(self.offset(ack)).unwrap_or(0))
+        self.anchored.then(|| u64::try_from(self.offset(ack)).unwrap_or(0))
     }
 
     /// Whether nothing was delivered and nothing waits.
     pub(super) fn is_untouched(&self) -> bool {
-        self.next == 0 && self.disorder.as_ref().is_none_or(|disorder| disorder.queue.is_empty())
+        self.next == 0 && self.out_of_order.as_ref().is_none_or(|out_of_order| out_of_order.queue.is_empty())
     }
 
-    pub(super) fn place(&self, offset: i64, len: usize) -> SegmentPosition {
+    pub(super) fn position(&self, offset: i64, len: usize) -> SegmentPosition {
         let next = self.next.cast_signed();
         let end = offset + len as i64;
         if offset - next > WINDOW || next - end > WINDOW {
@@ -172,7 +172,7 @@ impl HalfStream {
         match (self.timestamp, segment.head.timestamp_value) {
             // Some stacks open with zero and count from elsewhere; Linux does not look at such a value.
             (Some(last), Some(value)) if last != 0 => {
-                self.stamped != Some(false) && value.wrapping_sub(last).cast_signed() < 0
+                self.opened_with_timestamp != Some(false) && value.wrapping_sub(last).cast_signed() < 0
             }
             _ => false,
         }
@@ -190,18 +190,18 @@ impl HalfStream {
 
     /// Remembers the timestamp option of the segment that begins the direction, or that there is none.
     pub(super) fn note_opening(&mut self, segment: &Segment<'_>) {
-        self.stamped = Some(segment.head.timestamp_value.is_some());
+        self.opened_with_timestamp = Some(segment.head.timestamp_value.is_some());
         self.timestamp = segment.head.timestamp_value;
     }
 
     /// Forgets the timestamp: a new connection has a new clock.
-    pub(super) fn forget_timestamp(&mut self) {
+    pub(super) fn clear_timestamp(&mut self) {
         self.timestamp = None;
-        self.stamped = None;
+        self.opened_with_timestamp = None;
     }
 
     /// The other direction says that it has everything up to this offset.
-    pub(super) fn note_claim(&mut self, offset: u64) {
+    pub(super) fn note_claimed(&mut self, offset: u64) {
         if offset <= self.next.saturating_add(WINDOW as u64) {
             self.claimed = self.claimed.max(offset);
         }
@@ -210,34 +210,34 @@ impl HalfStream {
     /// Bytes behind the stream's position that were sent and not captured, as far as a FIN or the other direction's
     /// acknowledgments tell.
     pub(super) fn missing(&self) -> u64 {
-        let fin = self.disorder.as_ref().and_then(|disorder| disorder.fin);
+        let fin = self.out_of_order.as_ref().and_then(|out_of_order| out_of_order.fin);
         // The last number may be the FIN's own.
         let claimed = if self.ended { 0 } else { self.claimed.saturating_sub(1) };
         fin.unwrap_or(claimed).saturating_sub(self.next)
     }
 
     /// Frees what waits; deadlines that are in their queues stay known.
-    pub(super) fn forget_waiting(&mut self) {
+    pub(super) fn clear_queued(&mut self) {
         let armed = self.armed();
-        self.disorder = None;
-        self.arm_as(armed);
+        self.out_of_order = None;
+        self.set_armed(armed);
     }
 
     /// Which deadlines are in their queues.
     pub(super) fn armed(&self) -> [bool; 2] {
-        self.disorder.as_ref().map_or([false; 2], |disorder| disorder.armed)
+        self.out_of_order.as_ref().map_or([false; 2], |out_of_order| out_of_order.armed)
     }
 
     /// Takes over which deadlines are in their queues.
-    pub(super) fn arm_as(&mut self, armed: [bool; 2]) {
+    pub(super) fn set_armed(&mut self, armed: [bool; 2]) {
         if armed != [false; 2] {
-            self.disorder().armed = armed;
+            self.out_of_order().armed = armed;
         }
     }
 
     /// Keeps the data of a SYN; of several with the same initial sequence number the first.
-    pub(super) fn keep_syn_data(&mut self, isn: Seq, data: &[u8]) {
-        let kept = &mut self.disorder().syn_data;
+    pub(super) fn store_syn_data(&mut self, isn: Seq, data: &[u8]) {
+        let kept = &mut self.out_of_order().syn_data;
         if kept.len() < SYN_DATA && !kept.iter().any(|(other, _)| *other == isn) {
             kept.push((isn, data.to_vec()));
         }
@@ -246,29 +246,29 @@ impl HalfStream {
     /// Whether the segment carries a signature (RFC 2385, RFC 5925) that the connection never agreed on.
     pub(super) fn is_wrongly_signed(&mut self, segment: &Segment<'_>) -> bool {
         if !segment.head.signed {
-            self.unsigned = true;
+            self.seen_unsigned = true;
         }
-        segment.head.signed && self.unsigned
+        segment.head.signed && self.seen_unsigned
     }
 
-    pub(super) fn disorder(&mut self) -> &mut OutOfOrder {
-        self.disorder.get_or_insert_default()
+    pub(super) fn out_of_order(&mut self) -> &mut OutOfOrder {
+        self.out_of_order.get_or_insert_default()
     }
 
-    /// Frees the disorder's memory when there is none left.
-    pub(super) fn tidy(&mut self) {
-        if self.disorder.as_ref().is_some_and(|disorder| disorder.is_idle()) {
-            self.disorder = None;
+    /// Frees the out_of_order's memory when there is none left.
+    pub(super) fn free_if_idle(&mut self) {
+        if self.out_of_order.as_ref().is_some_and(|out_of_order| out_of_order.is_idle()) {
+            self.out_of_order = None;
         }
     }
 
     pub(super) fn queue(&self) -> Option<&Queue> {
-        self.disorder.as_ref().map(|disorder| &disorder.queue).filter(|queue| !queue.is_empty())
+        self.out_of_order.as_ref().map(|out_of_order| &out_of_order.queue).filter(|queue| !queue.is_empty())
     }
 
     /// Whether bytes are missing that the receiver has acknowledged: they can only come late. A segment that waits for
     /// confirmation misses nothing.
-    pub(super) fn lacks_acknowledged(&self) -> bool {
+    pub(super) fn misses_acknowledged_bytes(&self) -> bool {
         self.queue().and_then(Queue::first).is_some_and(|first| first > self.next && first <= self.acked)
     }
 
@@ -278,12 +278,12 @@ impl HalfStream {
     }
 
     /// Memory of what else waits on the heap.
-    pub(super) fn kept_memory(&self) -> usize {
-        self.disorder.as_ref().map_or(0, |disorder| {
-            let syn_data: usize = disorder.syn_data.iter().map(|(_, data)| data.capacity()).sum();
-            let rows = disorder.syn_data.capacity() * size_of::<(Seq, Vec<u8>)>();
-            let allocations = ALLOCATION * (1 + usize::from(rows > 0) + disorder.syn_data.len());
-            size_of::<OutOfOrder>() + disorder.candidates.capacity() * size_of::<Seq>() + rows + syn_data + allocations
+    pub(super) fn heap_memory(&self) -> usize {
+        self.out_of_order.as_ref().map_or(0, |out_of_order| {
+            let syn_data: usize = out_of_order.syn_data.iter().map(|(_, data)| data.capacity()).sum();
+            let entries = out_of_order.syn_data.capacity() * size_of::<(Seq, Vec<u8>)>();
+            let allocations = ALLOCATION * (1 + usize::from(entries > 0) + out_of_order.syn_data.len());
+            size_of::<OutOfOrder>() + out_of_order.candidates.capacity() * size_of::<Seq>() + entries + syn_data + allocations
         })
     }
 
@@ -292,25 +292,25 @@ impl HalfStream {
             && offset >= self.next
         {
             // A pointer moves forward only (as in Linux).
-            let urgent = &mut self.disorder().urgent;
+            let urgent = &mut self.out_of_order().urgent;
             *urgent = Some(urgent.map_or(offset, |known| known.max(offset)));
         }
     }
 
     /// Where in the next `len` bytes the urgent byte stands, if it does; forgets it once it was passed.
     pub(super) fn take_urgent(&mut self, len: usize) -> Option<usize> {
-        let disorder = self.disorder.as_mut()?;
-        let urgent = disorder.urgent?;
+        let out_of_order = self.out_of_order.as_mut()?;
+        let urgent = out_of_order.urgent?;
         if urgent >= self.next.saturating_add(len as u64) {
             return None;
         }
-        disorder.urgent = None;
+        out_of_order.urgent = None;
         usize::try_from(urgent.checked_sub(self.next)?).ok()
     }
 
     /// Offers another initial sequence number. Says whether an older one was dropped for it.
-    pub(super) fn offer(&mut self, isn: Seq, limit: usize) -> bool {
-        let candidates = &mut self.disorder().candidates;
+    pub(super) fn add_candidate(&mut self, isn: Seq, limit: usize) -> bool {
+        let candidates = &mut self.out_of_order().candidates;
         if candidates.contains(&isn) {
             return false;
         }
@@ -323,12 +323,12 @@ impl HalfStream {
     }
 
     /// Whether a SYN offered the initial sequence number before `first`.
-    pub(super) fn was_offered(&self, first: Seq) -> bool {
-        self.disorder.as_ref().is_some_and(|disorder| disorder.candidates.iter().any(|isn| isn.advance(1) == first))
+    pub(super) fn is_candidate(&self, first: Seq) -> bool {
+        self.out_of_order.as_ref().is_some_and(|out_of_order| out_of_order.candidates.iter().any(|isn| isn.advance(1) == first))
     }
 
     /// The segment as an arrival for the queue; `skip` bytes at its front are not wanted.
-    pub(super) fn arrival<'a>(
+    pub(super) fn new_segment<'a>(
         offset: i64,
         payload: &'a [u8],
         skip: usize,

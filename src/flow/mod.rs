@@ -22,7 +22,7 @@ pub use overlap::OverlapPolicy;
 
 use connection::{Connection, FlowContext};
 use deadline::{Deadlines, Due};
-use delivered_ring::History;
+use delivered_ring::DeliveredRing;
 use duplicates::Duplicates;
 use time_wait::{Late, TimeWait};
 
@@ -89,7 +89,7 @@ pub struct FlowView<'a> {
     /// Its addresses.
     pub key: &'a FlowKey,
     /// What is known of it.
-    pub facts: &'a FlowStats,
+    pub stats: &'a FlowStats,
     /// When.
     pub at: EventTime,
 }
@@ -147,7 +147,7 @@ pub struct Flows<S> {
     /// Where the flows of the latest segments stand, by the segments' `flow_hash`. Rationale: a look here costs half of
     /// hashing the key and asking the table, and few flows speak at the same time.
     recent: [SlotHint; RECENT],
-    ended: TimeWait,
+    time_wait: TimeWait,
     shard: ShardContext,
 }
 
@@ -157,12 +157,12 @@ struct ShardContext {
     options: Options,
     counters: Counters,
     duplicates: Duplicates,
-    history: History,
+    delivered: DeliveredRing,
     deadlines: Deadlines,
     /// Memory of segments that wait.
-    queued: usize,
+    queued_memory: usize,
     /// Memory that flows and listeners keep on the heap.
-    kept: usize,
+    heap_memory: usize,
 }
 
 impl<S: Default> Flows<S> {
@@ -172,15 +172,15 @@ impl<S: Default> Flows<S> {
         Self {
             table: Table::new(keys),
             recent: [SlotHint::default(); RECENT],
-            ended: TimeWait::default(),
+            time_wait: TimeWait::default(),
             shard: ShardContext {
                 options,
                 counters: Counters::default(),
                 duplicates: Duplicates::default(),
-                history: History::default(),
+                delivered: DeliveredRing::default(),
                 deadlines: Deadlines::default(),
-                queued: 0,
-                kept: 0,
+                queued_memory: 0,
+                heap_memory: 0,
             },
         }
     }
@@ -207,19 +207,19 @@ impl<S: Default> Flows<S> {
     #[must_use]
     pub fn memory(&self) -> usize {
         let live = self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size();
-        live + self.shard.kept + self.ended.memory()
+        live + self.shard.heap_memory + self.time_wait.memory()
     }
 
     /// Memory of segments that wait, in bytes.
     #[must_use]
     pub fn queued_memory(&self) -> usize {
-        self.shard.queued
+        self.shard.queued_memory
     }
 
     /// The state of a flow, if it still lives.
     pub fn state(&mut self, slot: Slot) -> Option<(&FlowKey, &FlowStats, &mut S)> {
         let (key, connection) = self.table.get_mut(slot)?;
-        Some((key, &connection.facts, &mut connection.state))
+        Some((key, &connection.stats, &mut connection.state))
     }
 
     /// The earliest deadline of this room.
@@ -241,7 +241,7 @@ impl<S: Default> Flows<S> {
             }
             _ => {
                 if let Some(due) = self.shard.deadlines.pop() {
-                    self.hole_due(Due { deadline: due.deadline.max(not_before), ..due }, listener);
+                    self.hole_deadline(Due { deadline: due.deadline.max(not_before), ..due }, listener);
                 }
             }
         }
@@ -271,11 +271,11 @@ impl<S: Default> Flows<S> {
                 (slot, connection)
             }
         };
-        let mut stage = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
-        let was_orderly = connection.is_in_order();
-        let class = connection.segment(segment, &mut stage);
+        let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
+        let was_in_order = connection.is_in_order();
+        let class = connection.segment(segment, &mut context);
         // A third of all segments: nobody kept anything of it.
-        let nothing_new = segment.is_bare_acknowledgment() && was_orderly && connection.is_in_order();
+        let nothing_new = segment.is_bare_acknowledgment() && was_in_order && connection.is_in_order();
         if !nothing_new {
             connection.account(&mut self.shard, L::memory(&connection.state));
         }
@@ -288,14 +288,14 @@ impl<S: Default> Flows<S> {
             let hash = self.table.hash_of(slot);
             self.close(slot, at, Reason::Ended, listener);
             let Options { timeouts, limits, .. } = self.shard.options;
-            let early = self.ended.remember(key, hash, initial_seqs, now, timeouts.closing, limits.flows);
+            let early = self.time_wait.insert(key, hash, initial_seqs, now, timeouts.closing, limits.flows);
             self.shard.counters.ended_forgotten += u64::from(early);
         }
-        if self.is_over() {
-            self.make_room(Some(slot), at, listener);
+        if self.exceeds_limits() {
+            self.enforce_limits(Some(slot), at, listener);
         }
         let table = &self.table;
-        self.shard.deadlines.forget_unless(self.shard.options.limits.flows, |slot| table.get(slot).is_some());
+        self.shard.deadlines.prune(self.shard.options.limits.flows, |slot| table.get(slot).is_some());
     }
 
     /// A flow for a segment of an unknown one, unless nothing can come of it.
@@ -314,15 +314,15 @@ impl<S: Default> Flows<S> {
             return None;
         }
         // No server opens anything for it, so it neither begins a flow nor makes one that ended forgotten.
-        if connection::is_nonsense(head.flags) {
+        if connection::has_invalid_flags(head.flags) {
             counters.invalid_flags += 1;
             return None;
         }
-        if self.ended.lookup(segment, hash, self.shard.options.timeouts.closing) == Late::Stale {
+        if self.time_wait.lookup(segment, hash, self.shard.options.timeouts.closing) == Late::Stale {
             counters.belated += 1;
             return None;
         }
-        self.make_room(None, at, listener);
+        self.enforce_limits(None, at, listener);
         self.shard.counters.flows += 1;
         Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::New as usize, head.clock))
     }
@@ -331,14 +331,14 @@ impl<S: Default> Flows<S> {
     pub fn finish<L: Listener<State = S>>(&mut self, at: EventTime, reason: Reason, listener: &mut L) {
         while self.finish_one(at, reason, listener) {}
         // The clock may start anew, and what follows is another capture.
-        self.ended.clear();
+        self.time_wait.clear();
         self.shard.deadlines = Deadlines::default();
         self.shard.duplicates = Duplicates::default();
     }
 
     /// Whether the flows are more, or take more memory, than they may.
     #[inline]
-    fn is_over(&self) -> bool {
+    fn exceeds_limits(&self) -> bool {
         let limits = &self.shard.options.limits;
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
@@ -355,15 +355,15 @@ impl<S: Default> Flows<S> {
     }
 
     /// Gives up flows until the limits are kept, with one more if none is to stay: half-open ones first, established
-    /// ones last. What a flow that stays alone may hold has limits of its own.
-    fn make_room<L: Listener<State = S>>(&mut self, stays: Option<Slot>, at: EventTime, listener: &mut L) {
+    /// ones last. What a flow that keep alone may hold has limits of its own.
+    fn enforce_limits<L: Listener<State = S>>(&mut self, keep: Option<Slot>, at: EventTime, listener: &mut L) {
         let limits = self.shard.options.limits;
-        let flows = limits.flows.max(1) - usize::from(stays.is_none());
+        let flows = limits.flows.max(1) - usize::from(keep.is_none());
         while self.table.len() > flows || self.memory() > limits.flow_memory {
-            // The one that stays was touched last: where it is the oldest of its class it is the only one.
+            // The one that keep was touched last: where it is the oldest of its class it is the only one.
             let Some((class, slot)) = CLASSES.iter().find_map(|&class| {
                 let (slot, _) = self.table.oldest(class as usize)?;
-                (Some(slot) != stays).then_some((class, slot))
+                (Some(slot) != keep).then_some((class, slot))
             }) else {
                 return;
             };
@@ -379,17 +379,17 @@ impl<S: Default> Flows<S> {
 
     fn close<L: Listener<State = S>>(&mut self, slot: Slot, at: EventTime, reason: Reason, listener: &mut L) {
         let Some((&key, connection)) = self.table.get_mut(slot) else { return };
-        let mut stage = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
-        connection.close(reason, &mut stage);
+        let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
+        connection.close(reason, &mut context);
         connection.release(&mut self.shard);
         self.table.discard(slot);
     }
 
-    fn hole_due<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {
+    fn hole_deadline<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {
         let at = EventTime { clock: due.deadline, number: 0 };
         let Some((&key, connection)) = self.table.get_mut(due.slot) else { return };
-        let mut stage = FlowContext { shard: &mut self.shard, listener, slot: due.slot, key: &key, at };
-        connection.hole_due(due, &mut stage);
+        let mut context = FlowContext { shard: &mut self.shard, listener, slot: due.slot, key: &key, at };
+        connection.hole_deadline(due, &mut context);
         connection.account(&mut self.shard, L::memory(&connection.state));
     }
 }
@@ -400,9 +400,9 @@ mod tests {
     use crate::segment::{Encapsulation, Endpoint, Head, Seq};
 
     /// Hears nothing.
-    struct Deaf;
+    struct NoListener;
 
-    impl Listener for Deaf {
+    impl Listener for NoListener {
         type State = ();
         fn chunk(&mut self, _: &FlowView<'_>, (): &mut (), _: Side, _: Chunk<'_>) {}
         fn waits(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
@@ -444,7 +444,7 @@ mod tests {
 
     /// However often addresses are used again, with bytes missing each time, and however many flows come and go.
     #[test]
-    fn deadlines_do_not_pile_up() {
+    fn deadline_queues_stay_bounded() {
         for ports in [1, u16::MAX] {
             let limits = Limits { flows: 16, ..Limits::default() };
             let options = Options { checksums: ChecksumPolicy::None, limits, ..Options::default() };
@@ -468,7 +468,7 @@ mod tests {
                     Head { seq: syn.seq.advance(9), ack: Seq(round + 1), ..head(round as u16 % ports, number + 2) };
                 for (head, tcp) in [(syn, &[0; 20][..]), (answer, &[0; 20]), (ahead, &[0; 21])] {
                     let encapsulation = &Encapsulation::default();
-                    flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut Deaf);
+                    flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut NoListener);
                 }
             }
             assert!(flows.shard.deadlines.len() <= 1024, "{}", flows.shard.deadlines.len());

@@ -87,6 +87,6 @@ impl Options {
     #[must_use]
     pub fn shortest_span(&self) -> Duration {
         let Timeouts { new, established, closing } = self.timeouts;
-        new.min(established).min(closing).min(Hole::Acknowledged.span())
+        new.min(established).min(closing).min(Hole::Acknowledged.timeout())
     }
 }

@@ -116,49 +116,49 @@ impl Queue {
     }
 
     /// Adds a segment; where it overlaps waiting pieces `policy` decides, and trusted bytes win over doubtful ones.
-    pub(super) fn insert(&mut self, arrival: NewSegment<'_>, policy: OverlapPolicy) -> Inserted {
+    pub(super) fn insert(&mut self, segment: NewSegment<'_>, policy: OverlapPolicy) -> Inserted {
         let mut result = Inserted::default();
-        let end = arrival.start + arrival.bytes.len() as u64;
-        let mut at = arrival.start;
+        let end = segment.start + segment.bytes.len() as u64;
+        let mut at = segment.start;
         // The piece that starts before the segment may reach into it.
-        if let Some((&start, piece)) = self.pieces.range(..arrival.start).next_back()
-            && piece.end(start) > arrival.start
+        if let Some((&start, piece)) = self.pieces.range(..segment.start).next_back()
+            && piece.end(start) > segment.start
         {
-            self.meet(start, &arrival, policy, &mut at, &mut result);
+            self.resolve_overlap(start, &segment, policy, &mut at, &mut result);
         }
         while at < end {
             let Some((&start, _)) = self.pieces.range(at..end).next() else { break };
-            self.put(&arrival, at, start);
+            self.insert_range(&segment, at, start);
             at = start;
-            self.meet(start, &arrival, policy, &mut at, &mut result);
+            self.resolve_overlap(start, &segment, policy, &mut at, &mut result);
         }
-        self.put(&arrival, at, end);
+        self.insert_range(&segment, at, end);
         result
     }
 
     /// Settles the bytes that the segment shares with the piece at `start`; `at` moves behind what is settled.
-    fn meet(
+    fn resolve_overlap(
         &mut self,
         start: u64,
-        arrival: &NewSegment<'_>,
+        segment: &NewSegment<'_>,
         policy: OverlapPolicy,
         at: &mut u64,
         result: &mut Inserted,
     ) {
         let Some(mut old) = self.pieces.remove(&start) else { return };
         self.bytes -= old.data.capacity();
-        let arrival_end = arrival.start + arrival.bytes.len() as u64;
-        let (from, to) = (start.max(arrival.start), old.end(start).min(arrival_end));
-        let new_bytes = part(arrival, from, to);
+        let segment_end = segment.start + segment.bytes.len() as u64;
+        let (from, to) = (start.max(segment.start), old.end(start).min(segment_end));
+        let new_bytes = bytes_between(segment, from, to);
         result.overlap = true;
         result.conflict |= old.bytes()[(from - start) as usize..(to - start) as usize] != *new_bytes;
-        let newer_wins = match (arrival.doubtful, old.doubtful) {
+        let newer_wins = match (segment.doubtful, old.doubtful) {
             (false, true) => true,
             (true, false) => false,
-            _ => policy.newer_wins(arrival.sent, old.sent),
+            _ => policy.newer_wins(segment.sent, old.sent),
         };
         if !newer_wins {
-            self.keep(start, old);
+            self.insert_piece(start, old);
             *at = to;
             return;
         }
@@ -166,43 +166,43 @@ impl Queue {
         if to < old.end(start) {
             let data = old.bytes()[(to - start) as usize..].to_vec();
             let tail = Piece { data, skip: 0, ..old };
-            self.keep(to, tail);
+            self.insert_piece(to, tail);
             old.cut = 0;
         }
         if start < from {
             old.data.truncate(old.skip + (from - start) as usize);
             old.cut = 0;
-            self.keep(start, old);
+            self.insert_piece(start, old);
         }
-        self.put(arrival, from, to);
+        self.insert_range(segment, from, to);
         *at = to;
     }
 
     /// Adds the segment's bytes from one stream offset to another.
-    fn put(&mut self, arrival: &NewSegment<'_>, from: u64, to: u64) {
+    fn insert_range(&mut self, segment: &NewSegment<'_>, from: u64, to: u64) {
         if from >= to {
             return;
         }
-        let last = to == arrival.start + arrival.bytes.len() as u64;
+        let last = to == segment.start + segment.bytes.len() as u64;
         let piece = Piece {
-            data: part(arrival, from, to).to_vec(),
+            data: bytes_between(segment, from, to).to_vec(),
             skip: 0,
-            sent: arrival.sent,
-            acked: arrival.acked,
-            cut: if last { arrival.cut } else { 0 },
-            doubtful: arrival.doubtful,
+            sent: segment.sent,
+            acked: segment.acked,
+            cut: if last { segment.cut } else { 0 },
+            doubtful: segment.doubtful,
         };
-        self.keep(from, piece);
+        self.insert_piece(from, piece);
     }
 
-    fn keep(&mut self, start: u64, piece: Piece) {
+    fn insert_piece(&mut self, start: u64, piece: Piece) {
         self.bytes += piece.data.capacity();
         self.pieces.insert(start, piece);
     }
 }
 
-fn part<'a>(arrival: &NewSegment<'a>, from: u64, to: u64) -> &'a [u8] {
-    &arrival.bytes[(from - arrival.start) as usize..(to - arrival.start) as usize]
+fn bytes_between<'a>(segment: &NewSegment<'a>, from: u64, to: u64) -> &'a [u8] {
+    &segment.bytes[(from - segment.start) as usize..(to - segment.start) as usize]
 }
 
 #[cfg(test)]
@@ -211,7 +211,7 @@ mod tests {
 
     /// Against a map from offset to byte, for every policy.
     #[test]
-    fn behaves_as_a_byte_map() {
+    fn agrees_with_a_byte_map() {
         let mut random: u64 = 7;
         let mut roll = |bound: u64| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -225,8 +225,8 @@ mod tests {
                 let (start, len) = (roll(40), 1 + roll(20));
                 let bytes: Vec<u8> = (0..len).map(|_| roll(3) as u8).collect();
                 let sent = Extent { start: start as i64, end: (start + len) as i64 };
-                let arrival = NewSegment { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
-                let inserted = queue.insert(arrival, policy);
+                let segment = NewSegment { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
+                let inserted = queue.insert(segment, policy);
                 let (mut overlap, mut conflict) = (false, false);
                 for (at, &byte) in (start..).zip(&bytes) {
                     if let Some(&(old, older)) = model.get(&at) {

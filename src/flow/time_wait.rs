@@ -16,11 +16,11 @@ pub(super) struct InitialSeqs(pub(super) [Seq; 2]);
 /// scan. In a row they are written and given up one behind the other, and only their index is all over the memory.
 #[derive(Debug, Default)]
 pub(super) struct TimeWait {
-    row: VecDeque<Vec<TimeWaitEntry>>,
+    chunks: VecDeque<Vec<TimeWaitEntry>>,
     /// Number of the first place of the row; numbers go round.
-    first: u32,
+    first_number: u32,
     /// How many places of the first chunk were given up.
-    gone: usize,
+    removed: usize,
     /// How many stand in the row, those that were forgotten among them.
     len: usize,
     /// The numbers of those that are remembered.
@@ -43,11 +43,11 @@ struct TimeWaitEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// It stands where it was put.
-    Quiet,
+    Unchanged,
     /// A segment came late: it will be put at the end of the row again.
-    Disturbed,
+    Refreshed,
     /// Another flow has its addresses.
-    Forgotten,
+    Removed,
 }
 
 /// Graves that are allocated together. Rationale: growth without copying the whole row, and little waste in the 16 shards of
@@ -71,50 +71,50 @@ impl TimeWait {
 
     /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time. None with
     /// its addresses is remembered: [`TimeWait::lookup`] forgot it when the flow began.
-    pub(super) fn remember(
+    pub(super) fn insert(
         &mut self,
         key: FlowKey,
         hash: Hashed,
         initial_seqs: InitialSeqs,
         now: Timestamp,
-        linger: Duration,
-        most: usize,
+        timeout: Duration,
+        limit: usize,
     ) -> bool {
         let mut early = false;
-        while let Some(&grave) = self.row.front().and_then(|chunk| chunk.get(self.gone)) {
-            let due = grave.touched.after(linger) <= now;
-            if grave.state == State::Quiet && !due && self.len < most.max(1) {
+        while let Some(&entry) = self.chunks.front().and_then(|chunk| chunk.get(self.removed)) {
+            let due = entry.touched.after(timeout) <= now;
+            if entry.state == State::Unchanged && !due && self.len < limit.max(1) {
                 break;
             }
-            if grave.state != State::Forgotten {
-                self.index.remove(grave.hash, self.first);
+            if entry.state != State::Removed {
+                self.index.remove(entry.hash, self.first_number);
             }
-            self.take_first();
-            match grave.state {
-                State::Forgotten => {}
-                State::Disturbed if !due => self.put(TimeWaitEntry { state: State::Quiet, ..grave }),
-                State::Quiet | State::Disturbed => early |= !due,
+            self.remove_first();
+            match entry.state {
+                State::Removed => {}
+                State::Refreshed if !due => self.push(TimeWaitEntry { state: State::Unchanged, ..entry }),
+                State::Unchanged | State::Refreshed => early |= !due,
             }
         }
         debug_assert!(self.find(&key, hash).is_none(), "judged before it began");
-        self.put(TimeWaitEntry { key, hash, initial_seqs, touched: now, state: State::Quiet });
+        self.push(TimeWaitEntry { key, hash, initial_seqs, touched: now, state: State::Unchanged });
         early
     }
 
     /// Judges a segment that has no flow, and whose key has this hash.
-    pub(super) fn lookup(&mut self, segment: &Segment<'_>, hash: Hashed, linger: Duration) -> Late {
+    pub(super) fn lookup(&mut self, segment: &Segment<'_>, hash: Hashed, timeout: Duration) -> Late {
         let head = segment.head;
         let Some(number) = self.find(&head.key, hash) else { return Late::New };
-        let Some(grave) = self.grave(number) else { return Late::New };
-        let InitialSeqs(first) = grave.initial_seqs;
+        let Some(entry) = self.entry_mut(number) else { return Late::New };
+        let InitialSeqs(first) = entry.initial_seqs;
         let again = !head.flags.has(TcpFlags::SYN) || first[head.side as usize] == head.seq.advance(1);
-        if again && head.clock < grave.touched.after(linger) {
+        if again && head.clock < entry.touched.after(timeout) {
             // Where one came late, others may come later still.
-            (grave.touched, grave.state) = (head.clock, State::Disturbed);
+            (entry.touched, entry.state) = (head.clock, State::Refreshed);
             return Late::Stale;
         }
         // It is given up when its turn comes.
-        grave.state = State::Forgotten;
+        entry.state = State::Removed;
         self.index.remove(hash, number);
         Late::New
     }
@@ -125,48 +125,48 @@ impl TimeWait {
     }
 
     fn find(&self, key: &FlowKey, hash: Hashed) -> Option<u32> {
-        self.index.find(hash, |number| self.at(number).is_some_and(|grave| grave.key == *key))
+        self.index.find(hash, |number| self.at(number).is_some_and(|entry| entry.key == *key))
     }
 
     /// Where a number stands: the chunk, and the place in it.
-    fn place(&self, number: u32) -> (usize, usize) {
-        let at = number.wrapping_sub(self.first) as usize + self.gone;
+    fn position(&self, number: u32) -> (usize, usize) {
+        let at = number.wrapping_sub(self.first_number) as usize + self.removed;
         (at / CHUNK, at % CHUNK)
     }
 
     fn at(&self, number: u32) -> Option<&TimeWaitEntry> {
-        let (chunk, at) = self.place(number);
-        self.row.get(chunk)?.get(at)
+        let (chunk, at) = self.position(number);
+        self.chunks.get(chunk)?.get(at)
     }
 
-    fn grave(&mut self, number: u32) -> Option<&mut TimeWaitEntry> {
-        let (chunk, at) = self.place(number);
-        self.row.get_mut(chunk)?.get_mut(at)
+    fn entry_mut(&mut self, number: u32) -> Option<&mut TimeWaitEntry> {
+        let (chunk, at) = self.position(number);
+        self.chunks.get_mut(chunk)?.get_mut(at)
     }
 
     /// Gives up the first place of the row.
-    fn take_first(&mut self) {
-        self.first = self.first.wrapping_add(1);
+    fn remove_first(&mut self) {
+        self.first_number = self.first_number.wrapping_add(1);
         self.len -= 1;
-        self.gone += 1;
-        if self.gone == CHUNK {
-            self.gone = 0;
-            self.spare = self.row.pop_front();
+        self.removed += 1;
+        if self.removed == CHUNK {
+            self.removed = 0;
+            self.spare = self.chunks.pop_front();
         }
     }
 
-    /// Puts a grave at the end of the row.
-    fn put(&mut self, grave: TimeWaitEntry) {
-        if self.row.back().is_none_or(|chunk| chunk.len() == CHUNK) {
+    /// Puts a entry at the end of the row.
+    fn push(&mut self, entry: TimeWaitEntry) {
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             let mut chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK));
             chunk.clear();
-            self.row.push_back(chunk);
+            self.chunks.push_back(chunk);
         }
         // Limits keep a row far below 2^32 places.
-        let number = self.first.wrapping_add(self.len as u32);
-        self.row.back_mut().expect("a chunk with room").push(grave);
+        let number = self.first_number.wrapping_add(self.len as u32);
+        self.chunks.back_mut().expect("a chunk with room").push(entry);
         self.len += 1;
-        self.index.insert(grave.hash, number);
+        self.index.insert(entry.hash, number);
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::segment::{Encapsulation, Endpoint, Head, Side};
 
-    const LINGER: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     fn key(number: u32) -> FlowKey {
         let end = |port| Endpoint { ip: [192, 0, 2, 1].into(), port };
@@ -188,7 +188,7 @@ mod tests {
 
     /// Against a plain list, over many seeded steps, some of which come late, and with all hashes alike now and then.
     #[test]
-    fn what_is_remembered_is_what_a_list_would_remember() {
+    fn agrees_with_a_plain_list() {
         let mut random: u32 = 7;
         for same_hash in [false, true] {
             let (mut ended, mut model) = (TimeWait::default(), Vec::<(u32, Timestamp)>::new());
@@ -198,7 +198,7 @@ mod tests {
                 let hash = Hashed::of_bits(if same_hash { 5 } else { number.wrapping_mul(0x9e37_79b9) });
                 let now = Timestamp::from_nanos(i64::from(step) * 50_000_000);
                 let known = model.iter().position(|&(known, _)| known == number);
-                let fresh = known.is_some_and(|at| now < model[at].1.after(LINGER));
+                let fresh = known.is_some_and(|at| now < model[at].1.after(TIMEOUT));
                 let syn = random >> 28 < 4;
                 let (flags, seq) = if syn { (TcpFlags::SYN, number + 5) } else { (TcpFlags::ACK, number) };
                 let head = Head {
@@ -210,7 +210,7 @@ mod tests {
                     ..Head::default()
                 };
                 let segment = Segment { head: &head, tcp: &[], encapsulation: &Encapsulation::default() };
-                let late = ended.lookup(&segment, hash, LINGER);
+                let late = ended.lookup(&segment, hash, TIMEOUT);
                 assert_eq!(late == Late::Stale, fresh && !syn, "step {step}");
                 match known {
                     Some(at) if fresh && !syn => model[at].1 = now,
@@ -218,7 +218,7 @@ mod tests {
                     None => {}
                 }
                 if late == Late::New {
-                    assert!(!ended.remember(key(number), hash, initial_seqs(number), now, LINGER, 10_000));
+                    assert!(!ended.insert(key(number), hash, initial_seqs(number), now, TIMEOUT, 10_000));
                     model.push((number, now));
                 }
                 assert!(ended.len <= 400 && ended.index.len() <= ended.len);
@@ -229,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_forgotten_for_new_ones() {
+    fn oldest_entries_are_removed_for_new_ones() {
         let mut ended = TimeWait::default();
         let early = (0..1000_u32).filter(|&number| {
             let now = Timestamp::from_nanos(i64::from(number));
-            ended.remember(key(number), Hashed::of_bits(number), initial_seqs(number), now, LINGER, 100)
+            ended.insert(key(number), Hashed::of_bits(number), initial_seqs(number), now, TIMEOUT, 100)
         });
         assert_eq!(early.count(), 900);
         assert_eq!((ended.len, ended.index.len()), (100, 100));
