@@ -1,12 +1,12 @@
-//! The client bytes delivered last, kept a little while so that a retransmission with other content is noticed. A ring
-//! per shard: bounded, and written by one copy a segment. Not the stream itself.
+//! Keeps the client bytes delivered last, so that a retransmission with different content is detected. One ring per
+//! shard: bounded, and written with one copy per segment. Does not reassemble the stream; see [`super::half_stream`].
 
-/// Bytes kept. Rationale: a retransmission that lies comes while the original is fresh; 64 KiB a shard hold the client
-/// side of some hundred requests.
+/// Bytes kept. Rationale: a forged retransmission comes soon after the original; 64 KiB a shard hold the client side of
+/// some hundred requests.
 const BYTES: usize = 64 << 10;
 /// Entries kept.
 const ENTRIES: usize = 512;
-/// Bytes kept of one segment: request heads, not uploads.
+/// Bytes kept of one segment: enough for request heads, not for uploads.
 const PER_SEGMENT: usize = 2048;
 
 /// A reference to the newest entry of one direction of one flow: its running number, 0 for none.
@@ -27,7 +27,7 @@ struct RingEntry {
 /// The ring of a shard.
 #[derive(Debug, Default)]
 pub(super) struct DeliveredRing {
-    /// Both empty until the first bytes: most shards of a small capture see none.
+    /// Empty, as is `entries`, until the first bytes: most shards of a small capture see none.
     bytes: Vec<u8>,
     written: u64,
     entries: Vec<RingEntry>,
@@ -35,7 +35,7 @@ pub(super) struct DeliveredRing {
 }
 
 impl DeliveredRing {
-    /// Remembers delivered bytes.
+    /// Adds delivered bytes.
     pub(super) fn push(&mut self, newest: &mut RingRef, start: u64, data: &[u8]) {
         if self.bytes.is_empty() {
             self.bytes = vec![0; BYTES];
@@ -54,11 +54,11 @@ impl DeliveredRing {
         *newest = RingRef(self.count);
     }
 
-    /// Whether `data`, sent again at stream offset `start`, conflicts what is still remembered.
+    /// Returns whether `data`, sent again at stream offset `start`, differs from the bytes in the ring.
     pub(super) fn conflicts(&self, newest: RingRef, start: u64, data: &[u8]) -> bool {
         let end = start + data.len() as u64;
         let mut number = newest.0;
-        // Bounded: numbers fall, and at most ENTRIES of them are still in the ring.
+        // Bounded: numbers decrease, and at most ENTRIES of them are still in the ring.
         while number != 0 {
             let entry = self.entries[(number % ENTRIES as u64) as usize];
             if entry.number != number || self.written - entry.position > BYTES as u64 {

@@ -1,5 +1,6 @@
-//! Copies that a SPAN port makes of one and the same packet, as opposed to retransmissions: everything that the sender
-//! wrote is equal, and they are at most a few milliseconds apart. MAC addresses, VLAN tags, TTL and tunnels may differ.
+//! Detects duplicates that a SPAN port makes of one packet, as opposed to retransmissions: all fields that the sender
+//! wrote are equal, and the two are at most a few milliseconds apart. MAC addresses, VLAN tags, TTL and tunnels may
+//! differ.
 
 use crate::segment::{Segment, Side};
 use crate::table::Slot;
@@ -8,24 +9,25 @@ use crate::table::Slot;
 /// shortest retransmission timers are far above 5 ms.
 const MAX_DISTANCE: u32 = 4883;
 
-/// Places for packets. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth. More
-/// places would not stay in the cache.
+/// Packets kept. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth. More entries
+/// would not stay in the cache.
 const ENTRIES: usize = 256;
 
-/// The latest packets, one a place.
+/// The latest packets, in a direct-mapped cache.
 ///
-/// The place may be steered: then copies are not recognised, and count as retransmissions. What makes a packet a copy
-/// may not, or a packet that servers ignore could hide the one behind it; so everything is compared, not a hash of it.
+/// An attacker may choose which entry a packet takes: then duplicates are not detected, and count as retransmissions.
+/// An attacker must not be able to make a packet a duplicate, or a packet that servers ignore could hide the one behind
+/// it; so all fields are compared, not a hash of them.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
     /// Empty until the first segment: most shards of a small capture see none.
     packets: Vec<SeenPacket>,
-    /// Eight bits of each packet's hash. Rationale: they stay in the first cache, where the packets do not; a place whose
-    /// tag differs is sender_fields without being read.
+    /// Eight bits of each packet's hash. Rationale: they stay in the first-level cache, where the packets do not; an entry
+    /// whose tag differs is overwritten without being read.
     tags: Vec<u8>,
 }
 
-/// All that the sender wrote, as far as it tells packets apart; when, in ticks modulo 2^32; and in which flow.
+/// The fields written by the sender that distinguish packets; the time, in ticks modulo 2^32; and the flow.
 #[derive(Clone, Copy, Debug)]
 struct SeenPacket {
     flow: Slot,
@@ -34,9 +36,10 @@ struct SeenPacket {
 }
 
 impl Duplicates {
-    /// Whether the same packet of this flow was seen just before. Remembers this one if not.
+    /// Returns whether the same packet of this flow was seen just before. Stores this one if not.
     pub(super) fn is_copy(&mut self, flow: Slot, segment: &Segment<'_>) -> bool {
-        let packet = SeenPacket { flow, sender_fields: sender_fields(segment), ticks: (segment.head.time.nanos() >> 10) as u32 };
+        let packet =
+            SeenPacket { flow, sender_fields: sender_fields(segment), ticks: (segment.head.time.nanos() >> 10) as u32 };
         if self.packets.is_empty() {
             self.packets = vec![SeenPacket::empty(flow); ENTRIES];
             self.tags = vec![0; ENTRIES];
@@ -46,7 +49,7 @@ impl Duplicates {
             return true;
         }
         self.tags[index] = tag;
-        // Field by field: as a whole it would be read back from where it was just put together, which stalls.
+        // Field by field: a copy of the whole struct would be read back just after it was assembled, which stalls.
         let SeenPacket { flow, sender_fields, ticks } = &mut self.packets[index];
         (*flow, *sender_fields, *ticks) = (packet.flow, packet.sender_fields, packet.ticks);
         false
@@ -54,7 +57,7 @@ impl Duplicates {
 }
 
 impl SeenPacket {
-    /// Stands where no packet was yet: no sender writes that, for flags have no bits above the eighth and sides are two.
+    /// Returns an empty entry, which equals no packet: flags have no bits above the eighth and sides are two.
     const fn empty(flow: Slot) -> Self {
         Self { flow, sender_fields: [u64::MAX; 3], ticks: 0 }
     }
@@ -73,7 +76,7 @@ fn sender_fields(segment: &Segment<'_>) -> [u64; 3] {
     [pair(head.seq.0, head.ack.0), pair(head.ip_id, head.ip_len), pair(window, side | u32::from(head.flags.0))]
 }
 
-/// Where a packet stands, and its tag.
+/// Returns the index of a packet's entry, and its tag.
 fn index_and_tag(flow_hash: u64, sender_fields: [u64; 3]) -> (usize, u8) {
     /// Constants without a pattern: the fractional parts of the square roots of the first primes, made odd.
     const FACTORS: [u64; 3] = [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];

@@ -1,22 +1,22 @@
-//! Segments that came before their turn: pieces that do not overlap, in stream order, each with the extent of the
-//! segment it came in. Not the stream's position, which [`super::half_stream`] keeps.
+//! The queue of out-of-order segments: pieces that do not overlap, in stream order, each with the extent of its segment.
+//! Does not keep the stream's position; see [`super::half_stream`].
 
 use std::collections::BTreeMap;
 
 use super::overlap::{Extent, OverlapPolicy};
 
-/// A part of a segment that waits.
+/// A queued part of a segment.
 #[derive(Debug)]
 pub(super) struct Piece {
     data: Vec<u8>,
-    /// Bytes at the front of `data` that were given up to another piece.
+    /// Bytes at the front of `data` that were given to another piece.
     skip: usize,
     sent: Extent,
-    /// What the segment acknowledged of the other direction.
+    /// Offset in the other direction's stream that the segment acknowledged.
     pub(super) acked: Option<u64>,
     /// Bytes behind the piece that the capture cut off.
     pub(super) cut: u32,
-    /// It acknowledges bytes that nobody was seen to send: a server may have refused it. Held until it is confirmed.
+    /// Whether the segment acknowledges bytes that were not seen: a server may have refused it. Held until confirmed.
     pub(super) doubtful: bool,
 }
 
@@ -39,16 +39,16 @@ pub(super) struct Queue {
     bytes: usize,
 }
 
-/// What inserting a segment did.
+/// The result of inserting a segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Inserted {
-    /// Whether it shared bytes with waiting ones.
+    /// Whether it shared bytes with queued ones.
     pub(super) overlap: bool,
     /// Whether shared bytes differed.
     pub(super) conflict: bool,
 }
 
-/// A segment on its way into the queue.
+/// A segment to be inserted into the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewSegment<'a> {
     /// Stream offset of the first byte in `bytes`.
@@ -60,8 +60,8 @@ pub(super) struct NewSegment<'a> {
     pub(super) doubtful: bool,
 }
 
-/// Memory that a piece takes beside its bytes. Rationale: nodes of the map are little more than half full where pieces
-/// come in order, forwards or backwards, and an allocation costs 16 bytes and rounding.
+/// Memory that a piece takes beside its bytes. Rationale: nodes of the map are little more than half full if pieces come
+/// in order, forwards or backwards, and an allocation costs 16 bytes and rounding.
 pub(super) const PIECE_OVERHEAD: usize = 2 * (size_of::<u64>() + size_of::<Piece>()) + 24;
 
 impl Queue {
@@ -73,22 +73,22 @@ impl Queue {
         self.pieces.len()
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes allocated.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Memory held, in bytes.
+    /// Returns the memory held, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.bytes + self.pieces.len() * PIECE_OVERHEAD
     }
 
-    /// Offset of the first waiting byte.
+    /// Returns the offset of the first queued byte.
     pub(super) fn first(&self) -> Option<u64> {
         self.pieces.keys().next().copied()
     }
 
-    /// Takes the first piece if it is due: it starts at or before `next` and is not doubtful.
+    /// Removes and returns the first piece if it is due: it starts at or before `next` and is not doubtful.
     pub(super) fn pop_due(&mut self, next: u64) -> Option<(u64, Piece)> {
         let entry = self.pieces.first_entry()?;
         if *entry.key() > next || entry.get().doubtful {
@@ -99,7 +99,7 @@ impl Queue {
         Some((start, piece))
     }
 
-    /// Takes doubt away from all pieces that end at or before `acked`.
+    /// Marks all pieces that end at or before `acked` as not doubtful.
     pub(super) fn confirm(&mut self, acked: u64) {
         for (&start, piece) in self.pieces.range_mut(..acked) {
             if piece.end(start) <= acked {
@@ -108,14 +108,14 @@ impl Queue {
         }
     }
 
-    /// Takes doubt away from the first piece.
+    /// Marks the first piece as not doubtful.
     pub(super) fn confirm_first(&mut self) {
         if let Some(mut first) = self.pieces.first_entry() {
             first.get_mut().doubtful = false;
         }
     }
 
-    /// Adds a segment; where it overlaps waiting pieces `policy` decides, and trusted bytes win over doubtful ones.
+    /// Inserts a segment; where it overlaps queued pieces `policy` decides, and confirmed bytes win over doubtful ones.
     pub(super) fn insert(&mut self, segment: NewSegment<'_>, policy: OverlapPolicy) -> Inserted {
         let mut result = Inserted::default();
         let end = segment.start + segment.bytes.len() as u64;
@@ -136,7 +136,7 @@ impl Queue {
         result
     }
 
-    /// Settles the bytes that the segment shares with the piece at `start`; `at` moves behind what is settled.
+    /// Resolves the overlap of the segment with the piece at `start`; `at` moves behind the resolved bytes.
     fn resolve_overlap(
         &mut self,
         start: u64,
@@ -162,7 +162,7 @@ impl Queue {
             *at = to;
             return;
         }
-        // The older piece keeps what lies before and behind the shared bytes.
+        // The older piece keeps its bytes before and behind the overlap.
         if to < old.end(start) {
             let data = old.bytes()[(to - start) as usize..].to_vec();
             let tail = Piece { data, skip: 0, ..old };
@@ -178,7 +178,7 @@ impl Queue {
         *at = to;
     }
 
-    /// Adds the segment's bytes from one stream offset to another.
+    /// Inserts the segment's bytes between two stream offsets.
     fn insert_range(&mut self, segment: &NewSegment<'_>, from: u64, to: u64) {
         if from >= to {
             return;
@@ -209,7 +209,7 @@ fn bytes_between<'a>(segment: &NewSegment<'a>, from: u64, to: u64) -> &'a [u8] {
 mod tests {
     use super::*;
 
-    /// Against a map from offset to byte, for every policy.
+    /// Compares with a map from offset to byte, for every policy.
     #[test]
     fn agrees_with_a_byte_map() {
         let mut random: u64 = 7;

@@ -1,5 +1,5 @@
-//! Flows of which both directions ended in order: what is remembered of them for as long as copies of their segments may
-//! still come. Not flows any more: nothing is handed on of what comes late.
+//! The TIME-WAIT table: entries of flows whose directions both ended in order, kept while copies of their segments may
+//! still arrive. The flows themselves are gone: late segments are not delivered.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use crate::segment::{FlowKey, Segment, Seq, TcpFlags};
 use crate::table::{Hashed, Index};
 use crate::time::Timestamp;
 
-/// Where the streams of an ended flow began: a SYN that says so again is a copy.
+/// The initial sequence numbers of an ended flow plus one: a SYN with the same number is a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InitialSeqs(pub(super) [Seq; 2]);
 
-/// The ended flows of a shard, in a row in which they stand as they ended. Rationale: they are most of the flows of a
-/// scan. In a row they are written and given up one behind the other, and only their index is all over the memory.
+/// The ended flows of a shard, in the order in which they ended. Rationale: they are most of the flows of a scan. In a
+/// queue they are written and removed sequentially, and only their index has scattered memory accesses.
 #[derive(Debug, Default)]
 pub(super) struct TimeWait {
     chunks: VecDeque<Vec<TimeWaitEntry>>,
-    /// Number of the first place of the row; numbers go round.
+    /// Number of the first entry; numbers wrap around.
     first_number: u32,
-    /// How many places of the first chunk were given up.
+    /// Number of entries removed from the first chunk.
     removed: usize,
-    /// How many stand in the row, those that were forgotten among them.
+    /// Number of entries in the queue, removed ones included.
     len: usize,
-    /// The numbers of those that are remembered.
+    /// The numbers of the entries that are not removed.
     index: Index,
-    /// A chunk that was given up, for the next that is needed.
+    /// A free chunk, for the next one that is needed.
     spare: Option<Vec<TimeWaitEntry>>,
 }
 
@@ -35,42 +35,42 @@ struct TimeWaitEntry {
     key: FlowKey,
     hash: Hashed,
     initial_seqs: InitialSeqs,
-    /// When it ended, or when the latest segment came that was too late.
+    /// Time when the flow ended, or of its latest late segment.
     touched: Timestamp,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It stands where it was put.
+    /// At the position where it was inserted.
     Unchanged,
-    /// A segment came late: it will be put at the end of the row again.
+    /// A late segment arrived: the entry will be moved to the end of the queue.
     Refreshed,
-    /// Another flow has its addresses.
+    /// Another flow has the addresses.
     Removed,
 }
 
-/// Graves that are allocated together. Rationale: growth without copying the whole row, and little waste in the 16 shards of
-/// a small capture.
+/// Entries that are allocated together. Rationale: growth without copying the whole queue, and little waste in the 16
+/// shards of a small capture.
 const CHUNK: usize = 64;
 
-/// What a segment with the addresses of an ended flow is.
+/// The relation of a segment to the ended flow with its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Late {
-    /// No flow with these addresses ended lately, or this begins a new one.
+    /// No flow with these addresses ended lately, or the segment begins a new one.
     New,
-    /// It belongs to the one that ended.
+    /// The segment belongs to the ended flow.
     Stale,
 }
 
 impl TimeWait {
-    /// Memory in bytes.
+    /// Returns the memory in bytes.
     pub(super) fn memory(&self) -> usize {
         self.len * (size_of::<TimeWaitEntry>() + Index::ENTRY)
     }
 
-    /// Remembers a flow, whose key has this hash; says whether an older one was forgotten for it before its time. None with
-    /// its addresses is remembered: [`TimeWait::lookup`] forgot it when the flow began.
+    /// Adds a flow, whose key has this hash; returns whether an older one was removed early for it. There must be no entry
+    /// with the same addresses: [`TimeWait::lookup`] removed it when the flow began.
     pub(super) fn insert(
         &mut self,
         key: FlowKey,
@@ -96,12 +96,12 @@ impl TimeWait {
                 State::Unchanged | State::Refreshed => early |= !due,
             }
         }
-        debug_assert!(self.find(&key, hash).is_none(), "judged before it began");
+        debug_assert!(self.find(&key, hash).is_none(), "looked up before it began");
         self.push(TimeWaitEntry { key, hash, initial_seqs, touched: now, state: State::Unchanged });
         early
     }
 
-    /// Judges a segment that has no flow, and whose key has this hash.
+    /// Classifies a segment that has no flow, and whose key has this hash.
     pub(super) fn lookup(&mut self, segment: &Segment<'_>, hash: Hashed, timeout: Duration) -> Late {
         let head = segment.head;
         let Some(number) = self.find(&head.key, hash) else { return Late::New };
@@ -109,17 +109,17 @@ impl TimeWait {
         let InitialSeqs(first) = entry.initial_seqs;
         let again = !head.flags.has(TcpFlags::SYN) || first[head.side as usize] == head.seq.advance(1);
         if again && head.clock < entry.touched.after(timeout) {
-            // Where one came late, others may come later still.
+            // After one late segment, others may arrive even later.
             (entry.touched, entry.state) = (head.clock, State::Refreshed);
             return Late::Stale;
         }
-        // It is given up when its turn comes.
+        // The entry leaves the queue when it is the first.
         entry.state = State::Removed;
         self.index.remove(hash, number);
         Late::New
     }
 
-    /// Forgets all.
+    /// Removes all entries.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -128,7 +128,7 @@ impl TimeWait {
         self.index.find(hash, |number| self.at(number).is_some_and(|entry| entry.key == *key))
     }
 
-    /// Where a number stands: the chunk, and the place in it.
+    /// Returns the position of a number: the chunk, and the index in it.
     fn position(&self, number: u32) -> (usize, usize) {
         let at = number.wrapping_sub(self.first_number) as usize + self.removed;
         (at / CHUNK, at % CHUNK)
@@ -144,7 +144,7 @@ impl TimeWait {
         self.chunks.get_mut(chunk)?.get_mut(at)
     }
 
-    /// Gives up the first place of the row.
+    /// Removes the first entry of the queue.
     fn remove_first(&mut self) {
         self.first_number = self.first_number.wrapping_add(1);
         self.len -= 1;
@@ -155,16 +155,16 @@ impl TimeWait {
         }
     }
 
-    /// Puts a entry at the end of the row.
+    /// Appends an entry to the queue.
     fn push(&mut self, entry: TimeWaitEntry) {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             let mut chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK));
             chunk.clear();
             self.chunks.push_back(chunk);
         }
-        // Limits keep a row far below 2^32 places.
+        // Limits keep the queue far below 2^32 entries.
         let number = self.first_number.wrapping_add(self.len as u32);
-        self.chunks.back_mut().expect("a chunk with room").push(entry);
+        self.chunks.back_mut().expect("the last chunk has space").push(entry);
         self.len += 1;
         self.index.insert(entry.hash, number);
     }
@@ -186,7 +186,7 @@ mod tests {
         InitialSeqs([Seq(number), Seq(number)])
     }
 
-    /// Against a plain list, over many seeded steps, some of which come late, and with all hashes alike now and then.
+    /// Compares with a plain list, over many seeded steps, some with late segments, and with equal hashes in one round.
     #[test]
     fn agrees_with_a_plain_list() {
         let mut random: u32 = 7;

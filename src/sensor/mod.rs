@@ -320,7 +320,7 @@ impl Sensor {
     ) {
         let Some((key, facts, talk)) = self.flows.state(slot) else { return };
         let Some(client) = talk.role.client() else { return };
-        let flow = FlowView { slot, key, facts, at };
+        let flow = FlowView { slot, key, stats: facts, at };
         let bench = &mut self.core.bench;
         act(&mut TransactionHandler {
             bench,

@@ -63,9 +63,9 @@ impl Listener for StreamAdapter<'_> {
         }
         if talk.role.client().is_some() {
             self.core.bench.counters.ended += 1;
-            self.core.bench.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
+            self.core.bench.counters.one_sided += u64::from(flow.stats.packets.contains(&0));
         }
-        let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
+        let known = flow.stats.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
         let outlook = if known { FlowEnd::Silent } else { FlowEnd::Unknown };
         self.hearing(flow, talk, |hearing| hearing.no_more_answers(outlook));
         if let Some(mut http) = talk.http.take().filter(|_| self.core.spare.len() < SPARE) {

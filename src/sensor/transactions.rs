@@ -133,7 +133,7 @@ impl TransactionHandler<'_> {
         if self.find(tx_id).is_some_and(|held| held.transaction.response.is_some()) {
             return self.resolve_so_far(tx_id);
         }
-        let facts = self.flow.facts;
+        let facts = self.flow.stats;
         let lost = self.find(tx_id).is_some_and(|held| held.lost)
             || (facts.closed && facts.missing[self.client.other() as usize]);
         let outcome = match (self.server_was_seen() && !lost, facts.closed) {
@@ -239,7 +239,7 @@ impl TransactionHandler<'_> {
     }
 
     fn server_was_seen(&self) -> bool {
-        self.flow.facts.packets[self.client.other() as usize] > 0
+        self.flow.stats.packets[self.client.other() as usize] > 0
     }
 
     fn note_http(&mut self) {
@@ -323,7 +323,7 @@ impl TransactionHandler<'_> {
 
     fn flow_facts(&self) -> FlowFacts {
         let (to_server, to_client) = (self.client as usize, self.client.other() as usize);
-        let facts = self.flow.facts;
+        let facts = self.flow.stats;
         FlowFacts {
             id: flow_id(self.flow.key, facts.start),
             start: facts.start,
@@ -394,7 +394,7 @@ impl TransactionHandler<'_> {
             outcome,
             matched,
             evasions,
-            conflict: self.flow.facts.conflict,
+            conflict: self.flow.stats.conflict,
             also,
             late,
             suppressed,

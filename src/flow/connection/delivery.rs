@@ -1,5 +1,5 @@
-//! Payload on its way to the listener: on, into the queue, or away; and what becomes of holes. Not what makes a segment
-//! believable.
+//! Delivers payload to the listener, queues or discards it, and gives up holes. Does not decide whether a segment is
+//! acceptable; see [`super`].
 
 use super::{Connection, FlowContext};
 use crate::flow::deadline::Hole;
@@ -11,7 +11,7 @@ use crate::segment::{Segment, Side};
 use crate::time::Timestamp;
 
 impl<S: Default> Connection<S> {
-    /// Puts payload in its position: on, into the queue, or away.
+    /// Delivers, queues or discards payload, by its position in the stream.
     pub(super) fn payload<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,
@@ -40,7 +40,7 @@ impl<S: Default> Connection<S> {
         };
         if old > 0 {
             counters.retransmissions += 1;
-            // Bytes before the beginning were never seen.
+            // Bytes before the stream's beginning were never seen.
             let unknown = usize::try_from(-offset).unwrap_or(0).min(old);
             let start = u64::try_from(offset).unwrap_or(0);
             if context.shard.delivered.conflicts(half.delivered, start, &payload[unknown..old]) {
@@ -75,12 +75,13 @@ impl<S: Default> Connection<S> {
         context: &mut FlowContext<'_, L>,
     ) {
         let half = &mut self.halves[side as usize];
-        // Making room may have moved the stream on.
+        // Freeing queue space may have advanced the stream.
         let behind = usize::try_from(half.next.saturating_sub(new_segment.start)).unwrap_or(usize::MAX);
         if behind >= new_segment.bytes.len() {
             return;
         }
-        let new_segment = NewSegment { start: new_segment.start + behind as u64, bytes: &new_segment.bytes[behind..], ..new_segment };
+        let new_segment =
+            NewSegment { start: new_segment.start + behind as u64, bytes: &new_segment.bytes[behind..], ..new_segment };
         let first = half.queue().is_none();
         let out_of_order = half.out_of_order();
         if first {
@@ -95,8 +96,8 @@ impl<S: Default> Connection<S> {
         self.arm(side, context);
     }
 
-    /// Whether one more segment may wait in this direction. Where a limit is reached, holes that can't be filled any
-    /// more are given up.
+    /// Returns whether one more segment may be queued in this direction. At a limit, holes that can no longer be filled are
+    /// given up.
     pub(super) fn can_queue<L: Listener<State = S>>(
         &mut self,
         side: Side,
@@ -129,7 +130,7 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Sets the deadlines that the first hole of a direction calls for.
+    /// Sets the deadlines that the first hole of a direction needs.
     pub(super) fn arm<L>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         let half = &mut self.halves[side as usize];
         if half.queue().is_none() {
@@ -145,7 +146,7 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Gives up what is missing before the first waiting piece, and hands that on with all that follows it.
+    /// Gives up the bytes missing before the first queued piece, and delivers that piece and all that follow it in order.
     pub(super) fn skip_hole<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         let half = &mut self.halves[side as usize];
         let Some(first) = half.queue().and_then(queue::Queue::first) else { return };
@@ -157,7 +158,7 @@ impl<S: Default> Connection<S> {
         self.drain(side, context);
     }
 
-    /// Hands on what is due, and the end of the direction if that is reached.
+    /// Delivers the queued pieces that are due, and ends the direction if its FIN is reached.
     pub(super) fn drain<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         loop {
             let half = &mut self.halves[side as usize];
@@ -176,7 +177,7 @@ impl<S: Default> Connection<S> {
         if let Some(fin) = out_of_order.fin.filter(|&fin| fin <= next) {
             out_of_order.fin = None;
             if fin == next {
-                // What waits behind it is no part of the stream.
+                // Bytes queued behind the FIN are not part of the stream.
                 context.shard.counters.after_fin += u64::from(!out_of_order.queue.is_empty());
                 out_of_order.queue = queue::Queue::default();
                 self.finish(side, context);
@@ -185,7 +186,7 @@ impl<S: Default> Connection<S> {
         self.halves[side as usize].free_if_idle();
     }
 
-    /// A FIN was reached in order.
+    /// Ends a direction: its FIN was reached in order.
     pub(super) fn finish<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         self.halves[side as usize].ended = true;
         self.stats.terminated |= self.halves.iter().all(|half| half.ended);
@@ -194,7 +195,7 @@ impl<S: Default> Connection<S> {
         context.listener.end(&view, &mut self.state, side);
     }
 
-    /// Hands on bytes at the stream's position, without an urgent one, and the gap that the capture cut behind them.
+    /// Delivers bytes at the stream's position, without an urgent one, and the gap that the capture cut off behind them.
     pub(super) fn deliver<L: Listener<State = S>>(
         &mut self,
         side: Side,

@@ -1,12 +1,12 @@
-//! The short way of the plain segment, which most are: it continues an in_order direction of an in_order connection. What it
-//! does is what [`Connection::data`] would do, and it decides no doubtful case.
+//! The fast path for simple segments, which are the majority: in-order segments of a connection with nothing queued.
+//! Has the same effect as [`Connection::data`], and decides no doubtful case.
 
 use super::{Connection, FlowContext};
 use crate::flow::Listener;
 use crate::segment::{Segment, Side, TcpFlags};
 
 impl<S: Default> Connection<S> {
-    /// Handles the segment if it is a plain one; says whether it was.
+    /// Processes the segment if it is a simple one; returns whether it was.
     pub(super) fn next_in_order<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,
@@ -21,16 +21,16 @@ impl<S: Default> Connection<S> {
             && head.cut == 0
             && half.continues_at(head.seq)
             && other.anchored
-            // Before, an acknowledgment may choose between handshakes.
+            // Before that, an acknowledgment may choose between handshakes.
             && other.highest > 0
             && !half.is_stale(segment);
-        // Bytes that were seen, and not fewer than before.
+        // Only bytes that were seen, and at least as many as before.
         let acked = if simple { u64::try_from(other.offset(head.ack)).ok() } else { None };
         let Some(acked) = acked.filter(|acked| (other.acked..=other.highest).contains(acked)) else { return false };
         half.note_timestamp(segment);
         other.acked = acked;
         let payload = segment.payload();
-        // What is missing of a direction changes with its own bytes and with what the other says to have.
+        // The missing bytes of a direction change with its own bytes and with the other's acknowledgments.
         let changed = if payload.is_empty() {
             other.note_claimed(acked);
             head.side.other()

@@ -1,4 +1,5 @@
-//! One flow: what a segment does to its two halves, and the handshake between them. Not the table of flows.
+//! Processes the segments of one flow: its two half streams and the handshake between them. Does not contain the table
+//! of flows; see [`super::Flows`].
 
 mod delivery;
 mod fast_path;
@@ -12,17 +13,17 @@ use crate::segment::{Checksum, FlowKey, Segment, Side, TcpFlags};
 use crate::table::Slot;
 use crate::time::Timestamp;
 
-/// A flow with what its listener keeps for it.
+/// A flow with its listener's state.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     pub(super) stats: FlowStats,
     halves: [HalfStream; 2],
     pub(super) state: S,
-    /// What was added to the shard's totals for this flow: waiting segments, all other memory on the heap.
+    /// Memory added to the shard's totals for this flow: queued segments, and all other heap memory.
     accounted: (u32, u32),
 }
 
-/// What a flow works with while it handles one segment or deadline.
+/// The context of one segment or deadline: the shard's state, the listener and the flow's identity.
 pub(super) struct FlowContext<'a, L> {
     pub(super) shard: &'a mut ShardContext,
     pub(super) listener: &'a mut L,
@@ -47,7 +48,7 @@ impl<S: Default> Connection<S> {
         Self { stats, halves: Default::default(), state: S::default(), accounted: (0, 0) }
     }
 
-    /// Handles a segment of this flow; says which class the flow is in now.
+    /// Processes a segment of this flow and returns the flow's class afterwards.
     pub(super) fn segment<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,
@@ -67,11 +68,11 @@ impl<S: Default> Connection<S> {
         self.class()
     }
 
-    /// A reset is a hint, and none at all unless it stands where its direction does (RFC 5961 section 3.2).
+    /// Handles a reset: a hint, and ignored unless it is at its direction's position (RFC 5961 section 3.2).
     fn reset(&mut self, segment: &Segment<'_>) {
         let half = &self.halves[segment.head.side as usize];
         let offset = u64::try_from(half.offset(segment.head.seq)).ok();
-        // The stream's own end, or that of what waits behind a loss; a direction that never spoke refuses a SYN.
+        // The end of the stream, or of the bytes queued behind a loss; a direction that sent nothing refuses a SYN.
         let end = half.highest + u64::from(half.ended);
         if !half.anchored || offset == Some(half.next) || offset == Some(end) {
             self.stats.closed = true;
@@ -79,35 +80,35 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Where the streams began, once both ended in order: nothing can follow that would be handed on.
+    /// Returns the initial sequence numbers once both directions ended in order: no later segment can be delivered.
     pub(super) fn initial_seqs(&self) -> Option<InitialSeqs> {
         let [low, high] = &self.halves;
         (low.ended && high.ended).then(|| InitialSeqs([low.first_seq(), high.first_seq()]))
     }
 
-    /// Whether nothing waits, and nothing else needs memory beside the flow.
+    /// Returns whether no segment is queued and the flow needs no heap memory of its own.
     pub(super) fn is_in_order(&self) -> bool {
         self.halves.iter().all(|half| half.out_of_order.is_none())
     }
 
-    /// Updates the shard's totals for what this flow holds now; `kept` is the listener's part.
-    pub(super) fn account(&mut self, shard: &mut ShardContext, kept: usize) {
+    /// Updates the shard's totals with this flow's current memory; `listener` is the memory of the listener's state.
+    pub(super) fn account(&mut self, shard: &mut ShardContext, listener: usize) {
         let queued = self.halves[0].queued_memory() + self.halves[1].queued_memory();
-        let kept = kept + self.halves[0].heap_memory() + self.halves[1].heap_memory();
+        let heap = listener + self.halves[0].heap_memory() + self.halves[1].heap_memory();
         let clamp = |memory: usize| u32::try_from(memory).unwrap_or(u32::MAX);
-        let now = (clamp(queued), clamp(kept));
+        let now = (clamp(queued), clamp(heap));
         shard.queued_memory = shard.queued_memory - self.accounted.0 as usize + now.0 as usize;
         shard.heap_memory = shard.heap_memory - self.accounted.1 as usize + now.1 as usize;
         self.accounted = now;
     }
 
-    /// Takes this flow out of the shard's totals: it is no more.
+    /// Subtracts this flow from the shard's totals, when it is removed.
     pub(super) fn release(&self, shard: &mut ShardContext) {
         shard.queued_memory -= self.accounted.0 as usize;
         shard.heap_memory -= self.accounted.1 as usize;
     }
 
-    /// Hands on what waits, with gaps, and ends both directions.
+    /// Delivers queued bytes, with gaps, and ends both directions.
     pub(super) fn close<L: Listener<State = S>>(&mut self, reason: Reason, context: &mut FlowContext<'_, L>) {
         for side in [Side::Low, Side::High] {
             while self.halves[side as usize].queue().is_some() {
@@ -124,7 +125,7 @@ impl<S: Default> Connection<S> {
         context.listener.closed(&view, &mut self.state, reason);
     }
 
-    /// Handles a deadline of a hole in one direction.
+    /// Handles the deadline of a hole in one direction.
     pub(super) fn hole_deadline<L: Listener<State = S>>(&mut self, due: Due, context: &mut FlowContext<'_, L>) {
         let side = due.side;
         self.halves[side as usize].out_of_order().armed[due.hole as usize] = false;
@@ -152,7 +153,7 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Whether a receiver would look at the segment at all, and it is no copy; counts the packet if so.
+    /// Returns whether a receiver would process the segment and it is no duplicate; counts the packet if so.
     fn admit<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) -> bool {
         let counters = &mut context.shard.counters;
         let (side, flags) = (segment.head.side, segment.head.flags);
@@ -179,8 +180,9 @@ impl<S: Default> Connection<S> {
                 ChecksumResult::Offloaded => counters.offloaded_checksum += 1,
                 ChecksumResult::Good | ChecksumResult::Unknown => {}
             }
-            if result == ChecksumResult::Good && !half.checksum_proven && opening && half.seen && half.accepted_unproven {
-                // What came before was believed for want of a better one.
+            if result == ChecksumResult::Good && !half.checksum_proven && opening && half.seen && half.accepted_unproven
+            {
+                // Earlier segments were accepted only because none with a correct checksum was known.
                 self.restart_unverified(segment, context);
             }
             let half = &mut self.halves[side as usize];
@@ -201,8 +203,8 @@ impl<S: Default> Connection<S> {
         !wrongly_signed
     }
 
-    /// The first right SYN after segments that were believed without proof: what those carried is closed, and the
-    /// direction begins with this one.
+    /// Handles the first SYN with a correct checksum after segments that were accepted without one: closes what those
+    /// carried, and begins the direction with this SYN.
     fn restart_unverified<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let side = segment.head.side as usize;
         if self.halves.iter().all(HalfStream::is_untouched) {
@@ -215,7 +217,7 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Closes the connection and puts a new one with the same addresses in its position.
+    /// Closes the connection and replaces it by a new one with the same addresses.
     fn restart<L: Listener<State = S>>(&mut self, reason: Reason, start: Timestamp, context: &mut FlowContext<'_, L>) {
         context.shard.counters.flows += 1;
         self.close(reason, context);
@@ -225,7 +227,7 @@ impl<S: Default> Connection<S> {
             half.checksum_proven = before.checksum_proven;
             half.ip_checksum_proven = before.ip_checksum_proven;
             half.seen = before.seen;
-            // Their entries are still in the queues of deadlines.
+            // The entries of the old connection are still in the deadline queues.
             half.set_armed(before.armed());
         }
     }
@@ -294,19 +296,19 @@ impl<S: Default> Connection<S> {
         self.stats.missing = [0, 1].map(|at| self.halves[at].missing() > 0);
     }
 
-    /// Whether a receiver would take the segment for an old one by its timestamp option (PAWS, RFC 7323 section 5.3).
-    /// Both sides must have agreed to use the option: otherwise receivers do not look at it.
+    /// Returns whether a receiver would discard the segment as old by its timestamp option (PAWS, RFC 7323 section 5.3).
+    /// Both sides must have agreed to use the option; otherwise receivers ignore it.
     fn is_stale(&self, segment: &Segment<'_>) -> bool {
         let side = segment.head.side;
         let (half, other) = (&self.halves[side as usize], &self.halves[side.other() as usize]);
         half.anchored && half.is_stale(segment) && other.opened_with_timestamp != Some(false)
     }
 
-    /// Whether the acknowledgment number is one that a receiver refuses together with the segment: it acknowledges what
-    /// nobody was seen to send, or is older than any window (RFC 5961 section 5.2). The capture may lack what was
-    /// acknowledged, so such a segment waits until somebody confirms it.
+    /// Returns whether a receiver would refuse the segment for its acknowledgment number: it acknowledges bytes that were
+    /// not seen, or is older than any window (RFC 5961 section 5.2). The capture may lack the acknowledged bytes, so such a
+    /// segment is queued until the other direction confirms it.
     fn is_doubtful(&self, segment: &Segment<'_>) -> bool {
-        /// Rationale: receivers go by the largest window they were offered; one that is not scaled is the smallest.
+        /// Rationale: receivers use the largest window they were offered; the smallest is one without scaling.
         const OLDEST: i64 = 65_535;
         let other = &self.halves[segment.head.side.other() as usize];
         if !other.seen || !other.anchored {
@@ -317,7 +319,7 @@ impl<S: Default> Connection<S> {
         acked > other.highest.cast_signed() + 1 || acked + OLDEST < other.acked.cast_signed()
     }
 
-    /// What the acknowledgment number says about the other direction.
+    /// Applies the acknowledgment number to the other direction.
     fn acknowledge<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let other = segment.head.side.other();
         let half = &mut self.halves[other as usize];
@@ -338,9 +340,9 @@ impl<S: Default> Connection<S> {
             half.out_of_order().queue.confirm(acked);
             self.drain(other, context);
         }
-        // An answer shows that the receiver has what the capture lacks; a bare acknowledgment may only be early.
-        let answers = !payload.is_empty();
-        while answers && self.halves[other as usize].misses_acknowledged_bytes() {
+        // A segment with data shows that the receiver has what the capture lacks; a bare acknowledgment may be early.
+        let with_data = !payload.is_empty();
+        while with_data && self.halves[other as usize].misses_acknowledged_bytes() {
             self.skip_hole(other, context);
         }
         if advanced {
@@ -349,27 +351,27 @@ impl<S: Default> Connection<S> {
     }
 }
 
-/// What the checksums of a segment say that matter in its direction.
+/// The result of checksum verification, as far as it matters in the segment's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChecksumResult {
     Good,
     Offloaded,
     Unknown,
-    /// TCP's is wrong.
+    /// The TCP checksum is wrong.
     Bad,
-    /// That of an IPv4 header around it is wrong.
+    /// The checksum of an enclosing IPv4 header is wrong.
     BadHeader,
 }
 
-/// Whether no end would look at a segment with these flags: a SYN that ends at once, or nothing that a segment of a
-/// connection must have (RFC 9293 section 3.10.7; Linux drops both).
+/// Returns whether no receiver accepts a segment with these flags: a SYN with FIN or RST, or none of SYN, ACK and RST
+/// (RFC 9293 section 3.10.7; Linux drops both).
 pub(super) const fn has_invalid_flags(flags: TcpFlags) -> bool {
     flags.has(TcpFlags::SYN) && flags.has(TcpFlags::FIN | TcpFlags::RST)
         || !flags.has(TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST)
 }
 
-/// IPv4 headers are verified in both directions, TCP's checksum towards the server: a server drops what is wrong, and
-/// what its own host sent was often recorded before the network card filled it in.
+/// Verifies IPv4 header checksums in both directions, and the TCP checksum towards the server: a server drops segments
+/// with a wrong one, and its own host's segments were often captured before the network card filled the checksum in.
 fn verify_checksums(segment: &Segment<'_>, to_server: bool) -> ChecksumResult {
     if segment.encapsulation.ip_checksum_wrong {
         return ChecksumResult::BadHeader;
