@@ -1,5 +1,5 @@
-//! Deadlines for giving up missing parts of a stream: two kinds, each in a queue, because each is set a fixed time after
-//! the clock. Does not expire flows; the table keeps their order.
+//! Deadlines for giving up missing parts of a stream: two kinds, each in a queue, because each is set a fixed time
+//! after the clock. Does not expire flows; the table keeps their order.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::segment::Side;
 use crate::table::Slot;
 use crate::time::Timestamp;
 
-/// The state of a hole, which sets how long its bytes are waited for.
+/// The state of a hole, which sets the time until it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hole {
     /// The missing bytes were not acknowledged and may still be retransmitted; or a doubtful segment waits for an
@@ -21,8 +21,8 @@ pub(super) enum Hole {
 impl Hole {
     /// Returns the time until the hole is given up.
     ///
-    /// Rationale: a sender's retransmission timer starts at 1 s and doubles (RFC 6298), so 5 s include two attempts; bytes
-    /// that were acknowledged can only be late in the capture itself, by far less than half a second.
+    /// Rationale: a sender's retransmission timer starts at 1 s and doubles (RFC 6298), so 5 s include two attempts;
+    /// bytes that were acknowledged can only be late in the capture itself, by far less than half a second.
     pub(super) const fn timeout(self) -> Duration {
         match self {
             Self::Open => Duration::from_secs(5),

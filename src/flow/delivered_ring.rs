@@ -66,9 +66,9 @@ impl DeliveredRing {
             }
             let (from, to) = (start.max(entry.start), end.min(entry.start + entry.len as u64));
             if from < to {
-                let kept = (from - entry.start)..(to - entry.start);
+                let stored = (from - entry.start)..(to - entry.start);
                 let sent = &data[(from - start) as usize..(to - start) as usize];
-                if kept.zip(sent).any(|(at, &byte)| self.byte(entry.position + at) != byte) {
+                if stored.zip(sent).any(|(at, &byte)| self.byte(entry.position + at) != byte) {
                     return true;
                 }
             }
@@ -103,6 +103,6 @@ mod tests {
         for at in 0..(BYTES as u64 / 1024) {
             ring.push(&mut two, 11 + at * 1024, &[b'x'; 1024]);
         }
-        assert!(!ring.conflicts(one, 9, b"env"), "forgotten");
+        assert!(!ring.conflicts(one, 9, b"env"), "overwritten");
     }
 }

@@ -5,8 +5,8 @@
 use crate::segment::{Segment, Side};
 use crate::table::Slot;
 
-/// In ticks of 1,024 ns: 5 ms. Rationale: mirrored copies leave a switch within microseconds to a millisecond; the
-/// shortest retransmission timers are far above 5 ms.
+/// Largest time between duplicates, in ticks of 1,024 ns: 5 ms. Rationale: mirrored copies leave a switch within
+/// microseconds to a millisecond; the shortest retransmission timers are far above 5 ms.
 const MAX_DISTANCE: u32 = 4883;
 
 /// Packets kept. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth. More entries
@@ -22,8 +22,8 @@ const ENTRIES: usize = 256;
 pub(super) struct Duplicates {
     /// Empty until the first segment: most shards of a small capture see none.
     packets: Vec<SeenPacket>,
-    /// Eight bits of each packet's hash. Rationale: they stay in the first-level cache, where the packets do not; an entry
-    /// whose tag differs is overwritten without being read.
+    /// Eight bits of each packet's hash. Rationale: they stay in the first-level cache, where the packets do not; an
+    /// entry whose tag differs is overwritten without being read.
     tags: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ struct SeenPacket {
 
 impl Duplicates {
     /// Returns whether the same packet of this flow was seen just before. Stores this one if not.
-    pub(super) fn is_copy(&mut self, flow: Slot, segment: &Segment<'_>) -> bool {
+    pub(super) fn is_duplicate(&mut self, flow: Slot, segment: &Segment<'_>) -> bool {
         let packet =
             SeenPacket { flow, sender_fields: sender_fields(segment), ticks: (segment.head.time.nanos() >> 10) as u32 };
         if self.packets.is_empty() {

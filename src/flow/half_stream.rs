@@ -144,6 +144,7 @@ impl HalfStream {
         self.next == 0 && self.out_of_order.as_ref().is_none_or(|out_of_order| out_of_order.queue.is_empty())
     }
 
+    /// Returns the position of `len` bytes at a stream offset, relative to the stream.
     pub(super) fn position(&self, offset: i64, len: usize) -> SegmentPosition {
         let next = self.next.cast_signed();
         let end = offset + len as i64;
@@ -251,6 +252,7 @@ impl HalfStream {
         segment.head.signed && self.seen_unsigned
     }
 
+    /// Returns the out-of-order state; creates it if there is none.
     pub(super) fn out_of_order(&mut self) -> &mut OutOfOrder {
         self.out_of_order.get_or_insert_default()
     }
@@ -262,12 +264,13 @@ impl HalfStream {
         }
     }
 
+    /// Returns the queue, if it is not empty.
     pub(super) fn queue(&self) -> Option<&Queue> {
         self.out_of_order.as_ref().map(|out_of_order| &out_of_order.queue).filter(|queue| !queue.is_empty())
     }
 
-    /// Returns whether bytes are missing that the receiver has acknowledged: they can only arrive late. A segment that is
-    /// queued for confirmation misses nothing.
+    /// Returns whether bytes are missing that the receiver has acknowledged: they can only arrive late. A segment that
+    /// is queued for confirmation misses nothing.
     pub(super) fn misses_acknowledged_bytes(&self) -> bool {
         self.queue().and_then(Queue::first).is_some_and(|first| first > self.next && first <= self.acked)
     }
@@ -291,13 +294,14 @@ impl HalfStream {
         })
     }
 
+    /// Sets the stream offset of the urgent byte, unless it was passed.
     pub(super) fn set_urgent(&mut self, offset: i64) {
         if let Ok(offset) = u64::try_from(offset)
             && offset >= self.next
         {
             // The pointer only moves forward (as in Linux).
             let urgent = &mut self.out_of_order().urgent;
-            *urgent = Some(urgent.map_or(offset, |known| known.max(offset)));
+            *urgent = Some(urgent.map_or(offset, |previous| previous.max(offset)));
         }
     }
 

@@ -83,7 +83,7 @@ pub enum Reason {
     Stop,
 }
 
-/// Receives a flow's events: data, gaps, waiting segments, end of stream, close.
+/// Receives a flow's events: data, gaps, queued segments, end of stream, close.
 pub trait Listener {
     /// State kept for each flow.
     type State: Default;

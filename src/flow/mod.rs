@@ -51,8 +51,8 @@ const RECENT: usize = 512;
 #[derive(Debug)]
 pub struct Flows<S> {
     table: Table<FlowKey, Connection<S>, 3>,
-    /// Slots of the latest segments' flows, by the segments' `flow_hash`. Rationale: a lookup here costs half as much as
-    /// hashing the key and searching the table, and few flows are active at the same time.
+    /// Slots of the latest segments' flows, by the segments' `flow_hash`. Rationale: a lookup here costs half as much
+    /// as hashing the key and searching the table, and few flows are active at the same time.
     recent: [SlotHint; RECENT],
     time_wait: TimeWait,
     shard: ShardContext,
@@ -172,8 +172,8 @@ impl<S: Default> Flows<S> {
             Some(found) => found,
             None => {
                 let hash = self.table.hash(&key);
-                let known = self.table.find_hashed(&key, hash);
-                let Some(slot) = known.or_else(|| self.open(segment, hash, at, listener)) else { return };
+                let existing = self.table.find_hashed(&key, hash);
+                let Some(slot) = existing.or_else(|| self.open(segment, hash, at, listener)) else { return };
                 self.recent[recent] = slot.place();
                 let Some((_, connection)) = self.table.get_mut(slot) else { return };
                 (slot, connection)
@@ -182,14 +182,14 @@ impl<S: Default> Flows<S> {
         let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
         let was_in_order = connection.is_in_order();
         let class = connection.segment(segment, &mut context);
-        // A third of all segments: no memory total changes.
-        let nothing_new = segment.is_bare_acknowledgment() && was_in_order && connection.is_in_order();
-        if !nothing_new {
+        // A third of all segments: no memory total can change.
+        let memory_unchanged = segment.is_bare_acknowledgment() && was_in_order && connection.is_in_order();
+        if !memory_unchanged {
             connection.account(&mut self.shard, L::memory(&connection.state));
         }
         let initial_seqs = connection.initial_seqs();
         self.table.touch(slot, class as usize, now);
-        if nothing_new {
+        if memory_unchanged {
             return;
         }
         if let Some(initial_seqs) = initial_seqs {
@@ -251,6 +251,7 @@ impl<S: Default> Flows<S> {
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
+    /// Returns the flow of a class that was touched longest ago, and when it expires.
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {
         let (slot, touched) = self.table.oldest(class as usize)?;
         let timeouts = &self.shard.options.timeouts;
@@ -262,8 +263,9 @@ impl<S: Default> Flows<S> {
         Some((slot, touched.after(timeout)))
     }
 
-    /// Closes flows until the limits are met, half-open ones first, established ones last; `keep` is not closed, and without
-    /// it there is space for one more flow. The memory that a single remaining flow may hold has limits of its own.
+    /// Closes flows until the limits are met, half-open ones first, established ones last; `keep` is not closed, and
+    /// without it there is space for one more flow. The memory that a single remaining flow may hold has limits of its
+    /// own.
     fn enforce_limits<L: Listener<State = S>>(&mut self, keep: Option<Slot>, at: EventTime, listener: &mut L) {
         let limits = self.shard.options.limits;
         let flows = limits.flows.max(1) - usize::from(keep.is_none());
@@ -365,7 +367,7 @@ mod tests {
                     seq: Seq(round << 20),
                     ..head(round as u16 % ports, number)
                 };
-                let answer = Head {
+                let syn_ack = Head {
                     side: syn.side.other(),
                     flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK),
                     seq: Seq(round),
@@ -374,7 +376,7 @@ mod tests {
                 };
                 let ahead =
                     Head { seq: syn.seq.advance(9), ack: Seq(round + 1), ..head(round as u16 % ports, number + 2) };
-                for (head, tcp) in [(syn, &[0; 20][..]), (answer, &[0; 20]), (ahead, &[0; 21])] {
+                for (head, tcp) in [(syn, &[0; 20][..]), (syn_ack, &[0; 20]), (ahead, &[0; 21])] {
                     let encapsulation = &Encapsulation::default();
                     flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut NoListener);
                 }

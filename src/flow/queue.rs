@@ -1,5 +1,5 @@
-//! The queue of out-of-order segments: pieces that do not overlap, in stream order, each with the extent of its segment.
-//! Does not keep the stream's position; see [`super::half_stream`].
+//! The queue of out-of-order segments: pieces that do not overlap, in stream order, each with the extent of its
+//! segment. Does not keep the stream's position; see [`super::half_stream`].
 
 use std::collections::BTreeMap;
 
@@ -60,8 +60,8 @@ pub(super) struct NewSegment<'a> {
     pub(super) doubtful: bool,
 }
 
-/// Memory that a piece takes beside its bytes. Rationale: nodes of the map are little more than half full if pieces come
-/// in order, forwards or backwards, and an allocation costs 16 bytes and rounding.
+/// Memory that a piece takes beside its bytes. Rationale: nodes of the map are little more than half full if pieces
+/// come in order, forwards or backwards, and an allocation costs 16 bytes and rounding.
 pub(super) const PIECE_OVERHEAD: usize = 2 * (size_of::<u64>() + size_of::<Piece>()) + 24;
 
 impl Queue {

@@ -69,8 +69,8 @@ impl TimeWait {
         self.len * (size_of::<TimeWaitEntry>() + Index::ENTRY)
     }
 
-    /// Adds a flow, whose key has this hash; returns whether an older one was removed early for it. There must be no entry
-    /// with the same addresses: [`TimeWait::lookup`] removed it when the flow began.
+    /// Adds a flow, whose key has this hash; returns whether an older one was removed early for it. There must be no
+    /// entry with the same addresses: [`TimeWait::lookup`] removed it when the flow began.
     pub(super) fn insert(
         &mut self,
         key: FlowKey,
@@ -191,14 +191,14 @@ mod tests {
     fn agrees_with_a_plain_list() {
         let mut random: u32 = 7;
         for same_hash in [false, true] {
-            let (mut ended, mut model) = (TimeWait::default(), Vec::<(u32, Timestamp)>::new());
+            let (mut time_wait, mut model) = (TimeWait::default(), Vec::<(u32, Timestamp)>::new());
             for step in 0..30_000_u32 {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let number = (random >> 8) % if same_hash { 60 } else { 400 };
                 let hash = Hashed::of_bits(if same_hash { 5 } else { number.wrapping_mul(0x9e37_79b9) });
                 let now = Timestamp::from_nanos(i64::from(step) * 50_000_000);
-                let known = model.iter().position(|&(known, _)| known == number);
-                let fresh = known.is_some_and(|at| now < model[at].1.after(TIMEOUT));
+                let existing = model.iter().position(|&(other, _)| other == number);
+                let fresh = existing.is_some_and(|at| now < model[at].1.after(TIMEOUT));
                 let syn = random >> 28 < 4;
                 let (flags, seq) = if syn { (TcpFlags::SYN, number + 5) } else { (TcpFlags::ACK, number) };
                 let head = Head {
@@ -210,34 +210,34 @@ mod tests {
                     ..Head::default()
                 };
                 let segment = Segment { head: &head, tcp: &[], encapsulation: &Encapsulation::default() };
-                let late = ended.lookup(&segment, hash, TIMEOUT);
+                let late = time_wait.lookup(&segment, hash, TIMEOUT);
                 assert_eq!(late == Late::Stale, fresh && !syn, "step {step}");
-                match known {
+                match existing {
                     Some(at) if fresh && !syn => model[at].1 = now,
                     Some(at) => drop(model.remove(at)),
                     None => {}
                 }
                 if late == Late::New {
-                    assert!(!ended.insert(key(number), hash, initial_seqs(number), now, TIMEOUT, 10_000));
+                    assert!(!time_wait.insert(key(number), hash, initial_seqs(number), now, TIMEOUT, 10_000));
                     model.push((number, now));
                 }
-                assert!(ended.len <= 400 && ended.index.len() <= ended.len);
+                assert!(time_wait.len <= 400 && time_wait.index.len() <= time_wait.len);
             }
-            ended.clear();
-            assert_eq!((ended.memory(), ended.index.len()), (0, 0));
+            time_wait.clear();
+            assert_eq!((time_wait.memory(), time_wait.index.len()), (0, 0));
         }
     }
 
     #[test]
     fn oldest_entries_are_removed_for_new_ones() {
-        let mut ended = TimeWait::default();
+        let mut time_wait = TimeWait::default();
         let early = (0..1000_u32).filter(|&number| {
             let now = Timestamp::from_nanos(i64::from(number));
-            ended.insert(key(number), Hashed::of_bits(number), initial_seqs(number), now, TIMEOUT, 100)
+            time_wait.insert(key(number), Hashed::of_bits(number), initial_seqs(number), now, TIMEOUT, 100)
         });
         assert_eq!(early.count(), 900);
-        assert_eq!((ended.len, ended.index.len()), (100, 100));
-        assert!(ended.find(&key(899), Hashed::of_bits(899)).is_none());
-        assert!(ended.find(&key(900), Hashed::of_bits(900)).is_some());
+        assert_eq!((time_wait.len, time_wait.index.len()), (100, 100));
+        assert!(time_wait.find(&key(899), Hashed::of_bits(899)).is_none());
+        assert!(time_wait.find(&key(900), Hashed::of_bits(900)).is_some());
     }
 }

@@ -67,6 +67,7 @@ impl<S: Default> Connection<S> {
         }
     }
 
+    /// Inserts a segment into the queue of its direction.
     pub(super) fn enqueue<L: Listener<State = S>>(
         &mut self,
         side: Side,
@@ -96,8 +97,8 @@ impl<S: Default> Connection<S> {
         self.arm(side, context);
     }
 
-    /// Returns whether one more segment may be queued in this direction. At a limit, holes that can no longer be filled are
-    /// given up.
+    /// Returns whether one more segment may be queued in this direction. At a limit, holes that can no longer be filled
+    /// are given up.
     pub(super) fn can_queue<L: Listener<State = S>>(
         &mut self,
         side: Side,
@@ -146,7 +147,8 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Gives up the bytes missing before the first queued piece, and delivers that piece and all that follow it in order.
+    /// Gives up the bytes missing before the first queued piece, and delivers that piece and all that follow it in
+    /// order.
     pub(super) fn skip_hole<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         let half = &mut self.halves[side as usize];
         let Some(first) = half.queue().and_then(queue::Queue::first) else { return };
@@ -195,7 +197,8 @@ impl<S: Default> Connection<S> {
         context.listener.end(&view, &mut self.state, side);
     }
 
-    /// Delivers bytes at the stream's position, without an urgent one, and the gap that the capture cut off behind them.
+    /// Delivers bytes at the stream's position, without an urgent one, and the gap that the capture cut off behind
+    /// them.
     pub(super) fn deliver<L: Listener<State = S>>(
         &mut self,
         side: Side,
@@ -229,6 +232,7 @@ impl<S: Default> Connection<S> {
         }
     }
 
+    /// Reports a gap at the stream's position.
     pub(super) fn gap<L: Listener<State = S>>(&mut self, side: Side, len: u64, context: &mut FlowContext<'_, L>) {
         context.shard.counters.gaps += 1;
         context.shard.counters.gap_bytes += len;

@@ -7,6 +7,7 @@ use crate::flow::{Listener, Reason};
 use crate::segment::{Segment, Seq, Side, TcpFlags};
 
 impl<S: Default> Connection<S> {
+    /// Processes a SYN or SYN-ACK.
     pub(super) fn handshake<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,
@@ -131,8 +132,8 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Accepts a new initial sequence number on `side`: in the same connection if no data was seen yet, otherwise in a new
-    /// one with the same addresses.
+    /// Accepts a new initial sequence number on `side`: in the same connection if no data was seen yet, otherwise in a
+    /// new one with the same addresses.
     pub(super) fn accept_new_isn<L: Listener<State = S>>(
         &mut self,
         side: Side,
@@ -178,8 +179,8 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Handles data that continues an unanswered SYN while the other direction is not captured or the connection is over:
-    /// a new connection whose handshake was captured in part.
+    /// Handles data that continues an unanswered SYN while the other direction is not captured or the connection is
+    /// over: a new connection whose handshake was captured in part.
     pub(super) fn follow_candidate<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,

@@ -80,7 +80,7 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Returns the initial sequence numbers once both directions ended in order: no later segment can be delivered.
+    /// Returns the first sequence numbers once both directions ended in order: no later segment can be delivered.
     pub(super) fn initial_seqs(&self) -> Option<InitialSeqs> {
         let [low, high] = &self.halves;
         (low.ended && high.ended).then(|| InitialSeqs([low.first_seq(), high.first_seq()]))
@@ -192,7 +192,7 @@ impl<S: Default> Connection<S> {
         }
         let counters = &mut context.shard.counters;
         let half = &mut self.halves[side as usize];
-        if !context.shard.options.keep_duplicates && context.shard.duplicates.is_copy(context.slot, segment) {
+        if !context.shard.options.keep_duplicates && context.shard.duplicates.is_duplicate(context.slot, segment) {
             counters.duplicates += 1;
             return false;
         }
@@ -232,11 +232,13 @@ impl<S: Default> Connection<S> {
         }
     }
 
+    /// Counts a packet of this flow.
     fn count(&mut self, side: Side, wire_len: u32) {
         self.stats.packets[side as usize] += 1;
         self.stats.bytes[side as usize] += u64::from(wire_len);
     }
 
+    /// Processes a segment without SYN or RST that is not handled by the fast path.
     fn data<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let (head, payload) = (segment.head, segment.payload());
         let side = head.side;
@@ -296,17 +298,17 @@ impl<S: Default> Connection<S> {
         self.stats.missing = [0, 1].map(|at| self.halves[at].missing() > 0);
     }
 
-    /// Returns whether a receiver would discard the segment as old by its timestamp option (PAWS, RFC 7323 section 5.3).
-    /// Both sides must have agreed to use the option; otherwise receivers ignore it.
+    /// Returns whether a receiver would discard the segment as old by its timestamp option (PAWS, RFC 7323 section
+    /// 5.3). Both sides must have agreed to use the option; otherwise receivers ignore it.
     fn is_stale(&self, segment: &Segment<'_>) -> bool {
         let side = segment.head.side;
         let (half, other) = (&self.halves[side as usize], &self.halves[side.other() as usize]);
         half.anchored && half.is_stale(segment) && other.opened_with_timestamp != Some(false)
     }
 
-    /// Returns whether a receiver would refuse the segment for its acknowledgment number: it acknowledges bytes that were
-    /// not seen, or is older than any window (RFC 5961 section 5.2). The capture may lack the acknowledged bytes, so such a
-    /// segment is queued until the other direction confirms it.
+    /// Returns whether a receiver would refuse the segment for its acknowledgment number: it acknowledges bytes that
+    /// were not seen, or is older than any window (RFC 5961 section 5.2). The capture may lack the acknowledged bytes,
+    /// so such a segment is queued until the other direction confirms it.
     fn is_doubtful(&self, segment: &Segment<'_>) -> bool {
         /// Rationale: receivers use the largest window they were offered; the smallest is one without scaling.
         const OLDEST: i64 = 65_535;
