@@ -1,5 +1,5 @@
-//! When a missing part of a stream is given up: two kinds of deadlines, each a queue because each is set from the clock
-//! by a fixed span. Not the expiry of flows, whose order the table keeps.
+//! Deadlines for giving up missing parts of a stream: two kinds, each in a queue, because each is set a fixed time
+//! after the clock. Does not expire flows; the table keeps their order.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,20 +8,22 @@ use crate::segment::Side;
 use crate::table::Slot;
 use crate::time::Timestamp;
 
-/// Why a hole is waited for.
+/// The state of a hole, which sets the time until it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hole {
-    /// Nobody acknowledged the missing bytes, and they may still be sent again; or a doubtful segment waits for somebody
-    /// to acknowledge it.
+    /// The missing bytes were not acknowledged and may still be retransmitted; or a doubtful segment waits for an
+    /// acknowledgment.
     Open,
-    /// The receiver has them: they can only come late.
+    /// The receiver has the bytes: they can only be captured late.
     Acknowledged,
 }
 
 impl Hole {
-    /// Rationale: a sender's retransmission timer starts at 1 s and doubles (RFC 6298), so 5 s see two attempts; bytes
-    /// that were acknowledged can only be behind in the capture itself, by far less than half a second.
-    pub(super) const fn span(self) -> Duration {
+    /// Returns the time until the hole is given up.
+    ///
+    /// Rationale: a sender's retransmission timer starts at 1 s and doubles (RFC 6298), so 5 s include two attempts;
+    /// bytes that were acknowledged can only be late in the capture itself, by far less than half a second.
+    pub(super) const fn timeout(self) -> Duration {
         match self {
             Self::Open => Duration::from_secs(5),
             Self::Acknowledged => Duration::from_millis(500),
@@ -38,45 +40,45 @@ pub(super) struct Due {
     pub(super) hole: Hole,
 }
 
-/// Entries of flows that are gone that are not worth a pass over the queue.
-const LEFTOVERS: usize = 256;
+/// Entries of closed flows that are not worth a pass over the queue.
+const PRUNE_MIN: usize = 256;
 
-/// The queues. A direction has at most one entry in each (`OutOfOrder::armed`); entries of flows that are gone stay for
-/// the span, or until they are the majority.
+/// The deadline queues. A direction has at most one entry in each (`OutOfOrder::armed`); entries of closed flows stay
+/// until their deadline, or until they are the majority.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     queues: [VecDeque<(Timestamp, Slot, Side)>; 2],
 }
 
 impl Deadlines {
-    /// Adds a deadline one span after `now`.
+    /// Adds a deadline one timeout after `now`.
     pub(super) fn push(&mut self, hole: Hole, now: Timestamp, slot: Slot, side: Side) {
-        self.queues[hole as usize].push_back((now.after(hole.span()), slot, side));
+        self.queues[hole as usize].push_back((now.after(hole.timeout()), slot, side));
     }
 
-    /// The earliest deadline.
+    /// Returns the earliest deadline.
     pub(super) fn next(&self) -> Timestamp {
         let first = |hole: Hole| self.queues[hole as usize].front().map_or(Timestamp::MAX, |entry| entry.0);
         first(Hole::Open).min(first(Hole::Acknowledged))
     }
 
-    /// Forgets entries of flows that are gone once they are the majority: at most `flows` live, each with two directions.
-    pub(super) fn forget_unless(&mut self, flows: usize, mut alive: impl FnMut(Slot) -> bool) {
+    /// Removes entries of closed flows once they are the majority: at most `flows` live, each with two directions.
+    pub(super) fn prune(&mut self, flows: usize, mut is_live: impl FnMut(Slot) -> bool) {
         for queue in &mut self.queues {
             // A pass over the queue is paid for by the entries that it removes: at least half of them.
-            if queue.len() > flows.max(LEFTOVERS).saturating_mul(4) {
-                queue.retain(|&(_, slot, _)| alive(slot));
+            if queue.len() > flows.max(PRUNE_MIN).saturating_mul(4) {
+                queue.retain(|&(_, slot, _)| is_live(slot));
             }
         }
     }
 
-    /// Number of entries in the longer queue.
+    /// Returns the number of entries in the longer queue.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.queues.iter().map(VecDeque::len).max().unwrap_or(0)
     }
 
-    /// Takes the earliest deadline.
+    /// Removes and returns the earliest deadline.
     pub(super) fn pop(&mut self) -> Option<Due> {
         let next = self.next();
         [Hole::Acknowledged, Hole::Open].into_iter().find_map(|hole| {

@@ -1,12 +1,12 @@
-//! The client bytes delivered last, kept a little while so that a retransmission with other content is noticed. A ring
-//! per shard: bounded, and written by one copy a segment. Not the stream itself.
+//! Keeps the client bytes delivered last, so that a retransmission with different content is detected. One ring per
+//! shard: bounded, and written with one copy per segment. Does not reassemble the stream; see [`super::half_stream`].
 
-/// Bytes kept. Rationale: a retransmission that lies comes while the original is fresh; 64 KiB a shard hold the client
-/// side of some hundred requests.
+/// Bytes kept. Rationale: a forged retransmission comes soon after the original; 64 KiB a shard hold the client side of
+/// some hundred requests.
 const BYTES: usize = 64 << 10;
 /// Entries kept.
 const ENTRIES: usize = 512;
-/// Bytes kept of one segment: request heads, not uploads.
+/// Bytes kept of one segment: enough for request heads, not for uploads.
 const PER_SEGMENT: usize = 2048;
 
 /// A reference to the newest entry of one direction of one flow: its running number, 0 for none.
@@ -26,17 +26,17 @@ struct RingEntry {
 
 /// The ring of a shard.
 #[derive(Debug, Default)]
-pub(super) struct History {
-    /// Both empty until the first bytes: most shards of a small capture see none.
+pub(super) struct DeliveredRing {
+    /// Empty, as is `entries`, until the first bytes: most shards of a small capture see none.
     bytes: Vec<u8>,
     written: u64,
     entries: Vec<RingEntry>,
     count: u64,
 }
 
-impl History {
-    /// Remembers delivered bytes.
-    pub(super) fn remember(&mut self, newest: &mut RingRef, start: u64, data: &[u8]) {
+impl DeliveredRing {
+    /// Adds delivered bytes.
+    pub(super) fn push(&mut self, newest: &mut RingRef, start: u64, data: &[u8]) {
         if self.bytes.is_empty() {
             self.bytes = vec![0; BYTES];
             self.entries = vec![RingEntry::default(); ENTRIES];
@@ -54,11 +54,11 @@ impl History {
         *newest = RingRef(self.count);
     }
 
-    /// Whether `data`, sent again at stream offset `start`, contradicts what is still remembered.
-    pub(super) fn contradicts(&self, newest: RingRef, start: u64, data: &[u8]) -> bool {
+    /// Returns whether `data`, sent again at stream offset `start`, differs from the bytes in the ring.
+    pub(super) fn conflicts(&self, newest: RingRef, start: u64, data: &[u8]) -> bool {
         let end = start + data.len() as u64;
         let mut number = newest.0;
-        // Bounded: numbers fall, and at most ENTRIES of them are still in the ring.
+        // Bounded: numbers decrease, and at most ENTRIES of them are still in the ring.
         while number != 0 {
             let entry = self.entries[(number % ENTRIES as u64) as usize];
             if entry.number != number || self.written - entry.position > BYTES as u64 {
@@ -66,9 +66,9 @@ impl History {
             }
             let (from, to) = (start.max(entry.start), end.min(entry.start + entry.len as u64));
             if from < to {
-                let kept = (from - entry.start)..(to - entry.start);
+                let stored = (from - entry.start)..(to - entry.start);
                 let sent = &data[(from - start) as usize..(to - start) as usize];
-                if kept.zip(sent).any(|(at, &byte)| self.byte(entry.position + at) != byte) {
+                if stored.zip(sent).any(|(at, &byte)| self.byte(entry.position + at) != byte) {
                     return true;
                 }
             }
@@ -90,19 +90,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notices_other_bytes_as_long_as_they_are_kept() {
-        let mut history = History::default();
+    fn conflict_is_found_while_bytes_are_in_the_ring() {
+        let mut ring = DeliveredRing::default();
         let (mut one, mut two) = (RingRef::default(), RingRef::default());
-        history.remember(&mut one, 0, b"GET /sms/");
-        history.remember(&mut two, 0, b"POST /other");
-        history.remember(&mut one, 9, b"api/ HTTP/1.1");
-        assert!(!history.contradicts(one, 4, b"/sms/api/"));
-        assert!(history.contradicts(one, 4, b"/img/api/"));
-        assert!(history.contradicts(one, 9, b"env"));
-        assert!(!history.contradicts(two, 0, b"POST"));
+        ring.push(&mut one, 0, b"GET /sms/");
+        ring.push(&mut two, 0, b"POST /other");
+        ring.push(&mut one, 9, b"api/ HTTP/1.1");
+        assert!(!ring.conflicts(one, 4, b"/sms/api/"));
+        assert!(ring.conflicts(one, 4, b"/img/api/"));
+        assert!(ring.conflicts(one, 9, b"env"));
+        assert!(!ring.conflicts(two, 0, b"POST"));
         for at in 0..(BYTES as u64 / 1024) {
-            history.remember(&mut two, 11 + at * 1024, &[b'x'; 1024]);
+            ring.push(&mut two, 11 + at * 1024, &[b'x'; 1024]);
         }
-        assert!(!history.contradicts(one, 9, b"env"), "forgotten");
+        assert!(!ring.conflicts(one, 9, b"env"), "overwritten");
     }
 }

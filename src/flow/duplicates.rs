@@ -1,71 +1,74 @@
-//! Copies that a SPAN port makes of one and the same packet, as opposed to retransmissions: everything that the sender
-//! wrote is equal, and they are at most a few milliseconds apart. MAC addresses, VLAN tags, TTL and tunnels may differ.
+//! Detects duplicates that a SPAN port makes of one packet, as opposed to retransmissions: all fields that the sender
+//! wrote are equal, and the two are at most a few milliseconds apart. MAC addresses, VLAN tags, TTL and tunnels may
+//! differ.
 
 use crate::segment::{Segment, Side};
 use crate::table::Slot;
 
-/// In ticks of 1,024 ns: 5 ms. Rationale: mirrored copies leave a switch within microseconds to a millisecond; the
-/// shortest retransmission timers are far above 5 ms.
-const WINDOW: u32 = 4883;
+/// Largest time between duplicates, in ticks of 1,024 ns: 5 ms. Rationale: mirrored copies leave a switch within
+/// microseconds to a millisecond; the shortest retransmission timers are far above 5 ms.
+const MAX_DISTANCE: u32 = 4883;
 
-/// Places for packets. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth. More
-/// places would not stay in the cache.
-const PLACES: usize = 256;
+/// Packets kept. Rationale: ten gigabits of full packets in 5 ms are some 4,000; a shard sees a sixteenth. More entries
+/// would not stay in the cache.
+const ENTRIES: usize = 256;
 
-/// The latest packets, one a place.
+/// The latest packets, in a direct-mapped cache.
 ///
-/// The place may be steered: then copies are not recognised, and count as retransmissions. What makes a packet a copy
-/// may not, or a packet that servers ignore could hide the one behind it; so everything is compared, not a hash of it.
+/// An attacker may choose which entry a packet takes: then duplicates are not detected, and count as retransmissions.
+/// An attacker must not be able to make a packet a duplicate, or a packet that servers ignore could hide the one behind
+/// it; so all fields are compared, not a hash of them.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
     /// Empty until the first segment: most shards of a small capture see none.
-    places: Vec<Packet>,
-    /// Eight bits of each packet's hash. Rationale: they stay in the first cache, where the packets do not; a place whose
-    /// mark differs is written without being read.
-    marks: Vec<u8>,
+    packets: Vec<SeenPacket>,
+    /// Eight bits of each packet's hash. Rationale: they stay in the first-level cache, where the packets do not; an
+    /// entry whose tag differs is overwritten without being read.
+    tags: Vec<u8>,
 }
 
-/// All that the sender wrote, as far as it tells packets apart; when, in ticks modulo 2^32; and in which flow.
+/// The fields written by the sender that distinguish packets; the time, in ticks modulo 2^32; and the flow.
 #[derive(Clone, Copy, Debug)]
-struct Packet {
+struct SeenPacket {
     flow: Slot,
-    written: [u64; 3],
+    sender_fields: [u64; 3],
     ticks: u32,
 }
 
 impl Duplicates {
-    /// Whether the same packet of this flow was seen just before. Remembers this one if not.
-    pub(super) fn is_copy(&mut self, flow: Slot, segment: &Segment<'_>) -> bool {
-        let packet = Packet { flow, written: written(segment), ticks: (segment.head.time.nanos() >> 10) as u32 };
-        if self.places.is_empty() {
-            self.places = vec![Packet::nothing(flow); PLACES];
-            self.marks = vec![0; PLACES];
+    /// Returns whether the same packet of this flow was seen just before. Stores this one if not.
+    pub(super) fn is_duplicate(&mut self, flow: Slot, segment: &Segment<'_>) -> bool {
+        let packet =
+            SeenPacket { flow, sender_fields: sender_fields(segment), ticks: (segment.head.time.nanos() >> 10) as u32 };
+        if self.packets.is_empty() {
+            self.packets = vec![SeenPacket::empty(flow); ENTRIES];
+            self.tags = vec![0; ENTRIES];
         }
-        let (place, mark) = place(segment.head.flow_hash, packet.written);
-        if self.marks[place] == mark && self.places[place].is_same(&packet) {
+        let (index, tag) = index_and_tag(segment.head.flow_hash, packet.sender_fields);
+        if self.tags[index] == tag && self.packets[index].is_same(&packet) {
             return true;
         }
-        self.marks[place] = mark;
-        // Field by field: as a whole it would be read back from where it was just put together, which stalls.
-        let Packet { flow, written, ticks } = &mut self.places[place];
-        (*flow, *written, *ticks) = (packet.flow, packet.written, packet.ticks);
+        self.tags[index] = tag;
+        // Field by field: a copy of the whole struct would be read back just after it was assembled, which stalls.
+        let SeenPacket { flow, sender_fields, ticks } = &mut self.packets[index];
+        (*flow, *sender_fields, *ticks) = (packet.flow, packet.sender_fields, packet.ticks);
         false
     }
 }
 
-impl Packet {
-    /// Stands where no packet was yet: no sender writes that, for flags have no bits above the eighth and sides are two.
-    const fn nothing(flow: Slot) -> Self {
-        Self { flow, written: [u64::MAX; 3], ticks: 0 }
+impl SeenPacket {
+    /// Returns an empty entry, which equals no packet: flags have no bits above the eighth and sides are two.
+    const fn empty(flow: Slot) -> Self {
+        Self { flow, sender_fields: [u64::MAX; 3], ticks: 0 }
     }
 
     fn is_same(&self, other: &Self) -> bool {
         let distance = self.ticks.wrapping_sub(other.ticks).cast_signed().unsigned_abs();
-        self.written == other.written && self.flow == other.flow && distance <= WINDOW
+        self.sender_fields == other.sender_fields && self.flow == other.flow && distance <= MAX_DISTANCE
     }
 }
 
-fn written(segment: &Segment<'_>) -> [u64; 3] {
+fn sender_fields(segment: &Segment<'_>) -> [u64; 3] {
     let head = segment.head;
     let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
     let side = u32::from(head.side == Side::High) << 8;
@@ -73,12 +76,12 @@ fn written(segment: &Segment<'_>) -> [u64; 3] {
     [pair(head.seq.0, head.ack.0), pair(head.ip_id, head.ip_len), pair(window, side | u32::from(head.flags.0))]
 }
 
-/// Where a packet stands, and its mark.
-fn place(flow_hash: u64, written: [u64; 3]) -> (usize, u8) {
+/// Returns the index of a packet's entry, and its tag.
+fn index_and_tag(flow_hash: u64, sender_fields: [u64; 3]) -> (usize, u8) {
     /// Constants without a pattern: the fractional parts of the square roots of the first primes, made odd.
     const FACTORS: [u64; 3] = [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];
-    let products = written.into_iter().zip(FACTORS).map(|(word, factor)| word.wrapping_mul(factor));
+    let products = sender_fields.into_iter().zip(FACTORS).map(|(word, factor)| word.wrapping_mul(factor));
     let sum = flow_hash ^ products.fold(0, u64::wrapping_add);
     let hash = (sum ^ sum >> 32).wrapping_mul(FACTORS[0]);
-    ((hash >> 32) as usize % PLACES, (hash >> 56) as u8)
+    ((hash >> 32) as usize % ENTRIES, (hash >> 56) as u8)
 }

@@ -1,5 +1,5 @@
-//! One direction of a flow: where its stream stands, what waits, and what a receiver would have refused. Not the
-//! handshake, which concerns both directions: see [`super::connection`].
+//! One direction of a flow: its position, its queued segments and the checks that a receiver makes. Does not handle the
+//! handshake, which concerns both directions; see [`super::connection`].
 
 use super::delivered_ring::RingRef;
 use super::overlap::Extent;
@@ -8,14 +8,14 @@ use crate::segment::{Segment, Seq};
 use crate::table::ALLOCATION;
 use crate::time::Timestamp;
 
-/// Bytes before and behind the stream's position that a receiver could accept.
+/// Bytes before and after the stream's position that a receiver could accept.
 /// Rationale: the largest window that stacks scale to by default is 6 to 16 MiB (RFC 7323 allows 1 GiB).
 const WINDOW: i64 = 16 << 20;
 
-/// SYNs of which the data is kept. Rationale: as many initial sequence numbers as are remembered by default.
+/// SYNs whose data is stored, at most. Rationale: as many as initial sequence numbers are kept by default.
 const SYN_DATA: usize = 4;
 
-/// One direction.
+/// One direction of a flow.
 ///
 /// Stream offset 0 is the byte after the SYN, or the first byte seen. `next` is the offset of the first byte that was
 /// not delivered, `next_seq` its sequence number.
@@ -28,33 +28,33 @@ pub(super) struct HalfStream {
     /// Highest offset that the other direction acknowledged, at most `highest`.
     pub(super) acked: u64,
     timestamp: Option<u32>,
-    pub(super) newest: RingRef,
-    pub(super) disorder: Option<Box<OutOfOrder>>,
-    /// The stream's place among sequence numbers is known.
-    pub(super) known: bool,
-    /// A segment of this direction was seen.
+    pub(super) delivered: RingRef,
+    pub(super) out_of_order: Option<Box<OutOfOrder>>,
+    /// Whether the sequence number of offset 0 is known.
+    pub(super) anchored: bool,
+    /// Whether a segment of this direction was seen.
     pub(super) seen: bool,
-    /// Some segment had right checksums.
-    pub(super) proven: bool,
-    /// Some segment had right checksums in the IPv4 headers around it.
-    pub(super) header_proven: bool,
-    /// Some segment was taken in spite of a wrong checksum.
-    pub(super) doubted: bool,
-    /// The other direction acknowledged its initial sequence number.
-    pub(super) answered: bool,
+    /// Whether some segment had correct checksums.
+    pub(super) checksum_proven: bool,
+    /// Whether some segment had correct checksums in its IPv4 headers.
+    pub(super) ip_checksum_proven: bool,
+    /// Whether some segment was accepted in spite of a wrong checksum.
+    pub(super) accepted_unproven: bool,
+    /// Whether the other direction acknowledged the initial sequence number.
+    pub(super) isn_acknowledged: bool,
     /// Whether the segment that began the direction had a timestamp option.
-    pub(super) stamped: Option<bool>,
-    /// Highest offset that the other direction claimed to have, unseen bytes and the FIN's number included.
+    pub(super) opened_with_timestamp: Option<bool>,
+    /// Highest offset that the other direction acknowledged, unseen bytes and the FIN's number included.
     claimed: u64,
-    /// Some accepted segment came without a signature option.
-    unsigned: bool,
-    /// A FIN was seen, wherever it stood.
+    /// Whether some accepted segment had no signature option.
+    seen_unsigned: bool,
+    /// Whether a FIN was seen, at any offset.
     pub(super) fin_seen: bool,
-    /// A FIN was reached in order: nothing follows.
+    /// Whether a FIN was reached in order: nothing follows.
     pub(super) ended: bool,
 }
 
-/// What only a direction in disorder needs.
+/// State that only a direction with out-of-order segments or an unusual handshake needs.
 #[derive(Debug, Default)]
 pub(super) struct OutOfOrder {
     pub(super) queue: Queue,
@@ -62,15 +62,15 @@ pub(super) struct OutOfOrder {
     pub(super) fin: Option<u64>,
     /// Offset of the urgent byte, which receivers read out of band (RFC 6093 section 2.2).
     urgent: Option<u64>,
-    /// Other initial sequence numbers that SYNs offered.
+    /// Other initial sequence numbers, from further SYNs.
     pub(super) candidates: Vec<Seq>,
     /// The latest other SYN: its initial sequence number, time and length on the wire.
-    pub(super) latest_offer: Option<(Seq, Timestamp, u32)>,
-    /// Initial sequence numbers and data of SYNs, until the answer says whose was taken (RFC 7413).
+    pub(super) latest_syn: Option<(Seq, Timestamp, u32)>,
+    /// Initial sequence numbers and data of SYNs, until the SYN-ACK shows which was accepted (RFC 7413).
     pub(super) syn_data: Vec<(Seq, Vec<u8>)>,
-    /// Since when the first byte is missing.
+    /// Time since when the first byte is missing.
     pub(super) hole_since: Timestamp,
-    /// Which deadlines are in their queues: unacknowledged hole, acknowledged hole.
+    /// Whether a deadline is in its queue: for an unacknowledged hole, for an acknowledged hole.
     pub(super) armed: [bool; 2],
 }
 
@@ -85,7 +85,7 @@ impl OutOfOrder {
     }
 }
 
-/// Where a segment's payload stands relative to the stream.
+/// The position of a segment's payload relative to the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SegmentPosition {
     /// Too far away for any window.
@@ -101,9 +101,9 @@ pub(super) enum SegmentPosition {
 }
 
 impl HalfStream {
-    /// Puts offset 0 at `first`, the sequence number of the first byte.
+    /// Sets offset 0 to `first`, the sequence number of the first byte.
     pub(super) fn anchor(&mut self, first: Seq) {
-        self.known = true;
+        self.anchored = true;
         self.next = 0;
         self.next_seq = first;
         self.highest = 0;
@@ -111,40 +111,41 @@ impl HalfStream {
         self.claimed = 0;
     }
 
-    /// Puts offset 0 elsewhere before anything was carried; the former place stays possible.
-    pub(super) fn anchor_elsewhere(&mut self, first: Seq, limit: usize) {
+    /// Moves offset 0 to another sequence number before any data was seen; the previous one remains a candidate.
+    pub(super) fn reanchor(&mut self, first: Seq, limit: usize) {
         let before = self.first_seq();
         self.anchor(first);
-        self.offer(Seq(before.0.wrapping_sub(1)), limit);
-        self.forget_timestamp();
+        self.add_candidate(Seq(before.0.wrapping_sub(1)), limit);
+        self.clear_timestamp();
     }
 
-    /// The sequence number of offset 0.
+    /// Returns the sequence number of offset 0.
     pub(super) fn first_seq(&self) -> Seq {
         Seq(self.next_seq.0.wrapping_sub(self.next as u32))
     }
 
-    /// Whether a segment with this sequence number stands where the stream goes on.
+    /// Returns whether a segment with this sequence number continues the stream.
     pub(super) fn continues_at(&self, seq: Seq) -> bool {
-        self.next_seq == seq && self.known && !self.ended
+        self.next_seq == seq && self.anchored && !self.ended
     }
 
-    /// The stream offset of a sequence number; negative before the beginning.
+    /// Returns the stream offset of a sequence number; negative before the beginning.
     pub(super) fn offset(&self, seq: Seq) -> i64 {
         self.next.cast_signed() + i64::from(seq.distance_from(self.next_seq))
     }
 
-    /// The stream offset that an acknowledgment number of the other direction stands for.
+    /// Returns the stream offset of an acknowledgment number that the other direction sent.
     pub(super) fn acknowledged(&self, ack: Seq) -> Option<u64> {
-        self.known.then(|| u64::try_from(self.offset(ack)).unwrap_or(0))
+        self.anchored.then(|| u64::try_from(self.offset(ack)).unwrap_or(0))
     }
 
-    /// Whether nothing was delivered and nothing waits.
+    /// Returns whether nothing was delivered and nothing is queued.
     pub(super) fn is_untouched(&self) -> bool {
-        self.next == 0 && self.disorder.as_ref().is_none_or(|disorder| disorder.queue.is_empty())
+        self.next == 0 && self.out_of_order.as_ref().is_none_or(|out_of_order| out_of_order.queue.is_empty())
     }
 
-    pub(super) fn place(&self, offset: i64, len: usize) -> SegmentPosition {
+    /// Returns the position of `len` bytes at a stream offset, relative to the stream.
+    pub(super) fn position(&self, offset: i64, len: usize) -> SegmentPosition {
         let next = self.next.cast_signed();
         let end = offset + len as i64;
         if offset - next > WINDOW || next - end > WINDOW {
@@ -160,26 +161,26 @@ impl HalfStream {
         }
     }
 
-    /// Moves the stream's position.
+    /// Advances the stream's position.
     pub(super) fn advance(&mut self, bytes: u64) {
         self.next += bytes;
         self.next_seq = self.next_seq.advance(bytes as u32);
         self.highest = self.highest.max(self.next);
     }
 
-    /// Whether the timestamp option is older than the last one accepted in order.
+    /// Returns whether the timestamp option is older than the last one accepted in order.
     pub(super) fn is_stale(&self, segment: &Segment<'_>) -> bool {
         match (self.timestamp, segment.head.timestamp_value) {
-            // Some stacks open with zero and count from elsewhere; Linux does not look at such a value.
+            // Some stacks open with zero and count from elsewhere; Linux ignores such a value.
             (Some(last), Some(value)) if last != 0 => {
-                self.stamped != Some(false) && value.wrapping_sub(last).cast_signed() < 0
+                self.opened_with_timestamp != Some(false) && value.wrapping_sub(last).cast_signed() < 0
             }
             _ => false,
         }
     }
 
-    /// Remembers the timestamp option of a segment that a receiver accepts and that is not ahead of the stream. One
-    /// that is refused must not count: it could make all that follow look old.
+    /// Stores the timestamp option of a segment that a receiver accepts and that is not ahead of the stream. That of a
+    /// refused segment must not count: it could make all later segments look old.
     pub(super) fn note_timestamp(&mut self, segment: &Segment<'_>) {
         if let Some(value) = segment.head.timestamp_value
             && self.offset(segment.head.seq) <= self.next.cast_signed()
@@ -188,129 +189,136 @@ impl HalfStream {
         }
     }
 
-    /// Remembers the timestamp option of the segment that begins the direction, or that there is none.
+    /// Stores the timestamp option of the segment that begins the direction, or its absence.
     pub(super) fn note_opening(&mut self, segment: &Segment<'_>) {
-        self.stamped = Some(segment.head.timestamp_value.is_some());
+        self.opened_with_timestamp = Some(segment.head.timestamp_value.is_some());
         self.timestamp = segment.head.timestamp_value;
     }
 
-    /// Forgets the timestamp: a new connection has a new clock.
-    pub(super) fn forget_timestamp(&mut self) {
+    /// Clears the timestamp: a new connection has a new timestamp clock.
+    pub(super) fn clear_timestamp(&mut self) {
         self.timestamp = None;
-        self.stamped = None;
+        self.opened_with_timestamp = None;
     }
 
-    /// The other direction says that it has everything up to this offset.
-    pub(super) fn note_claim(&mut self, offset: u64) {
+    /// Stores that the other direction acknowledged everything up to this offset.
+    pub(super) fn note_claimed(&mut self, offset: u64) {
         if offset <= self.next.saturating_add(WINDOW as u64) {
             self.claimed = self.claimed.max(offset);
         }
     }
 
-    /// Bytes behind the stream's position that were sent and not captured, as far as a FIN or the other direction's
-    /// acknowledgments tell.
+    /// Returns the number of bytes after the stream's position that were sent and not captured, as far as a FIN or the
+    /// other direction's acknowledgments show.
     pub(super) fn missing(&self) -> u64 {
-        let fin = self.disorder.as_ref().and_then(|disorder| disorder.fin);
+        let fin = self.out_of_order.as_ref().and_then(|out_of_order| out_of_order.fin);
         // The last number may be the FIN's own.
         let claimed = if self.ended { 0 } else { self.claimed.saturating_sub(1) };
         fin.unwrap_or(claimed).saturating_sub(self.next)
     }
 
-    /// Frees what waits; deadlines that are in their queues stay known.
-    pub(super) fn forget_waiting(&mut self) {
+    /// Frees the out-of-order state, but keeps which deadlines are in their queues.
+    pub(super) fn clear_queued(&mut self) {
         let armed = self.armed();
-        self.disorder = None;
-        self.arm_as(armed);
+        self.out_of_order = None;
+        self.set_armed(armed);
     }
 
-    /// Which deadlines are in their queues.
+    /// Returns which deadlines are in their queues.
     pub(super) fn armed(&self) -> [bool; 2] {
-        self.disorder.as_ref().map_or([false; 2], |disorder| disorder.armed)
+        self.out_of_order.as_ref().map_or([false; 2], |out_of_order| out_of_order.armed)
     }
 
-    /// Takes over which deadlines are in their queues.
-    pub(super) fn arm_as(&mut self, armed: [bool; 2]) {
+    /// Sets which deadlines are in their queues.
+    pub(super) fn set_armed(&mut self, armed: [bool; 2]) {
         if armed != [false; 2] {
-            self.disorder().armed = armed;
+            self.out_of_order().armed = armed;
         }
     }
 
-    /// Keeps the data of a SYN; of several with the same initial sequence number the first.
-    pub(super) fn keep_syn_data(&mut self, isn: Seq, data: &[u8]) {
-        let kept = &mut self.disorder().syn_data;
-        if kept.len() < SYN_DATA && !kept.iter().any(|(other, _)| *other == isn) {
-            kept.push((isn, data.to_vec()));
+    /// Stores the data of a SYN; of several with the same initial sequence number the first.
+    pub(super) fn store_syn_data(&mut self, isn: Seq, data: &[u8]) {
+        let stored = &mut self.out_of_order().syn_data;
+        if stored.len() < SYN_DATA && !stored.iter().any(|(other, _)| *other == isn) {
+            stored.push((isn, data.to_vec()));
         }
     }
 
-    /// Whether the segment carries a signature (RFC 2385, RFC 5925) that the connection never agreed on.
+    /// Returns whether the segment carries a signature (RFC 2385, RFC 5925) that the connection never agreed on.
     pub(super) fn is_wrongly_signed(&mut self, segment: &Segment<'_>) -> bool {
         if !segment.head.signed {
-            self.unsigned = true;
+            self.seen_unsigned = true;
         }
-        segment.head.signed && self.unsigned
+        segment.head.signed && self.seen_unsigned
     }
 
-    pub(super) fn disorder(&mut self) -> &mut OutOfOrder {
-        self.disorder.get_or_insert_default()
+    /// Returns the out-of-order state; creates it if there is none.
+    pub(super) fn out_of_order(&mut self) -> &mut OutOfOrder {
+        self.out_of_order.get_or_insert_default()
     }
 
-    /// Frees the disorder's memory when there is none left.
-    pub(super) fn tidy(&mut self) {
-        if self.disorder.as_ref().is_some_and(|disorder| disorder.is_idle()) {
-            self.disorder = None;
+    /// Frees the out-of-order state if it is idle.
+    pub(super) fn free_if_idle(&mut self) {
+        if self.out_of_order.as_ref().is_some_and(|out_of_order| out_of_order.is_idle()) {
+            self.out_of_order = None;
         }
     }
 
+    /// Returns the queue, if it is not empty.
     pub(super) fn queue(&self) -> Option<&Queue> {
-        self.disorder.as_ref().map(|disorder| &disorder.queue).filter(|queue| !queue.is_empty())
+        self.out_of_order.as_ref().map(|out_of_order| &out_of_order.queue).filter(|queue| !queue.is_empty())
     }
 
-    /// Whether bytes are missing that the receiver has acknowledged: they can only come late. A segment that waits for
-    /// confirmation misses nothing.
-    pub(super) fn lacks_acknowledged(&self) -> bool {
+    /// Returns whether bytes are missing that the receiver has acknowledged: they can only arrive late. A segment that
+    /// is queued for confirmation misses nothing.
+    pub(super) fn misses_acknowledged_bytes(&self) -> bool {
         self.queue().and_then(Queue::first).is_some_and(|first| first > self.next && first <= self.acked)
     }
 
-    /// Memory of waiting bytes.
+    /// Returns the memory of queued bytes.
     pub(super) fn queued_memory(&self) -> usize {
         self.queue().map_or(0, Queue::memory)
     }
 
-    /// Memory of what else waits on the heap.
-    pub(super) fn kept_memory(&self) -> usize {
-        self.disorder.as_ref().map_or(0, |disorder| {
-            let syn_data: usize = disorder.syn_data.iter().map(|(_, data)| data.capacity()).sum();
-            let rows = disorder.syn_data.capacity() * size_of::<(Seq, Vec<u8>)>();
-            let allocations = ALLOCATION * (1 + usize::from(rows > 0) + disorder.syn_data.len());
-            size_of::<OutOfOrder>() + disorder.candidates.capacity() * size_of::<Seq>() + rows + syn_data + allocations
+    /// Returns the other heap memory of this direction.
+    pub(super) fn heap_memory(&self) -> usize {
+        self.out_of_order.as_ref().map_or(0, |out_of_order| {
+            let syn_data: usize = out_of_order.syn_data.iter().map(|(_, data)| data.capacity()).sum();
+            let entries = out_of_order.syn_data.capacity() * size_of::<(Seq, Vec<u8>)>();
+            let allocations = ALLOCATION * (1 + usize::from(entries > 0) + out_of_order.syn_data.len());
+            size_of::<OutOfOrder>()
+                + out_of_order.candidates.capacity() * size_of::<Seq>()
+                + entries
+                + syn_data
+                + allocations
         })
     }
 
+    /// Sets the stream offset of the urgent byte, unless it was passed.
     pub(super) fn set_urgent(&mut self, offset: i64) {
         if let Ok(offset) = u64::try_from(offset)
             && offset >= self.next
         {
-            // A pointer moves forward only (as in Linux).
-            let urgent = &mut self.disorder().urgent;
-            *urgent = Some(urgent.map_or(offset, |known| known.max(offset)));
+            // The pointer only moves forward (as in Linux).
+            let urgent = &mut self.out_of_order().urgent;
+            *urgent = Some(urgent.map_or(offset, |previous| previous.max(offset)));
         }
     }
 
-    /// Where in the next `len` bytes the urgent byte stands, if it does; forgets it once it was passed.
+    /// Returns the index of the urgent byte in the next `len` bytes, if it is there; clears it once it was passed.
     pub(super) fn take_urgent(&mut self, len: usize) -> Option<usize> {
-        let disorder = self.disorder.as_mut()?;
-        let urgent = disorder.urgent?;
+        let out_of_order = self.out_of_order.as_mut()?;
+        let urgent = out_of_order.urgent?;
         if urgent >= self.next.saturating_add(len as u64) {
             return None;
         }
-        disorder.urgent = None;
+        out_of_order.urgent = None;
         usize::try_from(urgent.checked_sub(self.next)?).ok()
     }
 
-    /// Offers another initial sequence number. Says whether an older one was dropped for it.
-    pub(super) fn offer(&mut self, isn: Seq, limit: usize) -> bool {
-        let candidates = &mut self.disorder().candidates;
+    /// Adds a candidate initial sequence number. Returns whether an older one was dropped for it.
+    pub(super) fn add_candidate(&mut self, isn: Seq, limit: usize) -> bool {
+        let candidates = &mut self.out_of_order().candidates;
         if candidates.contains(&isn) {
             return false;
         }
@@ -322,13 +330,15 @@ impl HalfStream {
         full
     }
 
-    /// Whether a SYN offered the initial sequence number before `first`.
-    pub(super) fn was_offered(&self, first: Seq) -> bool {
-        self.disorder.as_ref().is_some_and(|disorder| disorder.candidates.iter().any(|isn| isn.advance(1) == first))
+    /// Returns whether the initial sequence number before `first` is a candidate.
+    pub(super) fn is_candidate(&self, first: Seq) -> bool {
+        self.out_of_order
+            .as_ref()
+            .is_some_and(|out_of_order| out_of_order.candidates.iter().any(|isn| isn.advance(1) == first))
     }
 
-    /// The segment as an arrival for the queue; `skip` bytes at its front are not wanted.
-    pub(super) fn arrival<'a>(
+    /// Makes a segment for the queue, without the first `skip` bytes.
+    pub(super) fn new_segment<'a>(
         offset: i64,
         payload: &'a [u8],
         skip: usize,

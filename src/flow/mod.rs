@@ -1,9 +1,10 @@
-//! TCP flows: each direction put in order as bytes or gaps, copies recognised, idle flows expired. Not what the bytes
-//! mean: whoever wants to know is a [`Listener`].
+//! Reassembles TCP flows: puts each direction in order as bytes or gaps, recognises duplicate packets and expires idle
+//! flows. Does not interpret the bytes; a [`Listener`] does.
 //!
-//! The two directions are independent halves, and in-order bytes are handed on at once, never held for the peer's
-//! acknowledgment. RST, FIN and stray SYNs are hints. What a receiver would drop is dropped before it can do harm.
-//! Decisions follow a Linux receiver (RFC 9293, RFC 5961, RFC 7323) where the standards leave room.
+//! The two directions are independent half streams, and in-order bytes are delivered at once, never held for the
+//! peer's acknowledgment. RST, FIN and stray SYNs are hints. Segments that a receiver would drop are dropped before
+//! they affect the state. Decisions follow a Linux receiver (RFC 9293, RFC 5961, RFC 7323) where the standards leave a
+//! choice.
 
 mod connection;
 mod counters;
@@ -11,122 +12,28 @@ mod deadline;
 mod delivered_ring;
 mod duplicates;
 mod half_stream;
+mod listener;
 mod options;
 mod overlap;
 mod queue;
 mod time_wait;
 
 pub use counters::Counters;
+pub use listener::{Chunk, EventTime, FlowStats, FlowView, Listener, Reason};
 pub use options::{ChecksumPolicy, Limits, Options, SHARDS, Timeouts};
 pub use overlap::OverlapPolicy;
 
 use connection::{Connection, FlowContext};
 use deadline::{Deadlines, Due};
-use delivered_ring::History;
+use delivered_ring::DeliveredRing;
 use duplicates::Duplicates;
 use time_wait::{Late, TimeWait};
 
-use crate::segment::{FlowKey, Segment, Side, TcpFlags};
+use crate::segment::{FlowKey, Segment, TcpFlags};
 use crate::table::{Hashed, Slot, SlotHint, Table};
 use crate::time::Timestamp;
 
-/// A part of one direction's stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunk<'a> {
-    /// Bytes in order.
-    Data {
-        /// The bytes.
-        bytes: &'a [u8],
-        /// Stream offset of the first one: 0 is the byte after the SYN, or the first one seen.
-        offset: u64,
-        /// Offset in the other direction's stream that the segment with these bytes acknowledged.
-        acked: Option<u64>,
-    },
-    /// So many bytes were not captured.
-    Gap {
-        /// Their number.
-        len: u64,
-    },
-}
-
-/// When something happened: the clock, and the packet that caused it, or a deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EventTime {
-    /// The clock at the packet, or the deadline that passed.
-    pub clock: Timestamp,
-    /// The packet's running number; 0 for a deadline.
-    pub number: u64,
-}
-
-/// What is known of a flow besides its bytes. Arrays are indexed by [`Side`].
-#[derive(Clone, Copy, Debug)]
-pub struct FlowStats {
-    /// Time of the first packet.
-    pub start: Timestamp,
-    /// Packets, copies by a SPAN port not counted.
-    pub packets: [u64; 2],
-    /// Bytes on the wire.
-    pub bytes: [u64; 2],
-    /// Who opened the connection, where a handshake says so.
-    pub client: Option<Side>,
-    /// Whether copies of the same bytes disagreed.
-    pub conflict: bool,
-    /// Whether a reset was seen where its direction stood, or a FIN in both directions.
-    pub closed: bool,
-    /// Whether more was sent than was captured, as far as FINs and acknowledgments tell.
-    pub missing: [bool; 2],
-    /// Both ends sent a SYN of their own: the handshake does not tell who is the client.
-    simultaneous: bool,
-    /// The connection is over beyond doubt: both directions ended, or a reset stood exactly where one ends.
-    over: bool,
-}
-
-/// A flow as its listener sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct FlowView<'a> {
-    /// Where the flow stands; valid as long as it lives.
-    pub slot: Slot,
-    /// Its addresses.
-    pub key: &'a FlowKey,
-    /// What is known of it.
-    pub facts: &'a FlowStats,
-    /// When.
-    pub at: EventTime,
-}
-
-/// Why a flow is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// It was idle, or lingered long enough after a reset.
-    Timeout,
-    /// Both directions ended in order.
-    Ended,
-    /// A new connection took its addresses.
-    Reused,
-    /// A limit was reached.
-    Limit,
-    /// The input ended or the sensor stops.
-    Stop,
-}
-
-/// Who is told what the flows carry.
-pub trait Listener {
-    /// What it keeps for each flow.
-    type State: Default;
-
-    /// The next part of one direction.
-    fn chunk(&mut self, flow: &FlowView<'_>, state: &mut Self::State, side: Side, chunk: Chunk<'_>);
-    /// A segment of one direction waits for what is missing before it; called before what it brings about.
-    fn waits(&mut self, flow: &FlowView<'_>, state: &mut Self::State, side: Side);
-    /// One direction ended in order.
-    fn end(&mut self, flow: &FlowView<'_>, state: &mut Self::State, side: Side);
-    /// The flow is gone; both directions are at their end.
-    fn closed(&mut self, flow: &FlowView<'_>, state: &mut Self::State, reason: Reason);
-    /// Heap memory of a state in bytes.
-    fn memory(state: &Self::State) -> usize;
-}
-
-/// The classes of the table; each has its own timeout and is given up in this order.
+/// The classes of the table; each has its own timeout, and flows are evicted in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     New,
@@ -136,100 +43,101 @@ enum Class {
 
 const CLASSES: [Class; 3] = [Class::New, Class::Closing, Class::Established];
 
-/// Places for the flows of the latest segments. Rationale: in a storm of 5,000 scans a second some 550 flows live at a time,
-/// 35 in a shard, so that few take each other's place; and 2 KiB a shard stay in the cache.
+/// Entries in the cache of recent flows. Rationale: in a storm of 5,000 scans a second some 550 flows live at a time,
+/// 35 in a shard, so that few displace each other; and 2 KiB a shard stay in the cache.
 const RECENT: usize = 512;
 
 /// The flows of one shard.
 #[derive(Debug)]
 pub struct Flows<S> {
     table: Table<FlowKey, Connection<S>, 3>,
-    /// Where the flows of the latest segments stand, by the segments' `flow_hash`. Rationale: a look here costs half of
-    /// hashing the key and asking the table, and few flows speak at the same time.
+    /// Slots of the latest segments' flows, by the segments' `flow_hash`. Rationale: a lookup here costs half as much
+    /// as hashing the key and searching the table, and few flows are active at the same time.
     recent: [SlotHint; RECENT],
-    ended: TimeWait,
+    time_wait: TimeWait,
     shard: ShardContext,
 }
 
-/// What all flows of a shard share.
+/// The state that all flows of a shard share.
 #[derive(Debug)]
 struct ShardContext {
     options: Options,
     counters: Counters,
     duplicates: Duplicates,
-    history: History,
+    delivered: DeliveredRing,
     deadlines: Deadlines,
-    /// Memory of segments that wait.
-    queued: usize,
-    /// Memory that flows and listeners keep on the heap.
-    kept: usize,
+    /// Memory of queued segments, in bytes.
+    queued_memory: usize,
+    /// Other heap memory of flows and listeners, in bytes.
+    heap_memory: usize,
 }
 
 impl<S: Default> Flows<S> {
-    /// No flows yet; `keys` key the table's hash.
+    /// Creates an empty flow table; `keys` key the table's hash.
     #[must_use]
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
         Self {
             table: Table::new(keys),
             recent: [SlotHint::default(); RECENT],
-            ended: TimeWait::default(),
+            time_wait: TimeWait::default(),
             shard: ShardContext {
                 options,
                 counters: Counters::default(),
                 duplicates: Duplicates::default(),
-                history: History::default(),
+                delivered: DeliveredRing::default(),
                 deadlines: Deadlines::default(),
-                queued: 0,
-                kept: 0,
+                queued_memory: 0,
+                heap_memory: 0,
             },
         }
     }
 
-    /// What was counted.
+    /// Returns the counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.shard.counters
     }
 
-    /// Number of flows.
+    /// Returns the number of flows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there is no flow.
+    /// Returns whether there is no flow.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
-    /// Memory of flows and of what listeners keep for them, in bytes, counted from entries.
+    /// Returns the memory of flows and of their listeners' states in bytes, computed from the entries.
     #[must_use]
     pub fn memory(&self) -> usize {
         let live = self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size();
-        live + self.shard.kept + self.ended.memory()
+        live + self.shard.heap_memory + self.time_wait.memory()
     }
 
-    /// Memory of segments that wait, in bytes.
+    /// Returns the memory of queued segments in bytes.
     #[must_use]
     pub fn queued_memory(&self) -> usize {
-        self.shard.queued
+        self.shard.queued_memory
     }
 
-    /// The state of a flow, if it still lives.
+    /// Returns the key, statistics and state of a flow, if it still lives.
     pub fn state(&mut self, slot: Slot) -> Option<(&FlowKey, &FlowStats, &mut S)> {
         let (key, connection) = self.table.get_mut(slot)?;
-        Some((key, &connection.facts, &mut connection.state))
+        Some((key, &connection.stats, &mut connection.state))
     }
 
-    /// The earliest deadline of this room.
+    /// Returns the earliest deadline.
     #[must_use]
     pub fn next_deadline(&self) -> Timestamp {
         let expiry = CLASSES.iter().filter_map(|&class| Some(self.oldest(class)?.1)).min();
         expiry.unwrap_or(Timestamp::MAX).min(self.shard.deadlines.next())
     }
 
-    /// Handles the earliest deadline, which has passed; not before a moment at which its time may be taken to be.
+    /// Handles the earliest deadline, which must have passed. The time of the event is the deadline or `not_before`,
+    /// whichever is later.
     pub fn fire<L: Listener<State = S>>(&mut self, not_before: Timestamp, listener: &mut L) {
         let expiry = CLASSES.iter().filter_map(|&class| self.oldest(class)).min_by_key(|&(_, deadline)| deadline);
         let hole = self.shard.deadlines.next();
@@ -241,19 +149,19 @@ impl<S: Default> Flows<S> {
             }
             _ => {
                 if let Some(due) = self.shard.deadlines.pop() {
-                    self.hole_due(Due { deadline: due.deadline.max(not_before), ..due }, listener);
+                    self.hole_deadline(Due { deadline: due.deadline.max(not_before), ..due }, listener);
                 }
             }
         }
     }
 
-    /// Gives up the flow that [`Flows::finish`] would give up first. Says whether there was one.
+    /// Closes the flow that [`Flows::finish`] would close first. Returns whether there was one.
     pub fn finish_one<L: Listener<State = S>>(&mut self, at: EventTime, reason: Reason, listener: &mut L) -> bool {
         let oldest = CLASSES.iter().find_map(|&class| self.table.oldest(class as usize));
         oldest.map(|(slot, _)| self.close(slot, at, reason, listener)).is_some()
     }
 
-    /// Takes a segment. Deadlines up to its clock must have been fired.
+    /// Processes a segment. Deadlines up to its clock must have been fired.
     pub fn feed<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, listener: &mut L) {
         let key = segment.head.key;
         let now = segment.head.clock;
@@ -264,41 +172,41 @@ impl<S: Default> Flows<S> {
             Some(found) => found,
             None => {
                 let hash = self.table.hash(&key);
-                let known = self.table.find_hashed(&key, hash);
-                let Some(slot) = known.or_else(|| self.open(segment, hash, at, listener)) else { return };
+                let existing = self.table.find_hashed(&key, hash);
+                let Some(slot) = existing.or_else(|| self.open(segment, hash, at, listener)) else { return };
                 self.recent[recent] = slot.hint();
                 let Some((_, connection)) = self.table.get_mut(slot) else { return };
                 (slot, connection)
             }
         };
-        let mut stage = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
-        let was_orderly = connection.is_in_order();
-        let class = connection.segment(segment, &mut stage);
-        // A third of all segments: nobody kept anything of it.
-        let nothing_new = segment.is_pure_ack() && was_orderly && connection.is_in_order();
-        if !nothing_new {
+        let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
+        let was_in_order = connection.is_in_order();
+        let class = connection.segment(segment, &mut context);
+        // A third of all segments: no memory total can change.
+        let memory_unchanged = segment.is_pure_ack() && was_in_order && connection.is_in_order();
+        if !memory_unchanged {
             connection.account(&mut self.shard, L::memory(&connection.state));
         }
         let initial_seqs = connection.initial_seqs();
         self.table.touch(slot, class as usize, now);
-        if nothing_new {
+        if memory_unchanged {
             return;
         }
         if let Some(initial_seqs) = initial_seqs {
             let hash = self.table.hash_of(slot);
             self.close(slot, at, Reason::Ended, listener);
             let Options { timeouts, limits, .. } = self.shard.options;
-            let early = self.ended.remember(key, hash, initial_seqs, now, timeouts.closing, limits.flows);
+            let early = self.time_wait.insert(key, hash, initial_seqs, now, timeouts.closing, limits.flows);
             self.shard.counters.ended_forgotten += u64::from(early);
         }
-        if self.is_over() {
-            self.make_room(Some(slot), at, listener);
+        if self.exceeds_limits() {
+            self.enforce_limits(Some(slot), at, listener);
         }
         let table = &self.table;
-        self.shard.deadlines.forget_unless(self.shard.options.limits.flows, |slot| table.get(slot).is_some());
+        self.shard.deadlines.prune(self.shard.options.limits.flows, |slot| table.get(slot).is_some());
     }
 
-    /// A flow for a segment of an unknown one, unless nothing can come of it.
+    /// Creates a flow for a segment that belongs to none, unless the segment cannot start one.
     #[inline(never)]
     fn open<L: Listener<State = S>>(
         &mut self,
@@ -313,36 +221,37 @@ impl<S: Default> Flows<S> {
             counters.stray += 1;
             return None;
         }
-        // No server opens anything for it, so it neither begins a flow nor makes one that ended forgotten.
-        if connection::is_nonsense(head.flags) {
+        // No server accepts such a segment: it neither starts a flow nor removes a TIME-WAIT entry.
+        if connection::has_invalid_flags(head.flags) {
             counters.invalid_flags += 1;
             return None;
         }
-        if self.ended.lookup(segment, hash, self.shard.options.timeouts.closing) == Late::Stale {
+        if self.time_wait.lookup(segment, hash, self.shard.options.timeouts.closing) == Late::Stale {
             counters.belated += 1;
             return None;
         }
-        self.make_room(None, at, listener);
+        self.enforce_limits(None, at, listener);
         self.shard.counters.flows += 1;
         Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::New as usize, head.clock))
     }
 
-    /// Gives up all flows, in the order of their last touch.
+    /// Closes all flows, class by class in order of eviction, each class in the order of its flows' last segments.
     pub fn finish<L: Listener<State = S>>(&mut self, at: EventTime, reason: Reason, listener: &mut L) {
         while self.finish_one(at, reason, listener) {}
-        // The clock may start anew, and what follows is another capture.
-        self.ended.clear();
+        // The clock may restart, and the next packets belong to another capture.
+        self.time_wait.clear();
         self.shard.deadlines = Deadlines::default();
         self.shard.duplicates = Duplicates::default();
     }
 
-    /// Whether the flows are more, or take more memory, than they may.
+    /// Returns whether there are more flows, or they take more memory, than the limits allow.
     #[inline]
-    fn is_over(&self) -> bool {
+    fn exceeds_limits(&self) -> bool {
         let limits = &self.shard.options.limits;
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
+    /// Returns the flow of a class that was touched longest ago, and when it expires.
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {
         let (slot, touched) = self.table.oldest(class as usize)?;
         let timeouts = &self.shard.options.timeouts;
@@ -354,16 +263,17 @@ impl<S: Default> Flows<S> {
         Some((slot, touched.after(timeout)))
     }
 
-    /// Gives up flows until the limits are kept, with one more if none is to stay: half-open ones first, established
-    /// ones last. What a flow that stays alone may hold has limits of its own.
-    fn make_room<L: Listener<State = S>>(&mut self, stays: Option<Slot>, at: EventTime, listener: &mut L) {
+    /// Closes flows until the limits are met, half-open ones first, established ones last; `keep` is not closed, and
+    /// without it there is space for one more flow. The memory that a single remaining flow may hold has limits of its
+    /// own.
+    fn enforce_limits<L: Listener<State = S>>(&mut self, keep: Option<Slot>, at: EventTime, listener: &mut L) {
         let limits = self.shard.options.limits;
-        let flows = limits.flows.max(1) - usize::from(stays.is_none());
+        let flows = limits.flows.max(1) - usize::from(keep.is_none());
         while self.table.len() > flows || self.memory() > limits.flow_memory {
-            // The one that stays was touched last: where it is the oldest of its class it is the only one.
+            // The flow to keep was touched last: if it is the oldest of its class, it is the only one.
             let Some((class, slot)) = CLASSES.iter().find_map(|&class| {
                 let (slot, _) = self.table.oldest(class as usize)?;
-                (Some(slot) != stays).then_some((class, slot))
+                (Some(slot) != keep).then_some((class, slot))
             }) else {
                 return;
             };
@@ -379,17 +289,17 @@ impl<S: Default> Flows<S> {
 
     fn close<L: Listener<State = S>>(&mut self, slot: Slot, at: EventTime, reason: Reason, listener: &mut L) {
         let Some((&key, connection)) = self.table.get_mut(slot) else { return };
-        let mut stage = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
-        connection.close(reason, &mut stage);
+        let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
+        connection.close(reason, &mut context);
         connection.release(&mut self.shard);
         self.table.discard(slot);
     }
 
-    fn hole_due<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {
+    fn hole_deadline<L: Listener<State = S>>(&mut self, due: Due, listener: &mut L) {
         let at = EventTime { clock: due.deadline, number: 0 };
         let Some((&key, connection)) = self.table.get_mut(due.slot) else { return };
-        let mut stage = FlowContext { shard: &mut self.shard, listener, slot: due.slot, key: &key, at };
-        connection.hole_due(due, &mut stage);
+        let mut context = FlowContext { shard: &mut self.shard, listener, slot: due.slot, key: &key, at };
+        connection.hole_deadline(due, &mut context);
         connection.account(&mut self.shard, L::memory(&connection.state));
     }
 }
@@ -397,12 +307,12 @@ impl<S: Default> Flows<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::{Encapsulation, Endpoint, Head, Seq};
+    use crate::segment::{Encapsulation, Endpoint, Head, Seq, Side};
 
-    /// Hears nothing.
-    struct Deaf;
+    /// Ignores all events.
+    struct NoListener;
 
-    impl Listener for Deaf {
+    impl Listener for NoListener {
         type State = ();
         fn chunk(&mut self, _: &FlowView<'_>, (): &mut (), _: Side, _: Chunk<'_>) {}
         fn waits(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
@@ -442,9 +352,9 @@ mod tests {
         }
     }
 
-    /// However often addresses are used again, with bytes missing each time, and however many flows come and go.
+    /// Reuses addresses with bytes missing each time, and creates and closes many flows.
     #[test]
-    fn deadlines_do_not_pile_up() {
+    fn deadline_queues_stay_bounded() {
         for ports in [1, u16::MAX] {
             let limits = Limits { flows: 16, ..Limits::default() };
             let options = Options { checksums: ChecksumPolicy::None, limits, ..Options::default() };
@@ -457,7 +367,7 @@ mod tests {
                     seq: Seq(round << 20),
                     ..head(round as u16 % ports, number)
                 };
-                let answer = Head {
+                let syn_ack = Head {
                     side: syn.side.other(),
                     flags: TcpFlags(TcpFlags::SYN | TcpFlags::ACK),
                     seq: Seq(round),
@@ -466,9 +376,9 @@ mod tests {
                 };
                 let ahead =
                     Head { seq: syn.seq.advance(9), ack: Seq(round + 1), ..head(round as u16 % ports, number + 2) };
-                for (head, tcp) in [(syn, &[0; 20][..]), (answer, &[0; 20]), (ahead, &[0; 21])] {
+                for (head, tcp) in [(syn, &[0; 20][..]), (syn_ack, &[0; 20]), (ahead, &[0; 21])] {
                     let encapsulation = &Encapsulation::default();
-                    flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut Deaf);
+                    flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut NoListener);
                 }
             }
             assert!(flows.shard.deadlines.len() <= 1024, "{}", flows.shard.deadlines.len());

@@ -1,17 +1,17 @@
-//! What can be chosen for flows: policies, limits and timeouts. Not what they do.
+//! Options of the flow module: policies, limits and timeouts. Does not apply them; see [`super::Flows`].
 
 use std::time::Duration;
 
 use super::OverlapPolicy;
 use super::deadline::Hole;
 
-/// Whether TCP checksums are believed.
+/// The policy for wrong TCP checksums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChecksumPolicy {
-    /// Verified towards the server, except in a half-flow none of whose segments had a right one yet.
+    /// Verified towards the server, except in a half stream that has not had a segment with a correct checksum yet.
     #[default]
     Auto,
-    /// Not looked at.
+    /// Not verified.
     None,
     /// Verified towards the server without exception.
     All,
@@ -20,21 +20,21 @@ pub enum ChecksumPolicy {
 /// The limits of one shard.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Flows.
+    /// Number of flows.
     pub flows: usize,
-    /// Memory of flows and what is kept for them, in bytes.
+    /// Memory of flows and their state, in bytes.
     pub flow_memory: usize,
-    /// Memory of segments that wait, in bytes.
+    /// Memory of queued segments, in bytes.
     pub queued_memory: usize,
-    /// Bytes that wait in one direction.
+    /// Bytes queued in one direction.
     pub queued_per_half: usize,
-    /// Segments that wait in one direction.
+    /// Segments queued in one direction.
     pub segments_per_half: usize,
-    /// Initial sequence numbers that unanswered SYNs of one direction offered, beside the stream's own.
+    /// Candidate initial sequence numbers, from unanswered SYNs of one direction, beside the stream's own.
     pub candidates: usize,
 }
 
-/// How many shards share the limits of the whole.
+/// Number of shards that share the limits of the whole sensor.
 pub const SHARDS: usize = 16;
 
 impl Default for Limits {
@@ -50,10 +50,10 @@ impl Default for Limits {
     }
 }
 
-/// How long flows are kept without a packet.
+/// Times after which a flow without a packet is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Nothing but a handshake so far.
+    /// Only a handshake was seen so far.
     pub new: Duration,
     /// Data was seen.
     pub established: Duration,
@@ -67,14 +67,14 @@ impl Default for Timeouts {
     }
 }
 
-/// What can be chosen.
+/// Options of the flow module.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Checksums.
+    /// Checksum policy.
     pub checksums: ChecksumPolicy,
-    /// Overlapping segments.
+    /// Overlap policy.
     pub overlap: OverlapPolicy,
-    /// Whether copies made by a SPAN port are kept (`--no-dedup`).
+    /// Whether duplicates made by a SPAN port are kept (`--no-dedup`).
     pub keep_duplicates: bool,
     /// Limits of this shard.
     pub limits: Limits,
@@ -83,10 +83,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// The shortest span after which a deadline of this room is set.
+    /// Returns the shortest time after which a deadline of this module is set.
     #[must_use]
     pub fn shortest_span(&self) -> Duration {
         let Timeouts { new, established, closing } = self.timeouts;
-        new.min(established).min(closing).min(Hole::Acknowledged.span())
+        new.min(established).min(closing).min(Hole::Acknowledged.timeout())
     }
 }

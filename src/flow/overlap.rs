@@ -1,7 +1,7 @@
-//! Who wins where two copies of the same bytes disagree and neither was delivered yet. Not about delivered bytes:
-//! those are final under every policy.
+//! Decides which of two differing copies of the same bytes is used when neither was delivered yet. Does not apply to
+//! delivered bytes: those are final under every policy.
 
-/// The receiver whose answer to overlapping segments is imitated.
+/// The receiver whose treatment of overlapping segments is imitated.
 ///
 /// Source: Novak & Sturges, "Target-Based TCP Stream Reassembly" (2007); `Linux` as measured against Linux 6.18.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Extent {
 }
 
 impl OverlapPolicy {
-    /// The policies by their names on the command line.
+    /// The policies with their names on the command line.
     pub const NAMES: [(&'static str, Self); 6] = [
         ("linux", Self::Linux),
         ("first", Self::First),
@@ -39,7 +39,7 @@ impl OverlapPolicy {
         ("solaris", Self::Solaris),
     ];
 
-    /// Whether the newer segment's bytes replace the older one's where they overlap.
+    /// Returns whether the newer segment's bytes replace the older one's where they overlap.
     pub(super) const fn newer_wins(self, newer: Extent, older: Extent) -> bool {
         match self {
             Self::Linux => newer.start < older.start || (newer.start == older.start && newer.end > older.end),

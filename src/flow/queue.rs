@@ -1,22 +1,22 @@
-//! Segments that came before their turn: pieces that do not overlap, in stream order, each with the extent of the
-//! segment it came in. Not the stream's position, which [`super::half_stream`] keeps.
+//! The queue of out-of-order segments: pieces that do not overlap, in stream order, each with the extent of its
+//! segment. Does not keep the stream's position; see [`super::half_stream`].
 
 use std::collections::BTreeMap;
 
 use super::overlap::{Extent, OverlapPolicy};
 
-/// A part of a segment that waits.
+/// A queued part of a segment.
 #[derive(Debug)]
 pub(super) struct Piece {
     data: Vec<u8>,
-    /// Bytes at the front of `data` that were given up to another piece.
+    /// Bytes at the front of `data` that were given to another piece.
     skip: usize,
     sent: Extent,
-    /// What the segment acknowledged of the other direction.
+    /// Offset in the other direction's stream that the segment acknowledged.
     pub(super) acked: Option<u64>,
     /// Bytes behind the piece that the capture cut off.
     pub(super) cut: u32,
-    /// It acknowledges bytes that nobody was seen to send: a server may have refused it. Held until it is confirmed.
+    /// Whether the segment acknowledges bytes that were not seen: a server may have refused it. Held until confirmed.
     pub(super) doubtful: bool,
 }
 
@@ -39,16 +39,16 @@ pub(super) struct Queue {
     bytes: usize,
 }
 
-/// What inserting a segment did.
+/// The result of inserting a segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Inserted {
-    /// Whether it shared bytes with waiting ones.
+    /// Whether it shared bytes with queued ones.
     pub(super) overlap: bool,
     /// Whether shared bytes differed.
     pub(super) conflict: bool,
 }
 
-/// A segment on its way into the queue.
+/// A segment to be inserted into the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewSegment<'a> {
     /// Stream offset of the first byte in `bytes`.
@@ -60,7 +60,7 @@ pub(super) struct NewSegment<'a> {
     pub(super) doubtful: bool,
 }
 
-/// Memory that a piece takes beside its bytes. Rationale: nodes of the map are little more than half full where pieces
+/// Memory that a piece takes beside its bytes. Rationale: nodes of the map are little more than half full if pieces
 /// come in order, forwards or backwards, and an allocation costs 16 bytes and rounding.
 pub(super) const PIECE_OVERHEAD: usize = 2 * (size_of::<u64>() + size_of::<Piece>()) + 24;
 
@@ -73,22 +73,22 @@ impl Queue {
         self.pieces.len()
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes allocated.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Memory held, in bytes.
+    /// Returns the memory held, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.bytes + self.pieces.len() * PIECE_OVERHEAD
     }
 
-    /// Offset of the first waiting byte.
+    /// Returns the offset of the first queued byte.
     pub(super) fn first(&self) -> Option<u64> {
         self.pieces.keys().next().copied()
     }
 
-    /// Takes the first piece if it is due: it starts at or before `next` and is not doubtful.
+    /// Removes and returns the first piece if it is due: it starts at or before `next` and is not doubtful.
     pub(super) fn pop_due(&mut self, next: u64) -> Option<(u64, Piece)> {
         let entry = self.pieces.first_entry()?;
         if *entry.key() > next || entry.get().doubtful {
@@ -99,7 +99,7 @@ impl Queue {
         Some((start, piece))
     }
 
-    /// Takes doubt away from all pieces that end at or before `acked`.
+    /// Marks all pieces that end at or before `acked` as not doubtful.
     pub(super) fn confirm(&mut self, acked: u64) {
         for (&start, piece) in self.pieces.range_mut(..acked) {
             if piece.end(start) <= acked {
@@ -108,110 +108,110 @@ impl Queue {
         }
     }
 
-    /// Takes doubt away from the first piece.
+    /// Marks the first piece as not doubtful.
     pub(super) fn confirm_first(&mut self) {
         if let Some(mut first) = self.pieces.first_entry() {
             first.get_mut().doubtful = false;
         }
     }
 
-    /// Adds a segment; where it overlaps waiting pieces `policy` decides, and trusted bytes win over doubtful ones.
-    pub(super) fn insert(&mut self, arrival: NewSegment<'_>, policy: OverlapPolicy) -> Inserted {
+    /// Inserts a segment; where it overlaps queued pieces `policy` decides, and confirmed bytes win over doubtful ones.
+    pub(super) fn insert(&mut self, segment: NewSegment<'_>, policy: OverlapPolicy) -> Inserted {
         let mut result = Inserted::default();
-        let end = arrival.start + arrival.bytes.len() as u64;
-        let mut at = arrival.start;
+        let end = segment.start + segment.bytes.len() as u64;
+        let mut at = segment.start;
         // The piece that starts before the segment may reach into it.
-        if let Some((&start, piece)) = self.pieces.range(..arrival.start).next_back()
-            && piece.end(start) > arrival.start
+        if let Some((&start, piece)) = self.pieces.range(..segment.start).next_back()
+            && piece.end(start) > segment.start
         {
-            self.meet(start, &arrival, policy, &mut at, &mut result);
+            self.resolve_overlap(start, &segment, policy, &mut at, &mut result);
         }
         while at < end {
             let Some((&start, _)) = self.pieces.range(at..end).next() else { break };
-            self.put(&arrival, at, start);
+            self.insert_range(&segment, at, start);
             at = start;
-            self.meet(start, &arrival, policy, &mut at, &mut result);
+            self.resolve_overlap(start, &segment, policy, &mut at, &mut result);
         }
-        self.put(&arrival, at, end);
+        self.insert_range(&segment, at, end);
         result
     }
 
-    /// Settles the bytes that the segment shares with the piece at `start`; `at` moves behind what is settled.
-    fn meet(
+    /// Resolves the overlap of the segment with the piece at `start`; `at` moves behind the resolved bytes.
+    fn resolve_overlap(
         &mut self,
         start: u64,
-        arrival: &NewSegment<'_>,
+        segment: &NewSegment<'_>,
         policy: OverlapPolicy,
         at: &mut u64,
         result: &mut Inserted,
     ) {
         let Some(mut old) = self.pieces.remove(&start) else { return };
         self.bytes -= old.data.capacity();
-        let arrival_end = arrival.start + arrival.bytes.len() as u64;
-        let (from, to) = (start.max(arrival.start), old.end(start).min(arrival_end));
-        let new_bytes = part(arrival, from, to);
+        let segment_end = segment.start + segment.bytes.len() as u64;
+        let (from, to) = (start.max(segment.start), old.end(start).min(segment_end));
+        let new_bytes = bytes_between(segment, from, to);
         result.overlap = true;
         result.conflict |= old.bytes()[(from - start) as usize..(to - start) as usize] != *new_bytes;
-        let newer_wins = match (arrival.doubtful, old.doubtful) {
+        let newer_wins = match (segment.doubtful, old.doubtful) {
             (false, true) => true,
             (true, false) => false,
-            _ => policy.newer_wins(arrival.sent, old.sent),
+            _ => policy.newer_wins(segment.sent, old.sent),
         };
         if !newer_wins {
-            self.keep(start, old);
+            self.insert_piece(start, old);
             *at = to;
             return;
         }
-        // The older piece keeps what lies before and behind the shared bytes.
+        // The older piece keeps its bytes before and behind the overlap.
         if to < old.end(start) {
             let data = old.bytes()[(to - start) as usize..].to_vec();
             let tail = Piece { data, skip: 0, ..old };
-            self.keep(to, tail);
+            self.insert_piece(to, tail);
             old.cut = 0;
         }
         if start < from {
             old.data.truncate(old.skip + (from - start) as usize);
             old.cut = 0;
-            self.keep(start, old);
+            self.insert_piece(start, old);
         }
-        self.put(arrival, from, to);
+        self.insert_range(segment, from, to);
         *at = to;
     }
 
-    /// Adds the segment's bytes from one stream offset to another.
-    fn put(&mut self, arrival: &NewSegment<'_>, from: u64, to: u64) {
+    /// Inserts the segment's bytes between two stream offsets.
+    fn insert_range(&mut self, segment: &NewSegment<'_>, from: u64, to: u64) {
         if from >= to {
             return;
         }
-        let last = to == arrival.start + arrival.bytes.len() as u64;
+        let last = to == segment.start + segment.bytes.len() as u64;
         let piece = Piece {
-            data: part(arrival, from, to).to_vec(),
+            data: bytes_between(segment, from, to).to_vec(),
             skip: 0,
-            sent: arrival.sent,
-            acked: arrival.acked,
-            cut: if last { arrival.cut } else { 0 },
-            doubtful: arrival.doubtful,
+            sent: segment.sent,
+            acked: segment.acked,
+            cut: if last { segment.cut } else { 0 },
+            doubtful: segment.doubtful,
         };
-        self.keep(from, piece);
+        self.insert_piece(from, piece);
     }
 
-    fn keep(&mut self, start: u64, piece: Piece) {
+    fn insert_piece(&mut self, start: u64, piece: Piece) {
         self.bytes += piece.data.capacity();
         self.pieces.insert(start, piece);
     }
 }
 
-fn part<'a>(arrival: &NewSegment<'a>, from: u64, to: u64) -> &'a [u8] {
-    &arrival.bytes[(from - arrival.start) as usize..(to - arrival.start) as usize]
+fn bytes_between<'a>(segment: &NewSegment<'a>, from: u64, to: u64) -> &'a [u8] {
+    &segment.bytes[(from - segment.start) as usize..(to - segment.start) as usize]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Against a map from offset to byte, for every policy.
+    /// Compares with a map from offset to byte, for every policy.
     #[test]
-    fn behaves_as_a_byte_map() {
+    fn agrees_with_a_byte_map() {
         let mut random: u64 = 7;
         let mut roll = |bound: u64| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -225,8 +225,8 @@ mod tests {
                 let (start, len) = (roll(40), 1 + roll(20));
                 let bytes: Vec<u8> = (0..len).map(|_| roll(3) as u8).collect();
                 let sent = Extent { start: start as i64, end: (start + len) as i64 };
-                let arrival = NewSegment { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
-                let inserted = queue.insert(arrival, policy);
+                let segment = NewSegment { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
+                let inserted = queue.insert(segment, policy);
                 let (mut overlap, mut conflict) = (false, false);
                 for (at, &byte) in (start..).zip(&bytes) {
                     if let Some(&(old, older)) = model.get(&at) {

@@ -311,8 +311,8 @@ impl Sensor {
         out: &mut Vec<Event>,
         act: impl FnOnce(&mut TransactionHandler<'_>),
     ) {
-        let Some((key, facts, state)) = self.flows.state(slot) else { return };
-        let flow = FlowView { slot, key, facts, at };
+        let Some((key, stats, state)) = self.flows.state(slot) else { return };
+        let flow = FlowView { slot, key, stats, at };
         if let Some((mut handler, ..)) = self.shard.transactions(state, &flow, None, matcher, out) {
             act(&mut handler);
         }

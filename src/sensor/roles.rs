@@ -73,7 +73,7 @@ impl Role {
 }
 
 fn from_first_bytes(flow: &FlowView<'_>, side: Side, bytes: &[u8], ports: &Ports) -> Role {
-    if let Some(client) = flow.facts.client {
+    if let Some(client) = flow.stats.client {
         return Role::Certain(client);
     }
     by_content(side, bytes).map_or_else(|| Role::Guessed(by_ports(flow, ports)), Role::Certain)

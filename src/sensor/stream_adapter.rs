@@ -64,9 +64,9 @@ impl Listener for StreamAdapter<'_> {
         }
         if state.role.client().is_some() {
             self.shard.counters.ended += 1;
-            self.shard.counters.one_sided += u64::from(flow.facts.packets.contains(&0));
+            self.shard.counters.one_sided += u64::from(flow.stats.packets.contains(&0));
         }
-        let known = flow.facts.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
+        let known = flow.stats.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
         let end = if known { FlowEnd::Closed } else { FlowEnd::Unknown };
         self.with_transactions(flow, state, |transactions| transactions.no_more_responses(end));
         if let Some(mut http) = state.http.take().filter(|_| self.shard.spare_parsers.len() < MAX_SPARE_PARSERS) {

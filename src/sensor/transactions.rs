@@ -139,9 +139,9 @@ impl TransactionHandler<'_> {
         if pending.transaction.response.is_some() {
             return self.resolve_so_far(at);
         }
-        let facts = self.flow.facts;
-        let lost = pending.lost || (facts.closed && facts.missing[self.client.other() as usize]);
-        let outcome = match (self.server_was_seen() && !lost, facts.closed) {
+        let stats = self.flow.stats;
+        let lost = pending.lost || (stats.closed && stats.missing[self.client.other() as usize]);
+        let outcome = match (self.server_was_seen() && !lost, stats.closed) {
             (false, _) => Outcome::Unseen,
             (true, true) => Outcome::NoResponse,
             (true, false) => Outcome::Pending,
@@ -219,7 +219,10 @@ impl TransactionHandler<'_> {
     /// response to a probe does not count: whatever a scanner gets is no sign of a visitor.
     fn note_page_view(&mut self, tx_id: u32, found: Option<usize>, response: &http::Response<'_>) {
         let recent = |last| self.flow.at.clock.since(last) < PAGE_VIEW_INTERVAL;
-        if self.state.last_page.is_some_and(recent) || !self.matcher.signatures().needs_page_views() || !is_page(response) {
+        if self.state.last_page.is_some_and(recent)
+            || !self.matcher.signatures().needs_page_views()
+            || !is_page(response)
+        {
             return;
         }
         let pending = found.map(|at| &self.state.pending[at]);
@@ -237,7 +240,7 @@ impl TransactionHandler<'_> {
     }
 
     fn server_was_seen(&self) -> bool {
-        self.flow.facts.packets[self.client.other() as usize] > 0
+        self.flow.stats.packets[self.client.other() as usize] > 0
     }
 
     fn note_http(&mut self) {
@@ -314,14 +317,14 @@ impl TransactionHandler<'_> {
 
     fn flow_facts(&self) -> FlowFacts {
         let (to_server, to_client) = (self.client as usize, self.client.other() as usize);
-        let facts = self.flow.facts;
+        let stats = self.flow.stats;
         FlowFacts {
-            id: flow_id(self.flow.key, facts.start),
-            start: facts.start,
-            packets_to_server: facts.packets[to_server],
-            packets_to_client: facts.packets[to_client],
-            bytes_to_server: facts.bytes[to_server],
-            bytes_to_client: facts.bytes[to_client],
+            id: flow_id(self.flow.key, stats.start),
+            start: stats.start,
+            packets_to_server: stats.packets[to_server],
+            packets_to_client: stats.packets[to_client],
+            bytes_to_server: stats.bytes[to_server],
+            bytes_to_client: stats.bytes[to_client],
         }
     }
 
@@ -381,7 +384,7 @@ impl TransactionHandler<'_> {
             outcome,
             matched,
             evasions,
-            conflict: self.flow.facts.conflict,
+            conflict: self.flow.stats.conflict,
             also,
             late,
             suppressed,

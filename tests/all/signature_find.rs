@@ -72,7 +72,7 @@ fn what_the_build_leaves_finds_the_same() {
         assert_eq!(found, expected, "{method} {}", target.escape_ascii());
     }
     assert_eq!((prebuilt.len(), prebuilt.patterns()), (builtin().len(), builtin().patterns()));
-    assert_eq!(prebuilt.needs_page_views(), builtin().weigh_pages());
+    assert_eq!(prebuilt.needs_page_views(), builtin().needs_page_views());
     for (signature, whole) in prebuilt.iter().zip(builtin().iter()) {
         let mut left =
             Signature { hits: whole.hits.clone(), misses: whole.misses.clone(), ..Signature::clone(signature) };

@@ -1,5 +1,5 @@
-//! Payload on its way to the listener: on, into the queue, or away; and what becomes of holes. Not what makes a segment
-//! believable.
+//! Delivers payload to the listener, queues or discards it, and gives up holes. Does not decide whether a segment is
+//! acceptable; see [`super`].
 
 use super::{Connection, FlowContext};
 use crate::flow::deadline::Hole;
@@ -11,21 +11,21 @@ use crate::segment::{Segment, Side};
 use crate::time::Timestamp;
 
 impl<S: Default> Connection<S> {
-    /// Puts payload in its place: on, into the queue, or away.
+    /// Delivers, queues or discards payload, by its position in the stream.
     pub(super) fn payload<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,
         offset: i64,
-        place: SegmentPosition,
+        position: SegmentPosition,
         doubtful: bool,
-        stage: &mut FlowContext<'_, L>,
+        context: &mut FlowContext<'_, L>,
     ) {
         let (head, payload) = (segment.head, segment.payload());
         let side = head.side;
         let acked = self.halves[side.other() as usize].acknowledged(head.ack);
-        let counters = &mut stage.shard.counters;
+        let counters = &mut context.shard.counters;
         let half = &mut self.halves[side as usize];
-        let old = match place {
+        let old = match position {
             SegmentPosition::OutOfWindow => return,
             SegmentPosition::KeepAlive => {
                 counters.keep_alives += 1;
@@ -40,75 +40,77 @@ impl<S: Default> Connection<S> {
         };
         if old > 0 {
             counters.retransmissions += 1;
-            // Bytes before the beginning were never seen.
+            // Bytes before the stream's beginning were never seen.
             let unknown = usize::try_from(-offset).unwrap_or(0).min(old);
             let start = u64::try_from(offset).unwrap_or(0);
-            if stage.shard.history.contradicts(half.newest, start, &payload[unknown..old]) {
-                stage.shard.counters.overlap_conflict += 1;
-                self.facts.conflict = true;
+            if context.shard.delivered.conflicts(half.delivered, start, &payload[unknown..old]) {
+                context.shard.counters.overlap_conflict += 1;
+                self.stats.conflict = true;
             }
         }
         let half = &mut self.halves[side as usize];
         let end = u64::try_from(offset + payload.len() as i64).unwrap_or(0) + u64::from(head.cut);
-        match place {
+        match position {
             SegmentPosition::Next { old } if half.queue().is_none() && !doubtful => {
-                self.deliver(side, &payload[old..], acked, head.cut, stage);
+                self.deliver(side, &payload[old..], acked, head.cut, context);
             }
             SegmentPosition::Next { .. } | SegmentPosition::Ahead => {
                 half.highest = half.highest.max(end);
-                stage.shard.counters.doubtful += u64::from(doubtful);
-                let arrival = HalfStream::arrival(offset, payload, old, head.cut, acked, doubtful);
-                if place != SegmentPosition::Ahead || self.has_room(side, payload.len(), stage) {
-                    let policy = stage.shard.options.overlap;
-                    self.enqueue(side, arrival, policy, stage);
+                context.shard.counters.doubtful += u64::from(doubtful);
+                let new_segment = HalfStream::new_segment(offset, payload, old, head.cut, acked, doubtful);
+                if position != SegmentPosition::Ahead || self.can_queue(side, payload.len(), context) {
+                    let policy = context.shard.options.overlap;
+                    self.enqueue(side, new_segment, policy, context);
                 }
             }
             _ => {}
         }
     }
 
+    /// Inserts a segment into the queue of its direction.
     pub(super) fn enqueue<L: Listener<State = S>>(
         &mut self,
         side: Side,
-        arrival: NewSegment<'_>,
+        new_segment: NewSegment<'_>,
         policy: OverlapPolicy,
-        stage: &mut FlowContext<'_, L>,
+        context: &mut FlowContext<'_, L>,
     ) {
         let half = &mut self.halves[side as usize];
-        // Making room may have moved the stream on.
-        let behind = usize::try_from(half.next.saturating_sub(arrival.start)).unwrap_or(usize::MAX);
-        if behind >= arrival.bytes.len() {
+        // Freeing queue space may have advanced the stream.
+        let behind = usize::try_from(half.next.saturating_sub(new_segment.start)).unwrap_or(usize::MAX);
+        if behind >= new_segment.bytes.len() {
             return;
         }
-        let arrival = NewSegment { start: arrival.start + behind as u64, bytes: &arrival.bytes[behind..], ..arrival };
+        let new_segment =
+            NewSegment { start: new_segment.start + behind as u64, bytes: &new_segment.bytes[behind..], ..new_segment };
         let first = half.queue().is_none();
-        let disorder = half.disorder();
+        let out_of_order = half.out_of_order();
         if first {
-            disorder.hole_since = stage.at.clock;
+            out_of_order.hole_since = context.at.clock;
         }
-        let inserted = disorder.queue.insert(arrival, policy);
-        let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.waits(&view, &mut self.state, side);
-        stage.shard.counters.overlap += u64::from(inserted.overlap);
-        stage.shard.counters.overlap_conflict += u64::from(inserted.conflict);
-        self.facts.conflict |= inserted.conflict;
-        self.arm(side, stage);
+        let inserted = out_of_order.queue.insert(new_segment, policy);
+        let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
+        context.listener.waits(&view, &mut self.state, side);
+        context.shard.counters.overlap += u64::from(inserted.overlap);
+        context.shard.counters.overlap_conflict += u64::from(inserted.conflict);
+        self.stats.conflict |= inserted.conflict;
+        self.arm(side, context);
     }
 
-    /// Whether one more segment may wait in this direction. Where a limit is reached, holes that can't be filled any
-    /// more are given up.
-    pub(super) fn has_room<L: Listener<State = S>>(
+    /// Returns whether one more segment may be queued in this direction. At a limit, holes that can no longer be filled
+    /// are given up.
+    pub(super) fn can_queue<L: Listener<State = S>>(
         &mut self,
         side: Side,
         len: usize,
-        stage: &mut FlowContext<'_, L>,
+        context: &mut FlowContext<'_, L>,
     ) -> bool {
-        let limits = stage.shard.options.limits;
-        let total = stage.shard.queued - self.accounted.0 as usize
+        let limits = context.shard.options.limits;
+        let total = context.shard.queued_memory - self.accounted.0 as usize
             + self.halves[0].queued_memory()
             + self.halves[1].queued_memory();
         if total + len > limits.queued_memory {
-            stage.shard.counters.memcap_drops += 1;
+            context.shard.counters.memcap_drops += 1;
             return false;
         }
         loop {
@@ -117,122 +119,125 @@ impl<S: Default> Connection<S> {
             if queue.len() < limits.segments_per_half && queue.bytes() + len <= limits.queued_per_half {
                 return true;
             }
-            let since = half.disorder.as_ref().map_or(Timestamp::ZERO, |disorder| disorder.hole_since);
-            let hopeless = queue.first() <= Some(half.acked)
-                || since.after(Hole::Open.span()) <= stage.at.clock
+            let since = half.out_of_order.as_ref().map_or(Timestamp::ZERO, |out_of_order| out_of_order.hole_since);
+            let unfillable = queue.first() <= Some(half.acked)
+                || since.after(Hole::Open.timeout()) <= context.at.clock
                 || !self.halves[side.other() as usize].seen;
-            if !hopeless {
-                stage.shard.counters.segments_dropped += 1;
+            if !unfillable {
+                context.shard.counters.segments_dropped += 1;
                 return false;
             }
-            self.skip_hole(side, stage);
+            self.skip_hole(side, context);
         }
     }
 
-    /// Sets the deadlines that the first hole of a direction calls for.
-    pub(super) fn arm<L>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
+    /// Sets the deadlines that the first hole of a direction needs.
+    pub(super) fn arm<L>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         let half = &mut self.halves[side as usize];
         if half.queue().is_none() {
             return;
         }
-        let acknowledged = half.lacks_acknowledged();
-        let armed = &mut half.disorder().armed;
+        let acknowledged = half.misses_acknowledged_bytes();
+        let armed = &mut half.out_of_order().armed;
         for (hole, wanted) in [(Hole::Open, true), (Hole::Acknowledged, acknowledged)] {
             if wanted && !armed[hole as usize] {
                 armed[hole as usize] = true;
-                stage.shard.deadlines.push(hole, stage.at.clock, stage.slot, side);
+                context.shard.deadlines.push(hole, context.at.clock, context.slot, side);
             }
         }
     }
 
-    /// Gives up what is missing before the first waiting piece, and hands that on with all that follows it.
-    pub(super) fn skip_hole<L: Listener<State = S>>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
+    /// Gives up the bytes missing before the first queued piece, and delivers that piece and all that follow it in
+    /// order.
+    pub(super) fn skip_hole<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         let half = &mut self.halves[side as usize];
         let Some(first) = half.queue().and_then(queue::Queue::first) else { return };
-        half.disorder().queue.confirm_first();
+        half.out_of_order().queue.confirm_first();
         if first > half.next {
             let len = first - half.next;
-            self.gap(side, len, stage);
+            self.gap(side, len, context);
         }
-        self.drain(side, stage);
+        self.drain(side, context);
     }
 
-    /// Hands on what is due, and the end of the direction if that is reached.
-    pub(super) fn drain<L: Listener<State = S>>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
+    /// Delivers the queued pieces that are due, and ends the direction if its FIN is reached.
+    pub(super) fn drain<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         loop {
             let half = &mut self.halves[side as usize];
             let next = half.next;
-            let Some(disorder) = half.disorder.as_mut() else { return };
-            let Some((start, piece)) = disorder.queue.pop_due(next) else { break };
-            disorder.hole_since = stage.at.clock;
+            let Some(out_of_order) = half.out_of_order.as_mut() else { return };
+            let Some((start, piece)) = out_of_order.queue.pop_due(next) else { break };
+            out_of_order.hole_since = context.at.clock;
             let old = usize::try_from(next - start).unwrap_or(usize::MAX);
             if let Some(bytes) = piece.bytes().get(old..).filter(|bytes| !bytes.is_empty()) {
-                self.deliver(side, bytes, piece.acked, piece.cut, stage);
+                self.deliver(side, bytes, piece.acked, piece.cut, context);
             }
         }
         let half = &mut self.halves[side as usize];
         let next = half.next;
-        let disorder = half.disorder();
-        if let Some(fin) = disorder.fin.filter(|&fin| fin <= next) {
-            disorder.fin = None;
+        let out_of_order = half.out_of_order();
+        if let Some(fin) = out_of_order.fin.filter(|&fin| fin <= next) {
+            out_of_order.fin = None;
             if fin == next {
-                // What waits behind it is no part of the stream.
-                stage.shard.counters.after_fin += u64::from(!disorder.queue.is_empty());
-                disorder.queue = queue::Queue::default();
-                self.finish(side, stage);
+                // Bytes queued behind the FIN are not part of the stream.
+                context.shard.counters.after_fin += u64::from(!out_of_order.queue.is_empty());
+                out_of_order.queue = queue::Queue::default();
+                self.finish(side, context);
             }
         }
-        self.halves[side as usize].tidy();
+        self.halves[side as usize].free_if_idle();
     }
 
-    /// A FIN was reached in order.
-    pub(super) fn finish<L: Listener<State = S>>(&mut self, side: Side, stage: &mut FlowContext<'_, L>) {
+    /// Ends a direction: its FIN was reached in order.
+    pub(super) fn finish<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         self.halves[side as usize].ended = true;
-        self.facts.over |= self.halves.iter().all(|half| half.ended);
-        self.facts.closed |= self.facts.over;
-        let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.end(&view, &mut self.state, side);
+        self.stats.terminated |= self.halves.iter().all(|half| half.ended);
+        self.stats.closed |= self.stats.terminated;
+        let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
+        context.listener.end(&view, &mut self.state, side);
     }
 
-    /// Hands on bytes at the stream's position, without an urgent one, and the gap that the capture cut behind them.
+    /// Delivers bytes at the stream's position, without an urgent one, and the gap that the capture cut off behind
+    /// them.
     pub(super) fn deliver<L: Listener<State = S>>(
         &mut self,
         side: Side,
         bytes: &[u8],
         acked: Option<u64>,
         cut: u32,
-        stage: &mut FlowContext<'_, L>,
+        context: &mut FlowContext<'_, L>,
     ) {
         let half = &mut self.halves[side as usize];
         let offset = half.next;
-        if self.facts.client.is_none_or(|client| client == side) {
-            stage.shard.history.remember(&mut half.newest, offset, bytes);
+        if self.stats.client.is_none_or(|client| client == side) {
+            context.shard.delivered.push(&mut half.delivered, offset, bytes);
         }
         let urgent = half.take_urgent(bytes.len());
         half.advance(bytes.len() as u64);
-        let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
+        let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
         let mut chunk = |bytes: &[u8], offset| {
             if !bytes.is_empty() {
-                stage.listener.chunk(&view, &mut self.state, side, Chunk::Data { bytes, offset, acked });
+                context.listener.chunk(&view, &mut self.state, side, Chunk::Data { bytes, offset, acked });
             }
         };
         if let Some(at) = urgent {
-            stage.shard.counters.urgent += 1;
+            context.shard.counters.urgent += 1;
             chunk(&bytes[..at], offset);
             chunk(&bytes[at + 1..], offset + at as u64 + 1);
         } else {
             chunk(bytes, offset);
         }
         if cut > 0 {
-            self.gap(side, u64::from(cut), stage);
+            self.gap(side, u64::from(cut), context);
         }
     }
 
-    pub(super) fn gap<L: Listener<State = S>>(&mut self, side: Side, len: u64, stage: &mut FlowContext<'_, L>) {
-        stage.shard.counters.gaps += 1;
-        stage.shard.counters.gap_bytes += len;
+    /// Reports a gap at the stream's position.
+    pub(super) fn gap<L: Listener<State = S>>(&mut self, side: Side, len: u64, context: &mut FlowContext<'_, L>) {
+        context.shard.counters.gaps += 1;
+        context.shard.counters.gap_bytes += len;
         self.halves[side as usize].advance(len);
-        let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.chunk(&view, &mut self.state, side, Chunk::Gap { len });
+        let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
+        context.listener.chunk(&view, &mut self.state, side, Chunk::Gap { len });
     }
 }

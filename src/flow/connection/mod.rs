@@ -1,4 +1,5 @@
-//! One flow: what a segment does to its two halves, and the handshake between them. Not the table of flows.
+//! Processes the segments of one flow: its two half streams and the handshake between them. Does not contain the table
+//! of flows; see [`super::Flows`].
 
 mod delivery;
 mod fast_path;
@@ -12,17 +13,17 @@ use crate::segment::{Checksum, FlowKey, Segment, Side, TcpFlags};
 use crate::table::Slot;
 use crate::time::Timestamp;
 
-/// A flow with what its listener keeps for it.
+/// A flow with its listener's state.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
-    pub(super) facts: FlowStats,
+    pub(super) stats: FlowStats,
     halves: [HalfStream; 2],
     pub(super) state: S,
-    /// What was added to the shard's totals for this flow: waiting segments, all other memory on the heap.
+    /// Memory added to the shard's totals for this flow: queued segments, and all other heap memory.
     accounted: (u32, u32),
 }
 
-/// What a flow works with while it handles one segment or deadline.
+/// The context of one segment or deadline: the shard's state, the listener and the flow's identity.
 pub(super) struct FlowContext<'a, L> {
     pub(super) shard: &'a mut ShardContext,
     pub(super) listener: &'a mut L,
@@ -33,7 +34,7 @@ pub(super) struct FlowContext<'a, L> {
 
 impl<S: Default> Connection<S> {
     pub(super) fn new(start: Timestamp) -> Self {
-        let facts = FlowStats {
+        let stats = FlowStats {
             start,
             packets: [0; 2],
             bytes: [0; 2],
@@ -42,108 +43,108 @@ impl<S: Default> Connection<S> {
             closed: false,
             missing: [false; 2],
             simultaneous: false,
-            over: false,
+            terminated: false,
         };
-        Self { facts, halves: Default::default(), state: S::default(), accounted: (0, 0) }
+        Self { stats, halves: Default::default(), state: S::default(), accounted: (0, 0) }
     }
 
-    /// Handles a segment of this flow; says which class the flow is in now.
+    /// Processes a segment of this flow and returns the flow's class afterwards.
     pub(super) fn segment<L: Listener<State = S>>(
         &mut self,
         segment: &Segment<'_>,
-        stage: &mut FlowContext<'_, L>,
+        context: &mut FlowContext<'_, L>,
     ) -> Class {
-        if self.admit(segment, stage) {
+        if self.admit(segment, context) {
             let flags = segment.head.flags;
             if flags.has(TcpFlags::RST) {
-                stage.shard.counters.rst += 1;
+                context.shard.counters.rst += 1;
                 self.reset(segment);
             } else if flags.has(TcpFlags::SYN) {
-                self.handshake(segment, stage);
-            } else if !self.next_in_order(segment, stage) {
-                self.data(segment, stage);
+                self.handshake(segment, context);
+            } else if !self.next_in_order(segment, context) {
+                self.data(segment, context);
             }
         }
         self.class()
     }
 
-    /// A reset is a hint, and none at all unless it stands where its direction does (RFC 5961 section 3.2).
+    /// Handles a reset: a hint, and ignored unless it is at its direction's position (RFC 5961 section 3.2).
     fn reset(&mut self, segment: &Segment<'_>) {
         let half = &self.halves[segment.head.side as usize];
         let offset = u64::try_from(half.offset(segment.head.seq)).ok();
-        // The stream's own end, or that of what waits behind a loss; a direction that never spoke refuses a SYN.
+        // The end of the stream, or of the bytes queued behind a loss; a direction that sent nothing refuses a SYN.
         let end = half.highest + u64::from(half.ended);
-        if !half.known || offset == Some(half.next) || offset == Some(end) {
-            self.facts.closed = true;
-            self.facts.over = true;
+        if !half.anchored || offset == Some(half.next) || offset == Some(end) {
+            self.stats.closed = true;
+            self.stats.terminated = true;
         }
     }
 
-    /// Where the streams began, once both ended in order: nothing can follow that would be handed on.
+    /// Returns the first sequence numbers once both directions ended in order: no later segment can be delivered.
     pub(super) fn initial_seqs(&self) -> Option<InitialSeqs> {
         let [low, high] = &self.halves;
         (low.ended && high.ended).then(|| InitialSeqs([low.first_seq(), high.first_seq()]))
     }
 
-    /// Whether nothing waits, and nothing else needs memory beside the flow.
+    /// Returns whether no segment is queued and the flow needs no heap memory of its own.
     pub(super) fn is_in_order(&self) -> bool {
-        self.halves.iter().all(|half| half.disorder.is_none())
+        self.halves.iter().all(|half| half.out_of_order.is_none())
     }
 
-    /// Updates the shard's totals for what this flow holds now; `kept` is the listener's part.
-    pub(super) fn account(&mut self, shard: &mut ShardContext, kept: usize) {
+    /// Updates the shard's totals with this flow's current memory; `listener` is the memory of the listener's state.
+    pub(super) fn account(&mut self, shard: &mut ShardContext, listener: usize) {
         let queued = self.halves[0].queued_memory() + self.halves[1].queued_memory();
-        let kept = kept + self.halves[0].kept_memory() + self.halves[1].kept_memory();
+        let heap = listener + self.halves[0].heap_memory() + self.halves[1].heap_memory();
         let clamp = |memory: usize| u32::try_from(memory).unwrap_or(u32::MAX);
-        let now = (clamp(queued), clamp(kept));
-        shard.queued = shard.queued - self.accounted.0 as usize + now.0 as usize;
-        shard.kept = shard.kept - self.accounted.1 as usize + now.1 as usize;
+        let now = (clamp(queued), clamp(heap));
+        shard.queued_memory = shard.queued_memory - self.accounted.0 as usize + now.0 as usize;
+        shard.heap_memory = shard.heap_memory - self.accounted.1 as usize + now.1 as usize;
         self.accounted = now;
     }
 
-    /// Takes this flow out of the shard's totals: it is no more.
+    /// Subtracts this flow from the shard's totals, when it is removed.
     pub(super) fn release(&self, shard: &mut ShardContext) {
-        shard.queued -= self.accounted.0 as usize;
-        shard.kept -= self.accounted.1 as usize;
+        shard.queued_memory -= self.accounted.0 as usize;
+        shard.heap_memory -= self.accounted.1 as usize;
     }
 
-    /// Hands on what waits, with gaps, and ends both directions.
-    pub(super) fn close<L: Listener<State = S>>(&mut self, reason: Reason, stage: &mut FlowContext<'_, L>) {
+    /// Delivers queued bytes, with gaps, and ends both directions.
+    pub(super) fn close<L: Listener<State = S>>(&mut self, reason: Reason, context: &mut FlowContext<'_, L>) {
         for side in [Side::Low, Side::High] {
             while self.halves[side as usize].queue().is_some() {
-                self.skip_hole(side, stage);
+                self.skip_hole(side, context);
             }
             let half = &self.halves[side as usize];
             let missing = half.missing();
             if missing > 0 {
-                self.gap(side, missing, stage);
+                self.gap(side, missing, context);
             }
-            self.halves[side as usize].forget_waiting();
+            self.halves[side as usize].clear_queued();
         }
-        let view = FlowView { slot: stage.slot, key: stage.key, facts: &self.facts, at: stage.at };
-        stage.listener.closed(&view, &mut self.state, reason);
+        let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
+        context.listener.closed(&view, &mut self.state, reason);
     }
 
-    /// Handles a deadline of a hole in one direction.
-    pub(super) fn hole_due<L: Listener<State = S>>(&mut self, due: Due, stage: &mut FlowContext<'_, L>) {
+    /// Handles the deadline of a hole in one direction.
+    pub(super) fn hole_deadline<L: Listener<State = S>>(&mut self, due: Due, context: &mut FlowContext<'_, L>) {
         let side = due.side;
-        self.halves[side as usize].disorder().armed[due.hole as usize] = false;
+        self.halves[side as usize].out_of_order().armed[due.hole as usize] = false;
         if self.halves[side as usize].queue().is_some() {
             let half = &self.halves[side as usize];
-            let since = half.disorder.as_ref().map_or(Timestamp::ZERO, |disorder| disorder.hole_since);
-            let ripe = since.after(due.hole.span()) <= due.deadline;
+            let since = half.out_of_order.as_ref().map_or(Timestamp::ZERO, |out_of_order| out_of_order.hole_since);
+            let expired = since.after(due.hole.timeout()) <= due.deadline;
             match due.hole {
-                Hole::Open if ripe => self.skip_hole(side, stage),
-                Hole::Acknowledged if ripe && half.lacks_acknowledged() => self.skip_hole(side, stage),
+                Hole::Open if expired => self.skip_hole(side, context),
+                Hole::Acknowledged if expired && half.misses_acknowledged_bytes() => self.skip_hole(side, context),
                 _ => {}
             }
-            self.arm(side, stage);
+            self.arm(side, context);
         }
-        self.halves[side as usize].tidy();
+        self.halves[side as usize].free_if_idle();
     }
 
     fn class(&self) -> Class {
-        if self.facts.closed {
+        if self.stats.closed {
             Class::Closing
         } else if self.halves.iter().all(HalfStream::is_untouched) {
             Class::New
@@ -152,164 +153,167 @@ impl<S: Default> Connection<S> {
         }
     }
 
-    /// Whether a receiver would look at the segment at all, and it is no copy; counts the packet if so.
-    fn admit<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) -> bool {
-        let counters = &mut stage.shard.counters;
+    /// Returns whether a receiver would process the segment and it is no duplicate; counts the packet if so.
+    fn admit<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) -> bool {
+        let counters = &mut context.shard.counters;
         let (side, flags) = (segment.head.side, segment.head.flags);
         let opening = flags.has(TcpFlags::SYN);
         let half = &mut self.halves[side as usize];
-        if is_nonsense(flags) {
+        if has_invalid_flags(flags) {
             counters.invalid_flags += 1;
             return false;
         }
-        if stage.shard.options.checksums != ChecksumPolicy::None {
-            let to_server = self.facts.client.is_none_or(|client| client == side);
-            let verdict = judge_checksums(segment, to_server);
-            let strict = stage.shard.options.checksums == ChecksumPolicy::All;
-            match verdict {
-                Admission::BadHeader if half.header_proven || strict => {
+        if context.shard.options.checksums != ChecksumPolicy::None {
+            let to_server = self.stats.client.is_none_or(|client| client == side);
+            let result = verify_checksums(segment, to_server);
+            let strict = context.shard.options.checksums == ChecksumPolicy::All;
+            match result {
+                ChecksumResult::BadHeader if half.ip_checksum_proven || strict => {
                     counters.bad_checksum += 1;
                     return false;
                 }
-                Admission::Bad if half.proven || strict => {
+                ChecksumResult::Bad if half.checksum_proven || strict => {
                     counters.bad_checksum += 1;
                     return false;
                 }
-                Admission::BadHeader | Admission::Bad => counters.unproven_checksum += 1,
-                Admission::Offloaded => counters.offloaded_checksum += 1,
-                Admission::Good | Admission::Unknown => {}
+                ChecksumResult::BadHeader | ChecksumResult::Bad => counters.unproven_checksum += 1,
+                ChecksumResult::Offloaded => counters.offloaded_checksum += 1,
+                ChecksumResult::Good | ChecksumResult::Unknown => {}
             }
-            if verdict == Admission::Good && !half.proven && opening && half.seen && half.doubted {
-                // What came before was believed for want of a better one.
-                self.start_again(segment, stage);
+            if result == ChecksumResult::Good && !half.checksum_proven && opening && half.seen && half.accepted_unproven
+            {
+                // Earlier segments were accepted only because none with a correct checksum was known.
+                self.restart_unverified(segment, context);
             }
             let half = &mut self.halves[side as usize];
-            half.header_proven |= verdict != Admission::BadHeader;
-            half.proven |= verdict == Admission::Good;
-            half.doubted |= matches!(verdict, Admission::BadHeader | Admission::Bad);
+            half.ip_checksum_proven |= result != ChecksumResult::BadHeader;
+            half.checksum_proven |= result == ChecksumResult::Good;
+            half.accepted_unproven |= matches!(result, ChecksumResult::BadHeader | ChecksumResult::Bad);
         }
-        let counters = &mut stage.shard.counters;
+        let counters = &mut context.shard.counters;
         let half = &mut self.halves[side as usize];
-        if !stage.shard.options.keep_duplicates && stage.shard.duplicates.is_copy(stage.slot, segment) {
+        if !context.shard.options.keep_duplicates && context.shard.duplicates.is_duplicate(context.slot, segment) {
             counters.duplicates += 1;
             return false;
         }
         half.seen = true;
         let wrongly_signed = half.is_wrongly_signed(segment);
-        counters.wrongly_signed += u64::from(wrongly_signed);
+        counters.signature_drops += u64::from(wrongly_signed);
         self.count(side, segment.head.wire_len);
         !wrongly_signed
     }
 
-    /// The first right SYN after segments that were believed without proof: what those carried is closed, and the
-    /// direction begins with this one.
-    fn start_again<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
+    /// Handles the first SYN with a correct checksum after segments that were accepted without one: closes what those
+    /// carried, and begins the direction with this SYN.
+    fn restart_unverified<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let side = segment.head.side as usize;
         if self.halves.iter().all(HalfStream::is_untouched) {
             let armed = self.halves[side].armed();
             self.halves[side] = HalfStream::default();
-            self.halves[side].arm_as(armed);
+            self.halves[side].set_armed(armed);
         } else {
-            self.renew(Reason::Reused, segment.head.time, stage);
+            self.restart(Reason::Reused, segment.head.time, context);
             self.halves[side].seen = false;
         }
     }
 
-    /// Closes the connection and puts a new one with the same addresses in its place.
-    fn renew<L: Listener<State = S>>(&mut self, reason: Reason, start: Timestamp, stage: &mut FlowContext<'_, L>) {
-        stage.shard.counters.flows += 1;
-        self.close(reason, stage);
-        let renewed = Self { accounted: self.accounted, ..Self::new(start) };
-        let before = std::mem::replace(self, renewed);
+    /// Closes the connection and replaces it by a new one with the same addresses.
+    fn restart<L: Listener<State = S>>(&mut self, reason: Reason, start: Timestamp, context: &mut FlowContext<'_, L>) {
+        context.shard.counters.flows += 1;
+        self.close(reason, context);
+        let restarted = Self { accounted: self.accounted, ..Self::new(start) };
+        let before = std::mem::replace(self, restarted);
         for (half, before) in self.halves.iter_mut().zip(&before.halves) {
-            half.proven = before.proven;
-            half.header_proven = before.header_proven;
+            half.checksum_proven = before.checksum_proven;
+            half.ip_checksum_proven = before.ip_checksum_proven;
             half.seen = before.seen;
-            // Their entries are still in the queues of deadlines.
-            half.arm_as(before.armed());
+            // The entries of the old connection are still in the deadline queues.
+            half.set_armed(before.armed());
         }
     }
 
+    /// Counts a packet of this flow.
     fn count(&mut self, side: Side, wire_len: u32) {
-        self.facts.packets[side as usize] += 1;
-        self.facts.bytes[side as usize] += u64::from(wire_len);
+        self.stats.packets[side as usize] += 1;
+        self.stats.bytes[side as usize] += u64::from(wire_len);
     }
 
-    fn data<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
+    /// Processes a segment without SYN or RST that is not handled by the fast path.
+    fn data<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let (head, payload) = (segment.head, segment.payload());
         let side = head.side;
-        self.follow_candidate(segment, stage);
+        self.follow_candidate(segment, context);
         if self.is_stale(segment) {
-            stage.shard.counters.stale += 1;
+            context.shard.counters.paws_drops += 1;
             return;
         }
         let half = &mut self.halves[side as usize];
-        if !half.known {
+        if !half.anchored {
             if payload.is_empty() {
-                return self.acknowledge(segment, stage);
+                return self.acknowledge(segment, context);
             }
             half.anchor(head.seq);
             half.note_opening(segment);
-            stage.shard.counters.midstream += 1;
+            context.shard.counters.midstream += 1;
         }
         let reached = u64::try_from(half.offset(head.seq)).ok();
-        self.guess_syn_data(side, reached, stage);
+        self.infer_syn_data(side, reached, context);
         let half = &mut self.halves[side as usize];
         let offset = half.offset(head.seq);
-        let place = half.place(offset, payload.len());
-        if place == SegmentPosition::OutOfWindow {
-            stage.shard.counters.out_of_window += 1;
+        let position = half.position(offset, payload.len());
+        if position == SegmentPosition::OutOfWindow {
+            context.shard.counters.out_of_window += 1;
             return;
         }
-        self.choose_answer(segment, stage.shard.options.limits.candidates);
+        self.choose_syn_ack(segment, context.shard.options.limits.candidates);
         let doubtful = self.is_doubtful(segment);
         let half = &mut self.halves[side as usize];
         let end = offset + payload.len() as i64 + i64::from(head.cut);
         if !doubtful && end >= half.next.cast_signed() {
             half.note_timestamp(segment);
         }
-        self.acknowledge(segment, stage);
+        self.acknowledge(segment, context);
         let half = &mut self.halves[side as usize];
         if half.ended {
-            stage.shard.counters.after_fin += u64::from(!payload.is_empty() && end > half.next.cast_signed());
+            context.shard.counters.after_fin += u64::from(!payload.is_empty() && end > half.next.cast_signed());
             return;
         }
         if !doubtful && head.flags.has(TcpFlags::URG) && head.urgent > 0 {
             half.set_urgent(offset + i64::from(head.urgent) - 1);
         }
         half.fin_seen |= head.flags.has(TcpFlags::FIN);
-        self.facts.closed |= self.halves.iter().all(|half| half.fin_seen);
+        self.stats.closed |= self.halves.iter().all(|half| half.fin_seen);
         if !payload.is_empty() {
-            self.payload(segment, offset, place, doubtful, stage);
+            self.payload(segment, offset, position, doubtful, context);
         }
         let half = &mut self.halves[side as usize];
         if !doubtful && head.flags.has(TcpFlags::FIN) && end >= half.next.cast_signed() {
-            if end == half.next.cast_signed() && half.disorder.is_none() {
-                self.finish(side, stage);
+            if end == half.next.cast_signed() && half.out_of_order.is_none() {
+                self.finish(side, context);
             } else {
-                half.disorder().fin = u64::try_from(end).ok();
+                half.out_of_order().fin = u64::try_from(end).ok();
             }
         }
-        self.drain(side, stage);
-        self.facts.missing = [0, 1].map(|at| self.halves[at].missing() > 0);
+        self.drain(side, context);
+        self.stats.missing = [0, 1].map(|at| self.halves[at].missing() > 0);
     }
 
-    /// Whether a receiver would take the segment for an old one by its timestamp option (PAWS, RFC 7323 section 5.3).
-    /// Both sides must have agreed to use the option: otherwise receivers do not look at it.
+    /// Returns whether a receiver would discard the segment as old by its timestamp option (PAWS, RFC 7323 section
+    /// 5.3). Both sides must have agreed to use the option; otherwise receivers ignore it.
     fn is_stale(&self, segment: &Segment<'_>) -> bool {
         let side = segment.head.side;
         let (half, other) = (&self.halves[side as usize], &self.halves[side.other() as usize]);
-        half.known && half.is_stale(segment) && other.stamped != Some(false)
+        half.anchored && half.is_stale(segment) && other.opened_with_timestamp != Some(false)
     }
 
-    /// Whether the acknowledgment number is one that a receiver refuses together with the segment: it acknowledges what
-    /// nobody was seen to send, or is older than any window (RFC 5961 section 5.2). The capture may lack what was
-    /// acknowledged, so such a segment waits until somebody confirms it.
+    /// Returns whether a receiver would refuse the segment for its acknowledgment number: it acknowledges bytes that
+    /// were not seen, or is older than any window (RFC 5961 section 5.2). The capture may lack the acknowledged bytes,
+    /// so such a segment is queued until the other direction confirms it.
     fn is_doubtful(&self, segment: &Segment<'_>) -> bool {
-        /// Rationale: receivers go by the largest window they were offered; one that is not scaled is the smallest.
+        /// Rationale: receivers use the largest window they were offered; the smallest is one without scaling.
         const OLDEST: i64 = 65_535;
         let other = &self.halves[segment.head.side.other() as usize];
-        if !other.seen || !other.known {
+        if !other.seen || !other.anchored {
             return false;
         }
         let acked = other.offset(segment.head.ack);
@@ -317,70 +321,70 @@ impl<S: Default> Connection<S> {
         acked > other.highest.cast_signed() + 1 || acked + OLDEST < other.acked.cast_signed()
     }
 
-    /// What the acknowledgment number says about the other direction.
-    fn acknowledge<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, stage: &mut FlowContext<'_, L>) {
+    /// Applies the acknowledgment number to the other direction.
+    fn acknowledge<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let other = segment.head.side.other();
         let half = &mut self.halves[other as usize];
         let Some(claimed) = half.acknowledged(segment.head.ack) else { return };
-        self.guess_syn_data(other, Some(claimed), stage);
+        self.infer_syn_data(other, Some(claimed), context);
         let half = &mut self.halves[other as usize];
         let payload = segment.payload();
         if payload.is_empty() {
-            half.note_claim(claimed);
+            half.note_claimed(claimed);
         }
         let acked = claimed.min(half.highest);
-        let news = acked > half.acked;
+        let advanced = acked > half.acked;
         half.acked = half.acked.max(acked);
         if half.queue().is_none() {
             return;
         }
-        if news {
-            half.disorder().queue.confirm(acked);
-            self.drain(other, stage);
+        if advanced {
+            half.out_of_order().queue.confirm(acked);
+            self.drain(other, context);
         }
-        // An answer shows that the receiver has what the capture lacks; a bare acknowledgment may only be early.
-        let answers = !payload.is_empty();
-        while answers && self.halves[other as usize].lacks_acknowledged() {
-            self.skip_hole(other, stage);
+        // A segment with data shows that the receiver has what the capture lacks; a bare acknowledgment may be early.
+        let with_data = !payload.is_empty();
+        while with_data && self.halves[other as usize].misses_acknowledged_bytes() {
+            self.skip_hole(other, context);
         }
-        if news {
-            self.arm(other, stage);
+        if advanced {
+            self.arm(other, context);
         }
     }
 }
 
-/// What the checksums of a segment say that matter in its direction.
+/// The result of checksum verification, as far as it matters in the segment's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Admission {
+enum ChecksumResult {
     Good,
     Offloaded,
     Unknown,
-    /// TCP's is wrong.
+    /// The TCP checksum is wrong.
     Bad,
-    /// That of an IPv4 header around it is wrong.
+    /// The checksum of an enclosing IPv4 header is wrong.
     BadHeader,
 }
 
-/// Whether no end would look at a segment with these flags: a SYN that ends at once, or nothing that a segment of a
-/// connection must have (RFC 9293 section 3.10.7; Linux drops both).
-pub(super) const fn is_nonsense(flags: TcpFlags) -> bool {
+/// Returns whether no receiver accepts a segment with these flags: a SYN with FIN or RST, or none of SYN, ACK and RST
+/// (RFC 9293 section 3.10.7; Linux drops both).
+pub(super) const fn has_invalid_flags(flags: TcpFlags) -> bool {
     flags.has(TcpFlags::SYN) && flags.has(TcpFlags::FIN | TcpFlags::RST)
         || !flags.has(TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST)
 }
 
-/// IPv4 headers are verified in both directions, TCP's checksum towards the server: a server drops what is wrong, and
-/// what its own host sent was often recorded before the network card filled it in.
-fn judge_checksums(segment: &Segment<'_>, to_server: bool) -> Admission {
+/// Verifies IPv4 header checksums in both directions, and the TCP checksum towards the server: a server drops segments
+/// with a wrong one, and its own host's segments were often captured before the network card filled the checksum in.
+fn verify_checksums(segment: &Segment<'_>, to_server: bool) -> ChecksumResult {
     if segment.encapsulation.ip_checksum_wrong {
-        return Admission::BadHeader;
+        return ChecksumResult::BadHeader;
     }
     if !to_server {
-        return Admission::Unknown;
+        return ChecksumResult::Unknown;
     }
     match segment.checksum() {
-        Checksum::Valid => Admission::Good,
-        Checksum::Offloaded => Admission::Offloaded,
-        Checksum::Unknown => Admission::Unknown,
-        Checksum::Invalid => Admission::Bad,
+        Checksum::Valid => ChecksumResult::Good,
+        Checksum::Offloaded => ChecksumResult::Offloaded,
+        Checksum::Unknown => ChecksumResult::Unknown,
+        Checksum::Invalid => ChecksumResult::Bad,
     }
 }
