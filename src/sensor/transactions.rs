@@ -12,7 +12,9 @@ use super::{HeldRequests, PacketRef, SensorBench};
 use crate::flow::FlowView;
 use crate::http;
 use crate::outcome::{Assessment, BodyCheck, Outcome, assess};
-use crate::record::{Alert, Body, Event, EventKind, FlowFacts, Order, PageView, Record, Request, Response, Transaction};
+use crate::record::{
+    Alert, Body, Event, EventKind, FlowFacts, Order, PageView, Record, Request, Response, Transaction,
+};
 use crate::segment::{Segment, Side};
 use crate::signature::CachedMatcher;
 

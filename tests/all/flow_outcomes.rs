@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smsentry::record::{Alert, Body, Record, EventKind};
+use smsentry::record::{Alert, Body, EventKind, Record};
 
 use super::wire::{Client, Conn, NOT_FOUND, Run, Seg, Server, get, options, run, run_with};
 

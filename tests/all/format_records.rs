@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use smsentry::format::{InputName, LineContext};
 use smsentry::outcome::Outcome;
-use smsentry::record::{Alert, Body, EventKind, FlowFacts, FlowTotals, Order, PacketTotals, Record, Request, RequestTraits, Response, Stats, Transaction};
+use smsentry::record::{
+    Alert, Body, EventKind, FlowFacts, FlowTotals, Order, PacketTotals, Record, Request, RequestTraits, Response,
+    Stats, Transaction,
+};
 use smsentry::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind, Vlans};
 use smsentry::signature::{Confidence, Exposed, Legitimate, Mitre, Pattern, Signature, WordScope};
 use smsentry::time::Timestamp;

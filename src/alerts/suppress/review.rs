@@ -110,7 +110,10 @@ impl Suppressions {
             let first = remember(&mut earlier, entry);
             if !std::ptr::eq(first, entry) && outlives(first, entry) {
                 let (treatment, file, line) = (first.treatment.name(), &first.file, first.line);
-                warn(format!("never matches: the {treatment} entry at {file}:{line} takes precedence ({})", entry.reason));
+                warn(format!(
+                    "never matches: the {treatment} entry at {file}:{line} takes precedence ({})",
+                    entry.reason
+                ));
             }
         }
         lines
