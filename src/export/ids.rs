@@ -1,23 +1,25 @@
-//! What every signature says of itself, in the words that all languages share. Not what it matches.
+//! The metadata of a signature as the rule languages share it: message, class, references, metadata keys. The conditions
+//! are written by each language's own module.
 
 use crate::signature::Signature;
 
-/// The message of an alert.
+/// Returns the message of an alert.
 pub(super) fn message(signature: &Signature) -> String {
     format!("SMSENTRY {}", signature.title)
 }
 
-/// The class of Suricata's and Snort's `classification.config` that says it best.
+/// Returns the best class of Suricata's and Snort's `classification.config`.
 pub(super) fn class(signature: &Signature) -> &'static str {
     if signature.proxy { "policy-violation" } else { "attempted-recon" }
 }
 
-/// `signature_severity` of the metadata: what the severities of a probe are called there.
+/// Returns the value of the metadata key `signature_severity`.
 pub(super) fn severity(signature: &Signature) -> &'static str {
     if signature.severity <= 2 { "Minor" } else { "Informational" }
 }
 
-/// References without scheme, as `reference:url,` has them, with nothing in them that would end an option.
+/// Iterates over the references without scheme, as in `reference:url,`, with all characters escaped that would end an
+/// option.
 pub(super) fn references(signature: &Signature) -> impl Iterator<Item = String> {
     signature.references.iter().map(|url| {
         let bare = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
@@ -34,7 +36,7 @@ pub(super) fn references(signature: &Signature) -> impl Iterator<Item = String> 
     })
 }
 
-/// The keys and values of the metadata; values have no blank, comma, semicolon or quote in them.
+/// Returns the keys and values of the metadata; values contain no blank, comma, semicolon or quote.
 pub(super) fn metadata(signature: &Signature) -> Vec<(&'static str, String)> {
     let mut all = vec![
         ("attack_target", "Server".to_owned()),
@@ -60,15 +62,15 @@ pub(super) fn metadata(signature: &Signature) -> Vec<(&'static str, String)> {
     all
 }
 
-/// References and CVE ids as options, the same in Suricata and Snort 3.
+/// Returns the references and CVE ids as options, the same in Suricata and Snort 3.
 pub(super) fn reference_options(signature: &Signature) -> String {
     let urls = references(signature).map(|reference| format!("reference:url,{reference}; "));
     let cves = signature.cve.iter().map(|cve| format!("reference:cve,{}; ", cve.trim_start_matches("CVE-")));
     urls.chain(cves).collect()
 }
 
-/// What the rules of Suricata and Snort 3 say less than the signature about words that rule out.
+/// Returns what the rules of Suricata and Snort 3 lack of the signature's `match.unless`, if it has one.
 pub(super) fn missing_unless(signature: &Signature) -> Option<String> {
     (!signature.scope.unless.is_empty())
-        .then(|| "words that rule out are looked for in one reading of the target, not in each".to_owned())
+        .then(|| "words that rule out a match are searched in one decoding of the target, not in each".to_owned())
 }

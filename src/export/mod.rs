@@ -1,12 +1,12 @@
-//! Signatures as rules of other tools: Suricata, Snort 3, Zeek (signatures and intelligence files) and Sigma. Not the
-//! matching of our own, and not the writing of files: an export is a text, and a list of what the language could not say.
+//! Writes signatures as rules of other tools: Suricata, Snort 3, Zeek (signatures and intelligence files) and Sigma. Does
+//! not match requests and does not write files: an export is a text and a list of what the language cannot express.
 //!
-//! Nothing is dropped silently: a signature is in the text, in the list, or in both where the rule says less than the
-//! signature does. The languages look at a request in their own normal form, so what ours alone undoes (see
-//! [`Language::differences`]) is a difference of all rules of a language and stands in the head of its text.
+//! Nothing is dropped silently: a signature is in the text, in the list, or in both if the rule is less specific than the
+//! signature or lacks a condition. The tools match a request in a normal form of their own, so the evasions that only
+//! smsentry undoes (see [`Language::differences`]) affect all rules of a language and are listed in the head of its text.
 //!
-//! Where what is done: `path.rs` writes patterns as regular expressions in three dialects, `tree.rs` long lists in them,
-//! `bytes.rs` finds what all matches have in common, and every language has a file of its own.
+//! `path.rs` writes patterns as regular expressions in three dialects, `tree.rs` long lists within them, `bytes.rs` finds
+//! the bytes that all matches have in common, and every language has a file of its own.
 
 mod bytes;
 mod ids;
@@ -15,12 +15,15 @@ mod sigma;
 mod snort3;
 mod suricata;
 mod tree;
+mod unsupported;
 mod zeek;
 mod zeek_intel;
 
+use std::collections::BTreeSet;
+
 use crate::signature::{Legitimate, Signature};
 
-/// A language of rules.
+/// A rule language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// Rules of Suricata 7.
@@ -39,7 +42,7 @@ impl Language {
     /// Every language.
     pub const ALL: [Self; 5] = [Self::Suricata, Self::Snort3, Self::Zeek, Self::ZeekIntel, Self::Sigma];
 
-    /// Its name on the command line.
+    /// Returns the language's name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,7 +54,7 @@ impl Language {
         }
     }
 
-    /// What the tool sees otherwise than smsentry does, whatever the rule: a line each.
+    /// Returns the differences between the tool's matching and smsentry's that affect every rule, one per line.
     #[must_use]
     pub const fn differences(self) -> &'static [&'static str] {
         match self {
@@ -64,60 +67,61 @@ impl Language {
     }
 }
 
-/// How to export.
+/// Options of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Added to every id, so that it is out of the way of others.
+    /// Offset added to every id, so that it does not collide with other rules.
     pub sid_offset: u32,
     /// Whether signatures of `status = "support"`, which never alert alone, become rules that do.
     pub with_support: bool,
 }
 
-/// What a language could not say.
+/// A signature, or a part of one, that a language cannot express.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
+pub struct Omission {
     /// The signature's own id, without offset.
     pub id: u32,
-    /// Its slug.
+    /// Slug.
     pub slug: String,
-    /// Whether there is no rule at all; otherwise the rule says less, or matches more, than the signature.
-    pub whole: bool,
-    /// Why.
+    /// Whether there is no rule at all; otherwise the rule lacks a condition, or matches more than the signature.
+    pub no_rule: bool,
+    /// Reason.
     pub reason: String,
 }
 
-/// Rules.
+/// The rules written for a set of signatures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Export {
-    /// The file's content.
+    /// Contents of the file.
     pub text: String,
-    /// How many signatures have a rule.
+    /// Number of signatures with a rule.
     pub exported: usize,
-    /// What could not be said, in the order of the signatures.
-    pub gaps: Vec<Gap>,
+    /// What the language cannot express, in the order of the signatures.
+    pub omissions: Vec<Omission>,
 }
 
 impl Export {
-    /// How many signatures have no rule.
+    /// Returns the number of signatures without a rule.
     #[must_use]
     pub fn left_out(&self) -> usize {
-        self.gaps.iter().filter(|gap| gap.whole).count()
+        self.omissions.iter().filter(|omission| omission.no_rule).count()
     }
 
-    /// How many signatures have a rule that says less, or matches more, than they do.
+    /// Returns the number of signatures whose rule lacks a condition, or matches more than they do.
     #[must_use]
-    pub fn in_part(&self) -> usize {
-        self.gaps.iter().filter(|gap| !gap.whole).map(|gap| gap.id).collect::<std::collections::BTreeSet<_>>().len()
+    pub fn partial(&self) -> usize {
+        let partial = self.omissions.iter().filter(|omission| !omission.no_rule);
+        partial.map(|omission| omission.id).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// A rule, and what of the signature is not in it.
+/// A rule, and the parts of the signature that it lacks.
 struct Rule {
     text: String,
     missing: Vec<String>,
 }
 
-/// Writes signatures in a language.
+/// Writes signatures as rules of a language.
 pub fn export<'a>(
     language: Language,
     signatures: impl IntoIterator<Item = &'a Signature>,
@@ -132,39 +136,36 @@ pub fn export<'a>(
     };
     let mut export = Export { text: head(language), ..Export::default() };
     for signature in signatures {
-        let mut gap = |whole: bool, reason: String| {
-            export.gaps.push(Gap { id: signature.id, slug: signature.slug.clone(), whole, reason });
+        let mut omit = |no_rule: bool, reason: String| {
+            export.omissions.push(Omission { id: signature.id, slug: signature.slug.clone(), no_rule, reason });
         };
         if signature.support && !options.with_support {
-            gap(true, "is support: it counts in campaigns and never alerts alone".to_owned());
+            omit(true, "is support: it counts in campaigns and never alerts alone".to_owned());
             continue;
         }
         let Some(id) = signature.id.checked_add(options.sid_offset) else {
-            gap(true, format!("its id and the offset {} do not fit in 32 bits", options.sid_offset));
+            omit(true, format!("its id and the offset {} do not fit in 32 bits", options.sid_offset));
             continue;
         };
         match write(signature, id) {
             Ok(rule) => {
-                rule.missing.into_iter().for_each(|reason| gap(false, reason));
+                rule.missing.into_iter().for_each(|reason| omit(false, reason));
                 if signature.legitimate != Legitimate::default() {
-                    gap(
-                        false,
-                        "legitimate use is not told apart: what stands around a request is not looked at".to_owned(),
-                    );
+                    omit(false, "legitimate use is not recognised: a rule does not evaluate the context".to_owned());
                 }
                 export.text.push_str(&rule.text);
                 export.exported += 1;
             }
-            Err(reason) => gap(true, reason),
+            Err(error) => omit(true, error.to_string()),
         }
     }
     export
 }
 
-/// What stands before the rules.
+/// Returns the text before the rules.
 fn head(language: Language) -> String {
     if language == Language::ZeekIntel {
-        // A line of comment before it would hide the names of the fields.
+        // A comment before the field names would hide them.
         return zeek_intel::HEAD.to_owned();
     }
     let mut head = format!(
@@ -172,7 +173,7 @@ fn head(language: Language) -> String {
         env!("CARGO_PKG_VERSION"),
         language.name()
     );
-    head.push_str("# What the rules see otherwise than smsentry does:\n");
+    head.push_str("# Differences between these rules and smsentry:\n");
     for difference in language.differences() {
         head.push_str(&format!("# * {difference}\n"));
     }

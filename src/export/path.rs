@@ -1,47 +1,50 @@
-//! Patterns of paths, hosts, words and queries as regular expressions, in the dialects of other tools. Not the rules
-//! around them.
+//! Writes patterns of paths, hosts, words and queries as regular expressions, in the dialects of other tools. The rules
+//! around them are written by each language's own module.
 //!
-//! A tool looks at a request target that it has brought to some normal form of its own; the expressions undo what it
-//! left of our steps: repeated slashes, backslashes, `;parameters`, what is trailing. They are anchored, so no part of
-//! the query is taken for the path.
+//! A tool matches a request target in a normal form of its own; the expressions undo those of our normalisation steps that
+//! the tool lacks: repeated slashes, backslashes, `;parameters`, trailing characters. They are anchored, so that no part
+//! of the query is taken for the path.
 
 use std::collections::BTreeMap;
 
+use super::bytes::common;
 use super::tree::tree;
+use super::unsupported::Unsupported;
 use crate::signature::{MatchKind, Pattern, QueryCondition, Signature, WordList};
 use crate::uri::{NormalHost, NormalPath};
 
-/// How a tool writes regular expressions, and what it leaves in a path. Each piece stands for itself within others.
+/// The regular expression syntax of a tool, and what the tool leaves in a path. Each expression can be embedded in others
+/// as it is.
 pub(super) struct Dialect {
-    /// The beginning of a group that captures nothing.
+    /// Opens a group that captures nothing.
     pub group: &'static str,
-    /// How a byte that is no letter, digit or `_` is written.
+    /// Escapes a byte that is not a letter, digit or `_`.
     pub escape: fn(u8) -> String,
-    /// One slash, however written.
+    /// One slash, in any spelling.
     pub slash: &'static str,
     /// One byte of a segment.
     pub inside: &'static str,
-    /// One byte of a segment that is no dot.
+    /// One byte of a segment, other than a dot.
     pub no_dot: &'static str,
-    /// What follows `;` up to the end of the segment, the `;` included.
+    /// Path parameters: from `;` to the end of the segment.
     pub parameters: &'static str,
-    /// From the beginning to anywhere in the path, but not into parameters.
+    /// From the beginning to any position in the path, except within parameters.
     pub before: &'static str,
-    /// From the beginning to behind a slash or the other bytes between words, or nothing, but not into parameters.
+    /// From the beginning to the position after a slash or another word separator, or nothing; except within parameters.
     pub word_start: &'static str,
-    /// What means nothing at the end of a path.
+    /// Bytes without meaning at the end of a path.
     pub trailing: &'static str,
-    /// The end of the path: of the target, or of what comes before the query.
+    /// The end of the path: of the target, or of the part before the query.
     pub end: &'static str,
     /// One byte that ends a word.
     pub word_end: &'static str,
-    /// What looks whether a word ends here, where the engine can look ahead and take a group up again as `(?1)`.
+    /// A look-ahead for the end of a word, if the engine supports look-ahead and subroutine calls such as `(?1)`.
     pub word_ends: Option<&'static str>,
 }
 
-/// PCRE on Suricata's `http.uri` and Snort's `http_uri`: decoded once, the query behind it. libhtp leaves `%2f`, `;`,
-/// `//` and `\`. Possessive, so that no target makes the engine try again and again. `;` and `"` are written as bytes,
-/// since they would end an option.
+/// PCRE on Suricata's `http.uri` and Snort's `http_uri`: decoded once, followed by the query. libhtp leaves `%2f`, `;`,
+/// `//` and `\`. Possessive, so that no target causes excessive backtracking. `;` and `"` are written as bytes, since they
+/// would end an option.
 pub(super) const PCRE: Dialect = Dialect {
     group: "(?:",
     escape: |byte| match byte {
@@ -62,9 +65,9 @@ pub(super) const PCRE: Dialect = Dialect {
     word_ends: Some(r"(?=[\s._~\/\x5c\x3b?#\x00-]|%2f|$)"),
 };
 
-/// Zeek's: no lazy or possessive operators, no look-ahead, no groups but capturing ones, and no `\s`; a slash is written
-/// as a byte because two escaped ones in a row end the expression. On a URI decoded once, with its query; dot segments
-/// are left.
+/// Zeek's syntax: no lazy or possessive operators, no look-ahead, capturing groups only, and no `\s`; a slash is written as
+/// a byte because two escaped ones in a row end the expression. On a URI decoded once, with its query; dot segments
+/// remain.
 pub(super) const ZEEK: Dialect = Dialect {
     group: "(",
     escape: |byte| format!("\\x{byte:02x}"),
@@ -80,8 +83,8 @@ pub(super) const ZEEK: Dialect = Dialect {
     word_ends: None,
 };
 
-/// Sigma's, for `cs-uri-stem`: what most engines of log stores understand. The path as the server logged it, without
-/// query.
+/// Sigma's syntax, for `cs-uri-stem`: the subset that most engines of log stores support. The path as the server logged
+/// it, without query.
 pub(super) const SIGMA: Dialect = Dialect {
     group: "(",
     escape: |byte| match byte {
@@ -104,23 +107,23 @@ pub(super) const SIGMA: Dialect = Dialect {
 /// A test of a request target.
 #[derive(Debug)]
 pub(super) struct Test {
-    /// The expression, to be compared without regard to case.
+    /// The expression, to be matched case-insensitively.
     pub expression: String,
-    /// Bytes that every match has, without regard to case; may be empty.
+    /// Bytes that every match contains, case-insensitively; may be empty.
     pub content: Vec<u8>,
     /// Whether it must not match.
     pub negated: bool,
 }
 
-/// The tests of path and query that a signature stands for; all must hold.
+/// Writes a signature's pattern as tests of the path; all must hold.
 ///
 /// # Errors
-/// Why no expression can say it. `raw` and `host` patterns are not looked for in paths.
-pub(super) fn tests(signature: &Signature, dialect: &Dialect) -> Result<Vec<Test>, String> {
+/// The reason why no expression can express the pattern. `raw` and `host` patterns do not match paths.
+pub(super) fn tests(signature: &Signature, dialect: &Dialect) -> Result<Vec<Test>, Unsupported> {
     let mut tests = match &signature.pattern {
         Pattern::Text(kind, patterns) => vec![dialect.paths(*kind, patterns)?],
         Pattern::PathFile(name, count) => {
-            return Err(format!("its {count} paths stand in {name}, a list for a table and not for rules"));
+            return Err(Unsupported::PathFile(*count, name.clone()));
         }
         Pattern::Words(lists) => dialect.words(lists, signature)?,
     };
@@ -132,13 +135,13 @@ pub(super) fn tests(signature: &Signature, dialect: &Dialect) -> Result<Vec<Test
 }
 
 impl Dialect {
-    /// Bytes as they stand for themselves.
+    /// Writes bytes as literals.
     pub(super) fn literal(&self, bytes: &[u8]) -> String {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         bytes.iter().map(|&byte| if plain(byte) { char::from(byte).to_string() } else { (self.escape)(byte) }).collect()
     }
 
-    /// Any of several expressions.
+    /// Writes an alternation of several expressions.
     pub(super) fn any(&self, expressions: &[String]) -> String {
         match expressions {
             [only] => only.clone(),
@@ -146,54 +149,54 @@ impl Dialect {
         }
     }
 
-    /// Any of several texts; `slash` is what stands for each `/` in them. A few are written one after the other, since
-    /// people read rules.
+    /// Writes an alternation of several texts; `slash` is the expression for each `/` in them. A few are written one after
+    /// the other, since people read rules.
     fn any_text(&self, texts: &[impl AsRef<[u8]>], slash: &str) -> String {
-        /// Rationale: at a glance one sees some words; more than that are a list anyway.
+        /// Maximum number of texts written one after the other. Rationale: as many as are easily read.
         const FEW: usize = 8;
         let byte = |byte: u8| if byte == b'/' { slash.to_owned() } else { self.literal(&[byte]) };
         let mut sorted: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).collect();
         if sorted.len() <= FEW {
-            let whole = |text: &&[u8]| text.iter().map(|&one| byte(one)).collect::<String>();
-            return self.any(&sorted.iter().map(whole).collect::<Vec<_>>());
+            let written = |text: &&[u8]| text.iter().map(|&one| byte(one)).collect::<String>();
+            return self.any(&sorted.iter().map(written).collect::<Vec<_>>());
         }
         sorted.sort_unstable();
         sorted.dedup();
         tree(&sorted, self.group, &byte)
     }
 
-    /// Between two segments: at least one slash, parameters before each.
+    /// Writes the separator of two segments: at least one slash, each with optional parameters before it.
     fn between(&self) -> String {
         let Self { group, parameters, slash, .. } = self;
         format!("{group}{group}{parameters})?{slash})+")
     }
 
-    /// What may stand before the first segment.
+    /// Writes what may precede the first segment.
     fn lead(&self) -> String {
         let Self { group, parameters, slash, .. } = self;
         format!("{group}{group}{parameters})?{slash})*")
     }
 
-    /// The end of a path with what means nothing before it.
+    /// Writes the end of a path, with the bytes without meaning before it.
     fn tail(&self) -> String {
         format!("{}{}", self.trailing, self.end)
     }
 
-    /// From the beginning of the target to the beginning of a segment.
+    /// Writes the part from the beginning of the target to the beginning of a segment.
     fn segment_start(&self) -> String {
         let Self { group, slash, end, .. } = self;
-        // A target may lack the first slash. The bytes that end a path end this search.
-        let query = if end.contains("\\x23") { r"[^?\x23]" } else { "[^?#]" };
-        format!("^{group}{query}*{slash})?{}", self.lead())
+        // A target may lack the first slash. The bytes that end a path end this part.
+        let no_query = if end.contains("\\x23") { r"[^?\x23]" } else { "[^?#]" };
+        format!("^{group}{no_query}*{slash})?{}", self.lead())
     }
 
-    /// Patterns of one kind.
-    fn paths(&self, kind: MatchKind, patterns: &[String]) -> Result<Test, String> {
+    /// Writes the test for patterns of one kind.
+    fn paths(&self, kind: MatchKind, patterns: &[String]) -> Result<Test, Unsupported> {
         let mut keys = Vec::new();
         for pattern in patterns {
             let key = NormalPath::of(pattern.as_bytes()).path;
             if has_escape(&key) {
-                return Err(format!("{pattern:?} has a percent-escape, which the tool has decoded before it looks"));
+                return Err(Unsupported::PercentEscape(pattern.clone()));
             }
             keys.push(key);
         }
@@ -209,17 +212,17 @@ impl Dialect {
                 let Self { group, slash, parameters, .. } = self;
                 format!("^{}{any}{group}{slash}|{parameters}|{})", self.lead(), self.tail())
             }
-            MatchKind::Host | MatchKind::Raw | MatchKind::Words => return Err("is no path".to_owned()),
+            MatchKind::Host | MatchKind::Raw | MatchKind::Words => return Err(Unsupported::NotAPath),
         };
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        Ok(Test { expression, content: super::bytes::common(&keys, b"/"), negated: false })
+        Ok(Test { expression, content: common(&keys, b"/"), negated: false })
     }
 
-    /// One test for each list.
-    fn words(&self, lists: &[WordList], signature: &Signature) -> Result<Vec<Test>, String> {
+    /// Writes one test for each list.
+    fn words(&self, lists: &[WordList], signature: &Signature) -> Result<Vec<Test>, Unsupported> {
         let escaped = lists.iter().flat_map(|list| list.iter()).find(|word| has_escape(word.as_bytes()));
         if let Some(word) = escaped {
-            return Err(format!("{word:?} has a percent-escape, which the tool has decoded before it looks"));
+            return Err(Unsupported::PercentEscape(word.clone()));
         }
         let scope = &signature.scope;
         let mut tests: Vec<Test> = Vec::new();
@@ -227,14 +230,14 @@ impl Dialect {
         for list in lists {
             let list: WordList = list.iter().map(|word| word.to_ascii_lowercase()).collect();
             let texts: Vec<&[u8]> = list.iter().map(|word| word.as_bytes()).collect();
-            let common = super::bytes::common(&texts, b"/");
+            let shared = common(&texts, b"/");
             if self.word_ends.is_some() && scope.only && scope.last == Some(1) && only_words(&list) {
-                // Looked for where the words are gone through anyway, so that a rule has each list once.
-                content = if common.len() > content.len() { common } else { content };
+                // Tested by the expression of `only`, so that a rule contains each list once.
+                content = if shared.len() > content.len() { shared } else { content };
                 plain.push(list);
                 continue;
             }
-            tests.push(Test { expression: self.any_word(&list, scope.last), content: common, negated: false });
+            tests.push(Test { expression: self.any_word(&list, scope.last), content: shared, negated: false });
         }
         if let (true, Some(last)) = (scope.only, scope.last) {
             tests.push(Test { expression: self.only(lists, &plain, last), content, negated: false });
@@ -242,24 +245,24 @@ impl Dialect {
         Ok(tests)
     }
 
-    /// Any of the words that rule a match out.
+    /// Writes an expression for the words that rule out a match.
     pub(super) fn unless(&self, words: &[String]) -> String {
         self.any_word(words, None)
     }
 
-    /// Any of several entries of a list of words, within the `last` segments.
+    /// Writes an expression for any entry of a list of words, within the `last` segments.
     fn any_word(&self, entries: &[String], last: Option<u8>) -> String {
         let Self { group, no_dot, inside, before, word_start, word_end, slash, parameters, .. } = self;
         let tail = self.tail();
         let rest = match last {
-            // What may follow, so that the word stands in one of the last segments.
+            // Limits what may follow, so that the word is in one of the last segments.
             Some(last) => {
                 format!("{group}[._~{}]{inside}*)?{}{tail}", self.dash(), self.more_segments(Some(last)))
             }
             None => format!("{group}{word_end}|{tail})"),
         };
         let entries: Vec<String> = entries.iter().map(|entry| entry.to_ascii_lowercase()).collect();
-        let sorted = Sorted::of(&entries);
+        let sorted = WordForms::of(&entries);
         let any = |texts: &[&str]| self.any_text(texts, &self.literal(b"/"));
         let (start, dash, between) = (self.segment_start(), self.dash(), self.between());
         let mut all = Vec::new();
@@ -289,46 +292,49 @@ impl Dialect {
         self.any(&all)
     }
 
-    /// As many more segments as may follow the one of a word.
+    /// Writes the segments that may follow the one with the word.
     fn more_segments(&self, last: Option<u8>) -> String {
         let more = last.map_or(0, |last| last.saturating_sub(1));
         format!("{}{}{}+){{0,{more}}}", self.group, self.between(), self.inside)
     }
 
-    /// The last segments have no words but those of the lists; the last one has a word of each list of `plain`.
+    /// Writes the test that the last segments have no words but those of the lists, and that the last segment has a word of
+    /// each list of `plain`.
     fn only(&self, lists: &[WordList], plain: &[WordList], last: u8) -> String {
         let Self { group, .. } = self;
-        // Of a name or a place, the word it has at its end.
+        // The last word of an entry with slashes.
         let bare = |entry: &String| match entry.trim_end_matches('/').rsplit_once('/') {
             Some((_, word)) => word.to_ascii_lowercase(),
             None => entry.to_ascii_lowercase(),
         };
         let known = |ending: bool| {
-            let wanted = move |word: &String| !word.is_empty() && word.starts_with('.') == ending;
-            lists.iter().flat_map(|list| list.iter()).map(bare).filter(wanted).collect::<Vec<_>>()
+            let selected = move |word: &String| !word.is_empty() && word.starts_with('.') == ending;
+            lists.iter().flat_map(|list| list.iter()).map(bare).filter(selected).collect::<Vec<_>>()
         };
         let (mut words, endings) = (known(false), known(true));
         words.retain(|word| {
             !plain.iter().flat_map(|list| list.iter()).any(|known| known.trim_start_matches('/') == word)
         });
-        let free = format!("[._~{}]", self.dash());
+        let separator = format!("[._~{}]", self.dash());
         let mut of_plain = String::new();
         for list in plain {
             let texts: Vec<&str> = list.iter().map(|word| word.trim_start_matches('/')).collect();
             let (any, inside, tail) = (self.any_text(&texts, ""), self.inside, self.tail());
-            of_plain.push_str(&format!("(?={group}{inside}*{free})?({any}){group}{free}{inside}*)?{tail})"));
+            of_plain.push_str(&format!("(?={group}{inside}*{separator})?({any}){group}{separator}{inside}*)?{tail})"));
         }
         let mut any: Vec<String> = (1..=plain.len()).map(|number| format!("(?{number})")).collect();
         if !words.is_empty() {
             any.push(self.any_text(&words, ""));
         }
         let word = self.any(&any);
-        // A word has no such byte, but the name of a place may begin with one.
-        let free_first = |word: &String| word.starts_with(['.', '_', '~', '-']);
+        // Words contain no separator, but a directory name may begin with one.
+        let separator_first = |word: &String| word.starts_with(['.', '_', '~', '-']);
         let name = match self.word_ends {
-            _ if any.is_empty() => format!("{free}*"),
-            Some(ends) if !words.iter().any(free_first) => format!("{free}*{group}{group}{word}){ends}{free}*)*"),
-            _ => format!("{free}*{group}{group}{word}){group}{free}+{group}{word}))*)?{free}*"),
+            _ if any.is_empty() => format!("{separator}*"),
+            Some(ends) if !words.iter().any(separator_first) => {
+                format!("{separator}*{group}{group}{word}){ends}{separator}*)*")
+            }
+            _ => format!("{separator}*{group}{group}{word}){group}{separator}+{group}{word}))*)?{separator}*"),
         };
         let ending = match endings.is_empty() {
             true => String::new(),
@@ -345,16 +351,16 @@ impl Dialect {
         self.any(&[short, long])
     }
 
-    /// A dash at the end of a class.
+    /// Returns a dash as written at the end of a class.
     fn dash(&self) -> &'static str {
         if self.word_end.contains("\\x2d") { "\\x2d" } else { "-" }
     }
 
-    /// A condition on the query of a target that stands behind its path.
+    /// Writes a condition on the query. With `beside_path`, the text is the target with its path; otherwise the query alone.
     pub(super) fn query(&self, condition: &QueryCondition, beside_path: bool) -> String {
         let Self { group, end, .. } = self;
         let hash = if end.contains("\\x23") { "\\x23" } else { "#" };
-        let blank = |text: &str| {
+        let with_blanks = |text: &str| {
             let parts: Vec<String> = text.split(' ').map(|part| self.literal(part.as_bytes())).collect();
             parts.join("[ +]")
         };
@@ -362,16 +368,16 @@ impl Dialect {
             true => format!("^[^?{hash}]*[?]{group}[^{hash}]*&)?"),
             false => format!("^{group}.*&)?"),
         };
-        let key = blank(&condition.key);
+        let key = with_blanks(&condition.key);
         match &condition.value {
             Some(value) if value.is_empty() => format!("{before}{key}=?{group}[&{hash}]|$)"),
-            Some(value) => format!("{before}{key}={}{group}[&{hash}]|$)", blank(value)),
+            Some(value) => format!("{before}{key}={}{group}[&{hash}]|$)", with_blanks(value)),
             None => format!("{before}{key}{group}[=&{hash}]|$)"),
         }
     }
 
-    /// The host of an absolute-form target, or of a CONNECT's, in a target as sent. `scheme` is what must stand before
-    /// the authority.
+    /// Writes the test for the host of an absolute-form or CONNECT target, undecoded. `scheme` is the expression before the
+    /// authority.
     pub(super) fn host(&self, patterns: &[String], scheme: &str) -> String {
         let Self { group, .. } = self;
         let (space, slash) = match self.dash() {
@@ -381,35 +387,38 @@ impl Dialect {
         };
         let hash = if self.end.contains("\\x23") { "\\x23" } else { "#" };
         let back = if slash == "/" { r"\\" } else { r"\x5c" };
-        let no = format!("{slash}{back}?{hash}{space}");
+        let delimiters = format!("{slash}{back}?{hash}{space}");
         let hosts: Vec<String> =
             patterns.iter().map(|pattern| self.literal(&NormalHost::of(pattern.as_bytes()).host)).collect();
         let hosts = self.any(&hosts);
-        format!("^{scheme}{group}[^{no}]*@)?{group}[^{no}@:]*[.])?{hosts}[.]*{group}:[^{no}@]*)?{group}[{no}]|$)")
+        format!(
+            "^{scheme}{group}[^{delimiters}]*@)?{group}[^{delimiters}@:]*[.])?{hosts}[.]*{group}:[^{delimiters}@]*)?\
+             {group}[{delimiters}]|$)"
+        )
     }
 }
 
-/// The entries of a list of words by what they mean.
+/// The entries of a list of words, by their form.
 #[derive(Default)]
-struct Sorted<'a> {
+struct WordForms<'a> {
     words: Vec<&'a str>,
-    /// Words of the last name.
+    /// Words of the last segment (`/word`).
     last_name: Vec<&'a str>,
     endings: Vec<&'a str>,
-    /// Whether the last name may have no ending.
+    /// Whether the last segment may have no ending (`/`).
     no_ending: bool,
-    /// Whole names.
+    /// Complete segments (`/name/`).
     names: Vec<&'a str>,
-    /// Names, and the words of the name right below any of them.
+    /// Segments, and words of the segment directly below any of them (`/name/word`).
     below: Vec<(Vec<&'a str>, Vec<&'a str>)>,
 }
 
-impl<'a> Sorted<'a> {
+impl<'a> WordForms<'a> {
     fn of(entries: &'a [String]) -> Self {
         let mut sorted = Self::default();
         let mut below: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for entry in entries {
-            match entry.strip_prefix('/').map(|place| place.split_once('/').ok_or(place)) {
+            match entry.strip_prefix('/').map(|rest| rest.split_once('/').ok_or(rest)) {
                 None if entry.starts_with('.') => sorted.endings.push(entry),
                 None => sorted.words.push(entry),
                 Some(Err("")) => sorted.no_ending = true,
@@ -418,7 +427,7 @@ impl<'a> Sorted<'a> {
                 Some(Ok((name, word))) => below.entry(name).or_default().push(word),
             }
         }
-        // Names with the same words below them share one expression.
+        // Segments with the same words below them share one expression.
         for (name, words) in below {
             match sorted.below.iter_mut().find(|(_, known)| *known == words) {
                 Some((names, _)) => names.push(name),
@@ -429,7 +438,7 @@ impl<'a> Sorted<'a> {
     }
 }
 
-/// Whether a list has words alone, of the last name or of any: no endings, no names, no places.
+/// Reports whether a list contains only words, of the last segment or of any.
 fn only_words(list: &[String]) -> bool {
     list.iter().all(|entry| {
         let word = entry.strip_prefix('/').unwrap_or(entry);
@@ -437,7 +446,7 @@ fn only_words(list: &[String]) -> bool {
     })
 }
 
-/// Whether there is `%HH` or `%uHHHH` in a pattern: only the undecoded target has that, or one encoded twice.
+/// Reports whether a pattern contains `%HH` or `%uHHHH`: only the undecoded target, or one encoded twice, matches that.
 fn has_escape(pattern: &[u8]) -> bool {
     let hex = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| bytes.iter().all(u8::is_ascii_hexdigit));
     memchr::memchr_iter(b'%', pattern).any(|at| {

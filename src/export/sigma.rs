@@ -1,19 +1,20 @@
-//! Sigma rules for the logs of web servers, as one YAML document each. Not rules for a particular store: `sigma convert`
-//! makes those.
+//! Writes Sigma rules for the logs of web servers, one YAML document each. Rules for a particular log store are made from
+//! them by `sigma convert`.
 
 use super::path::{SIGMA, tests};
+use super::unsupported::Unsupported;
 use super::{Rule, ids};
 use crate::signature::{Confidence, MatchKind, Pattern, Signature};
 use crate::uri::{NormalHost, NormalPath};
 
 pub(super) const DIFFERENCES: &[&str] = &[
-    "Logs have what the server made of the target: some decode it, some do not, and disguises are seen as logged.",
-    "Every rule that matches fires, not the best alone, and letters are compared without regard to case.",
-    "cs-uri-stem is taken to be the path without query, sc-status is left to the reader: 200 deserves a look.",
+    "Logs contain the target as the server writes it: some decode it, some do not, and evasions match as logged.",
+    "Every matching rule fires, not only the best, and the comparison is case-insensitive.",
+    "cs-uri-stem is assumed to be the path without query; sc-status is not tested: pay attention to 200.",
 ];
 
 /// Writes a signature as one document.
-pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, Unsupported> {
     let mut missing = Vec::new();
     let mut detection = detection(signature, &mut missing)?;
     let mut all = detection.names.clone();
@@ -33,37 +34,39 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     if detection.ruled_out {
         condition.push_str(" and not unless");
     }
-    let text = format!("---\n{}detection:\n{}  condition: {condition}\n{}", about(signature, id), detection.text, {
-        format!("falsepositives:\n  - {}\nlevel: {}\n", string(false_positives(signature)), level(signature))
+    let text = format!("---\n{}detection:\n{}  condition: {condition}\n{}", header(signature, id), detection.text, {
+        format!("falsepositives:\n  - {}\nlevel: {}\n", quoted(false_positives(signature)), level(signature))
     });
     Ok(Rule { text, missing })
 }
 
-/// What is looked for.
+/// The `detection` section of a rule.
 #[derive(Default)]
 struct Detection {
     text: String,
     /// Selections that must all hold.
     names: Vec<String>,
-    /// The beginning of the names of selections of which one must hold.
+    /// Common prefix of the names of the selections of which one must hold.
     either: Option<&'static str>,
+    /// Whether there is a selection `unless`, which must not hold.
     ruled_out: bool,
 }
 
 impl Detection {
-    /// A selection: one field that is one of `values`.
+    /// Adds a selection: a field that has one of `values`.
     fn add(&mut self, name: &str, field: &str, values: &[String]) {
         self.text.push_str(&format!("  {name}:\n    {}:\n", field));
-        values.iter().for_each(|value| self.text.push_str(&format!("      - {}\n", string(value))));
+        values.iter().for_each(|value| self.text.push_str(&format!("      - {}\n", quoted(value))));
     }
 
-    fn must(&mut self, name: &str, field: &str, values: &[String]) {
+    /// Adds a selection that must hold.
+    fn require(&mut self, name: &str, field: &str, values: &[String]) {
         self.add(name, field, values);
         self.names.push(name.to_owned());
     }
 }
 
-fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detection, String> {
+fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detection, Unsupported> {
     let mut detection = Detection::default();
     let paths = |patterns: &[String], endings: &[&str]| -> Vec<String> {
         let path = |pattern: &String| String::from_utf8_lossy(&NormalPath::of(pattern.as_bytes()).path).into_owned();
@@ -71,15 +74,17 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
             let path = path(pattern);
             endings
                 .iter()
-                .map(move |ending| wild(&format!("{}{ending}", path.trim_end_matches('/'))))
+                .map(move |ending| escaped(&format!("{}{ending}", path.trim_end_matches('/'))))
                 .collect::<Vec<_>>()
         };
         patterns.iter().flat_map(ended).collect()
     };
     match &signature.pattern {
-        Pattern::Text(MatchKind::Path, patterns) => detection.must("path", "cs-uri-stem", &paths(patterns, &["", "/"])),
+        Pattern::Text(MatchKind::Path, patterns) => {
+            detection.require("path", "cs-uri-stem", &paths(patterns, &["", "/"]))
+        }
         Pattern::Text(MatchKind::Suffix, patterns) => {
-            detection.must("path", "cs-uri-stem|endswith", &paths(patterns, &["", "/"]));
+            detection.require("path", "cs-uri-stem|endswith", &paths(patterns, &["", "/"]));
         }
         Pattern::Text(MatchKind::Prefix, patterns) => {
             detection.add("path_itself", "cs-uri-stem", &paths(patterns, &[""]));
@@ -87,32 +92,39 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
             detection.either = Some("path");
         }
         Pattern::Text(MatchKind::Raw, patterns) => {
-            let values: Vec<String> = patterns.iter().map(|pattern| wild(pattern)).collect();
+            let values: Vec<String> = patterns.iter().map(|pattern| escaped(pattern)).collect();
             detection.add("raw_path", "cs-uri-stem|contains", &values);
             detection.add("raw_query", "cs-uri-query|contains", &values);
             detection.either = Some("raw");
-            missing.push("a server that logs the decoded target does not show it, and case is not regarded".to_owned());
+            missing.push(
+                "a server that logs the decoded target does not show it, and the comparison is case-insensitive"
+                    .to_owned(),
+            );
         }
         Pattern::Text(MatchKind::Host, patterns) => {
             let hosts = |dot: &str| -> Vec<String> {
                 let host = |pattern: &String| NormalHost::of(pattern.as_bytes()).host;
-                patterns.iter().map(|name| wild(&format!("{dot}{}", String::from_utf8_lossy(&host(name))))).collect()
+                patterns.iter().map(|name| escaped(&format!("{dot}{}", String::from_utf8_lossy(&host(name))))).collect()
             };
             detection.add("host_itself", "cs-host", &hosts(""));
             detection.add("host_below", "cs-host|endswith", &hosts("."));
             let target = SIGMA.host(patterns, "([a-z][a-z0-9+.-]*://)?");
             detection.add("host_target", "cs-uri-stem|re|i", &[target]);
             detection.either = Some("host");
-            missing.push("a Host field that names it is taken for a target that does".to_owned());
+            missing.push("a Host field with this host is taken for a target with this host".to_owned());
         }
         Pattern::Text(MatchKind::Words, _) | Pattern::Words(_) | Pattern::PathFile(..) => {
             let tests = tests(signature, &SIGMA)?;
-            // Some stores want a plain text to begin with.
+            // Some stores need a plain text besides expressions.
             if let Some(texts) = plain_texts(&signature.pattern) {
-                detection.must("words", "cs-uri-stem|contains", &texts);
+                detection.require("words", "cs-uri-stem|contains", &texts);
             }
             for (number, test) in (1..).zip(tests.iter().filter(|test| !test.negated)) {
-                detection.must(&format!("words_{number}"), "cs-uri-stem|re|i", std::slice::from_ref(&test.expression));
+                detection.require(
+                    &format!("words_{number}"),
+                    "cs-uri-stem|re|i",
+                    std::slice::from_ref(&test.expression),
+                );
             }
         }
     }
@@ -124,7 +136,8 @@ fn detection(signature: &Signature, missing: &mut Vec<String>) -> Result<Detecti
     Ok(detection)
 }
 
-/// What one list of words asks for, of the shortest list that asks for something plain.
+/// Returns plain texts of which every match contains at least one: those of the shortest list of words in which every
+/// entry has a text.
 fn plain_texts(pattern: &Pattern) -> Option<Vec<String>> {
     let Pattern::Words(lists) = pattern else { return None };
     let plain = lists.iter().filter(|list| !list.iter().any(|entry| entry == "/"));
@@ -133,21 +146,21 @@ fn plain_texts(pattern: &Pattern) -> Option<Vec<String>> {
         let entry = entry.trim_end_matches('/');
         entry.rsplit('/').next().unwrap_or(entry).to_ascii_lowercase()
     };
-    let texts: std::collections::BTreeSet<String> = list.iter().map(text).map(|text| wild(&text)).collect();
+    let texts: std::collections::BTreeSet<String> = list.iter().map(text).map(|text| escaped(&text)).collect();
     Some(texts.into_iter().collect())
 }
 
-/// Everything that is not detection.
-fn about(signature: &Signature, id: u32) -> String {
-    // Fixed, so that an edited rule is still known as the same one.
+/// Writes the sections before `detection`.
+fn header(signature: &Signature, id: u32) -> String {
+    // The UUID depends on the id only, so that an edited rule keeps it.
     let mut text =
-        format!("title: {}\nid: 5f1c9a64-7d0e-4b7c-8c51-{id:012x}\n", string(&cut(&ids::message(signature))));
+        format!("title: {}\nid: 5f1c9a64-7d0e-4b7c-8c51-{id:012x}\n", quoted(&cut(&ids::message(signature))));
     text.push_str("status: experimental\n");
     let description = format!(
         "{}. Product: {}; signature {} revision {}.",
         signature.title, signature.product, signature.slug, signature.rev
     );
-    text.push_str(&format!("description: {}\n", string(&description)));
+    text.push_str(&format!("description: {}\n", quoted(&description)));
     let mut references: Vec<&String> = Vec::new();
     signature.references.iter().for_each(|url| {
         if !references.contains(&url) {
@@ -156,7 +169,7 @@ fn about(signature: &Signature, id: u32) -> String {
     });
     if !references.is_empty() {
         text.push_str("references:\n");
-        references.iter().for_each(|url| text.push_str(&format!("  - {}\n", string(url))));
+        references.iter().for_each(|url| text.push_str(&format!("  - {}\n", quoted(url))));
     }
     text.push_str("author: smsentry\n");
     for (key, day) in [("date", &signature.created_at), ("modified", &signature.updated_at)] {
@@ -173,7 +186,7 @@ fn about(signature: &Signature, id: u32) -> String {
     text
 }
 
-/// A day of the calendar, as the schema wants it.
+/// Reports whether the schema accepts a day.
 fn is_day(day: &str) -> bool {
     let parts: Vec<Option<u32>> = day.split('_').map(|part| part.parse().ok()).collect();
     matches!(*parts, [Some(_), Some(1..=12), Some(1..=31)])
@@ -214,13 +227,13 @@ fn false_positives(signature: &Signature) -> &'static str {
     }
 }
 
-/// A title is at most 256 characters.
+/// Returns a title cut to the maximum of 256 characters.
 fn cut(text: &str) -> String {
     text.chars().take(256).collect()
 }
 
-/// A value without wildcards.
-fn wild(text: &str) -> String {
+/// Escapes the wildcards in a value.
+fn escaped(text: &str) -> String {
     let mut value = String::new();
     for c in text.chars() {
         if matches!(c, '*' | '?' | '\\') {
@@ -231,9 +244,9 @@ fn wild(text: &str) -> String {
     value
 }
 
-/// A YAML string between single quotes, in which only those mean anything; between double quotes if there is a control
+/// Returns a YAML string in single quotes, in which only those are special; in double quotes if there is a control
 /// character.
-fn string(text: &str) -> String {
+fn quoted(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return format!("'{}'", text.replace('\'', "''"));
     }

@@ -1,22 +1,23 @@
-//! Rules of Snort 3. Not those of Suricata: see [`super::suricata`].
+//! Writes rules of Snort 3. Suricata's are in [`super::suricata`].
 
 use super::bytes::{common, content};
 use super::path::{PCRE, Test, tests};
 use super::suricata::quoted;
+use super::unsupported::Unsupported;
 use super::{Rule, ids};
 use crate::signature::{MatchKind, Pattern, Signature};
 
 pub(super) const DIFFERENCES: &[&str] = &[
-    "A rule fires at the request, whatever the answer: what came of a probe (smsentry_outcome) is not in a rule.",
-    "Every rule that matches fires, not the best alone.",
-    "http_uri is what the inspector http_inspect makes of the target with its own settings (percent_u, utf8_bare_byte,",
-    "  iis_double_decode, backslash_to_slash, simplify_path); what it is told to leave, the rules do not see through,",
-    "  but for repeated slashes, backslashes, parameters and what is trailing.",
-    "A decoded ? or # ends the path, as one that was sent does.",
+    "A rule matches the request, whatever the response: it has no outcome (smsentry_outcome).",
+    "Every matching rule fires, not only the best.",
+    "http_uri is the target as normalised by the inspector http_inspect with its own settings (percent_u,",
+    "  utf8_bare_byte, iis_double_decode, backslash_to_slash, simplify_path); evasions that it is configured to leave",
+    "  do not match, except for repeated slashes, backslashes, parameters and trailing characters.",
+    "A decoded ? or # ends the path, like one that was sent undecoded.",
 ];
 
 /// Writes a signature as one rule, in one line.
-pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, Unsupported> {
     let mut missing = Vec::new();
     let mut text = format!("alert http ( msg:\"{}\"; flow:to_server,established; ", quoted(&ids::message(signature)));
     if !signature.methods.is_empty() {
@@ -31,12 +32,13 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     Ok(Rule { text, missing })
 }
 
-/// Everything that is asked of the request target.
-fn target(signature: &Signature, missing: &mut Vec<String>) -> Result<String, String> {
+/// Writes all conditions on the request target.
+fn target(signature: &Signature, missing: &mut Vec<String>) -> Result<String, Unsupported> {
     let mut text = match &signature.pattern {
         Pattern::Text(MatchKind::Raw, patterns) => raw(patterns)?,
         Pattern::Text(MatchKind::Host, patterns) => {
-            missing.push("a target that is this host alone is taken for a CONNECT's, whatever the method".to_owned());
+            missing
+                .push("a target that is only this host is taken for a CONNECT target, whatever the method".to_owned());
             let texts: Vec<Vec<u8>> = patterns.iter().map(|host| host.to_ascii_lowercase().into_bytes()).collect();
             let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
             let expression = PCRE.host(patterns, r"(?:[a-z][a-z0-9+.-]*:\/\/)?");
@@ -45,8 +47,8 @@ fn target(signature: &Signature, missing: &mut Vec<String>) -> Result<String, St
         _ => format!("http_uri; {}", options(&tests(signature, &PCRE)?)),
     };
     if !signature.query.is_empty() {
-        let again = matches!(signature.pattern, Pattern::Text(MatchKind::Raw | MatchKind::Host, _));
-        text.push_str(if again { "http_uri; " } else { "" });
+        let other_buffer = matches!(signature.pattern, Pattern::Text(MatchKind::Raw | MatchKind::Host, _));
+        text.push_str(if other_buffer { "http_uri; " } else { "" });
         for condition in &signature.query {
             text.push_str(&format!("pcre:\"/{}/i\"; ", PCRE.query(condition, true)));
         }
@@ -54,7 +56,7 @@ fn target(signature: &Signature, missing: &mut Vec<String>) -> Result<String, St
     Ok(text)
 }
 
-/// Tests as options of one buffer; the longest content is what the engine looks for first.
+/// Writes tests as options of one buffer; the longest content is the fast pattern.
 fn options(tests: &[Test]) -> String {
     let longest = tests.iter().map(|test| &test.content).max_by_key(|content| content.len());
     let mut text = match longest.filter(|content| content.len() >= 3) {
@@ -68,10 +70,10 @@ fn options(tests: &[Test]) -> String {
     text
 }
 
-/// Bytes of the target as it was sent.
-fn raw(patterns: &[String]) -> Result<String, String> {
+/// Writes a test for bytes of the undecoded target.
+fn raw(patterns: &[String]) -> Result<String, Unsupported> {
     if let Some(pattern) = patterns.iter().find(|pattern| pattern.contains([' ', '\t'])) {
-        return Err(format!("{pattern:?} has a blank, and the target ends at its first blank there"));
+        return Err(Unsupported::Blank(pattern.clone()));
     }
     match patterns {
         [only] => Ok(format!("http_raw_uri; content:\"{}\",fast_pattern; ", content(only.as_bytes()))),

@@ -1,26 +1,27 @@
-//! Rules of Suricata 7. Not those of Snort, whose sticky buffers and options differ: see [`super::snort3`].
+//! Writes rules of Suricata 7. Snort's sticky buffers and options differ; see [`super::snort3`].
 
 use super::bytes::{common, content};
 use super::path::{PCRE, Test, tests};
+use super::unsupported::Unsupported;
 use super::{Rule, ids};
 use crate::signature::{MatchKind, Pattern, Signature};
 
 /// Measured with Suricata 7.0.10 and its default personality of libhtp.
 pub(super) const DIFFERENCES: &[&str] = &[
-    "A rule fires at the request, whatever the answer: what came of a probe (smsentry_outcome) is not in a rule.",
-    "Every rule that matches fires, not the best alone.",
-    "http.uri is decoded once: double percent-encoding, %uHHHH, overlong and full-width letters stay what they are.",
-    "A request target ends at its first blank; what follows is not seen.",
-    "Dot segments are resolved before other disguises are undone: /x/..;/ or \\..\\ stay, and // counts as a segment.",
-    "A target that does not begin with / is read as scheme:rest up to its first colon, and the scheme is not looked at.",
-    "A decoded ? or # ends the path, as one that was sent does.",
+    "A rule matches the request, whatever the response: it has no outcome (smsentry_outcome).",
+    "Every matching rule fires, not only the best.",
+    "http.uri is decoded once: double percent-encoding, %uHHHH, overlong and full-width letters are left as they are.",
+    "A request target ends at its first blank; what follows is not matched.",
+    "Dot segments are resolved before other evasions are undone: /x/..;/ or \\..\\ remain, and // counts as a segment.",
+    "A target that does not begin with / is parsed as scheme:rest up to its first colon, and the scheme is not matched.",
+    "A decoded ? or # ends the path, like one that was sent undecoded.",
 ];
 
-/// Bytes a rule may have. Source: DETECT_MAX_RULE_SIZE of Suricata 7 is 8192 with the NUL.
-const LONGEST: usize = 8191;
+/// Maximum length of a rule, in bytes. Source: DETECT_MAX_RULE_SIZE of Suricata 7 is 8192 with the NUL.
+const MAX_RULE: usize = 8191;
 
 /// Writes a signature as one rule, in one line.
-pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, Unsupported> {
     let mut text = format!(
         "alert http any any -> any any (msg:\"{}\"; flow:established,to_server; ",
         quoted(&ids::message(signature))
@@ -31,14 +32,14 @@ pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
     text.push_str(&ids::reference_options(signature));
     let metadata: Vec<String> = ids::metadata(signature).iter().map(|(key, value)| format!("{key} {value}")).collect();
     text.push_str(&format!("metadata:{}; sid:{id}; rev:{};)\n", metadata.join(", "), signature.rev));
-    if text.len() > LONGEST {
-        return Err(format!("its rule has {} bytes, and Suricata reads {LONGEST}", text.len()));
+    if text.len() > MAX_RULE {
+        return Err(Unsupported::RuleTooLong(text.len(), MAX_RULE));
     }
     Ok(Rule { text, missing: ids::missing_unless(signature).into_iter().collect() })
 }
 
-/// Everything that is asked of the request target.
-fn target(signature: &Signature) -> Result<String, String> {
+/// Writes all conditions on the request target.
+fn target(signature: &Signature) -> Result<String, Unsupported> {
     let mut text = match &signature.pattern {
         Pattern::Text(MatchKind::Raw, patterns) => raw(patterns, "http.uri.raw")?,
         Pattern::Text(MatchKind::Host, patterns) => {
@@ -57,19 +58,19 @@ fn target(signature: &Signature) -> Result<String, String> {
         })
         .collect();
     if !queries.is_empty() {
-        // After `http.uri` the buffer is still the same.
-        let again = matches!(signature.pattern, Pattern::Text(MatchKind::Raw | MatchKind::Host, _));
-        text.push_str(&format!("{}{}", if again { "http.uri; " } else { "" }, options(&queries)));
+        // After `http.uri` the sticky buffer is still selected.
+        let other_buffer = matches!(signature.pattern, Pattern::Text(MatchKind::Raw | MatchKind::Host, _));
+        text.push_str(&format!("{}{}", if other_buffer { "http.uri; " } else { "" }, options(&queries)));
     }
     Ok(text)
 }
 
-/// Tests as options of one buffer; the longest content is what the engine looks for first.
+/// Writes tests as options of one buffer; the longest content is the fast pattern.
 fn options(tests: &[Test]) -> String {
-    /// Rationale: fewer bytes stand in every other request.
-    const WORTH: usize = 3;
+    /// Minimum length of a fast pattern. Rationale: shorter ones occur in every other request.
+    const MIN_FAST: usize = 3;
     let longest = tests.iter().map(|test| &test.content).max_by_key(|content| content.len());
-    let mut text = match longest.filter(|content| content.len() >= WORTH) {
+    let mut text = match longest.filter(|content| content.len() >= MIN_FAST) {
         Some(bytes) => format!("content:\"{}\"; nocase; fast_pattern; ", content(bytes)),
         None => String::new(),
     };
@@ -80,10 +81,10 @@ fn options(tests: &[Test]) -> String {
     text
 }
 
-/// Bytes of the target as it was sent.
-pub(super) fn raw(patterns: &[String], buffer: &str) -> Result<String, String> {
+/// Writes a test for bytes of the undecoded target.
+pub(super) fn raw(patterns: &[String], buffer: &str) -> Result<String, Unsupported> {
     if let Some(pattern) = patterns.iter().find(|pattern| pattern.contains([' ', '\t'])) {
-        return Err(format!("{pattern:?} has a blank, and the target ends at its first blank there"));
+        return Err(Unsupported::Blank(pattern.clone()));
     }
     let texts: Vec<&[u8]> = patterns.iter().map(String::as_bytes).collect();
     match *texts.as_slice() {
@@ -100,7 +101,7 @@ pub(super) fn raw(patterns: &[String], buffer: &str) -> Result<String, String> {
     }
 }
 
-/// The methods, without regard to case, as lenient servers compare them.
+/// Writes a test for the methods, case-insensitive like lenient servers.
 fn methods(methods: &[String]) -> String {
     match methods {
         [] => String::new(),
@@ -108,7 +109,7 @@ fn methods(methods: &[String]) -> String {
     }
 }
 
-/// A text between quotes.
+/// Escapes a text for use between quotes.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::new();
     for c in text.chars() {

@@ -1,16 +1,16 @@
-//! Lists of texts as one expression that writes what several of them begin with once. Not what stands around it: see
+//! Writes a list of texts as one expression in which common prefixes appear once. The expressions around it are written by
 //! [`super::path`](mod@super::path).
 //!
-//! Engines that try one alternative after the other leave such a tree at the first byte that fits none of the texts,
-//! and rules have a length that a list of some hundred words would exceed.
+//! Engines that try one alternative after the other leave such a tree at the first byte that fits none of the texts, and
+//! rules have a maximum length that a list of several hundred words would exceed.
 
-/// Any of `texts`, which are sorted and stand there once each; `byte` writes one byte, `group` opens a group.
+/// Returns an expression for any of `texts`, which are sorted and distinct; `byte` writes one byte, `group` opens a group.
 pub(super) fn tree(texts: &[&[u8]], group: &str, byte: &dyn Fn(u8) -> String) -> String {
     let (optional, rest) = match texts.split_first() {
         Some(([], rest)) => (true, rest),
         _ => (false, texts),
     };
-    // What follows a byte, and the bytes that are followed by just this.
+    // Bytes, and the texts that may follow any of them.
     let mut branches: Vec<(Vec<u8>, Vec<&[u8]>)> = Vec::new();
     for same in rest.chunk_by(|a, b| a.first() == b.first()) {
         let Some(&head) = same.first().and_then(|text| text.first()) else { continue };
@@ -20,15 +20,15 @@ pub(super) fn tree(texts: &[&[u8]], group: &str, byte: &dyn Fn(u8) -> String) ->
             None => branches.push((vec![head], below)),
         }
     }
-    let written = |(heads, below): &(Vec<u8>, Vec<&[u8]>)| {
+    let branch = |(heads, below): &(Vec<u8>, Vec<&[u8]>)| {
         let head = any_byte(heads, group, byte);
         match **below {
-            // Long ends are written at once, so that no text makes this call itself for every byte.
+            // A single suffix is written without recursion, so that the depth does not grow with the length of a text.
             [only] => head + &only.iter().map(|&next| byte(next)).collect::<String>(),
             _ => head + &tree(below, group, byte),
         }
     };
-    let all: Vec<String> = branches.iter().map(written).collect();
+    let all: Vec<String> = branches.iter().map(branch).collect();
     match (&*all, optional) {
         ([], _) => String::new(),
         ([only], false) => only.clone(),
@@ -37,12 +37,12 @@ pub(super) fn tree(texts: &[&[u8]], group: &str, byte: &dyn Fn(u8) -> String) ->
     }
 }
 
-/// One of several bytes.
+/// Returns an expression for one of several bytes.
 fn any_byte(heads: &[u8], group: &str, byte: &dyn Fn(u8) -> String) -> String {
     let all: Vec<String> = heads.iter().map(|&head| byte(head)).collect();
     match *heads {
         [_] => all.concat(),
-        // Only these mean nothing in a class of any dialect.
+        // Only these have no special meaning in a class in any dialect.
         _ if heads.iter().all(u8::is_ascii_alphanumeric) => format!("[{}]", all.concat()),
         _ => format!("{group}{})", all.join("|")),
     }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn beginnings_are_written_once() {
+    fn common_prefixes_appear_once() {
         assert_eq!(of(&["sms", "smsapi", "smsapp"]), "sms(?:ap[ip])?");
         assert_eq!(of(&["key", "keys"]), "keys?");
         assert_eq!(of(&["asms", "bsms", "c"]), "(?:[ab]sms|c)");
@@ -72,7 +72,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_matches_the_texts_and_nothing_else(
+        fn expression_matches_exactly_the_texts(
             texts in prop::collection::btree_set("[ab/]{1,5}", 1..20),
             other in "[ab/]{1,6}",
         ) {

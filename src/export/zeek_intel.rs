@@ -1,25 +1,26 @@
-//! A file for Zeek's intelligence framework: the hosts that open-proxy tests name. Not paths: an `Intel::URL` there is
-//! one host with one path, and a signature knows no hosts of its own.
+//! Writes a file for Zeek's intelligence framework: the hosts that open-proxy tests request. Paths cannot be exported: an
+//! `Intel::URL` is one host with one path, and a signature of paths names no host.
 
+use super::unsupported::Unsupported;
 use super::{Rule, ids};
 use crate::signature::{MatchKind, Pattern, Signature};
 use crate::uri::NormalHost;
 
-/// The names of the fields, tabs between them.
+/// The field names, separated by tabs.
 pub(super) const HEAD: &str = "#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc\tmeta.url\tmeta.do_notice\n";
 
 pub(super) const DIFFERENCES: &[&str] = &[
-    "An Intel::DOMAIN is met wherever Zeek sees the name: in DNS, in Host fields, in TLS, not in request targets alone.",
+    "An Intel::DOMAIN matches wherever Zeek sees the name: in DNS, Host fields and TLS, not only in request targets.",
 ];
 
-/// Writes one line for each host.
-pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, String> {
+/// Writes one line per host.
+pub(super) fn rule(signature: &Signature, id: u32) -> Result<Rule, Unsupported> {
     let Pattern::Text(MatchKind::Host, patterns) = &signature.pattern else {
-        return Err("matches targets, and an Intel::URL is one host with one path".to_owned());
+        return Err(Unsupported::NotAHost);
     };
-    let mut missing = vec!["sub-domains are not met: an Intel::DOMAIN is one name".to_owned()];
+    let mut missing = vec!["sub-domains do not match: an Intel::DOMAIN is one name".to_owned()];
     if !signature.methods.is_empty() || !signature.query.is_empty() {
-        missing.push("conditions on method and query are not regarded".to_owned());
+        missing.push("conditions on method and query are ignored".to_owned());
     }
     let plain = |text: &str| text.replace(['\t', '\n', '\r'], " ");
     let url = signature.references.first().map_or("-".to_owned(), |url| plain(url));

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use regex::bytes::Regex;
-use smsentry::export::{Export, Gap, Language, Options, export};
+use smsentry::export::{Export, Language, Omission, Options, export};
 use smsentry::signature::{Example, MatchKind, Pattern, Signature, SignatureFile, SignatureOrigin, Signatures};
 use smsentry::uri::{Evasion, NormalPath, Normaliser};
 
@@ -47,12 +47,12 @@ fn every_signature_is_written_or_listed() {
             assert_eq!(ids.len(), export.exported, "{language:?}");
             let rules: BTreeSet<u32> = ids.iter().map(|id| id - sid_offset).collect();
             assert_eq!(rules.len(), ids.len(), "{language:?}: an id stands twice");
-            let left_out: BTreeSet<u32> = export.gaps.iter().filter(|gap| gap.whole).map(|gap| gap.id).collect();
+            let left_out: BTreeSet<u32> = export.omissions.iter().filter(|gap| gap.no_rule).map(|gap| gap.id).collect();
             assert_eq!(left_out.len(), export.left_out());
             assert!(rules.is_disjoint(&left_out), "{language:?}");
             let all: BTreeSet<u32> = set.iter().map(|signature| signature.id).collect();
             assert_eq!(rules.union(&left_out).copied().collect::<BTreeSet<_>>(), all, "{language:?}");
-            assert!(export.gaps.iter().all(|gap| !gap.reason.is_empty() && !gap.slug.is_empty()));
+            assert!(export.omissions.iter().all(|gap| !gap.reason.is_empty() && !gap.slug.is_empty()));
             let support = set.iter().filter(|signature| signature.support);
             assert!(with_support || support.into_iter().all(|signature| left_out.contains(&signature.id)));
         }
@@ -61,7 +61,7 @@ fn every_signature_is_written_or_listed() {
         let active = set.iter().filter(|signature| !signature.support).count();
         // Rules of Suricata have 8191 bytes, and long lists fit into them.
         let active_left_out =
-            export.gaps.iter().filter(|gap| gap.whole && !gap.reason.starts_with("is support")).count();
+            export.omissions.iter().filter(|gap| gap.no_rule && !gap.reason.starts_with("is support")).count();
         assert!(language != Language::Suricata || active_left_out == 0, "{active_left_out} left out");
         if language != Language::ZeekIntel {
             assert!(export.exported * 10 >= active * 9, "{language:?}: {} of {active}", export.exported);
@@ -297,8 +297,8 @@ fn expressions_of_zeek_match_what_the_signatures_match() {
         if expressions.is_empty() {
             continue;
         }
-        let of_several = |gap: &Gap| gap.reason.ends_with("several requests of one connection");
-        let one_request_says_all = export.gaps.iter().all(of_several);
+        let of_several = |gap: &Omission| gap.reason.ends_with("several requests of one connection");
+        let one_request_says_all = export.omissions.iter().all(of_several);
         let all = |target: &str| expressions.iter().all(|expression| expression.is_match(&decoded(target)));
         for example in signature.hits.iter().chain(&signature.misses) {
             match matches(&set, signature, example) {

@@ -184,16 +184,16 @@ fn named<'a>(set: &'a Signatures, which: &str) -> Option<&'a Signature> {
 fn exported(set: &Signatures, language: Language, options: &export::Options) -> Answer {
     let export = export::export(language, set.iter().map(|signature| &**signature), options);
     let mut messages: Vec<String> = Vec::new();
-    for gap in &export.gaps {
-        let what = if gap.whole { "left out" } else { "in part" };
-        messages.push(format!("{} {} {what}: {}", gap.id, gap.slug, gap.reason));
+    for omission in &export.omissions {
+        let what = if omission.no_rule { "left out" } else { "in part" };
+        messages.push(format!("{} {} {what}: {}", omission.id, omission.slug, omission.reason));
     }
     messages.push(format!(
         "{} of {} signatures written for {}, {} of them in part; {} left out",
         export.exported,
         set.len(),
         language.name(),
-        export.in_part(),
+        export.partial(),
         export.left_out(),
     ));
     Answer { text: export.text, file: None, messages, exit: Exit::Finished }
