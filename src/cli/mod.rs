@@ -174,8 +174,8 @@ struct Arguments {
     outcome_timeout: f64,
     /// Write at most one alert per minute for the same signature, source, server and outcome
     ///
-    /// The number of requests that such an alert represents is in its smsentry_hits. Alerts with the outcome exposed are
-    /// never held back.
+    /// The number of requests that such an alert represents is in its smsentry_hits. Alerts with the outcome exposed
+    /// are never held back.
     #[arg(long, help_heading = "Detection")]
     limit: bool,
     /// Trust the X-Forwarded-For header of proxies in this network
@@ -213,7 +213,8 @@ struct Arguments {
           value_parser = clap::value_parser!(u8).range(1..=3), help_heading = "Exit code")]
     fail_on_alert: Option<u8>,
     /// Exit with code 4 if more than P percent of the packets were lost
-    #[arg(long, value_name = "P", value_parser = parse_percent, allow_negative_numbers = true, help_heading = "Exit code")]
+    #[arg(long, value_name = "P", value_parser = parse_percent, allow_negative_numbers = true,
+          help_heading = "Exit code")]
     max_drop_percent: Option<f64>,
     /// Print a shell completion script and exit
     #[arg(long, value_name = "SHELL", value_enum)]

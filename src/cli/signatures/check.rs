@@ -52,8 +52,8 @@ fn append_notes(set: &Signatures, ids: &[u32], text: &mut String) {
     }
 }
 
-/// Returns the examples that several signatures match, one of `ids` among them. Examples with the same signatures in the
-/// same order share a line.
+/// Returns the examples that several signatures match, one of `ids` among them. Examples with the same signatures in
+/// the same order share a line.
 pub(super) fn overlaps(set: &Signatures, ids: &[u32]) -> Vec<String> {
     let mut grouped: BTreeMap<Vec<u32>, (String, usize)> = BTreeMap::new();
     for overlap in set.overlaps().iter().filter(|overlap| overlap.among(ids)) {

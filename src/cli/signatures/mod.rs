@@ -1,5 +1,5 @@
-//! `smsentry signatures`: the grammar of its subcommands and their output. Files are read by [`smsentry::app`]; the output
-//! is printed by `main`.
+//! `smsentry signatures`: the grammar of its subcommands and their output. Files are read by [`smsentry::app`]; the
+//! output is printed by `main`.
 
 mod check;
 mod explain;
@@ -47,8 +47,8 @@ pub(crate) enum SignaturesCommand {
     },
     /// Explain a signature
     ///
-    /// Prints what it matches, what the server's response means, which legitimate clients send the same requests, and how
-    /// to suppress its alerts.
+    /// Prints what it matches, what the server's response means, which legitimate clients send the same requests, and
+    /// how to suppress its alerts.
     Explain {
         /// Id or slug of the signature
         #[arg(value_name = "ID|SLUG")]
