@@ -24,7 +24,7 @@ use smsentry::pipeline::spare_cores;
 use smsentry::sensor::Ports;
 use smsentry::sys;
 
-/// What the command line asks the program to do.
+/// The command that the arguments request.
 pub(crate) enum Command {
     /// Run the sensor.
     Run(Box<Config>),
@@ -184,7 +184,7 @@ struct Arguments {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network, help_heading = "Detection")]
     trusted_proxy: Vec<IpNet>,
 
-    /// How to treat packets with a wrong checksum
+    /// Treatment of packets with a wrong checksum
     #[arg(short = 'k', long = "checksums", value_enum, default_value = "auto", help_heading = "Packets and flows")]
     checksums: ChecksumName,
     /// Which copy of overlapping TCP data to use: that of an operating system, the first or the last

@@ -1,35 +1,38 @@
-//! EVE's `stats` record: the counters that dashboards draw and that the schemas of Suricata 7.x and 8.x both know. What
-//! EVE has no slot for is told elsewhere, by the counters' own names.
+//! Formats EVE's `stats` record: the counters that dashboards show and that are in the schemas of both Suricata 7.x and
+//! 8.x. All counters, by their own names: see [`super::counters`].
 
 use serde::Serialize;
 
 use super::eve_time::EveTime;
-use super::json::integer;
+use super::json::clamp_to_i64;
 use super::line_budget::LineBudget;
 use super::text::Text;
 use super::{LineContext, json};
 use crate::record::{DecoderStats, FlowStats, Stats, TcpStats};
 
-/// Appends the record, without its LF.
-pub(super) fn append(stats: &Stats, context: &LineContext, fit: &mut LineBudget, out: &mut Vec<u8>) {
+/// Appends the record, without LF.
+pub(super) fn append(stats: &Stats, context: &LineContext, budget: &mut LineBudget, out: &mut Vec<u8>) {
     let line = Line {
         timestamp: EveTime(stats.timestamp),
         event_type: "stats",
-        host: context.sensor_name.as_deref().map(|name| fit.text("host", Text::Plain(name))),
-        stats: Members {
-            uptime: integer(stats.uptime),
+        host: context.sensor_name.as_deref().map(|name| budget.text("host", Text::Plain(name))),
+        stats: StatsMember {
+            uptime: clamp_to_i64(stats.uptime),
             capture: stats.capture.map(|[kernel_packets, kernel_drops, kernel_ifdrops]| Capture {
-                kernel_packets: integer(kernel_packets),
-                kernel_drops: integer(kernel_drops),
-                kernel_ifdrops: integer(kernel_ifdrops),
+                kernel_packets: clamp_to_i64(kernel_packets),
+                kernel_drops: clamp_to_i64(kernel_drops),
+                kernel_ifdrops: clamp_to_i64(kernel_ifdrops),
             }),
             decoder: Decoder::new(&stats.decoder),
             flow: Flow::new(&stats.flow),
             tcp: Tcp::new(&stats.tcp),
-            detect: Detect { alert: integer(stats.alerts), alerts_suppressed: integer(stats.alerts_suppressed) },
+            detect: Detect {
+                alert: clamp_to_i64(stats.alerts),
+                alerts_suppressed: clamp_to_i64(stats.alerts_suppressed),
+            },
             app_layer: AppLayer {
-                flow: OfHttp { http: integer(stats.http_flows) },
-                tx: OfHttp { http: integer(stats.http_transactions) },
+                flow: HttpCount { http: clamp_to_i64(stats.http_flows) },
+                tx: HttpCount { http: clamp_to_i64(stats.http_transactions) },
             },
         },
     };
@@ -42,11 +45,11 @@ struct Line<'a> {
     event_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Text<'a>>,
-    stats: Members,
+    stats: StatsMember,
 }
 
 #[derive(Serialize)]
-struct Members {
+struct StatsMember {
     uptime: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     capture: Option<Capture>,
@@ -72,16 +75,16 @@ struct Detect {
 
 #[derive(Serialize)]
 struct AppLayer {
-    flow: OfHttp,
-    tx: OfHttp,
+    flow: HttpCount,
+    tx: HttpCount,
 }
 
 #[derive(Serialize)]
-struct OfHttp {
+struct HttpCount {
     http: u64,
 }
 
-/// A struct of figures that is written member by member under the names of the record's own struct.
+/// Defines a struct that serialises the fields of `$source` under their own names.
 macro_rules! members {
     ($name:ident of $source:ident { $($field:ident)* }) => {
         #[derive(Serialize)]
@@ -90,10 +93,10 @@ macro_rules! members {
         }
 
         impl $name {
-            fn new(figures: &$source) -> Self {
-                // Taken apart by name, so that a new figure can't be forgotten.
-                let $source { $($field),* } = *figures;
-                Self { $($field: integer($field)),* }
+            fn new(stats: &$source) -> Self {
+                // Destructured without `..`, so that a new field cannot be forgotten.
+                let $source { $($field),* } = *stats;
+                Self { $($field: clamp_to_i64($field)),* }
             }
         }
     };

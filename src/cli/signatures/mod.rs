@@ -58,7 +58,7 @@ pub(crate) enum SignaturesCommand {
     },
     /// Export all signatures as rules for another tool
     ///
-    /// What the tool's rule language cannot express is listed on standard error.
+    /// The parts that the tool's rule language cannot express are listed on standard error.
     Export {
         /// Rule language
         #[arg(long, value_name = "LANGUAGE", value_enum)]
