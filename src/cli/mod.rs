@@ -1,4 +1,5 @@
-//! The command line: its grammar, and how it becomes a [`Config`]. Not what a run does with it.
+//! The command line: its grammar, and how arguments become a [`Config`]. Does not run anything; see
+//! [`smsentry::app::run`].
 
 pub(crate) mod signatures;
 
@@ -23,77 +24,91 @@ use smsentry::pipeline::spare_cores;
 use smsentry::sensor::Ports;
 use smsentry::sys;
 
-/// What the process shall do.
+/// The command that the arguments request.
 pub(crate) enum Command {
     /// Run the sensor.
     Run(Box<Config>),
-    /// Check signatures (and the filter), say the counts.
+    /// Check signatures, suppress files and filter, and print the counts.
     Check(Box<Config>),
-    /// Look at signatures.
-    Signatures(signatures::Request),
-    /// List the interfaces.
+    /// Run a subcommand of `smsentry signatures`.
+    Signatures(signatures::SignaturesCommand),
+    /// List the network interfaces.
     ListInterfaces,
-    /// Print a completion script.
+    /// Print a shell completion script.
     Completions(Shell),
 }
 
-/// Why there is nothing to do.
-pub(crate) enum Refusal {
-    /// Help or version was asked for: print it and finish.
+/// The reason why there is no command to run.
+pub(crate) enum EarlyExit {
+    /// Help or the version was requested: print this text and exit successfully.
     Information(String),
-    /// The command line is wrong: one line that says how.
-    Usage(String),
+    /// The command line is wrong: one line with the reason.
+    UsageError(String),
 }
 
-/// Tells that somebody looks for SMS gateways, SMS APIs or the credentials that send SMS, and whether they found them.
+/// Detects probes for SMS gateways, SMS APIs and the credentials that send SMS in network traffic, and reports how the
+/// server responded
 #[derive(Debug, Parser)]
-#[command(name = "smsentry", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "smsentry", version, after_help = EXAMPLES, max_term_width = 110,
+          override_usage = "smsentry [OPTIONS] [FILTER]...\n       smsentry signatures <COMMAND>")]
 struct Arguments {
-    /// Replay a capture: a file, a directory (its captures in name order) or - for standard input; pcap or pcapng,
-    /// plain, gzip or zstd. May be repeated
+    /// Replay a capture file, a directory of captures, or - for standard input
+    ///
+    /// Reads pcap and pcapng, plain or compressed with gzip or zstd. The captures of a directory are read in name
+    /// order. May be given more than once.
     #[arg(short = 'r', long = "read", value_name = "PATH", help_heading = "Input")]
     read: Vec<PathBuf>,
-    /// Capture from an interface; `any` for all
+    /// Capture live from an interface; 'any' captures from all interfaces
     #[arg(short = 'i', long, value_name = "IFACE", conflicts_with = "read", help_heading = "Input")]
     interface: Option<String>,
-    /// A filter in libpcap's language (see pcap-filter(7)); VLAN-tagged traffic is looked at too
+    /// Process only packets that match this BPF filter
+    ///
+    /// The syntax is that of tcpdump: see pcap-filter(7). Several words are joined with blanks, so quotes are needed
+    /// only for characters that are special to the shell. VLAN-tagged packets that match pass too, unless the filter
+    /// mentions VLANs.
     #[arg(value_name = "FILTER", help_heading = "Input")]
     filter_words: Vec<String>,
-    /// The filter as one argument
+    /// Process only packets that match this BPF filter, given as one argument
     #[arg(short = 'f', long = "filter", value_name = "EXPR", help_heading = "Input")]
     filter: Option<String>,
-    /// The filter from a file; # begins a comment
+    /// Read the BPF filter from a file; # begins a comment
     #[arg(short = 'F', long = "filter-file", value_name = "FILE", help_heading = "Input")]
     filter_file: Option<PathBuf>,
-    /// Stop after so many packets that pass the filter
+    /// Stop after N packets that pass the filter
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Input")]
     count: Option<u64>,
-    /// Take all files as one capture, whatever their times
+    /// Treat all files as one capture, whatever their timestamps
+    ///
+    /// Without this flag, a file continues the one before it only if it begins between 1 second before and 60 seconds
+    /// after the last packet of that file.
     #[arg(long, help_heading = "Input")]
     continuous: bool,
-    /// Live: size of the kernel's ring in MiB
+    /// Live: size of the kernel's ring buffer in MiB
     #[arg(short = 'B', long = "ring", value_name = "MIB", default_value_t = 64, help_heading = "Input",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(live::MAX_RING_MIB)))]
     ring_mib: u32,
-    /// Live: do not ask for frames to other stations (no promiscuous mode)
+    /// Live: do not put the interface into promiscuous mode
     #[arg(short = 'p', long = "no-promiscuous", help_heading = "Input")]
     no_promiscuous: bool,
-    /// Live: bytes kept of each frame
+    /// Live: capture at most N bytes of each frame
     #[arg(long, value_name = "N", default_value_t = live::LiveOptions::MAX_SNAPLEN, help_heading = "Input",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(live::LiveOptions::MAX_SNAPLEN)))]
     snaplen: u32,
-    /// List the interfaces and finish
+    /// List the network interfaces and exit
     #[arg(short = 'D', long = "list-interfaces", help_heading = "Input")]
     list_interfaces: bool,
 
-    /// Write logs into this directory (eve.json, or Zeek's notice.log and http.log), appending; without it NDJSON goes
-    /// to standard output
+    /// Append to log files in this directory instead of writing to standard output
+    ///
+    /// The files are eve.json, or Zeek's notice.log and http.log.
     #[arg(short = 'l', long = "log-dir", value_name = "DIR", help_heading = "Output")]
     directory: Option<PathBuf>,
-    /// Format of the records
+    /// Output format
     #[arg(long, value_enum, default_value = "eve", help_heading = "Output")]
     format: FormatName,
-    /// What is told of: alert, http (every request), stats; live adds stats
+    /// Record types to write, separated by commas: alert, http (one per request), stats
+    ///
+    /// Live capture always writes stats as well.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "alert", help_heading = "Output",
           value_parser = PossibleValuesParser::new(["alert", "http", "stats"]))]
     events: Vec<String>,
@@ -101,92 +116,118 @@ struct Arguments {
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..),
           help_heading = "Output")]
     stats_interval: u64,
-    /// Write all counters as one JSON object: at the end, on SIGUSR1 and with each stats record
+    /// Write all counters to a file, as one JSON object
+    ///
+    /// The file is written at the end of the run, on SIGUSR1 and with each stats record.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     counters: Option<PathBuf>,
-    /// The sensor's name in the records [default: the host's name live, none in replay]
+    /// Name of the sensor in each record [default: the host name when live, none in replay]
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     sensor_name: Option<String>,
-    /// Write REDACTED for the values of password-, key- and token-like parameters in URLs, for phone numbers and texts
-    /// of messages, and for passwords before a host
+    /// Replace secrets in URLs with REDACTED
+    ///
+    /// Secrets are the values of password-, key- and token-like parameters, phone numbers, message texts, and passwords
+    /// before a host name.
     #[arg(long, help_heading = "Output")]
     redact: bool,
-    /// Say errors only
+    /// Print only errors to standard error
     #[arg(short = 'q', long, help_heading = "Output")]
     quiet: bool,
-    /// Say every counter that moved when the run ends
+    /// Print every counter that is not zero, at the end of the run
     #[arg(short = 'v', long, action = clap::ArgAction::Count, help_heading = "Output")]
     verbose: u8,
 
-    /// Server ports taken for HTTP: numbers and ranges (80,8080,9000-9100), or `any` to know HTTP by its first bytes
+    /// Server ports that carry HTTP: numbers and ranges (80,8080,9000-9100), or 'any'
+    ///
+    /// With 'any', HTTP is recognised on every port by its first bytes.
     #[arg(long, value_name = "PORTS", default_value = "80", value_parser = parse_ports, help_heading = "Detection")]
     ports: Ports,
-    /// Load signatures in addition to the built-in ones. May be repeated
+    /// Load signatures from a file, in addition to the built-in ones
+    ///
+    /// May be given more than once.
     #[arg(short = 's', long = "signatures", value_name = "FILE", help_heading = "Detection")]
     add_signatures: Vec<PathBuf>,
-    /// Load signatures instead of the built-in ones. May be repeated
+    /// Load signatures from a file, instead of the built-in ones
+    ///
+    /// May be given more than once.
     #[arg(short = 'S', long = "only-signatures", value_name = "FILE", help_heading = "Detection")]
     only_signatures: Vec<PathBuf>,
-    /// What not to tell: a file of [[suppress]] and [[allow]] entries. May be repeated
+    /// Suppress the alerts that match an entry of this file
+    ///
+    /// The file has [[suppress]] and [[allow]] entries. An alert that matches a [[suppress]] entry still counts in its
+    /// source's campaign; one that matches an [[allow]] entry is legitimate use and does not. May be given more than
+    /// once.
     #[arg(long, value_name = "FILE", help_heading = "Detection")]
     suppress: Vec<PathBuf>,
-    /// Hide nothing, but say in each alert and at the end what --suppress would have hidden
+    /// Suppress nothing, but report what --suppress would have suppressed
+    ///
+    /// Each of these alerts names the entry that matches it. All entries are listed with their counts at the end of the
+    /// run.
     #[arg(long, requires = "suppress", help_heading = "Detection")]
     dry_run: bool,
-    /// Check signatures, suppress files and filter, say the counts and finish
+    /// Check signatures, suppress files and filter, print the counts and exit
     #[arg(short = 'T', long = "test", help_heading = "Detection")]
     test: bool,
-    /// Seconds an alert waits for the server's answer; 0: none
+    /// Seconds that an alert waits for the server's response; 0 writes it at the request
     #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = parse_seconds,
           allow_negative_numbers = true, help_heading = "Detection")]
     outcome_timeout: f64,
-    /// Tell repeats of a signature, source, server and outcome together, once a minute; what proves `exposed` at once
+    /// Write at most one alert per minute for the same signature, source, server and outcome
+    ///
+    /// The number of requests that such an alert represents is in its smsentry_hits. Alerts with the outcome exposed
+    /// are never held back.
     #[arg(long, help_heading = "Detection")]
     limit: bool,
-    /// Networks of proxies whose X-Forwarded-For is believed. May be repeated
+    /// Trust the X-Forwarded-For header of proxies in this network
+    ///
+    /// Takes a network (10.0.0.0/8) or an address, or several separated by commas. May be given more than once.
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network, help_heading = "Detection")]
     trusted_proxy: Vec<IpNet>,
 
-    /// Checksums: auto drops what a server would drop, none looks at none, all drops every wrong one
-    #[arg(short = 'k', long = "checksums", value_enum, default_value = "auto", help_heading = "Wire")]
+    /// Treatment of packets with a wrong checksum
+    #[arg(short = 'k', long = "checksums", value_enum, default_value = "auto", help_heading = "Packets and flows")]
     checksums: ChecksumName,
-    /// Whose answer to overlapping segments is imitated
-    #[arg(long, value_name = "POLICY", default_value = "linux", help_heading = "Wire",
+    /// Which copy of overlapping TCP data to use: that of an operating system, the first or the last
+    #[arg(long, value_name = "POLICY", default_value = "linux", help_heading = "Packets and flows",
           value_parser = PossibleValuesParser::new(OverlapPolicy::NAMES.map(|(name, _)| name)))]
     overlap_policy: String,
-    /// Keep flows in different VLANs apart (tenants that share addresses)
-    #[arg(long, help_heading = "Wire")]
+    /// Keep flows in different VLANs apart, for tenants that share addresses
+    #[arg(long, help_heading = "Packets and flows")]
     vlan_tracking: bool,
-    /// Keep copies of packets that a SPAN port made
-    #[arg(long, help_heading = "Wire")]
+    /// Keep packets that a SPAN port duplicated
+    #[arg(long, help_heading = "Packets and flows")]
     no_dedup: bool,
-    /// Threads that handle flows; 0: all in one [default: 0 in replay, cores - 1 live]
+    /// Number of threads that process flows; 0 uses a single thread for everything [default: 0 in replay, cores - 1
+    /// when live]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=SHARDS as i64),
-          help_heading = "Wire")]
+          help_heading = "Packets and flows")]
     lanes: Option<u8>,
-    /// Set a limit; `--set help` lists them
-    #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Wire")]
+    /// Set a limit; '--set help' lists all limits
+    #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Packets and flows")]
     limits: Vec<String>,
 
-    /// Exit with 3 if there were alerts of this severity or worse (1 to 3)
+    /// Exit with code 3 if there was an alert of this severity or a more severe one
+    ///
+    /// Severities are 1 (most severe) to 3. Without a value, every alert counts.
     #[arg(long, value_name = "SEVERITY", num_args = 0..=1, require_equals = true, default_missing_value = "3",
           value_parser = clap::value_parser!(u8).range(1..=3), help_heading = "Exit code")]
     fail_on_alert: Option<u8>,
-    /// Exit with 4 if more than this share of the packets was lost
-    #[arg(long, value_name = "P", value_parser = parse_percent, allow_negative_numbers = true, help_heading = "Exit code")]
+    /// Exit with code 4 if more than P percent of the packets were lost
+    #[arg(long, value_name = "P", value_parser = parse_percent, allow_negative_numbers = true,
+          help_heading = "Exit code")]
     max_drop_percent: Option<f64>,
-    /// Print a completion script for a shell
+    /// Print a shell completion script and exit
     #[arg(long, value_name = "SHELL", value_enum)]
     completions: Option<Shell>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  smsentry -r capture.pcap                      alerts of a capture on standard output
+  smsentry -r capture.pcap                      write the alerts of a capture to standard output
   smsentry -r captures/ -l logs --events alert,http
-  smsentry -i eth1 -l /var/log/smsentry         live
-  smsentry -r big.pcapng.zst 'net 192.0.2.0/24' only this network
-  smsentry -T -s mine.toml                      check a file of signatures
+  smsentry -i eth1 -l /var/log/smsentry         capture live
+  smsentry -r big.pcapng.zst 'net 192.0.2.0/24' process the packets of one network
+  smsentry -T -s mine.toml                      check a signature file
   smsentry signatures --help                    list, check, explain and export signatures
 
 Exit codes, the first that applies:
@@ -202,30 +243,33 @@ enum FormatName {
     Eve,
     /// Zeek logs as JSON
     ZeekJson,
-    /// Zeek logs as TSV (needs -l)
+    /// Zeek logs as tab-separated values; requires --log-dir
     ZeekTsv,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ChecksumName {
+    /// Drop what a server would drop, but accept packets captured before the network card filled in the checksum
     Auto,
+    /// Accept every packet
     None,
+    /// Drop every packet with a wrong checksum
     All,
 }
 
-/// Reads the command line.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Refusal> {
-    let refuse = |error: clap::Error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Information(error.render().to_string()),
-        _ => Refusal::Usage(one_line(&error)),
+/// Parses the command line.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, EarlyExit> {
+    let early_exit = |error: clap::Error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => EarlyExit::Information(error.render().to_string()),
+        _ => EarlyExit::UsageError(one_line(&error)),
     };
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // No filter begins so.
+    // Not ambiguous: no BPF filter begins with this word.
     if arguments.get(1).is_some_and(|word| word == "signatures") {
-        let request = signatures::parse(arguments.into_iter().skip(1)).map_err(refuse)?;
-        return Ok(Command::Signatures(request));
+        let command = signatures::parse(arguments.into_iter().skip(1)).map_err(early_exit)?;
+        return Ok(Command::Signatures(command));
     }
-    let arguments = Arguments::try_parse_from(arguments).map_err(refuse)?;
+    let arguments = Arguments::try_parse_from(arguments).map_err(early_exit)?;
     if let Some(shell) = arguments.completions {
         return Ok(Command::Completions(shell));
     }
@@ -233,34 +277,35 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         return Ok(Command::ListInterfaces);
     }
     if arguments.limits.iter().any(|limit| limit == "help") {
-        return Err(Refusal::Information(limits_help()));
+        return Err(EarlyExit::Information(limits_help()));
     }
     let test = arguments.test;
-    let config = Box::new(config(arguments).map_err(Refusal::Usage)?);
+    let config = Box::new(config(arguments).map_err(EarlyExit::UsageError)?);
     Ok(if test { Command::Check(config) } else { Command::Run(config) })
 }
 
-/// Writes the completion script of a shell to standard output.
+/// Prints a shell's completion script to standard output.
 pub(crate) fn print_completions(shell: Shell) {
     let mut script = Vec::new();
     let mut grammar = Arguments::command().subcommand(signatures::grammar());
     clap_complete::generate(shell, &mut grammar, "smsentry", &mut script);
-    // A closed pipe is no reason to complain.
+    // A closed pipe is not an error.
     let _ = std::io::stdout().write_all(&script);
 }
 
-/// What clap has to say, without its layout.
+/// Returns the first paragraph of a clap error as one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let first: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
-    let what = first.join(" ");
-    format!("{} (see smsentry --help)", what.strip_prefix("error: ").unwrap_or(&what))
+    let lines: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    let cause = lines.join(" ");
+    format!("{} (see smsentry --help)", cause.strip_prefix("error: ").unwrap_or(&cause))
 }
 
+/// Converts the arguments to a configuration.
 fn config(arguments: Arguments) -> Result<Config, String> {
-    // First, since a file without -r looks like a filter without an input.
+    // Checked first: a file without -r would otherwise be reported as a missing input.
     let filter = filter(&arguments)?;
-    let mut config = Config::new(origin(&arguments)?);
+    let mut config = Config::new(capture_input(&arguments)?);
     let live = config.is_live();
     config.filter = filter;
     config.format = match arguments.format {
@@ -269,11 +314,11 @@ fn config(arguments: Arguments) -> Result<Config, String> {
         FormatName::ZeekTsv => Format::ZeekTsv,
     };
     if config.format == Format::ZeekTsv && arguments.directory.is_none() {
-        return Err("--format zeek-tsv makes two files: give -l DIR, or use zeek-json".to_owned());
+        return Err("--format zeek-tsv writes two files (give a directory with -l DIR, or use zeek-json)".to_owned());
     }
     config.directory = arguments.directory;
-    let told = |name: &str| arguments.events.iter().any(|event| event == name);
-    config.events = Events { alert: told("alert"), http: told("http"), stats: told("stats") || live };
+    let selected = |name: &str| arguments.events.iter().any(|event| event == name);
+    config.events = Events { alert: selected("alert"), http: selected("http"), stats: selected("stats") || live };
     config.stats_interval = Duration::from_secs(arguments.stats_interval);
     config.counters_file = arguments.counters;
     config.sensor_name = arguments.sensor_name.or_else(|| if live { sys::host_name() } else { None });
@@ -301,7 +346,9 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     sensor.flow.overlap = policy.map_or_else(OverlapPolicy::default, |&(_, policy)| policy);
     sensor.flow.keep_duplicates = arguments.no_dedup;
     for limit in &arguments.limits {
-        let (name, value) = limit.split_once('=').ok_or_else(|| format!("--set {limit}: give NAME=VALUE"))?;
+        let (name, value) = limit
+            .split_once('=')
+            .ok_or_else(|| format!("--set {limit}: not of the form NAME=VALUE (--set help lists all limits)"))?;
         limits::set(&mut config, name, value)?;
     }
     config.fail_on_alert = arguments.fail_on_alert;
@@ -309,7 +356,8 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     Ok(config)
 }
 
-fn origin(arguments: &Arguments) -> Result<CaptureInput, String> {
+/// Returns the capture source. With `-T` it may be empty.
+fn capture_input(arguments: &Arguments) -> Result<CaptureInput, String> {
     match (&arguments.interface, arguments.read.is_empty()) {
         (Some(name), _) => Ok(CaptureInput::Interface(Interface {
             name: name.clone(),
@@ -318,21 +366,22 @@ fn origin(arguments: &Arguments) -> Result<CaptureInput, String> {
             snaplen: arguments.snaplen,
         })),
         (None, true) if !arguments.test => {
-            Err("nothing to read: give -r FILE for a capture or -i IFACE for an interface (see smsentry --help)".into())
+            Err("nothing to read (give -r FILE for a capture file or -i IFACE for live capture; see smsentry --help)"
+                .into())
         }
         _ => Ok(CaptureInput::Files(arguments.read.clone())),
     }
 }
 
-/// The filter, from wherever it was given.
+/// Returns the filter: trailing words, `-f` or the content of the `-F` file.
 fn filter(arguments: &Arguments) -> Result<Option<String>, String> {
     let words = &arguments.filter_words;
     if let Some(file) = words.iter().find(|word| Path::new(word).is_file()) {
-        return Err(format!("{file}: is a file, but stands where a filter stands; give it as -r {file}"));
+        return Err(format!("{file}: is a file, but a filter is expected here (to read the file, give -r {file})"));
     }
     let given = [!words.is_empty(), arguments.filter.is_some(), arguments.filter_file.is_some()];
     if given.into_iter().filter(|&given| given).count() > 1 {
-        return Err("the filter is given more than once: use trailing words, -f or -F".to_owned());
+        return Err("the filter is given more than once (use one of: trailing words, -f, -F)".to_owned());
     }
     if let Some(path) = &arguments.filter_file {
         return read_expression(path).map(Some);
@@ -346,12 +395,12 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
     }
     let port = |text: &str| match text.trim().parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("'{text}' is no port; give numbers from 1 to 65535, ranges like 9000-9100, or any")),
+        _ => Err(format!("'{text}' is not a port; use numbers from 1 to 65535, ranges like 9000-9100, or 'any'")),
     };
-    let range = |part: &str| {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
+    let range = |text: &str| {
+        let (from, to) = text.split_once('-').unwrap_or((text, text));
         let (from, to) = (port(from)?, port(to)?);
-        if from <= to { Ok((from, to)) } else { Err(format!("the range {part} ends before it begins")) }
+        if from <= to { Ok((from, to)) } else { Err(format!("the range {text} ends before it begins")) }
     };
     text.split(',').map(range).collect::<Result<_, _>>().map(Ports::Ranges)
 }
@@ -359,28 +408,33 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
 fn parse_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err("give seconds from 0 to 86400".to_owned()),
+        _ => Err("expected a number of seconds from 0 to 86400".to_owned()),
     }
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
-        _ => Err("give percent from 0 to 100".to_owned()),
+        _ => Err("expected a percentage from 0 to 100".to_owned()),
     }
 }
 
-/// A network, or a single address.
+/// Parses a network or a single address.
 fn parse_network(text: &str) -> Result<IpNet, String> {
     text.parse()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| "give a network like 10.0.0.0/8 or an address".to_owned())
+        .map_err(|_| "expected a network such as 10.0.0.0/8, or an address".to_owned())
 }
 
 fn limits_help() -> String {
     let mut text = "Limits for --set NAME=VALUE:\n".to_owned();
-    for (name, what) in LIMITS {
-        text.push_str(&format!("  {name:<28} {what}\n"));
+    for (name, meaning) in LIMITS {
+        text.push_str(&format!("  {name:<28} {meaning}\n"));
     }
     text
+}
+
+/// Formats a count with its noun: `1 signature`, `2 signatures`.
+pub(crate) fn counted(count: usize, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
 }

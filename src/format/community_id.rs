@@ -1,4 +1,4 @@
-//! The Community ID of a flow, version 1: one name for a flow in Suricata, Zeek, Arkime and ours.
+//! Computes the Community ID of a flow, version 1: an identifier that Suricata, Zeek, Arkime and smsentry share.
 //! Source: <https://github.com/corelight/community-id-spec>.
 
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 use crate::segment::Endpoint;
 
 const TCP: u8 = 6;
-/// `1:` and the Base64 of twenty bytes.
+/// Bytes of `1:` and the Base64 of 20 bytes.
 const LEN: usize = 30;
 
 /// The Community ID of a TCP flow with seed 0, the same for both directions: `1:x9SEjKBWE6uUruEcX76rDQM3OfU=`.
@@ -19,10 +19,10 @@ const LEN: usize = 30;
 pub struct CommunityId([u8; LEN]);
 
 impl CommunityId {
-    /// The Community ID of the TCP flow between two ends.
+    /// Returns the Community ID of the TCP flow between two endpoints, given in either order.
     #[must_use]
-    pub fn of_tcp(one: Endpoint, other: Endpoint) -> Self {
-        let (low, high) = if ordered(one, other) { (one, other) } else { (other, one) };
+    pub fn of_tcp(a: Endpoint, b: Endpoint) -> Self {
+        let (low, high) = if is_ordered(a, b) { (a, b) } else { (b, a) };
         let mut hash = Sha1::new();
         hash.update(0_u16.to_be_bytes());
         update(&mut hash, low.ip);
@@ -33,11 +33,11 @@ impl CommunityId {
         let mut text = *b"1:============================";
         STANDARD
             .encode_slice(hash.finalize(), &mut text[2..])
-            .expect("the Base64 of SHA-1's twenty bytes has 28 characters");
+            .expect("the Base64 of a 20-byte SHA-1 digest has 28 characters");
         Self(text)
     }
 
-    /// As text.
+    /// Returns the ID as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("Base64 is ASCII")
@@ -50,10 +50,10 @@ impl Serialize for CommunityId {
     }
 }
 
-/// The specification compares the addresses as bytes, then the ports. The derived order of an [`Endpoint`] is that, for
-/// two addresses of one version, and no flow has two.
-fn ordered(one: Endpoint, other: Endpoint) -> bool {
-    one <= other
+/// Reports whether `a` comes first. The specification compares the addresses as bytes, then the ports. That is the
+/// derived order of [`Endpoint`] if both addresses have the same IP version, as they do in every flow.
+fn is_ordered(a: Endpoint, b: Endpoint) -> bool {
+    a <= b
 }
 
 fn update(hash: &mut Sha1, ip: IpAddr) {
@@ -67,16 +67,17 @@ fn update(hash: &mut Sha1, ip: IpAddr) {
 mod tests {
     use super::*;
 
-    fn id(one: &str, one_port: u16, other: &str, other_port: u16) -> String {
-        let end = |ip: &str, port| Endpoint { ip: ip.parse().unwrap(), port };
-        let id = CommunityId::of_tcp(end(one, one_port), end(other, other_port));
-        assert_eq!(id, CommunityId::of_tcp(end(other, other_port), end(one, one_port)));
+    fn id(ip_a: &str, port_a: u16, ip_b: &str, port_b: u16) -> String {
+        let endpoint = |ip: &str, port| Endpoint { ip: ip.parse().unwrap(), port };
+        let (a, b) = (endpoint(ip_a, port_a), endpoint(ip_b, port_b));
+        let id = CommunityId::of_tcp(a, b);
+        assert_eq!(id, CommunityId::of_tcp(b, a));
         id.as_str().to_owned()
     }
 
-    /// The first is the specification's own example, the others are what the Python package `communityid` says.
+    /// The first is the specification's own example; the others were computed with the Python package `communityid`.
     #[test]
-    fn known_flows_have_their_known_ids() {
+    fn community_ids_equal_the_reference() {
         assert_eq!(id("128.232.110.120", 34855, "66.35.250.204", 80), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
         assert_eq!(id("198.51.100.7", 40001, "192.0.2.10", 80), "1:x9SEjKBWE6uUruEcX76rDQM3OfU=");
         assert_eq!(id("10.0.0.1", 50000, "192.0.2.10", 80), "1:dQ9HNqwJc+gWaqNDKWkdWDTqGbU=");

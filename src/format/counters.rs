@@ -1,6 +1,6 @@
-//! All counters as one JSON object: what EVE's `stats` has no place for.
+//! Formats all counters as one JSON object, including those that EVE's `stats` has no key for.
 
-/// One line of JSON: the counters by their published names, in the given order.
+/// Returns one line of JSON: the counters by their published names, in the given order.
 #[must_use]
 pub fn counters_line(counters: &[(&'static str, u64)]) -> Vec<u8> {
     let object: serde_json::Map<String, serde_json::Value> =

@@ -1,7 +1,9 @@
-//! Records as Suricata EVE lines: the keys, their order and their types as Suricata 7 writes them, and no key that the
-//! schema of 7.x or 8.x does not know. Sources: Suricata's `src/output-json.c`, `output-json-alert.c`
-//! and `etc/schema.json`. Not `http`, the alert's `metadata`, nor
-//! `stats`, which have files of their own.
+//! Formats records as Suricata EVE lines: the keys, their order and their types as in Suricata 7, and only keys that
+//! are in the schemas of both 7.x and 8.x. Sources: Suricata's `src/output-json.c`, `output-json-alert.c` and
+//! `etc/schema.json`.
+//!
+//! The members `http`, `metadata` and `stats` are in [`super::eve_http`], [`super::eve_metadata`],
+//! [`super::eve_campaign`] and [`super::eve_stats`].
 
 use std::net::IpAddr;
 
@@ -13,7 +15,7 @@ use super::eve_http::Http;
 use super::eve_metadata::Metadata;
 use super::eve_stats;
 use super::eve_time::EveTime;
-use super::json::integer;
+use super::json::clamp_to_i64;
 use super::line_budget::{LineBudget, append_line};
 use super::redact::redacted_record;
 use super::text::Text;
@@ -21,23 +23,23 @@ use super::{InputName, LineContext, json};
 use crate::record::{Alert, Body, Campaign, FlowFacts, Record, Transaction};
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
 
-/// Appends the record as one line of EVE: pure ASCII, LF at the end, shorter than [`super::LINE_MAX`].
+/// Appends the record as one EVE line: pure ASCII, ending with LF, shorter than [`super::LINE_MAX`].
 pub fn write_eve(record: &Record, context: &LineContext, out: &mut Vec<u8>) {
     match &redacted_record(record, context).body {
-        Body::Alert(alert) => append_line(out, |fit, out| {
-            let http = Http::new(&alert.transaction, fit);
-            let line = Line::new(&alert.transaction, context, Some(http), fit);
-            json::append(&line.with_alert(alert, fit), out);
+        Body::Alert(alert) => append_line(out, |budget, out| {
+            let http = Http::new(&alert.transaction, budget);
+            let line = Line::new(&alert.transaction, context, Some(http), budget);
+            json::append(&line.with_alert(alert, budget), out);
         }),
-        Body::Campaign(campaign) => append_line(out, |fit, out| {
-            let line = Line::new(&campaign.transaction, context, None, fit);
-            json::append(&line.with_campaign(campaign, fit), out);
+        Body::Campaign(campaign) => append_line(out, |budget, out| {
+            let line = Line::new(&campaign.transaction, context, None, budget);
+            json::append(&line.with_campaign(campaign, budget), out);
         }),
-        Body::Http(transaction) => append_line(out, |fit, out| {
-            let http = Http::new(transaction, fit);
-            json::append(&Line::new(transaction, context, Some(http), fit), out);
+        Body::Http(transaction) => append_line(out, |budget, out| {
+            let http = Http::new(transaction, budget);
+            json::append(&Line::new(transaction, context, Some(http), budget), out);
         }),
-        Body::Stats(figures) => append_line(out, |fit, out| eve_stats::append(figures, context, fit, out)),
+        Body::Stats(stats) => append_line(out, |budget, out| eve_stats::append(stats, context, budget, out)),
     }
 }
 
@@ -79,18 +81,18 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The line of an `http` record, or what others have in common with it.
+    /// Returns the line of an `http` record; alerts change some members.
     fn new(
         transaction: &'a Transaction,
         context: &'a LineContext,
         http: Option<Http<'a>>,
-        fit: &mut LineBudget,
+        budget: &mut LineBudget,
     ) -> Self {
         let input = usize::try_from(transaction.input).ok().and_then(|at| context.inputs.get(at));
         let (interface, file) = match input {
-            Some(InputName::Interface(name)) => (Some(fit.text("in_iface", Text::Plain(name))), None),
+            Some(InputName::Interface(name)) => (Some(budget.text("in_iface", Text::Plain(name))), None),
             Some(InputName::File(path)) => {
-                (None, Some(fit.text("pcap_filename", Text::from_wire(path.as_os_str().as_encoded_bytes()))))
+                (None, Some(budget.text("pcap_filename", Text::from_wire(path.as_os_str().as_encoded_bytes()))))
             }
             None => (None, None),
         };
@@ -98,7 +100,7 @@ impl<'a> Line<'a> {
             timestamp: EveTime(transaction.timestamp),
             flow_id: transaction.flow.eve_id(),
             in_iface: interface,
-            pcap_cnt: file.map(|_| integer(transaction.frame)),
+            pcap_cnt: file.map(|_| clamp_to_i64(transaction.frame)),
             event_type: "http",
             vlan: transaction.encapsulation.vlans.ids(),
             src_ip: transaction.client.ip,
@@ -115,19 +117,19 @@ impl<'a> Line<'a> {
             app_proto: None,
             direction: None,
             flow: None,
-            host: context.sensor_name.as_deref().map(|name| fit.text("host", Text::Plain(name))),
+            host: context.sensor_name.as_deref().map(|name| budget.text("host", Text::Plain(name))),
             pcap_filename: file,
         }
     }
 
-    /// The line of an alert, whose metadata names what `fit` has cut from the rest.
-    fn with_alert(self, alert: &'a Alert, fit: &mut LineBudget) -> Self {
-        self.with_member(&alert.transaction, AlertMember::new(alert, fit))
+    /// Turns the line into an alert. Called last, because its metadata names what the budget truncated in the rest.
+    fn with_alert(self, alert: &'a Alert, budget: &mut LineBudget) -> Self {
+        self.with_member(&alert.transaction, AlertMember::new(alert, budget))
     }
 
-    /// The line of a campaign.
-    fn with_campaign(self, campaign: &'a Campaign, fit: &mut LineBudget) -> Self {
-        self.with_member(&campaign.transaction, AlertMember::of_campaign(campaign, fit))
+    /// Turns the line into a campaign's alert.
+    fn with_campaign(self, campaign: &'a Campaign, budget: &mut LineBudget) -> Self {
+        self.with_member(&campaign.transaction, AlertMember::of_campaign(campaign, budget))
     }
 
     fn with_member(self, transaction: &Transaction, member: AlertMember<'a>) -> Self {
@@ -143,7 +145,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The metadata of either kind of alert.
+/// `alert.metadata` of either kind of alert.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum AnyMetadata<'a> {
@@ -157,20 +159,20 @@ struct AlertMember<'a> {
     gid: u8,
     signature_id: u32,
     rev: u32,
-    #[serde(serialize_with = "with_first_word")]
+    #[serde(serialize_with = "with_vendor_prefix")]
     signature: Text<'a>,
     category: &'static str,
     severity: u8,
-    source: End,
-    target: End,
+    source: AddressPort,
+    target: AddressPort,
     metadata: AnyMetadata<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     xff: Option<IpAddr>,
 }
 
 impl<'a> AlertMember<'a> {
-    fn new(alert: &'a Alert, fit: &mut LineBudget) -> Self {
-        let title = fit.text("signature", Text::Plain(&alert.signature.title));
+    fn new(alert: &'a Alert, budget: &mut LineBudget) -> Self {
+        let title = budget.text("signature", Text::Plain(&alert.signature.title));
         Self {
             action: "allowed",
             gid: 1,
@@ -179,52 +181,52 @@ impl<'a> AlertMember<'a> {
             signature: title,
             category: category(alert),
             severity: alert.severity(),
-            source: End::new(alert.transaction.client),
-            target: End::new(alert.transaction.server),
-            metadata: AnyMetadata::Probe(Box::new(Metadata::new(alert, fit))),
+            source: AddressPort::new(alert.transaction.client),
+            target: AddressPort::new(alert.transaction.server),
+            metadata: AnyMetadata::Probe(Box::new(Metadata::new(alert, budget))),
             xff: alert.forwarded_for,
         }
     }
 
-    fn of_campaign(campaign: &'a Campaign, fit: &mut LineBudget) -> Self {
+    fn of_campaign(campaign: &'a Campaign, budget: &mut LineBudget) -> Self {
         Self {
             action: "allowed",
             gid: 1,
             signature_id: campaign.stage.sid(),
             rev: 1,
             signature: Text::Plain(campaign.stage.title()),
-            category: SCAN,
+            category: NETWORK_SCAN,
             severity: campaign.severity(),
-            source: End::new(campaign.transaction.client),
-            target: End::new(campaign.transaction.server),
-            metadata: AnyMetadata::Campaign(Box::new(CampaignMetadata::new(campaign, fit))),
+            source: AddressPort::new(campaign.transaction.client),
+            target: AddressPort::new(campaign.transaction.server),
+            metadata: AnyMetadata::Campaign(Box::new(CampaignMetadata::new(campaign, budget))),
             xff: None,
         }
     }
 }
 
-/// Security Onion takes the first word of a signature for its source.
-fn with_first_word<S: Serializer>(title: &Text<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serialises a title behind the word SMSENTRY: Security Onion takes the first word of a signature as its source.
+fn with_vendor_prefix<S: Serializer>(title: &Text<'_>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("SMSENTRY {title}"))
 }
 
-/// The text of the Suricata class type that fits: `network-scan` for who looks for an open proxy, else
+/// Returns the description of the Suricata class type: `network-scan` for probes for an open proxy, else
 /// `attempted-recon`.
 fn category(alert: &Alert) -> &'static str {
-    if alert.signature.proxy { SCAN } else { "Attempted Information Leak" }
+    if alert.signature.proxy { NETWORK_SCAN } else { "Attempted Information Leak" }
 }
 
-const SCAN: &str = "Detection of a Network Scan";
+const NETWORK_SCAN: &str = "Detection of a Network Scan";
 
 #[derive(Serialize)]
-struct End {
+struct AddressPort {
     ip: IpAddr,
     port: u16,
 }
 
-impl End {
-    const fn new(end: Endpoint) -> Self {
-        Self { ip: end.ip, port: end.port }
+impl AddressPort {
+    const fn new(endpoint: Endpoint) -> Self {
+        Self { ip: endpoint.ip, port: endpoint.port }
     }
 }
 
@@ -239,7 +241,7 @@ struct TunnelMember {
     depth: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     pcap_cnt: Option<u64>,
-    /// Known only of the outermost packet, which came from the wire.
+    /// Set only if the packet is the outermost one, which was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pkt_src: Option<&'static str>,
 }
@@ -264,8 +266,8 @@ impl TunnelMember {
     }
 }
 
-/// Suricata's name for where a packet came from (`src/decode.c`, `PktSrcToString`); it opens ERSPAN in its GRE decoder,
-/// and has no name for GTP.
+/// Returns Suricata's name for a packet's source (`src/decode.c`, `PktSrcToString`). Suricata decodes ERSPAN in its GRE
+/// decoder and has no name for GTP.
 fn packet_source(encapsulation: &Encapsulation) -> &'static str {
     if encapsulation.fragmented {
         return "defrag";
@@ -282,7 +284,7 @@ fn packet_source(encapsulation: &Encapsulation) -> &'static str {
     }
 }
 
-/// The flow as of the settling packet.
+/// The flow up to the packet that decided the outcome.
 #[derive(Serialize)]
 struct Flow {
     pkts_toserver: u64,
@@ -297,13 +299,13 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(client: Endpoint, server: Endpoint, facts: &FlowFacts) -> Self {
+    fn new(client: Endpoint, server: Endpoint, flow: &FlowFacts) -> Self {
         Self {
-            pkts_toserver: integer(facts.packets_to_server),
-            pkts_toclient: integer(facts.packets_to_client),
-            bytes_toserver: integer(facts.bytes_to_server),
-            bytes_toclient: integer(facts.bytes_to_client),
-            start: EveTime(facts.start),
+            pkts_toserver: clamp_to_i64(flow.packets_to_server),
+            pkts_toclient: clamp_to_i64(flow.packets_to_client),
+            bytes_toserver: clamp_to_i64(flow.bytes_to_server),
+            bytes_toclient: clamp_to_i64(flow.bytes_to_client),
+            start: EveTime(flow.start),
             src_ip: client.ip,
             dest_ip: server.ip,
             src_port: client.port,

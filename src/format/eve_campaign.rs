@@ -1,11 +1,11 @@
-//! The `metadata` of a campaign's EVE alert. A closed list as that of a probe; a list of names has their total number
-//! before them.
+//! Formats the `metadata` of a campaign's EVE alert: a closed list of keys, as for a probe. A list of names begins with
+//! their total number.
 
 use serde::Serialize;
 
-use super::eve_metadata::{One, network, severity_name};
+use super::eve_metadata::{Single, severity_name, vni};
 use super::eve_time::EveTime;
-use super::line_budget::{Item, LineBudget};
+use super::line_budget::{LineBudget, ListItem};
 use crate::record::Campaign;
 
 #[derive(Serialize)]
@@ -22,25 +22,25 @@ pub(super) struct CampaignMetadata<'a> {
     smsentry_first: [EveTime; 1],
     smsentry_last: [EveTime; 1],
     smsentry_hits: [String; 1],
-    smsentry_signatures: Vec<Item<'a>>,
-    smsentry_families: Vec<Item<'a>>,
-    smsentry_targets: Vec<Item<'a>>,
+    smsentry_signatures: Vec<ListItem<'a>>,
+    smsentry_families: Vec<ListItem<'a>>,
+    smsentry_targets: Vec<ListItem<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    smsentry_hosts: Vec<Item<'a>>,
+    smsentry_hosts: Vec<ListItem<'a>>,
     smsentry_outcomes: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    smsentry_exposed: Vec<Item<'a>>,
+    smsentry_exposed: Vec<ListItem<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    smsentry_agents: Vec<Item<'a>>,
+    smsentry_agents: Vec<ListItem<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     smsentry_truncated: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    smsentry_vni: One<String>,
+    smsentry_vni: Single<String>,
 }
 
 impl<'a> CampaignMetadata<'a> {
-    /// The metadata of a campaign. Made last, because it names what `fit` has cut from the record.
-    pub(super) fn new(campaign: &'a Campaign, fit: &mut LineBudget) -> Self {
+    /// Returns the metadata of a campaign. Called last, because it names what the budget truncated in the record.
+    pub(super) fn new(campaign: &'a Campaign, budget: &mut LineBudget) -> Self {
         Self {
             attack_target: ["Web_Server"],
             signature_severity: [severity_name(campaign.severity())],
@@ -54,19 +54,19 @@ impl<'a> CampaignMetadata<'a> {
             smsentry_first: [EveTime(campaign.first)],
             smsentry_last: [EveTime(campaign.last)],
             smsentry_hits: [campaign.hits.to_string()],
-            smsentry_signatures: fit.names("smsentry_signatures", &campaign.signatures),
-            smsentry_families: fit.names("smsentry_families", &campaign.families),
-            smsentry_targets: fit.names("smsentry_targets", &campaign.targets),
-            smsentry_hosts: fit.names("smsentry_hosts", &campaign.hosts),
+            smsentry_signatures: budget.names("smsentry_signatures", &campaign.signatures),
+            smsentry_families: budget.names("smsentry_families", &campaign.families),
+            smsentry_targets: budget.names("smsentry_targets", &campaign.targets),
+            smsentry_hosts: budget.names("smsentry_hosts", &campaign.hosts),
             smsentry_outcomes: campaign
                 .outcomes
                 .iter()
                 .map(|(outcome, count)| format!("{}={count}", outcome.name()))
                 .collect(),
-            smsentry_exposed: fit.names("smsentry_exposed", &campaign.exposed),
-            smsentry_agents: fit.names("smsentry_agents", &campaign.agents),
-            smsentry_truncated: std::mem::take(&mut fit.cut),
-            smsentry_vni: network(&campaign.transaction),
+            smsentry_exposed: budget.names("smsentry_exposed", &campaign.exposed),
+            smsentry_agents: budget.names("smsentry_agents", &campaign.agents),
+            smsentry_truncated: std::mem::take(&mut budget.truncated),
+            smsentry_vni: vni(&campaign.transaction),
         }
     }
 }

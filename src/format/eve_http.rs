@@ -1,8 +1,8 @@
-//! The `http` member of EVE's alert and http records. Source: Suricata's `src/output-json-http.c`.
+//! Formats the `http` member of EVE's alert and http records. Source: Suricata's `src/output-json-http.c`.
 
 use serde::Serialize;
 
-use super::json::integer;
+use super::json::clamp_to_i64;
 use super::line_budget::LineBudget;
 use super::text::Text;
 use crate::record::Transaction;
@@ -34,10 +34,10 @@ pub(super) struct Http<'a> {
 }
 
 impl<'a> Http<'a> {
-    /// What is told of a request and its answer.
-    pub(super) fn new(transaction: &'a Transaction, fit: &mut LineBudget) -> Self {
+    /// Returns the member for a request and its response.
+    pub(super) fn new(transaction: &'a Transaction, budget: &mut LineBudget) -> Self {
         let (request, response) = (&transaction.request, transaction.response.as_ref());
-        let mut text = |name, bytes: Option<&'a [u8]>| bytes.map(|bytes| fit.text(name, Text::from_wire(bytes)));
+        let mut text = |name, bytes: Option<&'a [u8]>| bytes.map(|bytes| budget.text(name, Text::from_wire(bytes)));
         let (host, port) = request.host.as_deref().map(split_port).unzip();
         let content_type = response.and_then(|response| response.content_type.as_deref()).map(media_type);
         let location = response.filter(|response| response.status / 100 == 3).and_then(|r| r.location.as_deref());
@@ -51,20 +51,20 @@ impl<'a> Http<'a> {
             protocol: text("protocol", transaction.request.version()),
             status: response.map(|response| response.status),
             redirect: text("redirect", location),
-            length: response.map_or(0, |response| integer(response.content_length.unwrap_or(response.body_len))),
-            http_method: fit.text("http_method", Text::from_wire(&request.method)),
-            url: fit.url("url", Text::from_wire(&request.target)),
+            length: response.map_or(0, |response| clamp_to_i64(response.content_length.unwrap_or(response.body_len))),
+            http_method: budget.text("http_method", Text::from_wire(&request.method)),
+            url: budget.url("url", Text::from_wire(&request.target)),
         }
     }
 }
 
-/// A `Host` value without its port (RFC 9112 section 3.2), and the port. What is no port stays with the name: it is
-/// all there is to see of it. The brackets of an IPv6 address stay, as in libhtp.
+/// Splits a `Host` value into name and port (RFC 9112 section 3.2). An invalid port stays part of the name, because it
+/// is written nowhere else. The brackets of an IPv6 address stay, as in libhtp.
 fn split_port(host: &[u8]) -> (&[u8], Option<u16>) {
     let Some(at) = host.iter().rposition(|&byte| byte == b':') else { return (host, None) };
     let (name, digits) = (host.get(..at).unwrap_or(host), host.get(at + 1..).unwrap_or_default());
-    let one_name = !name.contains(&b':') || (name.starts_with(b"[") && name.ends_with(b"]"));
-    if !one_name || !digits.iter().all(u8::is_ascii_digit) {
+    let is_host = !name.contains(&b':') || (name.starts_with(b"[") && name.ends_with(b"]"));
+    if !is_host || !digits.iter().all(u8::is_ascii_digit) {
         return (host, None);
     }
     match std::str::from_utf8(digits).unwrap_or_default().parse() {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_value_is_split_at_a_port_and_at_nothing_else() {
+    fn host_is_split_only_at_a_valid_port() {
         for (value, name, port) in [
             ("www.example.com", "www.example.com", None),
             ("www.example.com:8080", "www.example.com", Some(8080)),

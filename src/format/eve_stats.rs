@@ -1,35 +1,38 @@
-//! EVE's `stats` record: the counters that dashboards draw and that the schemas of Suricata 7.x and 8.x both know. What
-//! EVE has no slot for is told elsewhere, by the counters' own names.
+//! Formats EVE's `stats` record: the counters that dashboards show and that are in the schemas of both Suricata 7.x and
+//! 8.x. All counters, by their own names: see [`super::counters`].
 
 use serde::Serialize;
 
 use super::eve_time::EveTime;
-use super::json::integer;
+use super::json::clamp_to_i64;
 use super::line_budget::LineBudget;
 use super::text::Text;
 use super::{LineContext, json};
 use crate::record::{FlowTotals, PacketTotals, Stats};
 
-/// Appends the record, without its LF.
-pub(super) fn append(stats: &Stats, context: &LineContext, fit: &mut LineBudget, out: &mut Vec<u8>) {
+/// Appends the record, without LF.
+pub(super) fn append(stats: &Stats, context: &LineContext, budget: &mut LineBudget, out: &mut Vec<u8>) {
     let line = Line {
         timestamp: EveTime(stats.timestamp),
         event_type: "stats",
-        host: context.sensor_name.as_deref().map(|name| fit.text("host", Text::Plain(name))),
-        stats: Members {
-            uptime: integer(stats.uptime),
+        host: context.sensor_name.as_deref().map(|name| budget.text("host", Text::Plain(name))),
+        stats: StatsMember {
+            uptime: clamp_to_i64(stats.uptime),
             capture: stats.capture.map(|[kernel_packets, kernel_drops, kernel_ifdrops]| Capture {
-                kernel_packets: integer(kernel_packets),
-                kernel_drops: integer(kernel_drops),
-                kernel_ifdrops: integer(kernel_ifdrops),
+                kernel_packets: clamp_to_i64(kernel_packets),
+                kernel_drops: clamp_to_i64(kernel_drops),
+                kernel_ifdrops: clamp_to_i64(kernel_ifdrops),
             }),
             decoder: Decoder::new(&stats.packets),
             flow: Flow::new(&stats.flows),
             tcp: Tcp::new(&stats.flows),
-            detect: Detect { alert: integer(stats.alerts), alerts_suppressed: integer(stats.alerts_suppressed) },
+            detect: Detect {
+                alert: clamp_to_i64(stats.alerts),
+                alerts_suppressed: clamp_to_i64(stats.alerts_suppressed),
+            },
             app_layer: AppLayer {
-                flow: OfHttp { http: integer(stats.http_flows) },
-                tx: OfHttp { http: integer(stats.http_requests) },
+                flow: HttpCount { http: clamp_to_i64(stats.http_flows) },
+                tx: HttpCount { http: clamp_to_i64(stats.http_requests) },
             },
         },
     };
@@ -42,11 +45,11 @@ struct Line<'a> {
     event_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Text<'a>>,
-    stats: Members,
+    stats: StatsMember,
 }
 
 #[derive(Serialize)]
-struct Members {
+struct StatsMember {
     uptime: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     capture: Option<Capture>,
@@ -72,12 +75,12 @@ struct Detect {
 
 #[derive(Serialize)]
 struct AppLayer {
-    flow: OfHttp,
-    tx: OfHttp,
+    flow: HttpCount,
+    tx: HttpCount,
 }
 
 #[derive(Serialize)]
-struct OfHttp {
+struct HttpCount {
     http: u64,
 }
 
@@ -105,22 +108,22 @@ struct Decoder {
 impl Decoder {
     fn new(packets: &PacketTotals) -> Self {
         Self {
-            pkts: integer(packets.total),
-            bytes: integer(packets.bytes),
-            invalid: integer(packets.invalid),
-            ipv4: integer(packets.ipv4),
-            ipv6: integer(packets.ipv6),
-            ethernet: integer(packets.ethernet),
-            tcp: integer(packets.tcp),
-            udp: integer(packets.udp),
-            vlan: integer(packets.vlan),
-            vlan_qinq: integer(packets.vlan_qinq),
-            gre: integer(packets.gre),
-            erspan: integer(packets.erspan),
-            vxlan: integer(packets.vxlan),
-            geneve: integer(packets.geneve),
-            avg_pkt_size: integer(packets.bytes.checked_div(packets.total).unwrap_or(0)),
-            max_pkt_size: integer(packets.longest),
+            pkts: clamp_to_i64(packets.total),
+            bytes: clamp_to_i64(packets.bytes),
+            invalid: clamp_to_i64(packets.invalid),
+            ipv4: clamp_to_i64(packets.ipv4),
+            ipv6: clamp_to_i64(packets.ipv6),
+            ethernet: clamp_to_i64(packets.ethernet),
+            tcp: clamp_to_i64(packets.tcp),
+            udp: clamp_to_i64(packets.udp),
+            vlan: clamp_to_i64(packets.vlan),
+            vlan_qinq: clamp_to_i64(packets.vlan_qinq),
+            gre: clamp_to_i64(packets.gre),
+            erspan: clamp_to_i64(packets.erspan),
+            vxlan: clamp_to_i64(packets.vxlan),
+            geneve: clamp_to_i64(packets.geneve),
+            avg_pkt_size: clamp_to_i64(packets.bytes.checked_div(packets.total).unwrap_or(0)),
+            max_pkt_size: clamp_to_i64(packets.longest),
         }
     }
 }
@@ -138,8 +141,15 @@ struct Flow {
 
 impl Flow {
     fn new(flows: &FlowTotals) -> Self {
-        let total = integer(flows.total);
-        Self { total, active: integer(flows.active), tcp: total, udp: 0, memuse: integer(flows.memory), spare: 0 }
+        let total = clamp_to_i64(flows.total);
+        Self {
+            total,
+            active: clamp_to_i64(flows.active),
+            tcp: total,
+            udp: 0,
+            memuse: clamp_to_i64(flows.memory),
+            spare: 0,
+        }
     }
 }
 
@@ -161,16 +171,16 @@ struct Tcp {
 impl Tcp {
     fn new(flows: &FlowTotals) -> Self {
         Self {
-            sessions: integer(flows.sessions),
-            syn: integer(flows.syn),
-            synack: integer(flows.syn_ack),
-            rst: integer(flows.rst),
-            midstream_pickups: integer(flows.midstream),
-            invalid_checksum: integer(flows.bad_checksum),
-            reassembly_gap: integer(flows.gaps),
-            overlap: integer(flows.overlap),
-            memuse: integer(flows.memory),
-            reassembly_memuse: integer(flows.queued_memory),
+            sessions: clamp_to_i64(flows.sessions),
+            syn: clamp_to_i64(flows.syn),
+            synack: clamp_to_i64(flows.syn_ack),
+            rst: clamp_to_i64(flows.rst),
+            midstream_pickups: clamp_to_i64(flows.midstream),
+            invalid_checksum: clamp_to_i64(flows.bad_checksum),
+            reassembly_gap: clamp_to_i64(flows.gaps),
+            overlap: clamp_to_i64(flows.overlap),
+            memuse: clamp_to_i64(flows.memory),
+            reassembly_memuse: clamp_to_i64(flows.queued_memory),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Packet time as text: EVE's `timestamp`, Zeek's epoch seconds and `#open`. Always UTC, whatever the zone of the host.
+//! Formats packet time: EVE's `timestamp`, Zeek's epoch seconds and `#open`. Always UTC, whatever the host's time zone.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::time::Timestamp;
 
-/// A time as EVE writes it: `2025-04-29T15:25:05.124656+0000`, always 31 bytes, because Arkime reads fixed offsets.
+/// A time in EVE's format: `2025-04-29T15:25:05.124656+0000`. Always 31 bytes, because Arkime reads fixed offsets.
 pub(super) struct EveTime(pub(super) Timestamp);
 
 impl Serialize for EveTime {
@@ -24,14 +24,13 @@ impl Serialize for EveTime {
             (19, at.second().into()),
             (26, micros),
         ];
-        // By the digit: a record has up to six stamps, and the formatter takes a thousand instructions for each.
+        // Written digit by digit: a record has up to six times, and `format!` takes a thousand instructions for each.
         let mut text = *b"0000-00-00T00:00:00.000000+0000";
         for (end, mut value) in parts {
             for digit in text.get_mut(..end).into_iter().flatten().rev() {
                 if value == 0 {
                     break;
                 }
-                // A decimal digit.
                 *digit = b'0' + (value % 10) as u8;
                 value /= 10;
             }
@@ -40,7 +39,7 @@ impl Serialize for EveTime {
     }
 }
 
-/// Appends the seconds since the epoch with six decimals: a double of today's size resolves no more.
+/// Appends the seconds since the epoch with six decimals, which is the resolution of a double for today's dates.
 pub(super) fn append_epoch(time: Timestamp, out: &mut Vec<u8>) {
     let micros = time.micros();
     let sign = if micros < 0 { "-" } else { "" };
@@ -48,8 +47,8 @@ pub(super) fn append_epoch(time: Timestamp, out: &mut Vec<u8>) {
     write!(out, "{sign}{seconds}.{fraction:06}").expect("a Vec takes every byte");
 }
 
-/// Appends the time as Zeek's `#open` and `#close` have it: `2025-04-29-15-25-05`.
-pub(super) fn append_open(time: Timestamp, out: &mut Vec<u8>) {
+/// Appends the time in the format of Zeek's `#open` and `#close`: `2025-04-29-15-25-05`.
+pub(super) fn append_open_time(time: Timestamp, out: &mut Vec<u8>) {
     let at = civil(time);
     let (year, month, day) = (at.year(), at.month(), at.day());
     write!(out, "{year:04}-{month:02}-{day:02}-{:02}-{:02}-{:02}", at.hour(), at.minute(), at.second())
@@ -57,9 +56,9 @@ pub(super) fn append_open(time: Timestamp, out: &mut Vec<u8>) {
 }
 
 fn civil(time: Timestamp) -> DateTime {
-    let moment = jiff::Timestamp::from_nanosecond(time.nanos().into())
-        .expect("64-bit nanoseconds reach from 1677 to 2262, jiff's years from -9999 to 9999");
-    Offset::UTC.to_datetime(moment)
+    let time = jiff::Timestamp::from_nanosecond(time.nanos().into())
+        .expect("64-bit nanoseconds cover the years 1677 to 2262, jiff covers -9999 to 9999");
+    Offset::UTC.to_datetime(time)
 }
 
 #[cfg(test)]
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_dashboards_read_them() {
+    fn times_have_the_formats_of_suricata_and_zeek() {
         assert_eq!(eve(1_745_940_305_124_656_789), "\"2025-04-29T15:25:05.124656+0000\"");
         assert_eq!(eve(-1), "\"1969-12-31T23:59:59.999999+0000\"");
         assert_eq!(eve(i64::MAX), "\"2262-04-11T23:47:16.854775+0000\"");
@@ -91,18 +90,18 @@ mod tests {
         assert_eq!(epoch(1_745_940_305_000_000_000), "1745940305.000000");
         assert_eq!(epoch(-1), "-0.000001");
         let mut out = Vec::new();
-        append_open(Timestamp::from_nanos(1_745_940_305_124_656_789), &mut out);
+        append_open_time(Timestamp::from_nanos(1_745_940_305_124_656_789), &mut out);
         assert_eq!(out, b"2025-04-29-15-25-05");
     }
 
     proptest! {
         #[test]
-        fn every_time_has_31_bytes_and_reads_back_to_the_microsecond(nanos: i64) {
+        fn eve_time_has_31_bytes_and_microsecond_resolution(nanos: i64) {
             let text = eve(nanos);
             prop_assert_eq!(text.len(), 33);
-            let read = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S.%f%z", text.trim_matches('"')).unwrap();
-            let read = read.to_timestamp().unwrap().as_microsecond();
-            prop_assert_eq!(read, Timestamp::from_nanos(nanos).micros());
+            let parsed = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S.%f%z", text.trim_matches('"')).unwrap();
+            let micros = parsed.to_timestamp().unwrap().as_microsecond();
+            prop_assert_eq!(micros, Timestamp::from_nanos(nanos).micros());
             let (seconds, fraction) = epoch(nanos).split_once('.').map(|(s, f)| (s.to_owned(), f.to_owned())).unwrap();
             prop_assert_eq!(format!("{seconds}{fraction}").parse::<i64>().unwrap(), Timestamp::from_nanos(nanos).micros());
         }

@@ -1,49 +1,53 @@
-//! The caps that keep a line short: how much of each string is written, and the names of those that were cut.
+//! Limits the length of a line: truncates strings and lists, and records the names of those that were truncated.
 
 use serde::{Serialize, Serializer};
 
 use super::text::Text;
 use crate::record::List;
 
-/// Every line, its LF included, is shorter than this: Splunk's Suricata add-on cuts at 20,000 bytes, and programs that
-/// read lines into 16 KiB are common.
+/// Upper bound of a line's length in bytes, including its LF; every line is shorter. Splunk's Suricata add-on truncates
+/// at 20,000 bytes, and programs that read lines into 16 KiB are common.
 pub const LINE_MAX: usize = 16_000;
 
-/// Serialised bytes of any other string: the first is the rule, the others are for lines that would be too long
-/// because many strings are at their cap.
+/// Caps in serialised bytes for any string but the request target. The first is the usual one; the others are tried in
+/// turn for lines that are too long because many strings are at their cap.
 ///
-/// Rationale: with 100, thirty strings and the target leave 5,000 bytes for keys and numbers, which take 2,500.
+/// Rationale: with a cap of 100, thirty strings and the target leave 5,000 bytes for keys and numbers, which take
+/// 2,500.
 const CAPS: [usize; 4] = [1_000, 500, 250, 100];
 
-/// The caps of one attempt at a line.
+/// Bytes of the two quotes and the comma of a list's member.
+const SEPARATORS: usize = 3;
+
+/// The caps for one attempt to write a line.
 #[derive(Debug)]
 pub(super) struct LineBudget {
-    /// Serialised bytes of any string but the request target.
+    /// Cap in serialised bytes for any string but the request target.
     pub(super) cap: usize,
-    /// Names of what was cut, in the order of the cutting.
-    pub(super) cut: Vec<&'static str>,
+    /// Names of the truncated members, in the order in which they were truncated.
+    pub(super) truncated: Vec<&'static str>,
 }
 
 impl LineBudget {
-    /// Serialised bytes of the request target.
+    /// Cap in serialised bytes for the request target.
     pub(super) const URL_CAP: usize = 8_000;
 
-    /// The request target, under its own cap.
+    /// Truncates the request target to its own cap.
     pub(super) fn url<'a>(&mut self, name: &'static str, text: Text<'a>) -> Text<'a> {
-        self.under(Self::URL_CAP, name, text)
+        self.truncate(Self::URL_CAP, name, text)
     }
 
-    /// Any other string.
+    /// Truncates any other string.
     pub(super) fn text<'a>(&mut self, name: &'static str, text: Text<'a>) -> Text<'a> {
-        self.under(self.cap, name, text)
+        self.truncate(self.cap, name, text)
     }
 
-    /// As many whole members of a list as take at most the cap together, quotes and commas counted.
+    /// Returns as many complete members of a list as fit into the cap together, including quotes and commas.
     pub(super) fn list<'a>(&mut self, name: &'static str, members: &'a [String]) -> Vec<Text<'a>> {
         self.members(name, members, Text::Word)
     }
 
-    /// As [`LineBudget::list`], of members with blanks.
+    /// Same as [`LineBudget::list`], for members that may contain blanks.
     pub(super) fn phrases<'a>(&mut self, name: &'static str, members: &'a [String]) -> Vec<Text<'a>> {
         self.members(name, members, Text::Plain)
     }
@@ -58,62 +62,60 @@ impl LineBudget {
         let mut kept = Vec::new();
         for member in members {
             let text = text(member);
-            // Two quotes and a comma.
-            let Some(rest) = left.checked_sub(text.serialised_len() + 3) else { break };
+            let Some(rest) = left.checked_sub(text.serialised_len() + SEPARATORS) else { break };
             left = rest;
             kept.push(text);
         }
         if kept.len() < members.len() {
-            self.cut.push(name);
+            self.truncated.push(name);
         }
         kept
     }
 
-    /// The items of a list of names, with how many there are in all before them: as many as take at most twice the cap
-    /// together, each at most a quarter of it.
-    pub(super) fn names<'a>(&mut self, name: &'static str, list: &'a List) -> Vec<Item<'a>> {
+    /// Returns the total of a list of names and its items: as many as fit into twice the cap together, each truncated
+    /// to a quarter of the cap.
+    pub(super) fn names<'a>(&mut self, name: &'static str, list: &'a List) -> Vec<ListItem<'a>> {
         if list.is_empty() {
             return Vec::new();
         }
-        let (mut left, mut cut) = (2 * self.cap, list.cut);
+        let (mut left, mut truncated) = (2 * self.cap, list.cut);
         let mut kept = Vec::with_capacity(1 + list.len());
-        kept.push(Item::Total(list.total));
+        kept.push(ListItem::Total(list.total));
         for item in list.items() {
-            let (text, shorter) = Text::from_wire(item).fit(self.cap / 4);
-            cut |= shorter;
-            // Two quotes and a comma.
-            let Some(rest) = left.checked_sub(text.serialised_len() + 3) else {
-                cut = true;
+            let (text, shorter) = Text::from_wire(item).truncate(self.cap / 4);
+            truncated |= shorter;
+            let Some(rest) = left.checked_sub(text.serialised_len() + SEPARATORS) else {
+                truncated = true;
                 break;
             };
             left = rest;
-            kept.push(Item::Name(text));
+            kept.push(ListItem::Name(text));
         }
-        if cut {
-            self.cut.push(name);
+        if truncated {
+            self.truncated.push(name);
         }
         kept
     }
 
-    fn under<'a>(&mut self, cap: usize, name: &'static str, text: Text<'a>) -> Text<'a> {
-        let (text, shorter) = text.fit(cap);
+    fn truncate<'a>(&mut self, cap: usize, name: &'static str, text: Text<'a>) -> Text<'a> {
+        let (text, shorter) = text.truncate(cap);
         if shorter {
-            self.cut.push(name);
+            self.truncated.push(name);
         }
         text
     }
 }
 
-/// What a list of names has in it.
+/// An element of a written list of names.
 #[derive(Debug)]
-pub(super) enum Item<'a> {
-    /// How many there are in all.
+pub(super) enum ListItem<'a> {
+    /// Total number of names, written or not.
     Total(u64),
-    /// One of them.
+    /// One name.
     Name(Text<'a>),
 }
 
-impl Serialize for Item<'_> {
+impl Serialize for ListItem<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Total(total) => serializer.collect_str(total),
@@ -122,12 +124,12 @@ impl Serialize for Item<'_> {
     }
 }
 
-/// Appends the line that `write` makes, with caps as wide as let it stay below [`LINE_MAX`].
+/// Appends the line that `write` formats, with the largest caps that keep it shorter than [`LINE_MAX`].
 pub(super) fn append_line(out: &mut Vec<u8>, mut write: impl FnMut(&mut LineBudget, &mut Vec<u8>)) {
     let start = out.len();
     for cap in CAPS {
         out.truncate(start);
-        write(&mut LineBudget { cap, cut: Vec::new() }, out);
+        write(&mut LineBudget { cap, truncated: Vec::new() }, out);
         out.push(b'\n');
         if out.len() - start < LINE_MAX {
             return;

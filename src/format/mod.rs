@@ -1,7 +1,8 @@
-//! Records to lines: Suricata's EVE, and Zeek's `notice.log` and `http.log` as JSON or TSV. Not the writing: bytes are
-//! appended to a buffer, and who calls decides where they go.
+//! Formats records as lines: Suricata's EVE, and Zeek's `notice.log` and `http.log` as JSON or TSV. Lines are appended
+//! to a buffer; they are written by [`crate::output`].
 //!
-//! Every line is pure ASCII, ends in one LF and has less than [`LINE_MAX`] bytes whatever the wire brought.
+//! Every line is pure ASCII, ends with one LF and is shorter than [`LINE_MAX`] bytes, whatever the captured traffic
+//! contains.
 
 mod community_id;
 mod counters;
@@ -34,23 +35,23 @@ pub use zeek_uid::zeek_uid;
 use crate::record::{Body, Record};
 use crate::time::Timestamp;
 
-/// What lines say of the run rather than of the record.
+/// The run's properties that lines contain.
 #[derive(Clone, Debug, Default)]
 pub struct LineContext {
-    /// The sensor's name: EVE's `host`, Zeek's `peer_descr`; left out where there is none.
+    /// Name of the sensor: EVE's `host`, Zeek's `peer_descr`; omitted if `None`.
     pub sensor_name: Option<String>,
-    /// The inputs, by the index that records carry.
+    /// Inputs, by the index that records carry.
     pub inputs: Vec<InputName>,
-    /// Whether the lines of several logs share one stream (standard output): Zeek's JSON then says `_path`.
+    /// Whether the lines of several logs share one stream (standard output). Zeek's JSON then contains `_path`.
     pub one_stream: bool,
     /// Whether the values of secret parameters and passwords in URLs are written as `REDACTED`.
     pub redact: bool,
 }
 
-/// What an input is called.
+/// Name of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputName {
-    /// A capture file, as the user gave it: EVE's `pcap_filename`, with `pcap_cnt`.
+    /// A capture file, as given by the user: EVE's `pcap_filename`, with `pcap_cnt`.
     File(PathBuf),
     /// A live interface: EVE's `in_iface`.
     Interface(String),
@@ -59,7 +60,7 @@ pub enum InputName {
 /// An output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Suricata EVE 7.x, only keys that the schemas of 7.x and 8.x both know.
+    /// Suricata EVE 7.x, limited to keys that are in the schemas of both 7.x and 8.x.
     #[default]
     Eve,
     /// Zeek logs as JSON.
@@ -68,10 +69,10 @@ pub enum Format {
     ZeekTsv,
 }
 
-/// A log file that lines belong to.
+/// A log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Log {
-    /// All of EVE.
+    /// All EVE records.
     Eve,
     /// Zeek's notices.
     Notice,
@@ -80,7 +81,7 @@ pub enum Log {
 }
 
 impl Log {
-    /// Its file's name; Malcolm knows the kind of a Zeek log by nothing else.
+    /// Returns the file name. Malcolm identifies the type of a Zeek log by its file name only.
     #[must_use]
     pub const fn file_name(self) -> &'static str {
         match self {
@@ -92,7 +93,7 @@ impl Log {
 }
 
 impl Format {
-    /// Every log of this format.
+    /// Returns all logs of this format.
     #[must_use]
     pub const fn logs(self) -> &'static [Log] {
         match self {
@@ -101,8 +102,8 @@ impl Format {
         }
     }
 
-    /// The log that a record belongs to; none where the format has no place for it: Zeek's `stats.log` has other
-    /// figures than EVE's.
+    /// Returns the log that a record is written to, or `None` if the format does not have such records: Zeek's
+    /// `stats.log` has other statistics than EVE's.
     #[must_use]
     pub const fn log(self, record: &Record) -> Option<Log> {
         match (self, &record.body) {
@@ -113,7 +114,7 @@ impl Format {
         }
     }
 
-    /// Appends the record's line, or nothing where [`Format::log`] has no log for it.
+    /// Appends the record's line, or nothing if [`Format::log`] returns `None`.
     pub fn write(self, record: &Record, context: &LineContext, out: &mut Vec<u8>) {
         match self {
             Self::Eve => write_eve(record, context, out),
@@ -122,18 +123,18 @@ impl Format {
         }
     }
 
-    /// Appends what stands at the beginning of a log opened at `opened`: Zeek's TSV header; nothing for JSON.
+    /// Appends the header of a log opened at `opened`: Zeek's TSV header; nothing for JSON.
     pub fn header(self, log: Log, opened: Timestamp, out: &mut Vec<u8>) {
         if self == Self::ZeekTsv {
             zeek::append_header(log, opened, out);
         }
     }
 
-    /// Appends what stands at the end of a log closed at `closed`: Zeek's `#close`; nothing for JSON.
+    /// Appends the footer of a log closed at `closed`: Zeek's `#close` line for TSV; nothing for JSON.
     pub fn footer(self, _log: Log, closed: Timestamp, out: &mut Vec<u8>) {
         if self == Self::ZeekTsv {
             out.extend_from_slice(b"#close\t");
-            eve_time::append_open(closed, out);
+            eve_time::append_open_time(closed, out);
             out.push(b'\n');
         }
     }

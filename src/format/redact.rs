@@ -1,8 +1,9 @@
-//! Secrets in URLs, taken out of what is written: the values of parameters whose names say that they are secret, and the
-//! password before a host. Not bodies and not header fields, which are never written.
+//! Removes secrets from URLs before they are written: the values of parameters with secret-like names, and the password
+//! before a host. Bodies and other header fields are never written.
 //!
-//! A URL is read as the most careless program would read it: escapes undone as often as there are any, parameters
-//! behind `?`, `&`, `;` and `#`, also within the value of another one. Too much is taken out rather than too little.
+//! A URL is read as the most lenient program would read it: percent-encoding is decoded up to [`DECODE_ROUNDS`] times,
+//! and parameters begin after `?`, `&`, `;` and `#`, also within the value of another parameter. When in doubt, a value
+//! is removed.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,12 +11,12 @@ use std::ops::Range;
 use super::LineContext;
 use crate::record::{Body, List, Record, Transaction};
 
-/// What stands for a secret.
-const INSTEAD: &[u8] = b"REDACTED";
+/// Replaces each secret.
+const REPLACEMENT: &[u8] = b"REDACTED";
 
-/// Names that are secret as a whole, or as the index of an array (`sms[to]`). The short ones carry passwords, phone numbers,
-/// texts and hashes in the interfaces of gateways.
-const NAMES: [&[u8]; 41] = [
+/// Secret parameter names, compared with the complete name or with the index of an array (`sms[to]`). The short ones
+/// contain passwords, phone numbers, texts and hashes in the APIs of SMS gateways.
+const SECRET_NAMES: [&[u8]; 41] = [
     b"h",
     b"p",
     b"k",
@@ -59,22 +60,23 @@ const NAMES: [&[u8]; 41] = [
     b"jwt",
 ];
 
-/// Parts of names that make them secret, besides words that end in `key`.
-const PARTS: [&[u8]; 8] = [b"pass", b"pwd", b"secret", b"token", b"credential", b"apikey", b"accesskey", b"auth_"];
+/// Substrings that make a parameter name secret. Words that end with `key` do so too; see [`is_key`].
+const SECRET_SUBSTRINGS: [&[u8]; 8] =
+    [b"pass", b"pwd", b"secret", b"token", b"credential", b"apikey", b"accesskey", b"auth_"];
 
-/// How often escapes are undone. Rationale: servers do it once or twice.
-const ROUNDS: u8 = 4;
+/// Maximum number of times that percent-encoding is decoded. Rationale: servers decode once or twice.
+const DECODE_ROUNDS: u8 = 4;
 
-/// A byte as it is meant, where it stands, and how often it was escaped.
+/// A decoded byte, the range of its encoding in the URL, and the number of times it was encoded.
 #[derive(Clone, Copy, Debug)]
-struct Unit {
+struct DecodedByte {
     byte: u8,
     start: usize,
     end: usize,
     depth: u8,
 }
 
-/// The record as it is to be written: without secrets, where that is wanted.
+/// Returns the record to write: without secrets if [`LineContext::redact`] is set.
 pub(super) fn redacted_record<'a>(record: &'a Record, context: &LineContext) -> Cow<'a, Record> {
     if !context.redact {
         return Cow::Borrowed(record);
@@ -82,17 +84,17 @@ pub(super) fn redacted_record<'a>(record: &'a Record, context: &LineContext) -> 
     let mut record = record.clone();
     match &mut record.body {
         Body::Alert(alert) => {
-            transaction(&mut alert.transaction);
-            take_out(&mut alert.matched);
+            redact_transaction(&mut alert.transaction);
+            redact(&mut alert.matched);
         }
-        Body::Http(http) => transaction(http),
+        Body::Http(transaction) => redact_transaction(transaction),
         Body::Campaign(campaign) => {
-            transaction(&mut campaign.transaction);
+            redact_transaction(&mut campaign.transaction);
             for list in [&mut campaign.exposed, &mut campaign.hosts] {
-                let mut without = List::with_capacity(list.len());
-                (without.total, without.cut) = (list.total, list.cut);
-                list.items().for_each(|item| without.push(|text| text.extend_from_slice(&redacted(item))));
-                *list = without;
+                let mut redacted_list = List::with_capacity(list.len());
+                (redacted_list.total, redacted_list.cut) = (list.total, list.cut);
+                list.items().for_each(|item| redacted_list.push(|text| text.extend_from_slice(&redacted(item))));
+                *list = redacted_list;
             }
         }
         Body::Stats(_) => {}
@@ -100,24 +102,24 @@ pub(super) fn redacted_record<'a>(record: &'a Record, context: &LineContext) -> 
     Cow::Owned(record)
 }
 
-fn transaction(transaction: &mut Transaction) {
+fn redact_transaction(transaction: &mut Transaction) {
     let request = &mut transaction.request;
     let location = transaction.response.as_mut().and_then(|response| response.location.as_mut());
     let urls = [Some(&mut request.target), request.host.as_mut(), request.referrer.as_mut(), location];
-    urls.into_iter().flatten().for_each(take_out);
+    urls.into_iter().flatten().for_each(redact);
 }
 
-fn take_out(url: &mut Vec<u8>) {
+fn redact(url: &mut Vec<u8>) {
     if let Cow::Owned(redacted) = redacted(url) {
         *url = redacted;
     }
 }
 
-/// The bytes with every secret in them replaced.
+/// Returns the URL with every secret replaced.
 fn redacted(url: &[u8]) -> Cow<'_, [u8]> {
-    let units = units(url);
-    let mut secrets = parameters(&units);
-    secrets.extend(passwords(&units));
+    let bytes = decode(url);
+    let mut secrets = parameter_secrets(&bytes);
+    secrets.extend(passwords(&bytes));
     if secrets.is_empty() {
         return Cow::Borrowed(url);
     }
@@ -127,7 +129,7 @@ fn redacted(url: &[u8]) -> Cow<'_, [u8]> {
     for secret in secrets {
         if secret.start >= done {
             out.extend_from_slice(url.get(done..secret.start).unwrap_or_default());
-            out.extend_from_slice(INSTEAD);
+            out.extend_from_slice(REPLACEMENT);
         }
         done = done.max(secret.end);
     }
@@ -135,52 +137,52 @@ fn redacted(url: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The bytes with their escapes undone.
-fn units(url: &[u8]) -> Vec<Unit> {
-    let plain = url.iter().enumerate().map(|(at, &byte)| Unit { byte, start: at, end: at + 1, depth: 0 });
-    let mut units: Vec<Unit> = plain.collect();
-    for round in 1..=ROUNDS {
-        let mut undone = Vec::with_capacity(units.len());
-        let mut rest = units.as_slice();
+/// Decodes percent-encoding, repeatedly.
+fn decode(url: &[u8]) -> Vec<DecodedByte> {
+    let plain = url.iter().enumerate().map(|(at, &byte)| DecodedByte { byte, start: at, end: at + 1, depth: 0 });
+    let mut bytes: Vec<DecodedByte> = plain.collect();
+    for round in 1..=DECODE_ROUNDS {
+        let mut decoded = Vec::with_capacity(bytes.len());
+        let mut rest = bytes.as_slice();
         while let Some((&first, after)) = rest.split_first() {
-            let escape = (first.byte == b'%').then(|| escaped(first, after, round)).flatten();
-            let (unit, next) = escape.unwrap_or((first, after));
-            undone.push(unit);
+            let escape = (first.byte == b'%').then(|| decode_escape(first, after, round)).flatten();
+            let (byte, next) = escape.unwrap_or((first, after));
+            decoded.push(byte);
             rest = next;
         }
-        let same = undone.len() == units.len();
-        units = undone;
-        if same {
+        let unchanged = decoded.len() == bytes.len();
+        bytes = decoded;
+        if unchanged {
             break;
         }
     }
-    units
+    bytes
 }
 
-/// The byte that an escape stands for, and what follows it.
-fn escaped(percent: Unit, after: &[Unit], depth: u8) -> Option<(Unit, &[Unit])> {
-    let digit = |unit: &Unit| char::from(unit.byte).to_digit(16);
+/// Decodes one escape. Returns its byte and the rest behind it.
+fn decode_escape(percent: DecodedByte, after: &[DecodedByte], depth: u8) -> Option<(DecodedByte, &[DecodedByte])> {
+    let digit = |decoded: &DecodedByte| char::from(decoded.byte).to_digit(16);
     let (&[high, low], rest) = after.split_first_chunk()?;
     let byte = u8::try_from(digit(&high)? * 16 + digit(&low)?).ok()?;
-    Some((Unit { byte, start: percent.start, end: low.end, depth }, rest))
+    Some((DecodedByte { byte, start: percent.start, end: low.end, depth }, rest))
 }
 
-/// The values of secret parameters.
-fn parameters(units: &[Unit]) -> Vec<Range<usize>> {
+/// Returns the ranges of the values of secret parameters.
+fn parameter_secrets(bytes: &[DecodedByte]) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
     let (mut at, mut in_path) = (0, true);
-    while let Some(found) = units.iter().skip(at).position(|unit| is_separator(unit.byte)) {
-        let separator = at + found;
+    while let Some(skipped) = bytes.iter().skip(at).position(|decoded| is_separator(decoded.byte)) {
+        let separator = at + skipped;
         at = separator + 1;
-        in_path &= units.get(separator).is_some_and(|unit| matches!(unit.byte, b'&' | b';'));
-        let piece = units.get(at..).unwrap_or_default();
-        let len = piece.iter().position(|unit| is_separator(unit.byte) || unit.byte == b'=').unwrap_or(piece.len());
+        in_path &= bytes.get(separator).is_some_and(|decoded| matches!(decoded.byte, b'&' | b';'));
+        let piece = bytes.get(at..).unwrap_or_default();
+        let len = piece.iter().position(ends_name).unwrap_or(piece.len());
         let (Some(name), Some(equals)) = (piece.get(..len), piece.get(len)) else { continue };
         if equals.byte != b'=' || !is_secret(name) {
             continue;
         }
-        // Deeper escapes are part of the value.
-        let depth = equals.depth.min(units.get(separator).map_or(0, |unit| unit.depth));
+        // Separators that were encoded more often are part of the value.
+        let depth = equals.depth.min(bytes.get(separator).map_or(0, |decoded| decoded.depth));
         let value = piece.get(len + 1..).unwrap_or_default();
         let value = value.get(..value_len(value, depth, in_path)).unwrap_or(value);
         if let (Some(first), Some(last)) = (value.first(), value.last()) {
@@ -195,66 +197,74 @@ const fn is_separator(byte: u8) -> bool {
     matches!(byte, b'?' | b'&' | b';' | b'#')
 }
 
-/// How long the value of a secret is: up to `&`, or up to `;` where another parameter follows, since a password may have
-/// a semicolon in it. In the path also up to what ends a segment.
-fn value_len(value: &[Unit], depth: u8, in_path: bool) -> usize {
-    let ends = |at: usize, unit: &Unit| match unit.byte {
-        _ if unit.depth > depth => false,
+const fn ends_name(decoded: &DecodedByte) -> bool {
+    is_separator(decoded.byte) || decoded.byte == b'='
+}
+
+/// Returns the length of a secret value. It ends at `&`, or at `;` if another parameter follows, since a password may
+/// contain a semicolon. In the path it also ends with the segment.
+fn value_len(value: &[DecodedByte], depth: u8, in_path: bool) -> usize {
+    let is_end = |at: usize, decoded: &DecodedByte| match decoded.byte {
+        _ if decoded.depth > depth => false,
         b'&' => true,
         b'/' | b'?' => in_path,
         b';' => {
             let rest = value.get(at + 1..).unwrap_or_default();
-            rest.iter().find(|unit| is_separator(unit.byte) || unit.byte == b'=').is_some_and(|unit| unit.byte == b'=')
+            rest.iter().find(|decoded| ends_name(decoded)).is_some_and(|decoded| decoded.byte == b'=')
         }
         _ => false,
     };
-    value.iter().enumerate().position(|(at, unit)| ends(at, unit)).unwrap_or(value.len())
+    value.iter().enumerate().position(|(at, decoded)| is_end(at, decoded)).unwrap_or(value.len())
 }
 
-/// Whether a parameter's name says that its value is secret.
-fn is_secret(name: &[Unit]) -> bool {
-    /// Rationale: no name that means something is longer.
-    const MOST: usize = 64;
-    let mut lower = [0; MOST];
-    // Of a long name its end: what a program appended to it says more than what it began with.
-    let kept = name.get(name.len().saturating_sub(MOST)..).unwrap_or(name);
-    lower.iter_mut().zip(kept).for_each(|(to, unit)| *to = unit.byte.to_ascii_lowercase());
-    let name = lower.get(..kept.len()).unwrap_or_default();
-    let words = || name.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let whole = if name.contains(&b'[') { words().next_back() } else { Some(name.trim_ascii()) };
-    whole.is_some_and(|whole| NAMES.contains(&whole))
+/// Reports whether a parameter's name indicates a secret value.
+fn is_secret(name: &[DecodedByte]) -> bool {
+    /// Rationale: meaningful names are not longer.
+    const MAX_LEN: usize = 64;
+    let mut buffer = [0; MAX_LEN];
+    // Only the end of a long name is checked: the part that a program appended is the more specific one.
+    let kept = name.get(name.len().saturating_sub(MAX_LEN)..).unwrap_or(name);
+    buffer.iter_mut().zip(kept).for_each(|(to, decoded)| *to = decoded.byte.to_ascii_lowercase());
+    let lower = buffer.get(..kept.len()).unwrap_or_default();
+    let words = || lower.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let complete = if lower.contains(&b'[') { words().next_back() } else { Some(lower.trim_ascii()) };
+    complete.is_some_and(|name| SECRET_NAMES.contains(&name))
         || words().any(is_key)
-        || PARTS.iter().any(|part| memchr::memmem::find(name, part).is_some())
+        || SECRET_SUBSTRINGS.iter().any(|part| memchr::memmem::find(lower, part).is_some())
 }
 
-/// Whether a word of a name says that it is a key: `key`, `apikey`, `keys`, `key2`.
+/// Reports whether a word of a name denotes a key: `key`, `apikey`, `keys`, `key2`.
 fn is_key(word: &[u8]) -> bool {
     let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let word = word.get(..word.len() - digits).unwrap_or_default();
     word.ends_with(b"key") || word.ends_with(b"keys")
 }
 
-/// The passwords in `user:password@`, wherever an authority may stand: at the beginning, behind `//` (RFC 3986 section
-/// 3.2), and as the value of a parameter.
-fn passwords(units: &[Unit]) -> Vec<Range<usize>> {
+/// Returns the ranges of the passwords in `user:password@`, wherever an authority may be: at the beginning, after `//`
+/// (RFC 3986 section 3.2), and as the value of a parameter.
+fn passwords(bytes: &[DecodedByte]) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
-    // Whether the part before was empty and not the first: then this one stands behind `//`.
-    let mut slashed = false;
-    for (number, part) in units.split(|unit| matches!(unit.byte, b'/' | b'\\' | b'?' | b'#')).enumerate() {
-        if number == 0 || slashed {
+    // Set if the previous part is empty and not the first: this part then follows `//`.
+    let mut after_slashes = false;
+    for (number, part) in bytes.split(|decoded| matches!(decoded.byte, b'/' | b'\\' | b'?' | b'#')).enumerate() {
+        if number == 0 || after_slashes {
             secrets.extend(password(part));
         } else {
-            secrets.extend(part.split(|unit| matches!(unit.byte, b'&' | b';' | b'=')).skip(1).filter_map(password));
+            secrets.extend(part.split(is_delimiter).skip(1).filter_map(password));
         }
-        slashed = part.is_empty() && number > 0;
+        after_slashes = part.is_empty() && number > 0;
     }
     secrets
 }
 
-/// The password of an authority.
-fn password(authority: &[Unit]) -> Option<Range<usize>> {
-    let at = authority.iter().rposition(|unit| unit.byte == b'@')?;
-    let colon = authority.iter().position(|unit| unit.byte == b':')?;
+const fn is_delimiter(decoded: &DecodedByte) -> bool {
+    matches!(decoded.byte, b'&' | b';' | b'=')
+}
+
+/// Returns the range of the password in an authority.
+fn password(authority: &[DecodedByte]) -> Option<Range<usize>> {
+    let at = authority.iter().rposition(|decoded| decoded.byte == b'@')?;
+    let colon = authority.iter().position(|decoded| decoded.byte == b':')?;
     let password = authority.get(colon + 1..at)?;
     Some(password.first()?.start..password.last()?.end)
 }
@@ -263,12 +273,12 @@ fn password(authority: &[Unit]) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
-    fn text(url: &str) -> String {
+    fn redact_text(url: &str) -> String {
         String::from_utf8(redacted(url.as_bytes()).into_owned()).unwrap()
     }
 
     #[test]
-    fn secrets_are_replaced_and_the_rest_stays() {
+    fn only_secrets_are_replaced() {
         for (url, expected) in [
             (
                 "/cgi-bin/sms_send?username=user1&password=user_pass&number=0037060000001&text=Hi+there",
@@ -295,7 +305,7 @@ mod tests {
             ("user:pw@h:443", "user:REDACTED@h:443"),
             ("/x?u=https%3a%2f%2fuser:pw%40h/", "/x?u=https%3a%2f%2fuser:REDACTED%40h/"),
         ] {
-            assert_eq!(text(url), expected, "{url}");
+            assert_eq!(redact_text(url), expected, "{url}");
         }
         for url in [
             "/",
@@ -308,7 +318,7 @@ mod tests {
             "h:443",
             "/password=x/token",
         ] {
-            assert_eq!(text(url), url);
+            assert_eq!(redact_text(url), url);
         }
     }
 }

@@ -1,13 +1,15 @@
-//! A signature as one line of JSON, for programs that want to know what there is. Not a record.
+//! Formats a signature as one line of JSON, for programs that list signatures. Records are formatted by the other
+//! files.
 
 use serde_json::{Value, json};
 
 use super::json;
 use crate::signature::{Example, Pattern, Signature};
 
-/// Appends a signature as one object with every field, as files name them, and an LF. `place` is where it was read.
-pub fn write_signature(out: &mut Vec<u8>, signature: &Signature, place: &str) {
-    let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
+/// Appends a signature as one JSON object and an LF. Every field is present, by its name in signature files. `location`
+/// is the `file:line` that it was read from.
+pub fn write_signature(out: &mut Vec<u8>, signature: &Signature, location: &str) {
+    let (file, line) = location.rsplit_once(':').unwrap_or((location, ""));
     let line = line.parse::<u64>().ok();
     let exposed = &signature.exposed;
     let (proof, present) = match exposed.proven_by_type {
@@ -43,7 +45,7 @@ pub fn write_signature(out: &mut Vec<u8>, signature: &Signature, place: &str) {
         "title": signature.title,
         "family": signature.family,
         "product": signature.product,
-        "status": if signature.support { "support" } else { "active" },
+        "status": signature.status(),
         "severity": signature.severity,
         "confidence": signature.confidence.name(),
         "match": pattern(signature),

@@ -1,38 +1,37 @@
-//! Strings from the wire as output holds them: decoded the way Suricata and Zeek do, cut to a cap that counts
-//! serialised bytes. Not JSON's own escaping, which is on top: see [`super::json`].
+//! Converts strings from packets to output text: decodes them as Suricata and Zeek do, and truncates them to a cap in
+//! serialised bytes. JSON's own escaping is applied on top: see [`super::json`].
 
 use std::fmt::{self, Display, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::json::{escaped_len, has_none, is_printable};
+use super::json::{contains_none, escaped_len, is_printable};
 
-/// No character takes more serialised bytes for each byte of its own in any of the forms below: a control
-/// character's `\u0001`.
+/// Maximum serialised bytes per source byte, in any of the forms below: a control character becomes `\u0001`.
 const EXPANSION: usize = 6;
 
-/// A string on its way into a record.
+/// A string of a record, with the form in which it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Text<'a> {
-    /// Text as it is.
+    /// Text, unchanged.
     Plain(&'a str),
-    /// Text as Suricata's `metadata` keyword could hold it: `_` for blanks, commas and semicolons.
+    /// Text in the form that Suricata's `metadata` keyword allows: `_` for blanks, commas and semicolons.
     Word(&'a str),
-    /// Bytes that are not UTF-8, as Suricata writes them: every byte from 0x80 is the four characters `\xhh`.
+    /// Bytes that are not UTF-8, in Suricata's form: each byte from 0x80 is the four characters `\xhh`.
     Bytes(&'a [u8]),
-    /// Bytes as Zeek's JSON writer has them: control and non-UTF-8 bytes are the four characters `\xhh`.
+    /// Bytes in the form of Zeek's JSON writer: each control or non-UTF-8 byte is the four characters `\xhh`.
     Zeek(&'a [u8]),
 }
 
 impl<'a> Text<'a> {
-    /// A string from the wire as Suricata reads it: text if all of it is valid UTF-8, else bytes.
+    /// Converts captured bytes as Suricata does: text if all of it is valid UTF-8, else bytes.
     pub(super) fn from_wire(bytes: &'a [u8]) -> Self {
         std::str::from_utf8(bytes).map_or(Self::Bytes(bytes), Self::Plain)
     }
 
-    /// The longest beginning that takes at most `cap` bytes in a JSON string, ending at a character or escape, and
-    /// whether that is less than all.
-    pub(super) fn fit(self, cap: usize) -> (Self, bool) {
+    /// Returns the longest prefix that takes at most `cap` bytes in a JSON string, and whether it is shorter than the
+    /// whole. Characters and escapes are not split.
+    pub(super) fn truncate(self, cap: usize) -> (Self, bool) {
         if self.source_len().saturating_mul(EXPANSION) <= cap {
             return (self, false);
         }
@@ -40,12 +39,12 @@ impl<'a> Text<'a> {
         (self.prefix(end), end < self.source_len())
     }
 
-    /// The bytes it takes in a JSON string.
+    /// Returns the number of bytes that it takes in a JSON string.
     pub(super) fn serialised_len(self) -> usize {
         self.measure(usize::MAX).1
     }
 
-    /// Source and serialised length of the longest beginning under `cap`.
+    /// Returns source and serialised length of the longest prefix within `cap`.
     fn measure(self, cap: usize) -> (usize, usize) {
         if let Some(text) = self.verbatim()
             && text.len() <= cap
@@ -54,24 +53,24 @@ impl<'a> Text<'a> {
             return (text.len(), text.len());
         }
         match self {
-            Self::Plain(text) => cut(text.chars().map(|c| (c.len_utf8(), escaped_len(c))), cap),
-            Self::Word(text) => cut(text.chars().map(|c| (c.len_utf8(), escaped_len(word(c)))), cap),
-            Self::Bytes(bytes) => cut(bytes.iter().map(|&byte| (1, byte_len(byte))), cap),
-            Self::Zeek(bytes) => cut(zeek_units(bytes), cap),
+            Self::Plain(text) => prefix_len(text.chars().map(|c| (c.len_utf8(), escaped_len(c))), cap),
+            Self::Word(text) => prefix_len(text.chars().map(|c| (c.len_utf8(), escaped_len(metadata_char(c)))), cap),
+            Self::Bytes(bytes) => prefix_len(bytes.iter().map(|&byte| (1, byte_len(byte))), cap),
+            Self::Zeek(bytes) => prefix_len(zeek_units(bytes), cap),
         }
     }
 
-    /// The text itself, where its form changes nothing in it: nearly always.
+    /// Returns the text itself if its form changes nothing, which is nearly always the case.
     fn verbatim(self) -> Option<&'a str> {
         let text = match self {
-            Self::Word(text) if !has_none(text.as_bytes(), [b' ', b',', b';']) => return None,
+            Self::Word(text) if !contains_none(text.as_bytes(), [b' ', b',', b';']) => return None,
             Self::Plain(text) | Self::Word(text) => text,
             Self::Bytes(bytes) | Self::Zeek(bytes) => std::str::from_utf8(bytes).ok()?,
         };
         is_printable(text.as_bytes()).then_some(text)
     }
 
-    /// The bytes it is made of, undecoded.
+    /// Returns the source bytes.
     pub(super) const fn source(self) -> &'a [u8] {
         match self {
             Self::Plain(text) | Self::Word(text) => text.as_bytes(),
@@ -98,8 +97,8 @@ impl Display for Text<'_> {
         match *self {
             Self::Plain(text) => f.write_str(text),
             Self::Word(text) => {
-                // Whole runs: every call from here to the serialiser costs more than a character.
-                let mut runs = text.split(|c| word(c) != c);
+                // Written in runs: each call of the serialiser costs more than a character.
+                let mut runs = text.split(|c| metadata_char(c) != c);
                 f.write_str(runs.next().unwrap_or_default())?;
                 runs.try_for_each(|run| {
                     f.write_char('_')?;
@@ -127,7 +126,8 @@ impl Serialize for Text<'_> {
     }
 }
 
-const fn word(character: char) -> char {
+/// Replaces what Suricata's `metadata` keyword does not allow.
+const fn metadata_char(character: char) -> char {
     match character {
         ',' | ';' => '_',
         c if c.is_whitespace() => '_',
@@ -156,7 +156,7 @@ fn write_escaping(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str(rest)
 }
 
-/// Length of `\\xhh` in a JSON string, which doubles the backslash.
+/// Bytes of `\\xhh` in a JSON string, which doubles the backslash.
 const HEX_LEN: usize = 5;
 
 const fn byte_len(byte: u8) -> usize {
@@ -171,8 +171,9 @@ fn zeek_units(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// Source and serialised length of as many of the units, given as just these two, as fit into `cap`.
-pub(super) fn cut(units: impl Iterator<Item = (usize, usize)>, cap: usize) -> (usize, usize) {
+/// Returns source and serialised length of the longest prefix within `cap`. Each unit is given by its source and
+/// serialised length.
+pub(super) fn prefix_len(units: impl Iterator<Item = (usize, usize)>, cap: usize) -> (usize, usize) {
     let (mut end, mut used) = (0, 0);
     for (source, serialised) in units {
         if used + serialised > cap {
@@ -197,7 +198,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn forms(bytes: &[u8], check: impl Fn(Text<'_>)) {
+    fn for_each_form(bytes: &[u8], check: impl Fn(Text<'_>)) {
         check(Text::from_wire(bytes));
         check(Text::Bytes(bytes));
         check(Text::Zeek(bytes));
@@ -207,9 +208,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_written_as_suricata_and_zeek_write_them() {
-        let wire = Text::from_wire(b"/sms/api/\xff\xfe?x=1");
-        assert_eq!(serialised(wire), r#""/sms/api/\\xff\\xfe?x=1""#);
+    fn bytes_have_the_forms_of_suricata_and_zeek() {
+        let url = Text::from_wire(b"/sms/api/\xff\xfe?x=1");
+        assert_eq!(serialised(url), r#""/sms/api/\\xff\\xfe?x=1""#);
         assert_eq!(serialised(Text::from_wire("é\u{202e}😀\x1b".as_bytes())), r#""\u00e9\u202e\ud83d\ude00\u001b""#);
         assert_eq!(serialised(Text::from_wire(b"\xc3\xa9\xff")), r#""\\xc3\\xa9\\xff""#);
         assert_eq!(serialised(Text::Zeek(b"\xc3\xa9\xff\n\x7f")), r#""\u00e9\\xff\\x0a\\x7f""#);
@@ -220,20 +221,20 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1000))]
 
         #[test]
-        fn a_cut_string_is_the_longest_beginning_under_the_cap(
+        fn truncated_string_is_the_longest_prefix_within_the_cap(
             bytes in prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..80),
                 any::<String>().prop_map(String::into_bytes),
             ],
             cap in 0_usize..120,
         ) {
-            forms(&bytes, |whole| {
-                let (cut, shorter) = whole.fit(cap);
-                let (all, kept) = (serialised(whole), serialised(cut));
+            for_each_form(&bytes, |text| {
+                let (truncated, shorter) = text.truncate(cap);
+                let (all, kept) = (serialised(text), serialised(truncated));
                 assert!(kept.len() - 2 <= cap);
                 assert!(all.starts_with(&kept[..kept.len() - 1]));
                 assert_eq!(shorter, kept != all);
-                // One more character would not have fitted: the longest is twelve.
+                // One more character does not fit: the longest has 12 bytes.
                 assert!(!shorter || kept.len() - 2 + 12 > cap);
             });
         }

@@ -1,5 +1,5 @@
-//! Records as lines of Zeek's `notice.log` and `http.log`, JSON or TSV, and the TSV header. Not the columns' content:
-//! see [`super::zeek_columns`].
+//! Formats records as lines of Zeek's `notice.log` and `http.log`, JSON or TSV, and the TSV header. The content of the
+//! columns is in [`super::zeek_columns`].
 
 use super::line_budget::{LineBudget, append_line};
 use super::redact::redacted_record;
@@ -9,19 +9,19 @@ use super::{LineContext, Log, eve_time};
 use crate::record::{Body, Record};
 use crate::time::Timestamp;
 
-/// Appends the record as one line of JSON; nothing for `stats`, whose figures Zeek's `stats.log` does not have.
+/// Appends the record as one line of JSON; nothing for `stats`, because Zeek's `stats.log` has other statistics.
 pub fn write_zeek_json(record: &Record, context: &LineContext, out: &mut Vec<u8>) {
     let path = |path| context.one_stream.then_some(path);
     let record = &*redacted_record(record, context);
     match &record.body {
-        Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit, out| {
-            zeek_columns::notice(&record.body, context, fit.cap, |values| {
-                append_json(path("notice"), NOTICE.iter().map(|column| column.0).zip(*values), fit, out);
+        Body::Alert(_) | Body::Campaign(_) => append_line(out, |budget, out| {
+            zeek_columns::notice(&record.body, context, budget.cap, |values| {
+                append_json(path("notice"), NOTICE.iter().map(|column| column.0).zip(*values), budget, out);
             });
         }),
-        Body::Http(transaction) => append_line(out, |fit, out| {
+        Body::Http(transaction) => append_line(out, |budget, out| {
             zeek_columns::http(transaction, |values| {
-                append_json(path("http"), HTTP.iter().map(|column| column.0).zip(*values), fit, out);
+                append_json(path("http"), HTTP.iter().map(|column| column.0).zip(*values), budget, out);
             });
         }),
         Body::Stats(_) => {}
@@ -32,11 +32,13 @@ pub fn write_zeek_json(record: &Record, context: &LineContext, out: &mut Vec<u8>
 pub fn write_zeek_tsv(record: &Record, context: &LineContext, out: &mut Vec<u8>) {
     let record = &*redacted_record(record, context);
     match &record.body {
-        Body::Alert(_) | Body::Campaign(_) => append_line(out, |fit: &mut LineBudget, out| {
-            zeek_columns::notice(&record.body, context, fit.cap, |values| append_tsv(values.iter().copied(), fit, out));
+        Body::Alert(_) | Body::Campaign(_) => append_line(out, |budget: &mut LineBudget, out| {
+            zeek_columns::notice(&record.body, context, budget.cap, |values| {
+                append_tsv(values.iter().copied(), budget, out)
+            });
         }),
-        Body::Http(transaction) => append_line(out, |fit, out| {
-            zeek_columns::http(transaction, |values| append_tsv(values.iter().copied(), fit, out));
+        Body::Http(transaction) => append_line(out, |budget, out| {
+            zeek_columns::http(transaction, |values| append_tsv(values.iter().copied(), budget, out));
         }),
         Body::Stats(_) => {}
     }
@@ -52,7 +54,7 @@ pub(super) fn append_header(log: Log, opened: Timestamp, out: &mut Vec<u8>) {
     out.extend_from_slice(b"#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\t");
     out.extend_from_slice(path.as_bytes());
     out.extend_from_slice(b"\n#open\t");
-    eve_time::append_open(opened, out);
+    eve_time::append_open_time(opened, out);
     out.extend_from_slice(b"\n#fields");
     for (name, _) in columns {
         out.push(b'\t');

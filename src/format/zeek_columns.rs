@@ -1,9 +1,9 @@
-//! The columns of Zeek's `notice.log` and `http.log`, and what ours say in them. Sources: Zeek's
+//! Defines the columns of Zeek's `notice.log` and `http.log` and fills them from records. Sources: Zeek's
 //! `scripts/base/frameworks/notice/main.zeek` and `scripts/base/protocols/http/main.zeek`.
 
 use std::borrow::Cow;
 
-use super::json::integer;
+use super::json::clamp_to_i64;
 use super::text::Text;
 use super::zeek_uid::zeek_uid;
 use super::zeek_value::Value;
@@ -11,7 +11,7 @@ use super::{CommunityId, LineContext};
 use crate::outcome::Outcome;
 use crate::record::{Alert, Body, Campaign, Request, Response, Transaction};
 
-/// `notice.log`: names and types, with the `community_id` of Zeek's policy script of that name.
+/// Names and types of the columns of `notice.log`, with the `community_id` of Zeek's policy script of that name.
 pub(super) const NOTICE: [(&str, &str); 27] = [
     ("ts", "time"),
     ("uid", "string"),
@@ -42,7 +42,7 @@ pub(super) const NOTICE: [(&str, &str); 27] = [
     ("community_id", "string"),
 ];
 
-/// `http.log`: names and types.
+/// Names and types of the columns of `http.log`.
 pub(super) const HTTP: [(&str, &str); 30] = [
     ("ts", "time"),
     ("uid", "string"),
@@ -76,8 +76,8 @@ pub(super) const HTTP: [(&str, &str); 30] = [
     ("resp_mime_types", "vector[string]"),
 ];
 
-/// What a notice says.
-struct Notice<'a> {
+/// The columns in which alerts and campaigns differ.
+struct NoticeFields<'a> {
     transaction: &'a Transaction,
     note: &'static [u8],
     message: String,
@@ -85,21 +85,22 @@ struct Notice<'a> {
     count: u64,
 }
 
-/// Hands on the row of an alert or a campaign, with texts made for strings of `cap` serialised bytes.
+/// Calls `write` with the values of an alert or a campaign. Texts are made for strings of at most `cap` serialised
+/// bytes.
 pub(super) fn notice(body: &Body, context: &LineContext, cap: usize, write: impl FnOnce(&[Value<'_>; NOTICE.len()])) {
-    let Notice { transaction, note, message, detail, count } = match body {
-        Body::Alert(alert) => Notice {
+    let NoticeFields { transaction, note, message, detail, count } = match body {
+        Body::Alert(alert) => NoticeFields {
             transaction: &alert.transaction,
-            note: note(alert.outcome),
-            message: message(alert),
-            detail: detail(alert, cap),
+            note: note_type(alert.outcome),
+            message: alert_message(alert),
+            detail: alert_detail(alert, cap),
             count: alert.repeats,
         },
-        Body::Campaign(campaign) => Notice {
+        Body::Campaign(campaign) => NoticeFields {
             transaction: &campaign.transaction,
             note: b"SMSENTRY::Campaign",
-            message: story(campaign),
-            detail: names(campaign, cap),
+            message: campaign_message(campaign),
+            detail: campaign_detail(campaign, cap),
             count: campaign.hits,
         },
         _ => return,
@@ -124,7 +125,7 @@ pub(super) fn notice(body: &Body, context: &LineContext, cap: usize, write: impl
         Value::Address(client.ip),
         Value::Address(server.ip),
         Value::Count(server.port.into()),
-        Value::Count(integer(count)),
+        Value::Count(clamp_to_i64(count)),
         Value::text(context.sensor_name.as_deref().map(str::as_bytes)),
         Value::Set(&[b"Notice::ACTION_LOG"]),
         Value::Set(&[]),
@@ -139,15 +140,15 @@ pub(super) fn notice(body: &Body, context: &LineContext, cap: usize, write: impl
     ]);
 }
 
-const fn note(outcome: Outcome) -> &'static [u8] {
+const fn note_type(outcome: Outcome) -> &'static [u8] {
     match outcome {
         Outcome::Exposed => b"SMSENTRY::Exposed",
         _ => b"SMSENTRY::Probe",
     }
 }
 
-/// Who looked for what, and what came of it: what the line adds to its other members.
-fn message(alert: &Alert) -> String {
+/// Formats `msg` of an alert: client, server, product, outcome and signature.
+fn alert_message(alert: &Alert) -> String {
     let signature = &*alert.signature;
     format!(
         "{} asked {} for {}: {} (signature {} {}, {})",
@@ -161,8 +162,8 @@ fn message(alert: &Alert) -> String {
     )
 }
 
-/// Who asked for how much, and the worst of it.
-fn story(campaign: &Campaign) -> String {
+/// Formats `msg` of a campaign: source, sizes, worst outcome and identifiers.
+fn campaign_message(campaign: &Campaign) -> String {
     format!(
         "{} asked for {} different things in {} requests of {} server{}: {} ({}, c-{:016x}, fingerprint f-{:016x})",
         campaign.source,
@@ -177,14 +178,14 @@ fn story(campaign: &Campaign) -> String {
     )
 }
 
-/// What proved exposed, then the signatures, as much as fits.
-fn names(campaign: &Campaign, cap: usize) -> Vec<u8> {
+/// Formats `sub` of a campaign: the exposed targets, then the signatures, as many as fit.
+fn campaign_detail(campaign: &Campaign, cap: usize) -> Vec<u8> {
     let mut detail = Vec::new();
     for (title, list) in [("exposed", &campaign.exposed), ("signatures", &campaign.signatures)] {
         for (at, item) in list.items().enumerate() {
             let before = if at == 0 { format!("{title}: ") } else { ", ".to_owned() };
-            let item = both(item, cap / 4);
-            // Rationale: half of the cap, since what is not plain may take twice its bytes in TSV.
+            let item = prefix_for_both(item, cap / 4);
+            // Rationale: half of the cap, because text that is not plain may take twice its bytes in TSV.
             if detail.len() + before.len() + item.len() > cap / 2 {
                 return detail;
             }
@@ -196,37 +197,37 @@ fn names(campaign: &Campaign, cap: usize) -> Vec<u8> {
     detail
 }
 
-/// `GET /sms/env -> 404`. A long target is cut so that the answer is still there, and so that it fits into `cap` bytes
-/// both as JSON and as TSV.
-fn detail(alert: &Alert, cap: usize) -> Vec<u8> {
-    // Rationale: no method that means something has more than a fifth of 100 bytes, and the answer takes under 20.
+/// Formats `sub` of an alert: `GET /sms/env -> 404`. A long target is truncated so that the status is always there and
+/// the text fits into `cap` bytes both as JSON and as TSV.
+fn alert_detail(alert: &Alert, cap: usize) -> Vec<u8> {
+    // Rationale: registered methods are shorter than a fifth of 100 bytes, and the status takes less than 20.
     let method_cap = cap / 5;
     let target_cap = cap.saturating_sub(method_cap + 20);
     let request = &alert.transaction.request;
-    let mut detail = both(&request.method, method_cap).to_vec();
+    let mut detail = prefix_for_both(&request.method, method_cap).to_vec();
     detail.push(b' ');
-    detail.extend_from_slice(both(&request.target, target_cap));
-    let answer = match &alert.transaction.response {
+    detail.extend_from_slice(prefix_for_both(&request.target, target_cap));
+    let status = match &alert.transaction.response {
         Some(response) => format!(" -> {}", response.status),
         None => format!(" -> {}", alert.outcome.name()),
     };
-    detail.extend_from_slice(answer.as_bytes());
+    detail.extend_from_slice(status.as_bytes());
     detail
 }
 
-/// The longest beginning that surely fits into `cap` in either form: of what is not plain, TSV's form takes at most
-/// twice the bytes of JSON's (a character of three bytes: 12 and 6).
-fn both(bytes: &[u8], cap: usize) -> &[u8] {
+/// Returns a prefix that fits into `cap` as JSON and as TSV: the longest one if the text is plain. Other text takes at
+/// most twice as many bytes in TSV as in JSON (a character of three bytes: 12 and 6).
+fn prefix_for_both(bytes: &[u8], cap: usize) -> &[u8] {
     let plain = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    let (text, _) = Text::Zeek(bytes).fit(if plain { cap } else { cap / 2 });
+    let (text, _) = Text::Zeek(bytes).truncate(if plain { cap } else { cap / 2 });
     text.source()
 }
 
-/// Hands on the row of a request and its answer.
+/// Calls `write` with the values of a request and its response.
 pub(super) fn http(transaction: &Transaction, write: impl FnOnce(&[Value<'_>; HTTP.len()])) {
     let Transaction { request, response, client, server, .. } = transaction;
     let uid = zeek_uid(&transaction.flow);
-    let uri = unescape(&request.target);
+    let uri = percent_decode(&request.target);
     let proxied = proxied(request);
     let response = response.as_ref();
     let proxied = proxied.as_deref();
@@ -245,8 +246,8 @@ pub(super) fn http(transaction: &Transaction, write: impl FnOnce(&[Value<'_>; HT
         Value::text(transaction.request.version().map(version)),
         Value::text(request.user_agent.as_deref()),
         Value::Unset,
-        Value::Count(integer(request.body_len)),
-        Value::Count(response.map_or(0, |response| integer(response.body_len))),
+        Value::Count(clamp_to_i64(request.body_len)),
+        Value::Count(response.map_or(0, |response| clamp_to_i64(response.body_len))),
         response.map_or(Value::Unset, |response| Value::Count(response.status.into())),
         Value::text(response.and_then(reason)),
         Value::Unset,
@@ -254,7 +255,7 @@ pub(super) fn http(transaction: &Transaction, write: impl FnOnce(&[Value<'_>; HT
         Value::Set(&[]),
         Value::Unset,
         Value::Unset,
-        proxied.as_ref().map_or(Value::Unset, |one| Value::Set(std::slice::from_ref(one))),
+        proxied.as_ref().map_or(Value::Unset, |value| Value::Set(std::slice::from_ref(value))),
         Value::Unset,
         Value::Unset,
         Value::Unset,
@@ -264,7 +265,7 @@ pub(super) fn http(transaction: &Transaction, write: impl FnOnce(&[Value<'_>; HT
     ]);
 }
 
-/// `1.1`: Zeek leaves out the protocol's name.
+/// Returns the version without the protocol's name, as Zeek does: `1.1`.
 fn version(protocol: &[u8]) -> &[u8] {
     match protocol.split_at_checked(5) {
         Some((name, version)) if name.eq_ignore_ascii_case(b"HTTP/") => version,
@@ -281,13 +282,13 @@ fn proxied(request: &Request) -> Option<Vec<u8>> {
     Some([b"X-FORWARDED-FOR -> ", value].concat())
 }
 
-/// The target with `%hh` decoded once; what is no escape stays, so that `%%target%%` can be found as it was asked.
-fn unescape(target: &[u8]) -> Cow<'_, [u8]> {
+/// Decodes `%hh` once. Invalid escapes stay, so that `%%target%%` can be searched for as it was sent.
+fn percent_decode(target: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = memchr::memchr(b'%', target) else { return Cow::Borrowed(target) };
     let (plain, mut rest) = target.split_at(first);
     let mut decoded = plain.to_vec();
     while let Some((&byte, after)) = rest.split_first() {
-        let escape = if byte == b'%' { escaped(after) } else { None };
+        let escape = if byte == b'%' { decode_escape(after) } else { None };
         let (value, next) = escape.unwrap_or((byte, after));
         decoded.push(value);
         rest = next;
@@ -295,8 +296,8 @@ fn unescape(target: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
-/// The byte that two hexadecimal digits stand for, and what follows them.
-fn escaped(after: &[u8]) -> Option<(u8, &[u8])> {
+/// Decodes two hexadecimal digits. Returns the byte and the rest behind it.
+fn decode_escape(after: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let (&[high, low], rest) = after.split_first_chunk()?;
     Some((u8::try_from(digit(high)? * 16 + digit(low)?).ok()?, rest))
@@ -307,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_unescaped_once_and_never_mangled() {
+    fn percent_decoding_is_done_once_and_keeps_invalid_escapes() {
         for (target, uri) in [
             ("/sms/%65nv", "/sms/env"),
             ("/%%target%%", "/%%target%%"),
@@ -317,13 +318,13 @@ mod tests {
             ("/%+1", "/%+1"),
             ("/plain", "/plain"),
         ] {
-            assert_eq!(unescape(target.as_bytes()), uri.as_bytes(), "{target}");
+            assert_eq!(percent_decode(target.as_bytes()), uri.as_bytes(), "{target}");
         }
-        assert_eq!(*unescape(b"/%fF%00"), *b"/\xff\0");
+        assert_eq!(*percent_decode(b"/%fF%00"), *b"/\xff\0");
     }
 
     #[test]
-    fn a_version_has_no_protocol_name() {
+    fn version_excludes_the_protocol_name() {
         assert_eq!(version(b"HTTP/1.1"), b"1.1");
         assert_eq!(version(b"ICY"), b"ICY");
     }

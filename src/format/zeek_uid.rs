@@ -1,14 +1,14 @@
-//! Zeek's `uid` of a flow. The flow's id itself is computed by [`crate::sensor`].
+//! Formats Zeek's `uid` of a flow. The flow id itself is computed by [`crate::sensor`].
 
 use crate::record::FlowFacts;
 
-/// Zeek's `uid` of a flow: `C`, then the upper 32 and the lower 64 of its 96 bits in base 62, least significant digit
-/// first (Zeek's `src/UID.cc` and `uitoa_n` in `src/util.cc`).
+/// Returns Zeek's `uid` of a flow: `C`, then the upper 32 and the lower 64 of its 96 bits in base 62, least significant
+/// digit first (Zeek's `src/UID.cc` and `uitoa_n` in `src/util.cc`).
 #[must_use]
 pub fn zeek_uid(flow: &FlowFacts) -> String {
     let mut uid = String::with_capacity(18);
     uid.push('C');
-    // 96 bits: the upper word has 32, whatever a caller left above.
+    // The upper word has 32 bits; higher bits are ignored.
     push_base62((flow.id >> 64) as u64 & u64::from(u32::MAX), &mut uid);
     push_base62(flow.id as u64, &mut uid);
     uid
@@ -31,14 +31,18 @@ mod tests {
     use crate::time::Timestamp;
 
     fn uid(id: u128) -> String {
-        let (packets_to_server, packets_to_client, bytes_to_server, bytes_to_client) = (0, 0, 0, 0);
-        let start = Timestamp::ZERO;
-        let flow = FlowFacts { id, start, packets_to_server, packets_to_client, bytes_to_server, bytes_to_client };
-        zeek_uid(&flow)
+        zeek_uid(&FlowFacts {
+            id,
+            start: Timestamp::ZERO,
+            packets_to_server: 0,
+            packets_to_client: 0,
+            bytes_to_server: 0,
+            bytes_to_client: 0,
+        })
     }
 
     #[test]
-    fn a_uid_is_two_words_with_the_least_digit_first() {
+    fn uid_is_two_words_with_the_least_significant_digit_first() {
         assert_eq!(uid(0), "C00");
         assert_eq!(uid(62), "C001");
         assert_eq!(uid((10 << 64) | 61), "CaZ");

@@ -1,15 +1,15 @@
-//! Values of a Zeek log, and a row of them as JSON or TSV. Sources: Zeek's `src/threading/formatters/JSON.cc` and
-//! `Ascii.cc`. Not which log has which columns: see [`super::zeek_columns`].
+//! Formats the values of a Zeek log line as JSON or TSV. Sources: Zeek's `src/threading/formatters/JSON.cc` and
+//! `Ascii.cc`. The columns of each log are in [`super::zeek_columns`].
 
 use std::io::Write;
 use std::net::IpAddr;
 
 use super::line_budget::LineBudget;
-use super::text::{Text, cut};
+use super::text::{Text, prefix_len};
 use super::{eve_time, json};
 use crate::time::Timestamp;
 
-/// One value.
+/// The value of a column.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
     /// No value.
@@ -24,14 +24,14 @@ pub(super) enum Value<'a> {
     Count(u64),
     /// `string` or `enum`.
     Text(&'a [u8]),
-    /// `string`: a request target, which has a cap of its own.
+    /// `string`: a request target, which has its own length cap.
     Target(&'a [u8]),
     /// `set[…]`.
     Set(&'a [&'a [u8]]),
 }
 
 impl<'a> Value<'a> {
-    /// A string that may be missing.
+    /// Returns a string that may be missing.
     pub(super) fn text(bytes: Option<&'a [u8]>) -> Self {
         bytes.map_or(Self::Unset, Self::Text)
     }
@@ -41,52 +41,52 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Appends a row as JSON: unset members are left out, names are flat and dotted.
+/// Appends a line's values as a JSON object: unset members are omitted, names are flat and dotted.
 pub(super) fn append_json<'a>(
     path: Option<&'a str>,
-    row: impl Iterator<Item = (&'static str, Value<'a>)>,
-    fit: &mut LineBudget,
+    values: impl Iterator<Item = (&'static str, Value<'a>)>,
+    budget: &mut LineBudget,
     out: &mut Vec<u8>,
 ) {
     let path = path.map(|path| ("_path", Value::Text(path.as_bytes())));
     let mut separator = b'{';
-    for (name, value) in path.into_iter().chain(row).filter(|(_, value)| value.is_set()) {
+    for (name, value) in path.into_iter().chain(values).filter(|(_, value)| value.is_set()) {
         out.push(separator);
         separator = b',';
         json::append(name, out);
         out.push(b':');
-        append_json_value(value, fit, out);
+        append_json_value(value, budget, out);
     }
     out.push(b'}');
 }
 
-fn append_json_value(value: Value<'_>, fit: &mut LineBudget, out: &mut Vec<u8>) {
+fn append_json_value(value: Value<'_>, budget: &mut LineBudget, out: &mut Vec<u8>) {
     match value {
         Value::Unset => out.extend_from_slice(b"null"),
         Value::Time(time) => eve_time::append_epoch(time, out),
         Value::Interval(seconds) => write!(out, "{seconds}.0").expect("a Vec takes every byte"),
         Value::Address(address) => json::append(&address, out),
         Value::Count(count) => json::append(&count, out),
-        Value::Text(bytes) => json::append(&fit.text("", Text::Zeek(bytes)), out),
-        Value::Target(bytes) => json::append(&fit.url("", Text::Zeek(bytes)), out),
+        Value::Text(bytes) => json::append(&budget.text("", Text::Zeek(bytes)), out),
+        Value::Target(bytes) => json::append(&budget.url("", Text::Zeek(bytes)), out),
         Value::Set(members) => {
-            let texts: Vec<_> = members.iter().map(|member| fit.text("", Text::Zeek(member))).collect();
+            let texts: Vec<_> = members.iter().map(|member| budget.text("", Text::Zeek(member))).collect();
             json::append(&texts, out);
         }
     }
 }
 
-/// Appends a row as tab-separated values, without its LF.
-pub(super) fn append_tsv<'a>(row: impl Iterator<Item = Value<'a>>, fit: &LineBudget, out: &mut Vec<u8>) {
-    for (at, value) in row.enumerate() {
+/// Appends a line's values separated by tabs, without LF.
+pub(super) fn append_tsv<'a>(values: impl Iterator<Item = Value<'a>>, budget: &LineBudget, out: &mut Vec<u8>) {
+    for (at, value) in values.enumerate() {
         if at > 0 {
             out.push(b'\t');
         }
-        append_tsv_value(value, fit, out);
+        append_tsv_value(value, budget, out);
     }
 }
 
-fn append_tsv_value(value: Value<'_>, fit: &LineBudget, out: &mut Vec<u8>) {
+fn append_tsv_value(value: Value<'_>, budget: &LineBudget, out: &mut Vec<u8>) {
     let written = match value {
         Value::Unset => {
             out.push(b'-');
@@ -100,7 +100,7 @@ fn append_tsv_value(value: Value<'_>, fit: &LineBudget, out: &mut Vec<u8>) {
         Value::Address(address) => write!(out, "{address}"),
         Value::Count(count) => write!(out, "{count}"),
         Value::Text(bytes) => {
-            append_field(bytes, fit.cap, false, out);
+            append_field(bytes, budget.cap, false, out);
             Ok(())
         }
         Value::Target(bytes) => {
@@ -108,7 +108,7 @@ fn append_tsv_value(value: Value<'_>, fit: &LineBudget, out: &mut Vec<u8>) {
             Ok(())
         }
         Value::Set(members) => {
-            append_set(members, fit.cap, out);
+            append_set(members, budget.cap, out);
             Ok(())
         }
     };
@@ -127,15 +127,15 @@ fn append_set(members: &[&[u8]], cap: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a string so that Zeek's readers give it back: what is not printable ASCII as `\xhh`, the backslash doubled,
-/// and a value that would read as unset or empty with its first byte escaped.
+/// Appends a string so that Zeek's readers restore it: bytes that are not printable ASCII as `\xhh`, the backslash
+/// doubled, and the first byte escaped if the value would be read as unset or empty.
 fn append_field(bytes: &[u8], cap: usize, in_set: bool, out: &mut Vec<u8>) {
     if bytes.is_empty() {
         out.extend_from_slice(b"(empty)");
         return;
     }
     let reserved = matches!(bytes, b"-" | b"(empty)");
-    let (end, _) = cut(bytes.iter().map(|&byte| (1, field_len(byte))), cap);
+    let (end, _) = prefix_len(bytes.iter().map(|&byte| (1, field_len(byte))), cap);
     for (at, &byte) in bytes.iter().take(end).enumerate() {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -150,7 +150,7 @@ fn append_hex(byte: u8, out: &mut Vec<u8>) {
     write!(out, "\\x{byte:02x}").expect("a Vec takes every byte");
 }
 
-/// Bytes that a byte of a string takes in TSV; for a comma, those in a set.
+/// Returns the number of bytes that a byte of a string takes in TSV; for a comma, the number in a set.
 const fn field_len(byte: u8) -> usize {
     match byte {
         b'\\' => 2,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_written_as_zeek_writes_them() {
+    fn fields_have_the_form_of_zeek() {
         assert_eq!(field(b"", false), "(empty)");
         assert_eq!(field(b"-", false), r"\x2d");
         assert_eq!(field(b"(empty)", false), r"\x28empty)");

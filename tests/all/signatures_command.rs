@@ -101,7 +101,7 @@ fn a_check_tells_failing_examples_overlaps_and_shadows() {
         file(&room, "good.toml", &entry(1_010_000, "match.path = \"/q/w\"\nhits = [\"/q/w/\"]\nmisses = [\"/q\"]"));
     let ran = run(&["signatures", "check", &good]);
     ran.is_quiet();
-    assert_eq!(ran.out, "1 signatures with 1 patterns, 0 of their examples fail\n");
+    assert_eq!(ran.out, "1 signature with 1 pattern; 0 examples fail\n");
     let wrong =
         file(&room, "wrong.toml", &entry(1_010_001, "match.path = \"/q/w\"\nhits = [\"/q\"]\nmisses = [\"/q/w\"]"));
     let ran = run(&["signatures", "check", &wrong]);

@@ -1,4 +1,5 @@
-//! The check of files of signatures. Not the loading, which refuses what is broken.
+//! Checks signature files: runs their examples and finds overlaps with other signatures. Invalid files are refused when
+//! they are loaded; see [`smsentry::app::load_signatures`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,60 +8,61 @@ use smsentry::app::config::SignatureFiles;
 use smsentry::app::{Exit, load_signatures};
 use smsentry::signature::Signatures;
 
-use super::Answer;
+use super::CommandOutput;
+use crate::cli::counted;
 
-/// Checks `files` by themselves, then beside the signatures of `others`.
-pub(super) fn answer(files: Vec<PathBuf>, others: SignatureFiles) -> Answer {
+/// Checks `files` by themselves, then together with the signatures of `others`.
+pub(super) fn execute(files: Vec<PathBuf>, others: SignatureFiles) -> CommandOutput {
     let alone = match load_signatures(&SignatureFiles { add: Vec::new(), only: files.clone() }) {
         Ok(set) => set,
-        Err(errors) => return Answer::refusal(errors),
+        Err(errors) => return CommandOutput::usage_error(errors),
     };
-    let mut answer = Answer::of(String::new());
-    answer.messages = alone.failing_examples();
-    if !answer.messages.is_empty() {
-        answer.exit = Exit::Usage;
+    let mut output = CommandOutput::text(String::new());
+    output.messages = alone.failing_examples();
+    if !output.messages.is_empty() {
+        output.exit = Exit::Usage;
     }
-    let ours: Vec<u32> = alone.iter().map(|signature| signature.id).collect();
-    let together = SignatureFiles { add: others.add.into_iter().chain(files).collect(), only: others.only };
-    let beside = load_signatures(&together);
-    if beside.is_err() {
-        answer.text.push_str(
-            "note: the files share ids or slugs with the built-in signatures, so they are compared by themselves\n",
+    let ids: Vec<u32> = alone.iter().map(|signature| signature.id).collect();
+    let all_files = SignatureFiles { add: others.add.into_iter().chain(files).collect(), only: others.only };
+    let together = load_signatures(&all_files);
+    if together.is_err() {
+        output.text.push_str(
+            "note: the files use ids or slugs of the other signatures, so only their own signatures are compared\n",
         );
     }
-    notes(beside.as_ref().unwrap_or(&alone), &ours, &mut answer.text);
-    answer.text.push_str(&format!(
-        "{} signatures with {} patterns, {} of their examples fail\n",
-        alone.len(),
-        alone.patterns(),
-        answer.messages.len()
+    append_notes(together.as_ref().unwrap_or(&alone), &ids, &mut output.text);
+    output.text.push_str(&format!(
+        "{} with {}; {}\n",
+        counted(alone.len(), "signature", "signatures"),
+        counted(alone.patterns(), "pattern", "patterns"),
+        counted(output.messages.len(), "example fails", "examples fail"),
     ));
-    answer
+    output
 }
 
-/// What is no mistake, but good to know of `ours`.
-fn notes(set: &Signatures, ours: &[u32], text: &mut String) {
-    for overlap in overlaps(set, ours) {
+/// Appends the overlaps and the shadowed patterns of the signatures `ids`. Neither is an error.
+fn append_notes(set: &Signatures, ids: &[u32], text: &mut String) {
+    for overlap in overlaps(set, ids) {
         text.push_str(&format!("overlap: {overlap}\n"));
     }
-    for signature in set.iter().filter(|signature| ours.contains(&signature.id)) {
+    for signature in set.iter().filter(|signature| ids.contains(&signature.id)) {
         for shadowed in set.shadowed(signature) {
             text.push_str(&format!("shadowed: {shadowed}\n"));
         }
     }
 }
 
-/// Examples that more than one signature matches, if one of `ids` does: one line for the same signatures in the same order.
+/// Returns the examples that several signatures match, one of `ids` among them. Examples with the same signatures in
+/// the same order share a line.
 pub(super) fn overlaps(set: &Signatures, ids: &[u32]) -> Vec<String> {
     let mut grouped: BTreeMap<Vec<u32>, (String, usize)> = BTreeMap::new();
     for overlap in set.overlaps().iter().filter(|overlap| overlap.involves(ids)) {
         let matches = overlap.matches.iter().map(|signature| signature.id).collect();
         grouped.entry(matches).or_insert_with(|| (overlap.to_string(), 0)).1 += 1;
     }
-    let line = |(text, count): (String, usize)| match count {
-        1 => text,
-        2 => format!("{text}; so is 1 more example"),
-        more => format!("{text}; so are {} more examples", more - 1),
+    let line = |(text, count): (String, usize)| match count - 1 {
+        0 => text,
+        more => format!("{text}; the same for {}", counted(more, "more example", "more examples")),
     };
     grouped.into_values().map(line).collect()
 }

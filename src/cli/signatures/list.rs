@@ -1,27 +1,28 @@
-//! The list of signatures: a table for people, JSON for programs. Not what one signature means: see [`super::explain`].
+//! Lists signatures: a table for people, JSON for programs. Does not explain them; see [`super::explain`].
 
 use smsentry::format::write_signature;
 use smsentry::signature::{Signature, Signatures};
 
-/// One line each, columns as wide as they have to be.
+/// Formats one line per signature, with columns as wide as their content.
 pub(super) fn table(set: &Signatures) -> String {
-    let head = ["ID", "REV", "FAMILY", "STATUS", "SEVERITY", "CONFIDENCE", "MATCH", "SLUG", "TITLE"].map(str::to_owned);
-    let mut rows = vec![head];
-    rows.extend(set.iter().map(|signature| row(signature)));
+    let header =
+        ["ID", "REV", "FAMILY", "STATUS", "SEVERITY", "CONFIDENCE", "MATCH", "SLUG", "TITLE"].map(str::to_owned);
+    let mut rows = vec![header];
+    rows.extend(set.iter().map(|signature| cells(signature)));
     let mut widths = [0; 9];
     for row in &rows {
         widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
     }
     let mut text = String::new();
     for row in &rows {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
+        let padded: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(padded.join("  ").trim_end());
         text.push('\n');
     }
     text
 }
 
-fn row(signature: &Signature) -> [String; 9] {
+fn cells(signature: &Signature) -> [String; 9] {
     [
         signature.id.to_string(),
         signature.rev.to_string(),
@@ -35,12 +36,12 @@ fn row(signature: &Signature) -> [String; 9] {
     ]
 }
 
-/// One object a line.
+/// Formats one JSON object per line and signature.
 pub(super) fn json(set: &Signatures) -> String {
     let mut out = Vec::new();
-    for (signature, place) in set.with_locations() {
-        write_signature(&mut out, signature, place);
+    for (signature, location) in set.with_locations() {
+        write_signature(&mut out, signature, location);
     }
-    // The lines are ASCII.
+    // The lines are pure ASCII.
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -1,5 +1,5 @@
-//! `smsentry signatures …`: its grammar, and what each of its commands says. Not the reading of files, which is
-//! `runtime`'s, and not the printing, which is `main`'s.
+//! `smsentry signatures`: the grammar of its subcommands and their output. Files are read by [`smsentry::app`]; the
+//! output is printed by `main`.
 
 mod check;
 mod explain;
@@ -15,83 +15,91 @@ use smsentry::app::{Exit, load_signatures};
 use smsentry::export::{self, Language};
 use smsentry::signature::{Signature, Signatures};
 
-/// Looks at signatures: the built-in ones, and those given with -s or -S
+/// Lists, checks, explains and exports signatures: the built-in ones and those given with -s or -S
 #[derive(Debug, Parser)]
 #[command(name = "smsentry signatures", bin_name = "smsentry signatures", max_term_width = 110)]
 struct Arguments {
     #[command(subcommand)]
-    request: Request,
+    command: SignaturesCommand,
 }
 
-/// What is asked.
+/// A subcommand of `smsentry signatures`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Request {
-    /// List all signatures, one a line
+pub(crate) enum SignaturesCommand {
+    /// List all signatures, one per line
     List {
-        /// One JSON object a line, with every field
+        /// Print one JSON object per line, with every field
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        files: Files,
+        files: FileArguments,
     },
-    /// Check files of signatures: what is wrong, examples that fail, overlaps, entries that can never win. Exits with 2 if
-    /// a file is broken or an example fails
+    /// Check signature files
+    ///
+    /// Reports errors, failing examples, requests that several signatures match, and patterns that never match first.
+    /// Exits with code 2 if a file is invalid or an example fails.
     Check {
-        /// The files; they are checked by themselves, then beside the built-in ones (or those of -S)
+        /// Signature files to check, first by themselves, then together with the built-in ones (or those of -S)
         #[arg(value_name = "FILE", required = true)]
-        check: Vec<PathBuf>,
+        paths: Vec<PathBuf>,
         #[command(flatten)]
-        files: Files,
+        files: FileArguments,
     },
-    /// Explain a signature: what it matches, what an answer means, who else asks, how to silence it
+    /// Explain a signature
+    ///
+    /// Prints what it matches, what the server's response means, which legitimate clients send the same requests, and
+    /// how to suppress its alerts.
     Explain {
-        /// Its id or its slug
+        /// Id or slug of the signature
         #[arg(value_name = "ID|SLUG")]
-        which: String,
+        id_or_slug: String,
         #[command(flatten)]
-        files: Files,
+        files: FileArguments,
     },
-    /// Write all signatures as rules of another tool. What its language cannot say is listed on standard error
+    /// Export all signatures as rules for another tool
+    ///
+    /// The parts that the tool's rule language cannot express are listed on standard error.
     Export {
-        /// The language
+        /// Rule language
         #[arg(long, value_name = "LANGUAGE", value_enum)]
         to: LanguageName,
-        /// Add this to every id
+        /// Add N to every signature id
         #[arg(long, value_name = "N", default_value_t = 0)]
         sid_offset: u32,
-        /// Make rules of signatures with the status support too, which never alert alone
+        /// Export supporting signatures too (status support, which never alert alone)
         #[arg(long)]
         with_support: bool,
-        /// Write to this file instead of standard output
+        /// Write to a file instead of standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]
-        files: Files,
+        files: FileArguments,
     },
 }
 
-/// Which signatures.
+/// The flags that select signature files.
 #[derive(Args, Debug)]
-pub(crate) struct Files {
-    /// Load signatures in addition to the built-in ones. May be repeated
+pub(crate) struct FileArguments {
+    /// Load signatures from a file, in addition to the built-in ones; may be given more than once
     #[arg(short = 's', long = "signatures", value_name = "FILE")]
     add: Vec<PathBuf>,
-    /// Load signatures instead of the built-in ones. May be repeated
+    /// Load signatures from a file, instead of the built-in ones; may be given more than once
     #[arg(short = 'S', long = "only-signatures", value_name = "FILE")]
     only: Vec<PathBuf>,
 }
 
+/// The values of `--to`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LanguageName {
-    /// Rules of Suricata 7
+    /// Suricata 7 rules
     Suricata,
-    /// Rules of Snort 3
+    /// Snort 3 rules
     Snort3,
-    /// Zeek's signature framework
+    /// Zeek signatures
     Zeek,
-    /// Zeek's intelligence framework
+    /// Zeek intelligence framework
     ZeekIntel,
-    /// Sigma rules for logs of web servers
+    /// Sigma rules for web server logs
     Sigma,
 }
 
@@ -107,81 +115,82 @@ impl From<LanguageName> for Language {
     }
 }
 
-impl From<Files> for SignatureFiles {
-    fn from(files: Files) -> Self {
+impl From<FileArguments> for SignatureFiles {
+    fn from(files: FileArguments) -> Self {
         Self { add: files.add, only: files.only }
     }
 }
 
-/// What there is to say.
+/// Output and exit code of a subcommand.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    /// For standard output, or for `file`.
+pub(crate) struct CommandOutput {
+    /// Text for standard output or for `file`.
     pub(crate) text: String,
-    /// Where the text goes instead of standard output.
+    /// File that gets the text instead of standard output.
     pub(crate) file: Option<PathBuf>,
-    /// For standard error, a line each.
+    /// Messages for standard error, one line each.
     pub(crate) messages: Vec<String>,
-    /// How the process ends.
+    /// Exit code of the process.
     pub(crate) exit: Exit,
 }
 
-impl Answer {
-    fn of(text: String) -> Self {
+impl CommandOutput {
+    fn text(text: String) -> Self {
         Self { text, file: None, messages: Vec::new(), exit: Exit::Finished }
     }
 
-    fn refusal(messages: Vec<String>) -> Self {
+    fn usage_error(messages: Vec<String>) -> Self {
         Self { text: String::new(), file: None, messages, exit: Exit::Usage }
     }
 }
 
-/// Reads the arguments behind the word `signatures`.
-pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
-    Arguments::try_parse_from(arguments).map(|arguments| arguments.request)
+/// Parses the arguments after the word `signatures`.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<SignaturesCommand, clap::Error> {
+    Arguments::try_parse_from(arguments).map(|arguments| arguments.command)
 }
 
-/// The grammar, for completions.
+/// Returns the grammar, for completion scripts.
 pub(super) fn grammar() -> clap::Command {
     Arguments::command().name("signatures").bin_name("smsentry signatures")
 }
 
-/// Does what is asked.
-pub(crate) fn answer(request: Request) -> Answer {
-    match request {
-        Request::List { json, files } => {
-            with(files, |set| Answer::of(if json { list::json(set) } else { list::table(set) }))
+/// Executes a subcommand.
+pub(crate) fn execute(command: SignaturesCommand) -> CommandOutput {
+    match command {
+        SignaturesCommand::List { json, files } => {
+            with_signatures(files, |set| CommandOutput::text(if json { list::json(set) } else { list::table(set) }))
         }
-        Request::Check { check, files } => check::answer(check, files.into()),
-        Request::Explain { which, files } => with(files, |set| match named(set, &which) {
-            Some(signature) => Answer::of(explain::text(set, signature)),
-            None => Answer::refusal(vec![format!(
-                "{which}: there is no signature with this id or slug (see smsentry signatures list)"
-            )]),
-        }),
-        Request::Export { to, sid_offset, with_support, output, files } => with(files, |set| {
+        SignaturesCommand::Check { paths, files } => check::execute(paths, files.into()),
+        SignaturesCommand::Explain { id_or_slug, files } => {
+            with_signatures(files, |set| match find(set, &id_or_slug) {
+                Some(signature) => CommandOutput::text(explain::text(set, signature)),
+                None => CommandOutput::usage_error(vec![format!(
+                    "{id_or_slug}: no signature has this id or slug (see smsentry signatures list)"
+                )]),
+            })
+        }
+        SignaturesCommand::Export { to, sid_offset, with_support, output, files } => with_signatures(files, |set| {
             let options = export::Options { sid_offset, with_support };
-            let mut answer = exported(set, to.into(), &options);
-            answer.file = output;
-            answer
+            CommandOutput { file: output, ..export(set, to.into(), &options) }
         }),
     }
 }
 
-/// Loads the signatures and goes on, or says what is wrong with them.
-fn with(files: Files, then: impl FnOnce(&Signatures) -> Answer) -> Answer {
+/// Loads the signatures and calls `then` with them; returns a usage error if they cannot be loaded.
+fn with_signatures(files: FileArguments, then: impl FnOnce(&Signatures) -> CommandOutput) -> CommandOutput {
     match load_signatures(&files.into()) {
         Ok(set) => then(&set),
-        Err(errors) => Answer::refusal(errors),
+        Err(errors) => CommandOutput::usage_error(errors),
     }
 }
 
-fn named<'a>(set: &'a Signatures, which: &str) -> Option<&'a Signature> {
-    let id = which.parse::<u32>().ok();
-    set.iter().map(|signature| &**signature).find(|signature| Some(signature.id) == id || signature.slug == which)
+fn find<'a>(set: &'a Signatures, id_or_slug: &str) -> Option<&'a Signature> {
+    let id = id_or_slug.parse::<u32>().ok();
+    set.iter().map(|signature| &**signature).find(|signature| Some(signature.id) == id || signature.slug == id_or_slug)
 }
 
-fn exported(set: &Signatures, language: Language, options: &export::Options) -> Answer {
+/// Exports the signatures. The messages list what the rules do not cover, then the counts.
+fn export(set: &Signatures, language: Language, options: &export::Options) -> CommandOutput {
     let export = export::export(language, set.iter().map(|signature| &**signature), options);
     let mut messages: Vec<String> = Vec::new();
     for omission in &export.omissions {
@@ -189,12 +198,12 @@ fn exported(set: &Signatures, language: Language, options: &export::Options) -> 
         messages.push(format!("{} {} {what}: {}", omission.id, omission.slug, omission.reason));
     }
     messages.push(format!(
-        "{} of {} signatures written for {}, {} of them in part; {} left out",
+        "{} of {} signatures exported for {}, {} of them in part; {} left out",
         export.exported,
         set.len(),
         language.name(),
         export.partial(),
         export.left_out(),
     ));
-    Answer { text: export.text, file: None, messages, exit: Exit::Finished }
+    CommandOutput { text: export.text, file: None, messages, exit: Exit::Finished }
 }

@@ -1,5 +1,5 @@
-//! JSON in pure ASCII: whatever stands in a string, no byte outside 0x20 to 0x7e is written, so that no terminal is
-//! ever steered by what a stranger sent. Not the choice of what is written.
+//! Writes JSON in pure ASCII: whatever a string contains, only bytes from 0x20 to 0x7e are written, so that untrusted
+//! input cannot send control sequences to a terminal. The content is chosen by the other files of [`super`].
 
 mod serializer;
 
@@ -9,15 +9,16 @@ use serde::Serialize;
 
 /// Appends `value` as JSON without blanks.
 pub(super) fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    value.serialize(serializer::Json(out)).expect("records are made of what the serializer knows");
+    value.serialize(serializer::Json(out)).expect("records contain only types that the serializer supports");
 }
 
-/// The largest integer that consumers hold: Elasticsearch's `long` refuses the whole record beyond.
-pub(super) fn integer(value: u64) -> u64 {
+/// Limits a number to the largest one that consumers can store: Elasticsearch rejects a record with a number above the
+/// range of its `long`.
+pub(super) fn clamp_to_i64(value: u64) -> u64 {
     value.min(i64::MAX.unsigned_abs())
 }
 
-/// What follows the backslash where a character has a short escape (RFC 8259 section 7).
+/// Returns the character after the backslash of a short escape (RFC 8259 section 7).
 const fn short_escape(character: char) -> Option<u8> {
     Some(match character {
         '"' => b'"',
@@ -31,7 +32,7 @@ const fn short_escape(character: char) -> Option<u8> {
     })
 }
 
-/// Length of `character` inside a JSON string, in bytes.
+/// Returns the length of `character` inside a JSON string, in bytes.
 pub(super) const fn escaped_len(character: char) -> usize {
     match character {
         _ if short_escape(character).is_some() => 2,
@@ -41,55 +42,58 @@ pub(super) const fn escaped_len(character: char) -> usize {
     }
 }
 
-/// Whether all bytes are printable ASCII, the blank among them.
+/// Reports whether all bytes are printable ASCII, including the blank.
 pub(super) fn is_printable(bytes: &[u8]) -> bool {
-    all_eights(bytes, |eight| odd_bits(eight) & HIGH_BITS == 0)
+    all_words(bytes, |word| nonprintable_bits(word) & HIGH_BITS == 0)
 }
 
-/// Whether a JSON string holds them as they are: printable ASCII, neither quotes nor backslashes.
+/// Reports whether a JSON string contains these bytes unescaped: printable ASCII without quotes and backslashes.
 fn is_plain(bytes: &[u8]) -> bool {
-    all_eights(bytes, |eight| (odd_bits(eight) | equal_bits(eight, b'"') | equal_bits(eight, b'\\')) & HIGH_BITS == 0)
+    all_words(bytes, |word| {
+        (nonprintable_bits(word) | match_bits(word, b'"') | match_bits(word, b'\\')) & HIGH_BITS == 0
+    })
 }
 
-/// Whether there is none of three bytes. Says no for what is not ASCII, too.
-pub(super) fn has_none(bytes: &[u8], [a, b, c]: [u8; 3]) -> bool {
-    all_eights(bytes, |eight| (equal_bits(eight, a) | equal_bits(eight, b) | equal_bits(eight, c)) & HIGH_BITS == 0)
+/// Reports whether `bytes` is ASCII and contains none of three bytes.
+pub(super) fn contains_none(bytes: &[u8], [a, b, c]: [u8; 3]) -> bool {
+    all_words(bytes, |word| (match_bits(word, a) | match_bits(word, b) | match_bits(word, c)) & HIGH_BITS == 0)
 }
 
-/// One in each byte.
-const EACH: u64 = u64::MAX / 0xff;
-const HIGH_BITS: u64 = EACH * 0x80;
+/// The value 1 in each byte.
+const ONES: u64 = u64::MAX / 0xff;
+const HIGH_BITS: u64 = ONES * 0x80;
 
-/// Has a high bit set if any of eight bytes is not printable: it has its own, or gets it by adding one (0x7f) or by taking
-/// 0x20 away.
-const fn odd_bits(eight: u64) -> u64 {
-    eight | eight.wrapping_add(EACH) | eight.wrapping_sub(EACH * 0x20)
+/// Returns a word with a high bit set if any of its eight bytes is not printable: the byte's own high bit, or the one
+/// that results from adding 1 (0x7f) or from subtracting 0x20 (control characters).
+const fn nonprintable_bits(word: u64) -> u64 {
+    word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * 0x20)
 }
 
-/// Has a high bit set if any of eight bytes is `byte`, or not ASCII: what is zero by being equal gets it by taking one away.
-const fn equal_bits(eight: u64, byte: u8) -> u64 {
-    (eight ^ (EACH * byte as u64)).wrapping_sub(EACH) | eight
+/// Returns a word with a high bit set if any of its eight bytes is `byte` or not ASCII: an equal byte becomes 0 by XOR
+/// and gets its high bit by subtracting 1.
+const fn match_bits(word: u64, byte: u8) -> u64 {
+    (word ^ (ONES * byte as u64)).wrapping_sub(ONES) | word
 }
 
-/// Whether `holds` of all bytes, asked eight at a time; what is short is filled up with `~`.
+/// Reports whether `holds` is true for all bytes, tested eight at a time. Shorter input is padded with `~`.
 #[inline]
-fn all_eights(bytes: &[u8], holds: impl Fn(u64) -> bool) -> bool {
+fn all_words(bytes: &[u8], holds: impl Fn(u64) -> bool) -> bool {
     let (chunks, rest) = bytes.as_chunks::<8>();
     let all = chunks.iter().all(|chunk| holds(u64::from_ne_bytes(*chunk)));
     match bytes.last_chunk() {
-        // Those of the rest, and some once more.
+        // Tests the rest together with some bytes that were tested already.
         Some(last) => all && holds(u64::from_ne_bytes(*last)),
         None => {
-            let mut few = [b'~'; 8];
-            few.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
-            holds(u64::from_ne_bytes(few))
+            let mut padded = [b'~'; 8];
+            padded.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+            holds(u64::from_ne_bytes(padded))
         }
     }
 }
 
-/// Appends `text` as it stands inside a JSON string.
+/// Appends `text` as the content of a JSON string.
 fn push_escaped(text: &str, out: &mut Vec<u8>) {
-    // Nearly every text is plain, and to ask eight bytes at once is far cheaper than to look for the first odd one.
+    // Nearly every text is plain, and testing eight bytes at once is far cheaper than finding the first special one.
     if is_plain(text.as_bytes()) {
         return out.extend_from_slice(text.as_bytes());
     }
@@ -106,13 +110,13 @@ fn push_escaped(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(rest.as_bytes());
 }
 
-/// Appends the escape of a character.
+/// Appends the escape sequence of a character.
 #[cold]
 fn push_escape(character: char, out: &mut Vec<u8>) {
     if let Some(short) = short_escape(character) {
         return out.extend_from_slice(&[b'\\', short]);
     }
-    // Characters beyond the basic plane are a surrogate pair.
+    // Characters outside the Basic Multilingual Plane are a surrogate pair.
     for unit in character.encode_utf16(&mut [0; 2]) {
         write!(out, "\\u{unit:04x}").expect("a Vec takes every byte");
     }
@@ -128,8 +132,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_eight_at_a_time_is_what_every_byte_says() {
-        let odd = [b' ', b',', b';'];
+    fn word_tests_equal_byte_tests() {
+        let excluded = [b' ', b',', b';'];
         for byte in 0..=u8::MAX {
             let printable = (b' '..=b'~').contains(&byte);
             for len in 1..20 {
@@ -139,24 +143,24 @@ mod tests {
                         bytes[at] = byte;
                         assert_eq!(is_printable(&bytes), printable, "{byte} at {at} of {len}");
                         assert_eq!(is_plain(&bytes), printable && !b"\"\\".contains(&byte), "{byte} at {at} of {len}");
-                        let none = byte.is_ascii() && !odd.contains(&byte);
-                        assert_eq!(has_none(&bytes, odd), none, "{byte} at {at} of {len}");
+                        let none = byte.is_ascii() && !excluded.contains(&byte);
+                        assert_eq!(contains_none(&bytes, excluded), none, "{byte} at {at} of {len}");
                     }
                 }
             }
         }
-        assert!(is_printable(b"") && is_plain(b"") && has_none(b"", odd));
+        assert!(is_printable(b"") && is_plain(b"") && contains_none(b"", excluded));
     }
 
-    /// JSON as serde_json writes it: equal where all is ASCII, and the same value where not.
-    fn is_what_serde_json_writes(value: &Value) {
+    /// Asserts that the output equals serde_json's if that is printable ASCII, and otherwise parses to the same value.
+    fn assert_equals_serde_json(value: &Value) {
         let mut out = Vec::new();
         append(value, &mut out);
         assert!(out.iter().all(|byte| matches!(byte, b' '..=b'~')), "{value}");
         assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), *value);
-        let theirs = value.to_string();
-        if is_printable(theirs.as_bytes()) {
-            assert_eq!(String::from_utf8(out).unwrap(), theirs);
+        let expected = value.to_string();
+        if is_printable(expected.as_bytes()) {
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }
 
@@ -183,20 +187,20 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn any_value_is_what_serde_json_writes(value in any_value()) {
-            is_what_serde_json_writes(&value);
+        fn any_value_equals_serde_json(value in any_value()) {
+            assert_equals_serde_json(&value);
         }
     }
 
     #[test]
-    fn what_the_serializer_does_not_know_is_refused() {
+    fn unsupported_types_are_refused() {
         let mut out = Vec::new();
         let numbered = BTreeMap::from([(1, "one")]);
         assert!(numbered.serialize(serializer::Json(&mut out)).is_err());
     }
 
     #[test]
-    fn every_character_is_ascii_has_the_stated_length_and_comes_back() {
+    fn every_character_is_written_in_ascii_and_parses_back() {
         for character in (0..=0x2ffff).step_by(3).chain(0..0x300).filter_map(char::from_u32) {
             let mut out = Vec::new();
             append(&character, &mut out);

@@ -1,7 +1,6 @@
-//! What serde calls for each part of a value. Rationale: serde_json looks at every byte of every string for itself and
-//! asks its formatter for every quote, which took two fifths of what a line costs. Not everything that serde knows: floating-point
-//! numbers are left to serde_json, and what no record has (variants with content, tuple structs, numbers of 128 bits) is
-//! refused.
+//! Implements serde's serializer. Rationale: serde_json tests every byte of every string by itself and calls its
+//! formatter for every quote, which took two fifths of the cost of a line. Floating-point numbers are left to
+//! serde_json. Types that no record contains (variants with content, tuple structs, 128-bit numbers) are refused.
 
 use std::fmt::{Display, Error, Write};
 
@@ -11,7 +10,7 @@ use super::push_escaped;
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// Writes a value behind what stands in a buffer. Fails only for what JSON, or this file, has no form for.
+/// Appends a value to a buffer. Fails only for types that JSON or this serializer does not support.
 pub(super) struct Json<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Json<'_> {
@@ -21,14 +20,14 @@ impl Json<'_> {
     }
 }
 
-/// Members of an array or object: a comma before each but the first.
-pub(super) struct Members<'a> {
+/// An array or object that is being written: a comma precedes each member but the first.
+pub(super) struct Compound<'a> {
     out: &'a mut Vec<u8>,
     is_first: bool,
     end: u8,
 }
 
-impl<'a> Members<'a> {
+impl<'a> Compound<'a> {
     fn new(out: &'a mut Vec<u8>, start: u8, end: u8) -> Self {
         out.push(start);
         Self { out, is_first: true, end }
@@ -51,7 +50,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// What is formatted, inside a string.
+/// Escapes formatted text inside a string.
 struct Escaping<'a>(&'a mut Vec<u8>);
 
 impl Write for Escaping<'_> {
@@ -64,12 +63,12 @@ impl Write for Escaping<'_> {
 impl<'a> Serializer for Json<'a> {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Members<'a>;
-    type SerializeTuple = Members<'a>;
+    type SerializeSeq = Compound<'a>;
+    type SerializeTuple = Compound<'a>;
     type SerializeTupleStruct = Impossible<(), Error>;
     type SerializeTupleVariant = Impossible<(), Error>;
-    type SerializeMap = Members<'a>;
-    type SerializeStruct = Members<'a>;
+    type SerializeMap = Compound<'a>;
+    type SerializeStruct = Compound<'a>;
     type SerializeStructVariant = Impossible<(), Error>;
 
     fn serialize_bool(self, value: bool) -> Result<()> {
@@ -166,12 +165,12 @@ impl<'a> Serializer for Json<'a> {
         Err(Error)
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<Members<'a>> {
-        Ok(Members::new(self.0, b'[', b']'))
+    fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>> {
+        Ok(Compound::new(self.0, b'[', b']'))
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<Members<'a>> {
-        Ok(Members::new(self.0, b'[', b']'))
+    fn serialize_tuple(self, _len: usize) -> Result<Compound<'a>> {
+        Ok(Compound::new(self.0, b'[', b']'))
     }
 
     fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<Self::SerializeTupleStruct> {
@@ -188,12 +187,12 @@ impl<'a> Serializer for Json<'a> {
         Err(Error)
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Members<'a>> {
-        Ok(Members::new(self.0, b'{', b'}'))
+    fn serialize_map(self, _len: Option<usize>) -> Result<Compound<'a>> {
+        Ok(Compound::new(self.0, b'{', b'}'))
     }
 
-    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Members<'a>> {
-        Ok(Members::new(self.0, b'{', b'}'))
+    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>> {
+        Ok(Compound::new(self.0, b'{', b'}'))
     }
 
     fn serialize_struct_variant(
@@ -214,7 +213,7 @@ impl<'a> Serializer for Json<'a> {
     }
 }
 
-impl SerializeSeq for Members<'_> {
+impl SerializeSeq for Compound<'_> {
     type Ok = ();
     type Error = Error;
 
@@ -227,7 +226,7 @@ impl SerializeSeq for Members<'_> {
     }
 }
 
-impl SerializeTuple for Members<'_> {
+impl SerializeTuple for Compound<'_> {
     type Ok = ();
     type Error = Error;
 
@@ -240,11 +239,11 @@ impl SerializeTuple for Members<'_> {
     }
 }
 
-impl SerializeMap for Members<'_> {
+impl SerializeMap for Compound<'_> {
     type Ok = ();
     type Error = Error;
 
-    /// The keys of records are strings; a key that is none would make the line no JSON, and is refused.
+    /// Refuses keys that are not strings, because they would make the line invalid JSON.
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
         self.separate();
         let start = self.out.len();
@@ -262,13 +261,13 @@ impl SerializeMap for Members<'_> {
     }
 }
 
-impl SerializeStruct for Members<'_> {
+impl SerializeStruct for Compound<'_> {
     type Ok = ();
     type Error = Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
         self.separate();
-        // An identifier of Rust, or what an attribute names it: nothing to escape, as a test of all records says.
+        // A Rust identifier or the name in a serde attribute: nothing to escape, as a test of all records confirms.
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
