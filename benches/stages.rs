@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
+use smsentry::capture::block::{Block, BlockSize};
 use smsentry::capture::file::{expand, open};
+use smsentry::capture::source::{FillStatus, PacketSource};
 use smsentry::decode::{self, BlockExtras, Decoder, Span};
 use smsentry::format::{Format, InputName, LineContext};
 use smsentry::record::{Body, Event, Record};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::config::{Config, SignatureFiles};
 use super::load::{Reload, review};
-use crate::capture::block::PacketSource;
+use crate::capture::source::PacketSource;
 use crate::pipeline::dispatcher::ControlRequest;
 use crate::pipeline::message::OutputRequest;
 use crate::stats::ReloadCounters;

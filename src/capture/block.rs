@@ -1,7 +1,6 @@
 //! The block: a recycled slab of captured frames, the unit in which packets travel from a source to the lanes.
 //! Not a queue, and nothing is decoded here.
 
-use crate::capture::{live, replay};
 use crate::packet::{Link, Packet};
 use crate::time::Timestamp;
 
@@ -85,77 +84,3 @@ impl Block {
         self.packets[at].packet(&self.bytes, number)
     }
 }
-
-/// What a source says after it was asked to fill a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FillStatus {
-    /// There may be more. The block may be empty (an idle link).
-    More,
-    /// The input is at its end; the block may still hold its last frames.
-    End,
-}
-
-/// Where frames come from: a file or an interface.
-pub trait PacketSource {
-    /// Fills `block`, which is empty, with frames of one input.
-    ///
-    /// # Errors
-    /// When the input can't be read further. Everything before the fault was handed on by earlier calls: a source
-    /// returns what it has with [`FillStatus::More`] first, and the error when it is asked again.
-    fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError>;
-
-    /// Returns the source's counters.
-    fn stats(&self) -> SourceStats {
-        SourceStats::default()
-    }
-
-    /// Returns events since the last call, one line each, such as an interface that went down.
-    fn take_events(&mut self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Asks the source to end. Returns whether it still delivers what it holds and reports [`FillStatus::End`] afterwards.
-    fn stop(&mut self) -> bool {
-        false
-    }
-}
-
-/// Counters of a packet source.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SourceStats {
-    /// Files read; zero for live capture.
-    pub replay: replay::Counters,
-    /// Counters of the live capture; `None` in replay.
-    pub live: Option<live::Counters>,
-}
-
-/// Why an input can't be read further. Displays as one line that names the input, the place, the cause and the way out.
-#[derive(Debug)]
-pub struct SourceError {
-    /// The file's path as given, or the interface.
-    pub input: String,
-    /// Frames read before the fault.
-    pub frames: u64,
-    /// Byte offset in the (decompressed) file, where there is one.
-    pub offset: Option<u64>,
-    /// What is wrong.
-    pub cause: String,
-    /// What the user can do.
-    pub remedy: &'static str,
-}
-
-impl std::fmt::Display for SourceError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}: ", self.input)?;
-        if let Some(offset) = self.offset {
-            write!(out, "after packet {}, at offset {offset}: ", self.frames)?;
-        }
-        write!(out, "{}", self.cause)?;
-        if !self.remedy.is_empty() {
-            write!(out, " ({})", self.remedy)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for SourceError {}

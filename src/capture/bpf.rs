@@ -1,9 +1,7 @@
 //! Capture filters: a user's BPF expression, made so that it does not lose VLAN-tagged traffic, compiled per link type
 //! and run on frames. Not a filter language of ours: libpcap compiles and runs it (pcap-filter(7)).
 
-use std::path::Path;
-
-use crate::sys;
+use crate::capture::libpcap_ffi;
 
 /// A user's filter expression with its compiled programs, one per link type met.
 pub struct Filter {
@@ -91,7 +89,7 @@ impl Filter {
         // record from a host of the other order shows it, and is what DLT_LOOP is.
         let swapped = link_number == 0 && cfg!(target_endian = "little") && bytes.starts_with(&[0, 0]);
         let program = self.program(if swapped { 108 } else { link_number })?;
-        if sys::filter_accepts(&program.code, wire_len, bytes) {
+        if libpcap_ffi::filter_accepts(&program.code, wire_len, bytes) {
             return Ok(true);
         }
         Ok(program.untag.is_some_and(|untag| untag.any_layer(wire_len, bytes, &program.code)))
@@ -125,23 +123,6 @@ impl std::fmt::Debug for Filter {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Filter").field("expression", &self.expression).finish_non_exhaustive()
     }
-}
-
-/// The expression in the text of a `-F` file: its lines joined, each cut at `#`.
-#[must_use]
-pub fn expression_of_file(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// The expression in a file (`-F`).
-///
-/// # Errors
-/// A line with the path, the cause and the way out.
-pub fn read_expression(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{}: cannot be read: {error} (give -F a file with a filter)", path.display()))?;
-    Ok(expression_of_file(&text))
 }
 
 /// The expression widened so that it also finds what it names behind one, two or three VLAN tags; as it is when it
@@ -249,7 +230,7 @@ impl Untag {
             untagged[kind_at..kind_at + 2].copy_from_slice(&[inner_high, inner_low]);
             copy = untagged;
             let shorter = wire_len.saturating_sub(4 * u32::try_from(tags).unwrap_or(0));
-            if sys::filter_accepts(code, shorter, &copy) {
+            if libpcap_ffi::filter_accepts(code, shorter, &copy) {
                 return true;
             }
         }
@@ -260,6 +241,7 @@ impl Untag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::filter_file::expression_of_file;
 
     /// An Ethernet frame with these tags (type, id) before an IPv4 TCP segment to `port`.
     fn frame(tags: &[(u16, u16)], port: u16) -> Vec<u8> {

@@ -1,22 +1,11 @@
 //! Capture files one after the other as one source. A file that can't be read further is told of and left; the next one
 //! follows. Not the reading of a file: see [`super::file`].
 
-use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError, SourceStats};
+use crate::capture::block::{Block, BlockSize};
 use crate::capture::bpf::Filter;
 use crate::capture::file::{self, FileSource, FrameFilter, Input};
+use crate::capture::source::{FillStatus, PacketSource, ReplayCounters, SourceError, SourceStats};
 use crate::sys::console::Console;
-
-crate::counters! {
-    /// Counters of replayed files.
-    pub struct Counters {
-        /// Files read to their end, or in part.
-        files: "input.files",
-        /// Files that could not be opened.
-        unreadable: "input.unreadable_file",
-        /// Files that ended in the middle or are damaged.
-        truncated: "input.truncated_file",
-    }
-}
 
 /// The files of a run.
 pub(crate) struct Replay {
@@ -28,7 +17,7 @@ pub(crate) struct Replay {
     console: Console,
     /// Bytes of the files that are done.
     done: u64,
-    pub(crate) counters: Counters,
+    pub(crate) counters: ReplayCounters,
 }
 
 impl Replay {
@@ -39,7 +28,7 @@ impl Replay {
         filter: Option<Filter>,
         console: Console,
     ) -> Self {
-        let mut counters = Counters::default();
+        let mut counters = ReplayCounters::default();
         let mut inputs = Vec::new();
         for input in expanded {
             match input {

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use smsentry::app::config::{CaptureInput, Config, Events, Interface, SignatureFiles};
 use smsentry::app::limits::{self, LIMITS};
-use smsentry::capture::bpf::read_expression;
+use smsentry::capture::filter_file::read_expression;
 use smsentry::capture::live;
 use smsentry::flow::{ChecksumPolicy, OverlapPolicy, SHARDS};
 use smsentry::format::Format;
@@ -384,7 +384,7 @@ fn filter(arguments: &Arguments) -> Result<Option<String>, String> {
         return Err("the filter is given more than once (use one of: trailing words, -f, -F)".to_owned());
     }
     if let Some(path) = &arguments.filter_file {
-        return read_expression(path).map(Some);
+        return read_expression(path).map(Some).map_err(|error| error.to_string());
     }
     Ok(arguments.filter.clone().or_else(|| (!words.is_empty()).then(|| words.join(" "))))
 }

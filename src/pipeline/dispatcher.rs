@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::lanes::Lanes;
 use super::message::{BatchEnd, LaneMessage, OutputRequest, Payload, RunFlags};
 use crate::alerts::suppress::Suppressions;
-use crate::capture::block::{FillStatus, PacketSource, SourceError};
+use crate::capture::source::{FillStatus, PacketSource, SourceError};
 use crate::decode::Decoder;
 use crate::flow::SHARDS;
 use crate::segment::Side;

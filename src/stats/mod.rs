@@ -7,7 +7,7 @@ pub mod visibility;
 use std::time::Duration;
 
 use crate::alerts::pipeline;
-use crate::capture::block::SourceStats;
+use crate::capture::source::SourceStats;
 use crate::decode;
 use crate::flow;
 use crate::http;

@@ -1,8 +1,9 @@
 //! Small writers of capture files for the tests of the file reader: every format, byte order and resolution. Not the
 //! reader's own code turned around: the formats are written here from their descriptions.
 
-use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError};
+use smsentry::capture::block::{Block, BlockSize};
 use smsentry::capture::file::FileSource;
+use smsentry::capture::source::{FillStatus, PacketSource, SourceError};
 use smsentry::time::Timestamp;
 
 /// A frame as it is written and as it is expected back.

@@ -5,8 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
+use smsentry::capture::block::{Block, BlockSize};
 use smsentry::capture::file::{FileSource, Input, expand, open};
+use smsentry::capture::source::{FillStatus, PacketSource};
 use smsentry::packet::Link;
 use smsentry::time::Timestamp;
 

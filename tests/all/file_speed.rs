@@ -9,8 +9,9 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
+use smsentry::capture::block::{Block, BlockSize};
 use smsentry::capture::file::{expand, open};
+use smsentry::capture::source::{FillStatus, PacketSource};
 
 /// Packets and bytes, with a byte of each frame looked at, as the decoder does.
 fn ours(path: &PathBuf, size: BlockSize) -> (u64, u64) {

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
+use smsentry::capture::block::{Block, BlockSize};
 use smsentry::capture::file;
+use smsentry::capture::source::{FillStatus, PacketSource};
 use smsentry::decode::{BlockExtras, Decoder, Options};
 use smsentry::flow::{self, Chunk, EventTime, FlowView, Flows, Listener, Reason};
 use smsentry::packet::Link;

@@ -6,8 +6,10 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use smsentry::capture::block::{Block, FillStatus, PacketSource};
-use smsentry::capture::live::{Counters, LiveOptions, LiveSource, Statistics};
+use smsentry::capture::block::Block;
+use smsentry::capture::live::{LiveOptions, LiveSource, Statistics};
+use smsentry::capture::source::LiveCounters;
+use smsentry::capture::source::{FillStatus, PacketSource};
 
 /// Set inside the namespace.
 const INSIDE: &str = "SMSENTRY_TEST_NAMESPACE";
@@ -149,7 +151,7 @@ pub(crate) fn receive(source: &mut LiveSource) -> Vec<Vec<u8>> {
 }
 
 /// Waits until the figures say so, at most for three seconds.
-pub(crate) fn eventually(statistics: &Statistics, what: impl Fn(&Counters) -> bool) -> Counters {
+pub(crate) fn eventually(statistics: &Statistics, what: impl Fn(&LiveCounters) -> bool) -> LiveCounters {
     let begun = Instant::now();
     loop {
         let counters = statistics.read();

@@ -3,9 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
+use smsentry::capture::block::{Block, BlockSize};
 use smsentry::capture::bpf::Filter;
 use smsentry::capture::live::{LiveOptions, LiveSource};
+use smsentry::capture::source::{FillStatus, PacketSource};
 use smsentry::packet::Link;
 
 use crate::live_cable::{Sender, eventually, frame, in_namespace, ip, lay_cable, options, receive};

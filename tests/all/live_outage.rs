@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use smsentry::capture::block::{Block, FillStatus, PacketSource};
+use smsentry::capture::block::Block;
 use smsentry::capture::live::{InterfaceEvent, LiveSource};
+use smsentry::capture::source::{FillStatus, PacketSource};
 
 use crate::live_cable::{Sender, frame, in_namespace, ip, lay_cable, options, receive};
 

@@ -10,7 +10,8 @@ use super::compression::decoder;
 use super::magic::{LOOK, Magic};
 use super::stdin::Stdin;
 use super::{CONVERT, FileSource, FrameFilter, ReadMode};
-use crate::capture::block::{BlockSize, SourceError};
+use crate::capture::block::BlockSize;
+use crate::capture::source::SourceError;
 
 /// One file to replay.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use self::inputs::{Input, expand, open};
 use self::magic::Magic;
 use self::parse_step::{Frame, Step};
-use super::block::{Block, BlockSize, FillStatus, FrameRef, PacketSource, SourceError};
+use super::block::{Block, BlockSize, FrameRef};
+use super::source::{FillStatus, PacketSource, SourceError};
 use crate::sys::Signals;
 
 /// A capture filter: is asked with a frame's link type (the number in the file), its length on the wire and its

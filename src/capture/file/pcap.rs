@@ -3,8 +3,6 @@
 //!
 //! The format: draft-ietf-opsawg-pcap; the variants: libpcap's `sf-pcap.c`.
 
-use pcap_parser::parse_pcap_header;
-
 use super::magic::Pcap as Variant;
 use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
 use crate::packet::Link;
@@ -45,28 +43,29 @@ impl Pcap {
     /// # Errors
     /// A version that no libpcap reads; the text says which.
     pub(super) fn open(variant: Variant, header: &[u8; HEADER]) -> Result<Self, String> {
-        // The parser knows Kuznetzov's number in one byte order only; all variants share the header.
-        let mut plain = *header;
-        plain[..4].copy_from_slice(match variant.order {
-            ByteOrder::Little => &[0xd4, 0xc3, 0xb2, 0xa1],
-            ByteOrder::Big => &[0xa1, 0xb2, 0xc3, 0xd4],
-        });
-        let (_, header) = parse_pcap_header(&plain).map_err(|_| "its header can't be read".to_owned())?;
-        let lengths = match (header.version_major, header.version_minor) {
+        // Magic number, major and minor version, time zone, accuracy, snapshot length, link type.
+        let order = variant.order;
+        let versions = (order.u16(header, 4), order.u16(header, 6));
+        let (snaplen, network) = (order.u32(header, 16), order.u32(header, 20));
+        let lengths = match versions {
             (2, 0..=2) | (543, 0) => Lengths::Swapped,
             (2, 3) => Lengths::ByValue,
             (2, 4) => Lengths::InOrder,
-            (major, minor) => return Err(format!("it is a pcap file of version {major}.{minor}, which nobody reads")),
+            (major, minor) => {
+                return Err(format!(
+                    "it is a pcap file of version {major}.{minor}, which libpcap does not read either"
+                ));
+            }
         };
         // The upper bits say how many bytes of frame check sequence follow each frame.
-        let linktype = header.network.0.cast_unsigned() & 0x03ff_ffff;
-        let mut snaplen = snapshot_limit(header.snaplen);
+        let linktype = network & 0x03ff_ffff;
+        let mut snaplen = snapshot_limit(snaplen);
         if variant.kuznetzov && linktype == 1 {
             // Its cooked mode put an Ethernet header before what the snapshot length allowed.
             snaplen = snaplen.saturating_add(14);
         }
         Ok(Self {
-            order: variant.order,
+            order,
             record: if variant.kuznetzov { RECORD_KUZNETZOV } else { RECORD },
             lengths,
             snaplen,

@@ -3,12 +3,15 @@
 //!
 //! The format: draft-ietf-opsawg-pcapng.
 
-use pcap_parser::{EPB_MAGIC, IDB_MAGIC, SHB_MAGIC, SPB_MAGIC, parse_unknownblock_be, parse_unknownblock_le};
-
 use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 
+/// Block types of the draft, sections 4.1 to 4.4: section header, interface description, enhanced packet, simple packet.
+const SHB_MAGIC: u32 = 0x0a0d_0d0a;
+const IDB_MAGIC: u32 = 1;
+const EPB_MAGIC: u32 = 6;
+const SPB_MAGIC: u32 = 3;
 /// The obsolete Packet Block (appendix A of the draft).
 const PB_MAGIC: u32 = 2;
 /// A section header's byte-order magic as a little-endian host writes it.
@@ -114,17 +117,13 @@ impl PcapNg {
     fn whole(&mut self, kind: u32, length: u32, bytes: &[u8]) -> Step {
         let size = length as usize;
         let Some(block) = bytes.get(..size) else { return Step::Need { size } };
-        let parsed = match self.order {
-            ByteOrder::Little => parse_unknownblock_le(block),
-            ByteOrder::Big => parse_unknownblock_be(block),
-        };
-        match parsed {
-            // As libpcap: what the first section header has at its end does not matter.
-            Ok((_, parsed)) if parsed.block_len2 == length || self.first => {
-                self.body(kind, parsed.data, parsed.data.len(), size)
-            }
-            Ok((_, parsed)) => unequal(length, parsed.block_len2),
-            Err(_) => Step::Fault("a block can't be read".to_owned()),
+        let (body, trailer) = block[HEAD..].split_at(size - HEAD - TRAILER);
+        let repeated = self.order.u32(trailer, 0);
+        // As libpcap: what the first section header has at its end does not matter.
+        if repeated == length || self.first {
+            self.body(kind, body, body.len(), size)
+        } else {
+            unequal(length, repeated)
         }
     }
 

@@ -1,31 +1,12 @@
 //! The figures of a live capture, kept by its thread and readable by all, and what there is to tell about its
 //! interface.
 
+use crate::capture::source::LiveCounters;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::capture::live;
-
-crate::counters! {
-    /// What a live capture received and lost. `received` includes what the kernel dropped, as libpcap counts on Linux.
-    pub struct Counters {
-        /// Frames that passed the filter, those dropped by the kernel included.
-        received: "capture.kernel_packets",
-        /// Frames for which the kernel's ring had no room.
-        kernel_drops: "capture.kernel_drops",
-        /// Frames the interface or its driver lost before the kernel saw them.
-        interface_drops: "capture.kernel_ifdrops",
-        /// Frames put into blocks.
-        delivered: "capture.packets",
-        /// Frames read from the ring that could not be handed on, because the run ended.
-        own_drops: "capture.own_drops",
-        /// How often the interface was opened again.
-        reopens: "capture.reopens",
-        /// How often the interface went down or away.
-        outages: "capture.outages",
-    }
-}
 
 /// Something that happened to the interface. Displays as one line without the interface's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +43,7 @@ impl Statistics {
 
     /// The figures: the kernel's at most a second old, or final after the end.
     #[must_use]
-    pub fn read(&self) -> Counters {
+    pub fn read(&self) -> LiveCounters {
         self.0.counters.read()
     }
 
@@ -91,9 +72,9 @@ pub(super) struct SharedCounters {
 }
 
 impl SharedCounters {
-    fn read(&self) -> Counters {
+    fn read(&self) -> LiveCounters {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counters {
+        LiveCounters {
             received: value(&self.received),
             kernel_drops: value(&self.kernel_drops),
             interface_drops: value(&self.interface_drops),

@@ -50,16 +50,15 @@ impl std::fmt::Display for LiveError {
                 write!(out, "{interface}: no such interface; there are {} (-D says more)", existing.join(", "))
             }
             Self::NotPermitted { interface } => {
-                let program = std::env::current_exe().map_or("smsentry".into(), |path| path.display().to_string());
                 write!(
                     out,
                     "{interface}: capturing is not permitted: the capability CAP_NET_RAW is missing \
-                     (once: sudo setcap cap_net_raw,cap_net_admin=eip {program} - or run it as root)"
+                     (once: sudo setcap cap_net_raw+ep /path/to/smsentry - or run it as root)"
                 )
             }
             Self::Filter(error) => error.fmt(out),
             Self::Other { interface, cause } => {
-                write!(out, "{interface}: can't be captured: {cause} (-D lists the interfaces)")
+                write!(out, "{interface}: cannot capture: {cause} (-D lists the interfaces)")
             }
         }
     }
@@ -75,6 +74,6 @@ mod tests {
     fn a_missing_privilege_names_capability_and_command() {
         let message = LiveError::NotPermitted { interface: "eth0".into() }.to_string();
         assert!(message.starts_with("eth0: "), "{message}");
-        assert!(message.contains("CAP_NET_RAW") && message.contains("setcap cap_net_raw,cap_net_admin=eip /"));
+        assert!(message.contains("CAP_NET_RAW") && message.contains("setcap cap_net_raw+ep "));
     }
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError, SourceStats};
-use crate::capture::bpf::Filter;
+use crate::capture::block::Block;
+use crate::capture::source::{FillStatus, LiveCounters, PacketSource, SourceError, SourceStats};
 use crate::sys::EventFd;
 
 mod capture_thread;
@@ -27,51 +27,15 @@ mod error;
 mod interfaces;
 mod offloads;
 mod open;
+mod options;
 mod reconnect;
 
-pub use counters::{Counters, InterfaceEvent, Statistics};
+pub use counters::{InterfaceEvent, Statistics};
 pub use description::Description;
 pub use error::LiveError;
 pub use interfaces::{Interface, list_interfaces};
 pub use offloads::Offloads;
-
-/// The largest ring in MiB that libpcap's 31-bit size can say.
-pub const MAX_RING_MIB: u32 = 2047;
-
-/// How an interface is captured.
-#[derive(Clone, Debug)]
-pub struct LiveOptions {
-    /// The interface's name, its number in [`list_interfaces`], or `any`.
-    pub interface: String,
-    /// Bytes kept of each frame; 0 and more than [`LiveOptions::MAX_SNAPLEN`] mean that.
-    pub snaplen: u32,
-    /// Whether frames to other stations are asked for.
-    pub promiscuous: bool,
-    /// Size of the kernel's ring in MiB, 1 to [`MAX_RING_MIB`].
-    pub ring_mib: u32,
-    /// What to capture; everything without one.
-    pub filter: Option<Filter>,
-    /// When a block is full.
-    pub block: BlockSize,
-}
-
-impl LiveOptions {
-    /// The most libpcap keeps of a frame, and the default: merged (GRO, TSO) frames are up to 64 KiB and more.
-    pub const MAX_SNAPLEN: u32 = 262_144;
-
-    /// The defaults for an interface: whole frames, promiscuous, a ring of 64 MiB, no filter.
-    #[must_use]
-    pub fn new(interface: &str) -> Self {
-        Self {
-            interface: interface.to_owned(),
-            snaplen: Self::MAX_SNAPLEN,
-            promiscuous: true,
-            ring_mib: 64,
-            filter: None,
-            block: BlockSize::default(),
-        }
-    }
-}
+pub use options::{LiveOptions, MAX_RING_MIB};
 
 /// Rationale: enough to ride out a scheduling pause of the caller at 1 Gbit/s; longer ones are the ring's part.
 const POOL: usize = 8;
@@ -232,7 +196,7 @@ impl PacketSource for LiveSource {
         let read = self.statistics().read();
         // The kernel's own counter is up to a second old.
         let received = read.received.max(read.delivered + read.kernel_drops);
-        SourceStats { live: Some(Counters { received, ..read }), ..SourceStats::default() }
+        SourceStats { live: Some(LiveCounters { received, ..read }), ..SourceStats::default() }
     }
 
     fn take_events(&mut self) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Opening an interface through libpcap, and telling apart why it can't be.
 
 use crate::capture::bpf::{Filter, FilterError, cause};
+use crate::capture::libpcap_ffi;
 use crate::capture::live::{LiveError, LiveOptions, interfaces};
 use crate::packet::Link;
 use crate::sys;
@@ -51,7 +52,7 @@ pub(super) fn open(options: &mut LiveOptions) -> Result<Option<Opened>, LiveErro
     };
     let other = |error: pcap::Error| LiveError::other(&options.interface, &cause(&error));
     let number = handle.get_datalink().0;
-    let nanoseconds = sys::stamps_nanoseconds(&handle);
+    let nanoseconds = libpcap_ffi::stamps_nanoseconds(&handle);
     let mut handle = handle.setnonblock().map_err(other)?;
     let filter = options.filter.as_mut().map(|filter| set_filter(&mut handle, filter, number)).transpose();
     let filter = filter.map_err(LiveError::Filter)?;

@@ -2,8 +2,9 @@
 
 use std::io::Read;
 
-use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
+use smsentry::capture::block::{Block, BlockSize};
 use smsentry::capture::file::{self, FileSource};
+use smsentry::capture::source::{FillStatus, PacketSource};
 use smsentry::packet::Link;
 use smsentry::time::Timestamp;
 
