@@ -262,30 +262,30 @@ impl Dialect {
             None => format!("{group}{word_end}|{tail})"),
         };
         let entries: Vec<String> = entries.iter().map(|entry| entry.to_ascii_lowercase()).collect();
-        let sorted = WordForms::of(&entries);
+        let forms = WordForms::of(&entries);
         let any = |texts: &[&str]| self.any_text(texts, &self.literal(b"/"));
         let (start, dash, between) = (self.segment_start(), self.dash(), self.between());
         let mut all = Vec::new();
-        if !sorted.words.is_empty() {
-            all.push(format!("{word_start}{}{rest}", any(&sorted.words)));
+        if !forms.words.is_empty() {
+            all.push(format!("{word_start}{}{rest}", any(&forms.words)));
         }
-        if !sorted.last_name.is_empty() {
-            all.push(format!("{word_start}{}{group}[._~{dash}]{inside}*)?{tail}", any(&sorted.last_name)));
+        if !forms.last_name.is_empty() {
+            all.push(format!("{word_start}{}{group}[._~{dash}]{inside}*)?{tail}", any(&forms.last_name)));
         }
-        if !sorted.endings.is_empty() {
-            all.push(format!("{before}{}{tail}", any(&sorted.endings)));
+        if !forms.endings.is_empty() {
+            all.push(format!("{before}{}{tail}", any(&forms.endings)));
         }
-        if sorted.no_ending {
+        if forms.no_ending {
             all.push(format!("{start}{no_dot}+{tail}"));
         }
-        if !sorted.names.is_empty() {
-            let names = any(&sorted.names);
+        if !forms.names.is_empty() {
+            let names = any(&forms.names);
             all.push(match last {
                 Some(_) => format!("{start}{names}{}{tail}", self.more_segments(last)),
                 None => format!("{start}{names}{group}{slash}|{parameters}|{tail})"),
             });
         }
-        for (names, words) in &sorted.below {
+        for (names, words) in &forms.below {
             let (names, words) = (any(names), any(words));
             all.push(format!("{start}{names}{between}{group}{inside}*[._~{dash}])?{words}{rest}"));
         }
@@ -307,13 +307,13 @@ impl Dialect {
             Some((_, word)) => word.to_ascii_lowercase(),
             None => entry.to_ascii_lowercase(),
         };
-        let known = |ending: bool| {
+        let bare_words = |ending: bool| {
             let selected = move |word: &String| !word.is_empty() && word.starts_with('.') == ending;
             lists.iter().flat_map(|list| list.iter()).map(bare).filter(selected).collect::<Vec<_>>()
         };
-        let (mut words, endings) = (known(false), known(true));
+        let (mut words, endings) = (bare_words(false), bare_words(true));
         words.retain(|word| {
-            !plain.iter().flat_map(|list| list.iter()).any(|known| known.trim_start_matches('/') == word)
+            !plain.iter().flat_map(|list| list.iter()).any(|entry| entry.trim_start_matches('/') == word)
         });
         let separator = format!("[._~{}]", self.dash());
         let mut of_plain = String::new();
@@ -415,26 +415,26 @@ struct WordForms<'a> {
 
 impl<'a> WordForms<'a> {
     fn of(entries: &'a [String]) -> Self {
-        let mut sorted = Self::default();
+        let mut forms = Self::default();
         let mut below: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for entry in entries {
             match entry.strip_prefix('/').map(|rest| rest.split_once('/').ok_or(rest)) {
-                None if entry.starts_with('.') => sorted.endings.push(entry),
-                None => sorted.words.push(entry),
-                Some(Err("")) => sorted.no_ending = true,
-                Some(Err(word)) => sorted.last_name.push(word),
-                Some(Ok((name, ""))) => sorted.names.push(name),
+                None if entry.starts_with('.') => forms.endings.push(entry),
+                None => forms.words.push(entry),
+                Some(Err("")) => forms.no_ending = true,
+                Some(Err(word)) => forms.last_name.push(word),
+                Some(Ok((name, ""))) => forms.names.push(name),
                 Some(Ok((name, word))) => below.entry(name).or_default().push(word),
             }
         }
         // Segments with the same words below them share one expression.
         for (name, words) in below {
-            match sorted.below.iter_mut().find(|(_, known)| *known == words) {
+            match forms.below.iter_mut().find(|(_, known)| *known == words) {
                 Some((names, _)) => names.push(name),
-                None => sorted.below.push((vec![name], words)),
+                None => forms.below.push((vec![name], words)),
             }
         }
-        sorted
+        forms
     }
 }
 

@@ -284,24 +284,24 @@ impl SourceState {
         // The statistics of a signature do not survive a pause.
         self.signatures.retain(|known| at.time.since(known.stats.last) <= window);
         let sid = alert.signature.id;
-        let index = self.signatures.iter().position(|known| known.sid == sid).unwrap_or_else(|| {
+        let index = self.signatures.iter().position(|one| one.sid == sid).unwrap_or_else(|| {
             self.signatures.reserve_exact(1);
             self.signatures.push(SignatureHits { sid, stats: HitStats::new(at, alert.traits.field_order) });
             self.signatures.len() - 1
         });
         self.signatures[index].stats.add(seen, at, alert);
-        let latest = self.signatures.iter().map(|known| known.stats.last).max().unwrap_or(at.time);
+        let latest = self.signatures.iter().map(|one| one.stats.last).max().unwrap_or(at.time);
         self.signatures.retain(|known| latest.since(known.stats.last) <= window);
         if self.signatures.len() < BEGIN_SIGNATURES {
             return None;
         }
         let mut signatures = std::mem::take(&mut self.signatures);
-        signatures.sort_by_key(|known| known.stats.begin);
+        signatures.sort_by_key(|one| one.stats.begin);
         let first = &signatures[0].stats;
-        let ids = signatures.iter().take(BEGIN_SIGNATURES).flat_map(|known| known.sid.to_be_bytes());
+        let ids = signatures.iter().take(BEGIN_SIGNATURES).flat_map(|one| one.sid.to_be_bytes());
         let fingerprint = fnv(first.field_order.to_be_bytes().into_iter().chain(ids));
         let id = fnv(source.octets().into_iter().chain(first.first.micros().to_be_bytes()));
-        let stats = HitStats::merge(signatures.into_iter().map(|known| known.stats).collect());
+        let stats = HitStats::merge(signatures.into_iter().map(|one| one.stats).collect());
         let last = (at, without_contents(&alert.transaction));
         self.campaign = Some(Box::new(CampaignState { id, fingerprint, stats, milestones: 0, last }));
         Some(CampaignStage::Begun)
@@ -317,9 +317,7 @@ impl SourceState {
         let seen = self.seen;
         let stats = match &mut self.campaign {
             Some(campaign) => Some(&mut campaign.stats),
-            None => {
-                self.signatures.iter_mut().find(|known| known.sid == alert.signature.id).map(|known| &mut known.stats)
-            }
+            None => self.signatures.iter_mut().find(|one| one.sid == alert.signature.id).map(|known| &mut known.stats),
         };
         if let Some(stats) = stats {
             stats.worsen(seen, before, alert);

@@ -24,7 +24,7 @@ struct SignatureNames<'a> {
 impl<'a> SignatureNames<'a> {
     fn of(signatures: &'a Signatures) -> Self {
         let all: Vec<&Signature> = signatures.iter().map(Arc::as_ref).collect();
-        let mut known = Self {
+        let mut names = Self {
             ids: all.iter().map(|&signature| (signature.id, signature)).collect(),
             slugs: all.iter().map(|&signature| (&*signature.slug, signature)).collect(),
             families: HashMap::new(),
@@ -32,11 +32,11 @@ impl<'a> SignatureNames<'a> {
             all: Vec::new(),
         };
         for &signature in &all {
-            known.families.entry(&signature.family).or_default().push(signature);
-            known.products.entry(fold_product(&signature.product)).or_default().push(signature);
+            names.families.entry(&signature.family).or_default().push(signature);
+            names.products.entry(fold_product(&signature.product)).or_default().push(signature);
         }
-        known.all = all;
-        known
+        names.all = all;
+        names
     }
 
     fn named(&self, name: &SignatureName) -> Option<&'a Signature> {
@@ -87,7 +87,7 @@ impl Suppressions {
     /// match.
     #[must_use]
     pub fn review(&self, signatures: &Signatures, now: Timestamp) -> Vec<String> {
-        let known = SignatureNames::of(signatures);
+        let names = SignatureNames::of(signatures);
         let mut lines = Vec::new();
         let mut earlier: HashMap<String, &SuppressEntry> = HashMap::new();
         // Allow entries take precedence, wherever they are.
@@ -99,10 +99,10 @@ impl Suppressions {
             if let Some(expires) = entry.expires.as_ref().filter(|expires| now >= expires.until) {
                 warn(format!("expired on {}: it does not match later requests ({})", expires.day, entry.reason));
             }
-            match why_never(&known, &entry.conditions) {
+            match why_never(&names, &entry.conditions) {
                 Some(why) => warn(format!("never matches: {why} ({})", entry.reason)),
                 None => {
-                    for unknown in known.unknown(&entry.conditions) {
+                    for unknown in names.unknown(&entry.conditions) {
                         warn(format!("{unknown} is not loaded ({})", entry.reason));
                     }
                 }
@@ -156,15 +156,15 @@ fn canonical(conditions: &Conditions) -> String {
 }
 
 /// Returns the reason why an entry matches no alert at all, if there is one.
-fn why_never(known: &SignatureNames<'_>, conditions: &Conditions) -> Option<String> {
-    if !known.any(conditions, |_| true) {
-        let unknown = known.unknown(conditions);
+fn why_never(names: &SignatureNames<'_>, conditions: &Conditions) -> Option<String> {
+    if !names.any(conditions, |_| true) {
+        let unknown = names.unknown(conditions);
         return Some(match unknown.is_empty() {
             true => "no loaded signature has all these names".to_owned(),
             false => format!("{} is not loaded", unknown.join(", ")),
         });
     }
-    if !conditions.paths.is_empty() && !known.any(conditions, |signature| may_match(signature, &conditions.paths)) {
+    if !conditions.paths.is_empty() && !names.any(conditions, |signature| may_match(signature, &conditions.paths)) {
         return Some("no path of these signatures begins with it".to_owned());
     }
     let (sources, destinations) = (&conditions.sources, &conditions.destinations);
