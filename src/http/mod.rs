@@ -96,7 +96,7 @@ pub trait Handler {
 struct StreamPosition {
     /// Stream offset, in bytes.
     offset: u64,
-    /// How much of the other direction's stream the segment with this byte acknowledged.
+    /// Bytes of the other direction's stream acknowledged by the segment with this byte.
     acked: Option<u64>,
 }
 
@@ -179,7 +179,7 @@ impl Default for Limits {
     }
 }
 
-/// What a connection needs from its owner while it processes bytes.
+/// Resources that a connection borrows from its owner while it processes bytes.
 pub struct ParseScope<'s, H> {
     /// The limits.
     pub limits: &'s Limits,

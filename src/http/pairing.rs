@@ -37,7 +37,7 @@ pub(super) struct PendingRequest {
     pub(super) start: u64,
     /// Stream offset after its head.
     pub(super) head_end: u64,
-    /// How much of the server's stream the client had read (acknowledged) when it sent the first byte.
+    /// Bytes of the server's stream that the client had read (acknowledged) when it sent the first byte.
     pub(super) read: Option<u64>,
     pub(super) class: MethodClass,
     /// Whether it may be the remainder of a request whose beginning was lost.
@@ -98,7 +98,7 @@ pub(super) struct PendingRequests {
     prompt_requests: u8,
     /// Whether requests may have been lost directly before the next one.
     after_loss: bool,
-    /// How much of the server's stream the client had read when it sent the last request that was seen.
+    /// Bytes of the server's stream that the client had read when it sent the last request that was seen.
     last_read: Option<u64>,
     /// The largest such value over all requests that were seen or may have been lost.
     max_read: u64,

@@ -58,7 +58,7 @@ struct EarlyResponses(VecDeque<Early>);
 /// A response captured before its request.
 #[derive(Debug)]
 struct Early {
-    /// How much of the client's stream the segment in which it begins acknowledged.
+    /// Bytes of the client's stream acknowledged by the segment in which it begins.
     acked: u64,
     /// Stream offset at which the previous response ended.
     previous_end: u64,

@@ -19,7 +19,7 @@ pub struct Candidate<'a> {
     pub path: &'a [u8],
     /// The path before conversion to lower case.
     pub path_as_written: &'a [u8],
-    /// What was dropped from the end of the path.
+    /// Suffix dropped from the end of the path.
     pub trailing: Trailing,
     /// Evasions undone in the path, except case and trailing, which only a comparison with a pattern can determine.
     pub evasions: Evasions,

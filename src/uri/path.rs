@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Evasion, Evasions};
 
-/// What normalisation dropped from the end of a path.
+/// The kind of suffix that normalisation dropped from a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trailing {
     /// Nothing.
@@ -23,7 +23,7 @@ pub struct NormalPath {
     pub path: Vec<u8>,
     /// The normal form before conversion to lower case.
     pub as_written: Vec<u8>,
-    /// What was dropped from the end.
+    /// Suffix dropped from the end.
     pub trailing: Trailing,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct NormalRanges {
     pub as_written: Range<usize>,
     /// Evasions undone, except case and trailing, which only a comparison with a pattern can determine.
     pub evasions: Evasions,
-    /// What was dropped from the end.
+    /// Suffix dropped from the end.
     pub trailing: Trailing,
 }
 

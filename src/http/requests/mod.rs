@@ -64,7 +64,7 @@ pub(super) struct HeadPosition {
     pub(super) start: u64,
     /// Stream offset after its head.
     pub(super) head_end: u64,
-    /// How much of the server's stream the segment with its first byte acknowledged.
+    /// Bytes of the server's stream acknowledged by the segment with its first byte.
     pub(super) acked: Option<u64>,
 }
 
