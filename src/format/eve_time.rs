@@ -103,7 +103,8 @@ mod tests {
             let micros = parsed.to_timestamp().unwrap().as_microsecond();
             prop_assert_eq!(micros, Timestamp::from_nanos(nanos).micros());
             let (seconds, fraction) = epoch(nanos).split_once('.').map(|(s, f)| (s.to_owned(), f.to_owned())).unwrap();
-            prop_assert_eq!(format!("{seconds}{fraction}").parse::<i64>().unwrap(), Timestamp::from_nanos(nanos).micros());
+            let epoch_micros: i64 = format!("{seconds}{fraction}").parse().unwrap();
+            prop_assert_eq!(epoch_micros, Timestamp::from_nanos(nanos).micros());
         }
     }
 }
