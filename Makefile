@@ -46,7 +46,7 @@ fuzz-check: setup
 # RUSTC_BOOTSTRAP: cargo-fuzz wants compiler options that a stable toolchain takes only so.
 fuzz: setup ## fuzz each target, SECONDS=60 each; FUZZ_TARGETS="uri frame" and SANITIZER=address choose
 	@command -v cargo-fuzz >/dev/null || [ -x "$$HOME/.cargo/bin/cargo-fuzz" ] || $(CARGO) install cargo-fuzz --locked
-	SMSENTRY_FUZZ_CORPUS="$(CURDIR)/tests/fuzz/corpus" $(CARGO) test --locked --test all fuzz_cases::seeds
+	SMSENTRY_FUZZ_CORPUS="$(CURDIR)/tests/fuzz/corpus" $(CARGO) test --locked --test it fuzz_cases::seeds
 	@for target in $(FUZZ_TARGETS); do \
 	echo "fuzz: $$target for $(SECONDS) s"; \
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz --sanitizer $(SANITIZER) $$target -- \
@@ -56,10 +56,10 @@ bless: setup ## write the golden files anew from what smsentry says now; read th
 	SMSENTRY_BLESS=1 $(CARGO) test --locked golden
 
 attack: setup ## memory under attack in full, a few minutes
-	$(CARGO) test --release --locked --test all limits::memory_under_attack_in_full -- --ignored --nocapture
+	$(CARGO) test --release --locked --test it limits::memory_under_attack_in_full -- --ignored --nocapture
 
 scale: setup ## what a million patterns cost: time, memory, probes
-	$(CARGO) test --release --locked --test all signature_scale:: -- --include-ignored --nocapture --test-threads=1
+	$(CARGO) test --release --locked --test it signature::scale:: -- --include-ignored --nocapture --test-threads=1
 
 bench: setup ## run the benchmarks of the stages and of very many patterns (the whole program: benches/whole.sh)
 	$(CARGO) bench --locked --bench stages --bench scale

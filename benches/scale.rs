@@ -1,19 +1,15 @@
 //! What a benign target costs, from its bytes to "no signature", with few patterns and with very many; and what loading
-//! them costs. The same sets and targets as `tests/all/signature_scale.rs`, which holds the ratios to their bounds.
+//! them costs. The same sets and targets as `tests/it/signature/scale.rs`, which holds the ratios to their bounds.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by a panic has done its work")]
-
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/all/patterns.rs"]
-mod patterns;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use patterns::{listed, load, of_every_kind, path_file, raw, signatures, target, words};
 use smsentry::signature::Signatures;
 use smsentry::uri::Normaliser;
+use smsentry_generators::word_list::{listed, load, of_every_kind, path_file, raw, signatures, target, words};
 
 /// Different targets, so that no cache knows them by heart.
 const TARGETS: usize = 100_000;

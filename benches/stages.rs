@@ -6,12 +6,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by a panic has done its work")]
 
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/all/talk.rs"]
-mod talk;
-#[path = "stages/traffic.rs"]
-mod traffic;
-
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +22,7 @@ use smsentry::sensor::{self, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 use smsentry::uri::Normaliser;
+use smsentry_generators::{http_conversation, web_traffic};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -91,7 +86,7 @@ fn each_block(path: &Path, mut visit: impl FnMut(&mut Block)) -> usize {
 fn read(criterion: &mut Criterion) {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("browsing.pcap");
-    let capture = traffic::browsing();
+    let capture = web_traffic::browsing();
     std::fs::write(&path, capture.pcap()).unwrap();
     let (packets, bytes) = (capture.frames.len(), frame_bytes(&capture));
     stage(criterion, ["read", "pcap"], packets, bytes, || {
@@ -106,7 +101,7 @@ fn read(criterion: &mut Criterion) {
     });
 }
 
-fn frame_bytes(capture: &talk::Capture) -> usize {
+fn frame_bytes(capture: &http_conversation::Capture) -> usize {
     capture.frames.iter().map(|(_, frame)| frame.len()).sum()
 }
 
@@ -114,7 +109,7 @@ fn frame_bytes(capture: &talk::Capture) -> usize {
 fn decode(criterion: &mut Criterion) {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("browsing.pcap");
-    std::fs::write(&path, traffic::browsing().pcap()).unwrap();
+    std::fs::write(&path, web_traffic::browsing().pcap()).unwrap();
     let tagged = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/qinq.pcap");
     for (name, path) in [("plain", path), ("two tags", tagged)] {
         let blocks = blocks(&path);
@@ -155,7 +150,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(capture: talk::Capture, http_events: bool) -> Self {
+    fn new(capture: http_conversation::Capture, http_events: bool) -> Self {
         let options = sensor::Options { http_events, ..sensor::Options::default() };
         let sensor = Sensor::new(options, [1, 2]);
         let search = CachedMatcher::new(Arc::new(Signatures::builtin().unwrap()));
@@ -195,9 +190,9 @@ impl Replay {
 /// From segments to records, all in one shard: flow, http, normal form, signatures, outcome.
 fn feed(criterion: &mut Criterion) {
     for (name, capture, alerts) in [
-        ("browsing", traffic::browsing(), 0),
-        ("scan without hits", traffic::scan(false), 0),
-        ("probe storm", traffic::scan(true), traffic::SCANNED),
+        ("browsing", web_traffic::browsing(), 0),
+        ("scan without hits", web_traffic::scan(false), 0),
+        ("probe storm", web_traffic::scan(true), web_traffic::SCANNED),
     ] {
         let (packets, bytes) = (capture.frames.len(), frame_bytes(&capture));
         let mut replay = Replay::new(capture, false);
@@ -216,7 +211,7 @@ fn find(criterion: &mut Criterion) {
     let set = Signatures::builtin().unwrap();
     let hits = set.iter().filter(|signature| !signature.support).flat_map(|signature| &signature.hits);
     let probes = hits.map(|hit| (hit.method.clone(), hit.target.clone())).collect::<Vec<_>>();
-    let benign = traffic::targets(10_000).into_iter().map(|target| ("GET".to_owned(), target)).collect::<Vec<_>>();
+    let benign = web_traffic::targets(10_000).into_iter().map(|target| ("GET".to_owned(), target)).collect::<Vec<_>>();
     for (name, requests, expected) in [("benign targets", &benign, 0), ("probes", &probes, probes.len())] {
         let bytes = requests.iter().map(|(_, target)| target.len()).sum();
         let mut normaliser = Normaliser::new();
@@ -236,11 +231,11 @@ fn find(criterion: &mut Criterion) {
 
 /// Records to lines of EVE and of Zeek's JSON.
 fn format(criterion: &mut Criterion) {
-    let mut replay = Replay::new(traffic::scan(true), true);
+    let mut replay = Replay::new(web_traffic::scan(true), true);
     replay.round();
     let (alerts, requests): (Vec<_>, Vec<_>) =
         std::mem::take(&mut replay.records).into_iter().partition(|record| matches!(record.body, Body::Alert(_)));
-    assert!(alerts.len() == traffic::SCANNED && requests.len() == traffic::SCANNED);
+    assert!(alerts.len() == web_traffic::SCANNED && requests.len() == web_traffic::SCANNED);
     let inputs = vec![InputName::File(PathBuf::from("storm.pcap"))];
     let context = LineContext { sensor_name: Some("sensor-1".to_owned()), inputs, one_stream: true, redact: false };
     let mut out = Vec::new();

@@ -1,0 +1,379 @@
+//! The program on a virtual cable: it finds live what it finds in the recording, also on an idle link.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::virtual_link::{Namespace, Process, Sender, in_namespace, ip, lay_cable};
+use crate::support::live_process::{BINARY, Logs, Sensor, Talk, eventually, metadata, of_type, records_of, send};
+
+/// Records an interface with libpcap until it is stopped.
+struct Recorder(Arc<AtomicBool>, std::thread::JoinHandle<()>);
+
+impl Recorder {
+    fn on(interface: &str, path: &Path) -> Self {
+        let capture = pcap::Capture::from_device(interface).unwrap().promisc(true).immediate_mode(true);
+        let mut capture = capture.precision(pcap::Precision::Nano).timeout(10).open().unwrap().setnonblock().unwrap();
+        let mut file = capture.savefile(path).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !asked.load(Ordering::SeqCst) {
+                match capture.next_packet() {
+                    Ok(packet) => file.write(&packet),
+                    Err(_) => std::thread::sleep(Duration::from_millis(1)),
+                }
+            }
+        });
+        Self(stop, thread)
+    }
+
+    fn stop(self) {
+        std::thread::sleep(Duration::from_millis(100));
+        self.0.store(true, Ordering::SeqCst);
+        self.1.join().unwrap();
+    }
+}
+
+/// The alerts of a recording, as EVE.
+fn replay(path: &Path, arguments: &[&str]) -> Vec<Value> {
+    let output = Command::new(BINARY).args(["-q", "-r", path.to_str().unwrap()]).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What live and replay must agree upon: all but where and by whom it was seen.
+fn comparable(mut records: Vec<Value>) -> Vec<String> {
+    for record in &mut records {
+        let record = record.as_object_mut().unwrap();
+        ["in_iface", "host", "pcap_cnt", "pcap_filename"].iter().for_each(|key| drop(record.remove(*key)));
+    }
+    let mut lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    lines.sort();
+    lines
+}
+
+/// A real web server at the other end of the cable: nginx, or Python's where there is none.
+fn serve(other: &Namespace, root: &Path) -> Process {
+    std::fs::write(root.join("sms_config.json"), "{\"api_key\": \"made up\"}\n").unwrap();
+    std::fs::write(root.join("index.html"), "<p>home\n").unwrap();
+    std::fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let directory = root.to_str().unwrap();
+    let conf = root.join("nginx.conf");
+    let server = format!(
+        "server {{ listen 192.0.2.2:80; root {directory}; default_type text/plain;
+        types {{ application/json json; text/html html; }} large_client_header_buffers 8 64k; }}"
+    );
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {directory}/{name};"))
+        .concat();
+    let text = format!(
+        "pid {directory}/pid; error_log {directory}/error.log; daemon off;
+        events {{}} http {{ access_log off; {paths} {server} }}"
+    );
+    std::fs::write(&conf, text).unwrap();
+    let null = || Stdio::null();
+    let child = if Command::new("nginx").arg("-v").stderr(null()).status().is_ok() {
+        other.exec("nginx").args(["-c", conf.to_str().unwrap()]).stdout(null()).stderr(null()).spawn()
+    } else {
+        let words = ["-m", "http.server", "--bind", "192.0.2.2", "--directory", directory, "80"];
+        other.exec("python3").args(words).stdout(null()).stderr(null()).spawn()
+    };
+    let process = Process(child.unwrap());
+    let reached = || TcpStream::connect("192.0.2.2:80").is_ok();
+    eventually(10, reached, || format!("the server answers: {:?}", std::fs::read_to_string(root.join("error.log"))));
+    process
+}
+
+/// Asks the server: real curl where there is one, one connection with many requests, and a long one.
+fn ask_everything() {
+    let urls = ["/sms_config.json", "/", "/twilio/.secrets", "/%2573ms%5Fconfig.json?x=1", "/images/nagios-sms5.png"];
+    let urls = urls.map(|path| format!("http://192.0.2.2{path}"));
+    let curl = Command::new("curl").args(["-s", "--path-as-is"]).args(&urls).stdout(Stdio::null()).status();
+    if curl.is_err() {
+        eprintln!("SKIPPED curl: not installed; raw requests only");
+    }
+    let mut stream = TcpStream::connect("192.0.2.2:80").unwrap();
+    let filler = "x".repeat(7000);
+    // More than a segment holds, so that offloads have something to merge and to cut.
+    let head = |path: &str, end: &str| {
+        let lines: String = (0..4).map(|at| format!("X-Filler-{at}: {filler}\r\n")).collect();
+        format!("GET {path} HTTP/1.1\r\nHost: www.example.org\r\n{lines}{end}\r\n")
+    };
+    stream.write_all(head("/sms/actuator/env", "").as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    stream.write_all(head("//Sms_Config.json", "Connection: close\r\n").as_bytes()).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn a_live_run_finds_what_the_replay_of_the_same_packets_finds() {
+    in_namespace(|| {
+        let Some(other) = Namespace::new("real-server") else { return };
+        ip("link add name probe0 type veth peer name probe1");
+        ip(&format!("link set probe1 netns {}", other.0));
+        ip("addr add 192.0.2.1/24 dev probe0");
+        ip("link set probe0 up");
+        ip(&format!("-n {} addr add 192.0.2.2/24 dev probe1", other.0));
+        ip(&format!("-n {} link set probe1 up", other.0));
+        let root = tempfile::tempdir().unwrap();
+        let _server = serve(&other, root.path());
+        for (offloads, lanes) in [("off", &["--lanes", "0"][..]), ("on", &[]), ("off", &["--lanes", "3"])] {
+            for (mut command, end) in [(Command::new("ethtool"), "probe0"), (other.exec("ethtool"), "probe1")] {
+                let words = ["gro", "gso", "tso", "tx", "rx"].into_iter().flat_map(|name| [name, offloads]);
+                command.args(["-K", end]).args(words).stderr(Stdio::null()).stdout(Stdio::null());
+                if !command.status().is_ok_and(|done| done.success()) {
+                    eprintln!("SKIPPED offloads {offloads}: no ethtool, or not here");
+                }
+            }
+            let logs = Logs::new();
+            let recording = logs.file("recording.pcap");
+            let counters = logs.file("counters.json");
+            let mut arguments = vec!["-i", "probe0", "-l", logs.path(), "--events", "alert,http"];
+            arguments.extend(["--counters", counters.to_str().unwrap()]);
+            arguments.extend(lanes);
+            let recorder = Recorder::on("probe0", &recording);
+            let sensor = Sensor::start(&arguments);
+            let start = sensor.said();
+            for words in ["listening on probe0, link type EN10MB", "promiscuous, ring 64 MiB", "no filter"] {
+                assert!(start.contains(words), "{words:?} in {start}");
+            }
+            assert_eq!(start.contains("ethtool -K probe0 gro off"), offloads == "on", "{start}");
+            ask_everything();
+            recorder.stop();
+            let said = sensor.finish();
+            let live = records_of(&logs.file("eve.json"));
+            let (alerts, requests) = (of_type(&live, "alert"), of_type(&live, "http"));
+            let replayed = replay(&recording, &["--events", "alert,http"]);
+            assert_eq!(comparable(alerts.clone()), comparable(of_type(&replayed, "alert")), "{offloads} {said}");
+            assert_eq!(comparable(requests.clone()), comparable(of_type(&replayed, "http")), "{offloads} {said}");
+            let with_curl = Command::new("curl").arg("-V").output().is_ok();
+            assert_eq!((alerts.len(), requests.len()), if with_curl { (7, 7) } else { (2, 2) }, "{said}");
+            let exposed = alerts.iter().filter(|alert| metadata(alert, "smsentry_outcome") == "exposed");
+            assert_eq!(exposed.count(), usize::from(with_curl), "{alerts:#?}");
+            for alert in &alerts {
+                assert_eq!((&alert["in_iface"], &alert["src_ip"]), (&"probe0".into(), &"192.0.2.1".into()), "{alert}");
+            }
+            let stats = of_type(&live, "stats");
+            assert!(!stats.is_empty(), "a live run ends with a stats record");
+            assert_eq!(stats.last().unwrap()["stats"]["capture"]["kernel_drops"], 0);
+            assert_eq!(logs.counter("alert.exposed"), u64::from(with_curl));
+            assert!(said.contains("packets received, 0 dropped by the kernel"), "{said}");
+        }
+    });
+}
+
+#[test]
+fn tagged_frames_and_frames_to_strangers_are_seen() {
+    in_namespace(|| {
+        lay_cable();
+        for filter in [None, Some("tcp port 80")] {
+            let logs = Logs::new();
+            let recording = logs.file("recording.pcap");
+            let mut arguments = vec!["-i", "probe0", "-l", logs.path()];
+            arguments.extend(filter);
+            let recorder = Recorder::on("probe0", &recording);
+            let sensor = Sensor::start(&arguments);
+            let mut sender = Sender::on("probe1");
+            let tagged: [&[(u16, u16)]; 4] =
+                [&[], &[(0x8100, 5)], &[(0x88a8, 5), (0x8100, 6)], &[(0x88a8, 5), (0x8100, 6), (0x8100, 7)]];
+            for (port, tags) in (40_001..).zip(tagged) {
+                let mut talk = Talk::new(port);
+                (talk.tags, talk.server_mac) = (tags.to_vec(), [2, 9, 9, 9, 9, 9]);
+                send(&mut sender, talk.open());
+                send(&mut sender, [talk.ask("/sms_config.json"), talk.answer("200 OK")]);
+            }
+            recorder.stop();
+            let said = sensor.finish();
+            assert_eq!(said.contains("or (vlan and"), filter.is_some(), "{said}");
+            let mut alerts = logs.records("alert");
+            alerts.sort_by_key(|alert| alert["src_port"].as_u64());
+            let seen: Vec<_> = alerts
+                .iter()
+                .map(|alert| (metadata(alert, "smsentry_outcome").to_owned(), alert["vlan"].clone()))
+                .collect();
+            let ids = |ids: &[u16]| if ids.is_empty() { Value::Null } else { ids.into() };
+            let expected = [ids(&[]), ids(&[5]), ids(&[5, 6]), ids(&[5, 6, 7])].map(|ids| ("exposed".to_owned(), ids));
+            assert_eq!(seen, expected, "{said}");
+            assert_eq!(replay(&recording, &[]).len(), 4);
+        }
+    });
+}
+
+#[test]
+fn a_probe_and_then_silence_is_told_in_time() {
+    in_namespace(|| {
+        lay_cable();
+        let mut sender = Sender::on("probe1");
+        for lanes in [&["--lanes", "0"][..], &[]] {
+            let logs = Logs::new();
+            let mut arguments = vec!["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "2"];
+            arguments.extend(lanes);
+            let sensor = Sensor::start(&arguments);
+            // A while without a packet, so that the clock is the computer's.
+            std::thread::sleep(Duration::from_millis(700));
+            let mut talk = Talk::new(40_001);
+            send(&mut sender, talk.open());
+            sender.send(&talk.ask("/sms_config.json"));
+            let asked = Instant::now();
+            eventually(4, || !logs.records("alert").is_empty(), || sensor.said());
+            let passed = asked.elapsed();
+            assert!(passed > Duration::from_millis(1900), "too early: {passed:?}");
+            assert!(passed < Duration::from_secs(3), "too late: {passed:?}");
+            assert_eq!(metadata(&logs.records("alert")[0], "smsentry_outcome"), "pending");
+            // A late answer still proves the worst.
+            sender.send(&talk.answer("200 OK"));
+            eventually(2, || logs.records("alert").len() == 2, || sensor.said());
+            let late = logs.records("alert").remove(1);
+            assert_eq!(metadata(&late, "smsentry_outcome"), "exposed", "{late}");
+            assert_eq!(metadata(&late, "smsentry_update"), "late-answer", "{late}");
+            sensor.finish();
+        }
+    });
+}
+
+/// The process is stopped for longer than the timeout while the answer waits in the ring: it was in time.
+#[test]
+fn no_deadline_fires_while_the_answer_waits_in_the_ring() {
+    in_namespace(|| {
+        lay_cable();
+        let mut sender = Sender::on("probe1");
+        let logs = Logs::new();
+        let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1"]);
+        for round in 0..3 {
+            let mut talks: Vec<_> = (0..50).map(|at| Talk::new(40_000 + round * 100 + at)).collect();
+            for talk in &mut talks {
+                send(&mut sender, talk.open());
+                sender.send(&talk.ask("/sms_config.json"));
+            }
+            // Perhaps still in the ring, perhaps read and held.
+            std::thread::sleep(Duration::from_millis(100 * u64::from(round)));
+            sensor.signal("-STOP");
+            std::thread::sleep(Duration::from_millis(300));
+            talks.iter_mut().for_each(|talk| sender.send(&talk.answer("200 OK")));
+            std::thread::sleep(Duration::from_millis(1500));
+            sensor.signal("-CONT");
+            let count = 50 * (usize::from(round) + 1);
+            eventually(3, || logs.records("alert").len() >= count, || sensor.said());
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        let alerts = logs.records("alert");
+        let outcomes: Vec<_> = alerts.iter().map(|alert| metadata(alert, "smsentry_outcome")).collect();
+        assert_eq!(outcomes, ["exposed"; 150]);
+        sensor.finish();
+    });
+}
+
+/// While the ring is never seen empty only the packets tell the time, and that time does not pass twice.
+#[test]
+fn the_clock_is_right_after_a_busy_time() {
+    in_namespace(|| {
+        lay_cable();
+        let mut sender = Sender::on("probe1");
+        let logs = Logs::new();
+        let arguments = ["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1.5", "--lanes", "0"];
+        let sensor = Sensor::start(&[&arguments[..], &["--set", "block.packets=1"]].concat());
+        std::thread::sleep(Duration::from_millis(300));
+        sensor.signal("-STOP");
+        for port in 41_000..41_100 {
+            send(&mut sender, Talk::whole(port, "/index.html"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut held = Talk::new(40_001);
+        send(&mut sender, held.open());
+        sender.send(&held.ask("/sms_config.json"));
+        let asked = Instant::now();
+        // Until the kernel has handed on the last part of its ring.
+        std::thread::sleep(Duration::from_millis(150));
+        sensor.signal("-CONT");
+        std::thread::sleep(Duration::from_millis(700));
+        sender.send(&held.answer("200 OK"));
+        eventually(3, || !logs.records("alert").is_empty(), || sensor.said());
+        let alerts = logs.records("alert");
+        assert_eq!(metadata(&alerts[0], "smsentry_outcome"), "exposed", "after {:?}", asked.elapsed());
+        sensor.finish();
+    });
+}
+
+#[test]
+fn an_interface_that_goes_is_told_and_waited_for() {
+    in_namespace(|| {
+        lay_cable();
+        let logs = Logs::new();
+        let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--lanes", "0"]);
+        let mut found = 0;
+        let mut probe = |what: &str| {
+            found += 1;
+            send(&mut Sender::on("probe1"), Talk::whole(40_000 + found, "/sms_config.json"));
+            let seen = || logs.records("alert").len() == usize::from(found);
+            eventually(3, seen, || format!("{what}: {}", sensor.said()));
+        };
+        probe("at first");
+        ip("link set probe0 down");
+        sensor.wait_for("probe0: the interface is down; waiting for it", 3);
+        ip("link set probe0 up");
+        sensor.wait_for("probe0: the interface captures again", 3);
+        probe("after down and up");
+        ip("link del probe0");
+        sensor.wait_for("probe0: the interface is gone; waiting for it", 3);
+        lay_cable();
+        eventually(3, || sensor.said().matches("captures again").count() == 2, || sensor.said());
+        probe("after it was made anew");
+        ip("link set probe0 down");
+        eventually(3, || sensor.said().matches("is down").count() == 2, || sensor.said());
+        sensor.finish();
+        // `any` hears the loopback too.
+        ip("link set lo up");
+        ip("link set probe0 up");
+        let logs = Logs::new();
+        let sensor = Sensor::start(&["-i", "any", "-l", logs.path()]);
+        send(&mut Sender::on("probe1"), Talk::whole(41_000, "/sms_config.json"));
+        eventually(3, || !logs.records("alert").is_empty(), || sensor.said());
+        assert!(sensor.said().contains("listening on any, link type LINUX_SLL"), "{}", sensor.said());
+        sensor.finish();
+    });
+}
+
+#[test]
+fn mistakes_are_told_in_one_line() {
+    in_namespace(|| {
+        lay_cable();
+        let told = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output().unwrap();
+            assert!(output.stdout.is_empty());
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(said.lines().count(), 1, "{said}");
+            (output.status.code(), said)
+        };
+        let (code, said) = told(BINARY, &["-i", "probe7"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("probe7: no such interface") && said.contains("probe0"), "{said}");
+        let (code, said) = told(BINARY, &["-i", "probe0", "wlan type data"]);
+        assert_eq!(code, Some(2), "{said}");
+        // A user without rights must reach the program.
+        let place = tempfile::tempdir().unwrap();
+        let program = place.path().join("smsentry");
+        std::fs::copy(BINARY, &program).unwrap();
+        for path in [place.path(), &program] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        if Command::new("setpriv").arg("--version").output().is_err() {
+            return eprintln!("SKIPPED the missing privilege: no setpriv");
+        }
+        let program = program.to_str().unwrap();
+        for interface in ["probe0", "any"] {
+            let drop_all = ["--reuid", "65534", "--regid", "65534", "--clear-groups", program, "-i", interface];
+            let (code, said) = told("setpriv", &drop_all);
+            assert_eq!(code, Some(1), "{said}");
+            let command = format!("setcap cap_net_raw,cap_net_admin=eip {program}");
+            assert!(said.contains("CAP_NET_RAW") && said.contains(&command), "{said}");
+        }
+    });
+}

@@ -1,0 +1,388 @@
+//! Running the program for long: signals on busy and idle links, outputs that block, close or fill up, losses, and the
+//! words by which silence can be read.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::virtual_link::{Sender, in_namespace, lay_cable};
+use crate::support::live_process::{Logs, Sensor, Talk, eventually, metadata, of_type, records_of, send};
+
+/// Sends numbered probes without a pause until it is stopped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU32>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Load {
+    fn begin(filler: usize) -> Self {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (asked, counter) = (Arc::clone(&stop), Arc::clone(&sent));
+        let thread = std::thread::spawn(move || {
+            let (mut sender, filler) = (Sender::on("probe1"), "x".repeat(filler));
+            while !asked.load(Ordering::SeqCst) {
+                let number = counter.load(Ordering::SeqCst);
+                let port = u16::try_from(1025 + number % 60_000).unwrap();
+                let frames = Talk::whole(port, &format!("/sms_config.json?n={number}&{filler}"));
+                send(&mut sender, frames);
+                counter.fetch_add(1, Ordering::SeqCst);
+                // As much as a machine with many tests on it can follow.
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+        Self { stop, sent, thread }
+    }
+
+    fn sent(&self) -> u32 {
+        self.sent.load(Ordering::SeqCst)
+    }
+
+    fn end(self) -> u32 {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.join().unwrap();
+        self.sent.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_rotation_under_load_loses_no_line() {
+    in_namespace(|| {
+        lay_cable();
+        for lanes in ["0", "2"] {
+            let logs = Logs::new();
+            let counters = logs.file("counters.json");
+            let arguments = ["-i", "probe0", "-l", logs.path(), "--lanes", lanes, "--counters"];
+            let sensor = Sensor::start(&[&arguments[..], &[counters.to_str().unwrap()]].concat());
+            let load = Load::begin(0);
+            for rotation in 0..10 {
+                std::thread::sleep(Duration::from_millis(150));
+                std::fs::rename(logs.file("eve.json"), logs.file(&format!("eve.json.{rotation}"))).unwrap();
+                sensor.signal("-HUP");
+                eventually(2, || logs.file("eve.json").exists(), || sensor.said());
+            }
+            // The link is busy until the end, and what was sent before the signal is still handled.
+            let sent = load.sent();
+            let said = sensor.finish();
+            load.end();
+            assert_eq!(logs.counter("capture.kernel_drops") + logs.counter("pipeline.dropped"), 0, "{said}");
+            let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
+            let mut files: Vec<_> = (0..10).map(|rotation| logs.file(&format!("eve.json.{rotation}"))).collect();
+            files.push(logs.file("eve.json"));
+            for file in files {
+                let records = records_of(&file);
+                assert!(!records.is_empty(), "{}", file.display());
+                for alert in of_type(&records, "alert") {
+                    let url = alert["http"]["url"].as_str().unwrap();
+                    let number = url.split(['=', '&']).nth(1).unwrap().parse().unwrap();
+                    *seen.entry(number).or_default() += 1;
+                }
+            }
+            let missing: Vec<_> = (0..sent).filter(|number| !seen.contains_key(number)).collect();
+            assert!(missing.is_empty(), "{missing:?} of {sent}: {said}");
+            assert!(seen.values().all(|&count| count == 1), "some line is there twice");
+        }
+    });
+}
+
+/// Far more than a block, all of it in the ring when the signal comes.
+#[test]
+fn what_is_in_the_ring_at_a_stop_is_still_handled() {
+    in_namespace(|| {
+        lay_cable();
+        for lanes in ["0", "2"] {
+            let logs = Logs::new();
+            let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--lanes", lanes]);
+            sensor.signal("-STOP");
+            let mut sender = Sender::on("probe1");
+            (0..2000).for_each(|number| send(&mut sender, Talk::whole(1025 + number, "/sms_config.json")));
+            sensor.signal("-TERM");
+            sensor.signal("-CONT");
+            let (code, said) = sensor.ended_within(Duration::from_secs(3));
+            assert_eq!((code, logs.records("alert").len()), (Some(0), 2000), "{said}");
+        }
+    });
+}
+
+#[test]
+fn signals_work_on_an_idle_link() {
+    in_namespace(|| {
+        lay_cable();
+        for (lanes, last) in [(&["--lanes", "0"][..], "-INT"), (&[], "-TERM")] {
+            let logs = Logs::new();
+            let (counters, extra) = (logs.file("counters.json"), logs.file("extra.toml"));
+            std::fs::write(&extra, signature("one", "")).unwrap();
+            let (counters, extra) = (counters.to_str().unwrap(), extra.to_str().unwrap());
+            let mut arguments = vec!["-i", "probe0", "-l", logs.path(), "--counters", counters, "-s", extra];
+            arguments.extend(lanes);
+            let sensor = Sensor::start(&arguments);
+            let loaded = |said: &str| {
+                let line = said.lines().rfind(|line| line.contains("signatures loaded")).unwrap().to_owned();
+                line.split(' ').nth(1).unwrap().parse::<u32>().unwrap()
+            };
+            let before = loaded(&sensor.said());
+            std::fs::rename(logs.file("eve.json"), logs.file("eve.json.1")).unwrap();
+            sensor.signal("-HUP");
+            eventually(2, || logs.file("eve.json").exists(), || sensor.said());
+            sensor.signal("-USR1");
+            sensor.wait_for("0 packets, 0 bytes", 2);
+            sensor.wait_for("packets received, 0 dropped by the kernel", 2);
+            eventually(2, || logs.file("counters.json").exists(), || sensor.said());
+            assert_eq!(logs.counter("signature.loaded"), u64::from(before));
+            std::fs::write(extra, signature("one", "") + &signature("two", "").replace("1010001", "1010002")).unwrap();
+            sensor.signal("-USR2");
+            sensor.wait_for("signatures loaded again", 2);
+            assert_eq!(loaded(&sensor.said()), before + 1);
+            std::fs::write(extra, "[[signature]\n").unwrap();
+            sensor.signal("-USR2");
+            sensor.wait_for("the signatures in use stay", 2);
+            assert!(sensor.said().contains("extra.toml"), "{}", sensor.said());
+            std::thread::sleep(Duration::from_millis(300));
+            let (code, said) = sensor.end(last, 2.0);
+            assert_eq!(code, Some(0), "{said}");
+            assert!(said.contains("no alerts"), "{said}");
+            assert_eq!((logs.counter("signature.reloads"), logs.counter("signature.refused_reloads")), (1, 1));
+            assert_eq!(logs.records("stats").len(), 1);
+        }
+    });
+}
+
+fn signature(title: &str, more: &str) -> String {
+    format!(
+        r#"
+[[signature]]
+id = 1010001
+rev = 1
+slug = "test-{title}"
+family = "test"
+title = "{title}"
+product = "Test"
+severity = 2
+confidence = "high"
+match.path = "/{more}probe-of-the-test"
+hits = ["/{more}probe-of-the-test"]
+"#
+    )
+}
+
+#[test]
+fn a_held_request_keeps_the_signatures_it_was_found_by() {
+    in_namespace(|| {
+        lay_cable();
+        let logs = Logs::new();
+        let extra = logs.file("extra.toml");
+        std::fs::write(&extra, signature("one", "")).unwrap();
+        let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "-s", extra.to_str().unwrap()]);
+        let mut sender = Sender::on("probe1");
+        let mut old = Talk::new(40_001);
+        send(&mut sender, old.open());
+        sender.send(&old.ask("/probe-of-the-test"));
+        std::thread::sleep(Duration::from_millis(300));
+        std::fs::write(&extra, signature("two", "")).unwrap();
+        sensor.signal("-USR2");
+        sensor.wait_for("signatures loaded again", 3);
+        std::thread::sleep(Duration::from_millis(600));
+        sender.send(&old.answer("404 Not Found"));
+        sender.send(&old.ask("/probe-of-the-test"));
+        sender.send(&old.answer("404 Not Found"));
+        eventually(3, || logs.records("alert").len() == 2, || sensor.said());
+        let slugs: Vec<_> =
+            logs.records("alert").iter().map(|alert| metadata(alert, "smsentry_signature").to_owned()).collect();
+        assert_eq!(slugs, ["test-one", "test-two"]);
+        sensor.finish();
+    });
+}
+
+/// Neither a pipe that nobody empties nor one that nobody opens stops the capture, or the end.
+#[test]
+fn an_output_that_blocks_is_never_waited_for() {
+    in_namespace(|| {
+        lay_cable();
+        for (place, lanes) in [("standard output", "1"), ("eve.json", "0")] {
+            let logs = Logs::new();
+            let (counters, log) = (logs.file("counters.json"), tempfile::tempdir().unwrap());
+            let mut arguments = vec!["-i", "probe0", "--events", "alert,http", "--lanes", lanes, "--counters"];
+            arguments.push(counters.to_str().unwrap());
+            if place == "eve.json" {
+                let fifo = log.path().join("eve.json");
+                assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+                arguments.extend(["-l", log.path().to_str().unwrap()]);
+            }
+            let sensor = Sensor::start(&arguments);
+            // Each conversation is told twice, with 1,300 bytes that are escaped.
+            let load = Load::begin(1200);
+            let begun = Instant::now();
+            while !sensor.said().contains("records are lost now") {
+                assert!(begun.elapsed() < Duration::from_secs(25), "{} sent: {}", load.sent(), sensor.said());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            // It still hears.
+            sensor.signal("-USR1");
+            sensor.wait_for("packets received", 2);
+            let before = load.sent();
+            let (code, said) = sensor.end("-TERM", 5.0);
+            load.end();
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains(place) && said.contains("lines could not be written and are lost"), "{said}");
+            assert_eq!(said.matches("records are lost now").count(), 1, "{said}");
+            assert_eq!(logs.counter("capture.kernel_drops"), 0, "the capture waited");
+            assert!(logs.counter("http.requests") >= u64::from(before), "{said}");
+            assert!(logs.counter("output.dropped") > 1000, "{}", logs.counter("output.dropped"));
+        }
+    });
+}
+
+/// A disk that hangs, as a file that cannot even be opened: the capture goes on, and the run can be ended.
+#[test]
+fn a_disk_that_hangs_does_not_keep_the_run_from_ending() {
+    in_namespace(|| {
+        lay_cable();
+        for lanes in ["0", "1"] {
+            let logs = Logs::new();
+            let fifo = logs.file("counters.json");
+            assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+            let arguments = ["-i", "probe0", "-l", logs.path(), "--lanes", lanes, "--counters", fifo.to_str().unwrap()];
+            let sensor = Sensor::start(&arguments);
+            sensor.signal("-USR1");
+            let load = Load::begin(0);
+            std::thread::sleep(Duration::from_secs(1));
+            let (code, said) = sensor.end("-TERM", 5.0);
+            load.end();
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("the output hangs"), "{said}");
+        }
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_every_line_whole() {
+    in_namespace(|| {
+        lay_cable();
+        let mut sensor = Sensor::start(&["-i", "probe0", "--lanes", "0"]);
+        let load = Load::begin(1000);
+        // Far more than a pipe holds.
+        while load.sent() < 500 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let sent = load.end();
+        std::thread::sleep(Duration::from_millis(500));
+        let mut stdout = sensor.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let (mut text, mut part) = (Vec::new(), [0; 3000]);
+            while let Ok(count @ 1..) = stdout.read(&mut part) {
+                text.extend_from_slice(&part[..count]);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            String::from_utf8(text).unwrap()
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        sensor.finish();
+        let text = reader.join().unwrap();
+        let records: Vec<_> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(of_type(&records, "alert").len(), sent as usize);
+    });
+}
+
+#[test]
+fn an_output_that_nobody_reads_any_more_ends_the_run() {
+    in_namespace(|| {
+        lay_cable();
+        for lanes in ["0", "1"] {
+            let mut sensor = Sensor::start(&["-i", "probe0", "--lanes", lanes]);
+            drop(sensor.stdout.take());
+            send(&mut Sender::on("probe1"), Talk::whole(40_001, "/sms_config.json"));
+            let (code, said) = sensor.ended_within(Duration::from_secs(3));
+            assert_eq!(code, Some(1), "{said}");
+            assert_eq!(said.lines().filter(|line| line.contains("standard output: nobody reads")).count(), 1, "{said}");
+        }
+    });
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_tried_again() {
+    in_namespace(|| {
+        lay_cable();
+        let logs = Logs::new();
+        std::os::unix::fs::symlink("/dev/full", logs.file("eve.json")).unwrap();
+        let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--stats-interval", "1"]);
+        let mut sender = Sender::on("probe1");
+        for port in 40_001..40_006 {
+            send(&mut sender, Talk::whole(port, "/sms_config.json"));
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        sensor.wait_for("No space left on device", 2);
+        assert_eq!(sensor.said().matches("No space left").count(), 1, "{}", sensor.said());
+        // There is room again, under the same name.
+        std::fs::remove_file(logs.file("eve.json")).unwrap();
+        sensor.signal("-HUP");
+        eventually(2, || logs.records("alert").len() == 5, || sensor.said());
+        sensor.finish();
+    });
+}
+
+#[test]
+fn silence_can_be_read() {
+    in_namespace(|| {
+        lay_cable();
+        let logs = Logs::new();
+        let arguments = ["-i", "probe0", "-l", logs.path(), "--stats-interval", "1", "--set", "live.silence=2"];
+        let sensor = Sensor::start(&arguments);
+        let mut sender = Sender::on("probe1");
+        let mut elsewhere = Talk::new(40_001);
+        elsewhere.server_port = 8080;
+        send(&mut sender, elsewhere.open());
+        send(&mut sender, [elsewhere.ask("/sms_config.json"), elsewhere.answer("200 OK")]);
+        sensor.wait_for("warning: no HTTP request for 2 seconds (HTTP was seen on other ports: --ports 80,8080)", 5);
+        std::thread::sleep(Duration::from_millis(2500));
+        let stats = logs.records("stats");
+        assert!((3..=6).contains(&stats.len()), "{} stats records in about 5 s", stats.len());
+        assert!(stats.iter().all(|record| record["stats"]["capture"]["kernel_drops"] == 0), "{stats:?}");
+        sensor.signal("-USR1");
+        sensor.wait_for("HTTP was seen on ports that are not in --ports: 8080", 2);
+        assert_eq!(sensor.finish().matches("warning:").count(), 1);
+        // A tap that shows only what clients send.
+        let sensor = Sensor::start(&arguments);
+        for port in 40_001..40_031 {
+            let mut talk = Talk::new(port);
+            let mut frames = talk.open();
+            frames.remove(1);
+            frames.push(talk.ask("/index.html"));
+            send(&mut sender, frames);
+        }
+        sensor.wait_for("warning: every flow shows one direction only", 4);
+        assert_eq!(sensor.finish().matches("one direction only").count(), 1);
+    });
+}
+
+#[test]
+fn losses_are_counted_told_and_make_the_exit_code() {
+    in_namespace(|| {
+        lay_cable();
+        for (limit, expected) in [("1", 4), ("99.9", 0)] {
+            let logs = Logs::new();
+            let counters = logs.file("counters.json");
+            let mut arguments = vec!["-i", "probe0", "-B", "1", "-l", logs.path(), "--max-drop-percent", limit];
+            arguments.extend(["--counters", counters.to_str().unwrap()]);
+            let sensor = Sensor::start(&arguments);
+            sensor.signal("-STOP");
+            let mut sender = Sender::on("probe1");
+            for number in 0..1500_u16 {
+                send(&mut sender, Talk::whole(1025 + number, &format!("/{}", "x".repeat(1000))));
+            }
+            sensor.signal("-CONT");
+            std::thread::sleep(Duration::from_millis(200));
+            let (code, said) = sensor.end("-TERM", 3.0);
+            assert_eq!(code, Some(expected), "{said}");
+            let (received, lost) = (logs.counter("capture.kernel_packets"), logs.counter("capture.kernel_drops"));
+            assert_eq!(received, 7500, "{said}");
+            assert!(lost > 1000, "{lost}");
+            assert!(said.contains(&format!("{received} packets received, {lost} dropped by the kernel")), "{said}");
+            assert_eq!(logs.counter("decode.packets") + lost, received);
+            let stats = logs.records("stats").pop().unwrap();
+            assert_eq!(stats["stats"]["capture"]["kernel_drops"].as_u64(), Some(lost), "{stats}");
+        }
+    });
+}

@@ -1,0 +1,77 @@
+//! An interface that goes down or away under a live capture.
+
+use std::time::{Duration, Instant};
+
+use smsentry::capture::block::{Block, FillStatus, PacketSource};
+use smsentry::capture::live::{InterfaceEvent, LiveSource};
+
+use crate::support::virtual_link::{Sender, frame, in_namespace, ip, lay_cable, options, receive};
+
+#[test]
+fn an_interface_that_goes_down_or_away_is_waited_for() {
+    in_namespace(|| {
+        lay_cable();
+        let mut source = LiveSource::open(options(), 0).unwrap();
+        let statistics = source.statistics();
+        let mut told = Vec::new();
+        let mut heard = |source: &mut LiveSource, number: u32| {
+            Sender::on("probe1").send(&frame(number, &[], 80, 0));
+            let frames = receive(source);
+            told.extend(source.statistics().take_notices());
+            frames == [frame(number, &[], 80, 0)]
+        };
+        assert!(heard(&mut source, 1));
+        for number in 2..4 {
+            ip("link set probe0 down");
+            let mut block = Block::default();
+            let (begun, mut passed) = (Instant::now(), Duration::ZERO);
+            while begun.elapsed() < Duration::from_millis(1500) {
+                block.clear();
+                assert_eq!(source.fill(&mut block).unwrap(), FillStatus::More);
+                passed += block.elapsed;
+            }
+            assert!(passed > Duration::from_millis(700), "time stands still while the interface is down: {passed:?}");
+            ip("link set probe0 up");
+            std::thread::sleep(Duration::from_secs(1));
+            assert!(heard(&mut source, number), "after down and up");
+        }
+        assert_eq!((statistics.read().outages, statistics.read().reopens), (2, 0));
+        ip("link del probe0");
+        std::thread::sleep(Duration::from_millis(300));
+        lay_cable();
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(heard(&mut source, 9), "after it was made anew");
+        assert_eq!((statistics.read().outages, statistics.read().reopens), (3, 1));
+        assert_eq!(statistics.read().delivered, 4);
+        assert_eq!(told[..4], [InterfaceEvent::Down, InterfaceEvent::Back, InterfaceEvent::Down, InterfaceEvent::Back]);
+        assert_eq!(
+            (told.last(), told.contains(&InterfaceEvent::Gone)),
+            (Some(&InterfaceEvent::Back), true),
+            "{told:?}"
+        );
+        ip("link del probe0");
+        std::thread::sleep(Duration::from_millis(300));
+        let stopped = Instant::now();
+        source.stop_handle().stop();
+        while source.fill(&mut Block::default()).unwrap() != FillStatus::End {}
+        assert!(stopped.elapsed() < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn an_interface_that_is_down_at_the_start_is_waited_for() {
+    in_namespace(|| {
+        lay_cable();
+        ip("link set probe0 down");
+        let mut source = LiveSource::open(options(), 0).unwrap();
+        assert_eq!(source.description().link_type, None);
+        assert!(receive(&mut source).is_empty());
+        assert_eq!(source.statistics().take_notices(), [InterfaceEvent::Down]);
+        ip("link set probe0 up");
+        std::thread::sleep(Duration::from_secs(1));
+        Sender::on("probe1").send(&frame(1, &[], 80, 0));
+        assert_eq!(receive(&mut source).len(), 1);
+        assert_eq!(source.statistics().take_notices(), [InterfaceEvent::Back]);
+        drop(source);
+    });
+}

@@ -1,0 +1,4 @@
+//! Normal forms of request targets.
+
+mod candidates;
+mod evasion_targets;
