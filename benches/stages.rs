@@ -84,8 +84,8 @@ fn each_block(path: &Path, mut visit: impl FnMut(&mut Block)) -> usize {
 
 /// A capture file that comes out of the page cache.
 fn read(criterion: &mut Criterion) {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("browsing.pcap");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("browsing.pcap");
     let capture = web_traffic::browsing();
     std::fs::write(&path, capture.pcap()).unwrap();
     let (packets, bytes) = (capture.frames.len(), frame_bytes(&capture));
@@ -107,8 +107,8 @@ fn frame_bytes(capture: &http_conversation::Capture) -> usize {
 
 /// Frames without tags, fragments and tunnels, and recorded ones with two tags, which go layer by layer.
 fn decode(criterion: &mut Criterion) {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("browsing.pcap");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("browsing.pcap");
     std::fs::write(&path, web_traffic::browsing().pcap()).unwrap();
     let tagged = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/qinq.pcap");
     for (name, path) in [("plain", path), ("two tags", tagged)] {

@@ -1,13 +1,13 @@
-//! Captures of traffic that is meant to hurt, written packet by packet to any writer: a shape and a size. Every one
-//! ends with an ordinary probe and its answer, which must be found. Not the judging of what comes of it.
+//! Captures of attack traffic, written packet by packet to any writer: a shape and a size. Each ends with an ordinary
+//! probe and its response, which must be found.
 
 use std::io::{self, Write};
 
 /// A kind of attack.
 pub struct Shape {
-    /// Its name on the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// What `n` counts, and what it is.
+    /// A description with the unit of `n`.
     pub what: &'static str,
     write: fn(&mut Capture<'_>, u64) -> io::Result<()>,
 }
@@ -73,7 +73,7 @@ struct Capture<'a> {
     id: u16,
 }
 
-/// A flow to 192.0.2.80:80 and where its client stands.
+/// A flow to 192.0.2.80:80 and its client's next sequence number.
 #[derive(Clone, Copy)]
 struct Flow {
     client: [u8; 4],
@@ -100,7 +100,7 @@ impl<'a> Capture<'a> {
         Ok(Self { out, micros: 0, id: 0 })
     }
 
-    /// Writes an IPv4 packet; time goes on by a microsecond.
+    /// Writes an IPv4 packet and advances the time by a microsecond.
     fn packet(
         &mut self,
         source: [u8; 4],
@@ -168,14 +168,14 @@ impl<'a> Capture<'a> {
         self.server_sends(flow, ANSWER, SYN | ACK, b"")
     }
 
-    /// The next bytes of the client.
+    /// Sends the client's next bytes.
     fn send(&mut self, flow: &mut Flow, payload: &[u8]) -> io::Result<()> {
         self.client_sends(flow, flow.next, ACK, payload)?;
         flow.next += payload.len() as u32;
         Ok(())
     }
 
-    /// A probe of 198.51.100.200 with its answer, an hour later.
+    /// A probe of 198.51.100.200 with its response, an hour later.
     fn probe(&mut self) -> io::Result<()> {
         self.micros += 3_600_000_000;
         let mut flow = Flow { client: [198, 51, 100, 200], port: 50_000, next: 1000 };

@@ -1,5 +1,4 @@
-//! Captures of plain HTTP conversations, made for tests: right handshakes, sequence numbers and checksums. What is not
-//! plain is made elsewhere.
+//! Captures of plain HTTP conversations with correct handshakes, sequence numbers and checksums.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -12,16 +11,16 @@ pub const SERVER: [u8; 4] = [192, 0, 2, 10];
 /// The server's address for IPv6 clients.
 pub const SERVER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xfff, 0, 0, 0, 0, 10);
 
-/// Who sends.
+/// The sender of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
     Client,
     Server,
 }
 
-/// A conversation: where both ends are in their sequence numbers.
+/// A connection: the next sequence numbers of both ends.
 #[derive(Clone, Debug)]
-pub struct Talk {
+pub struct Connection {
     client: IpAddr,
     port: u16,
     next: [u32; 2],
@@ -32,7 +31,7 @@ pub struct Talk {
 pub struct Capture {
     /// Time of the next frame in milliseconds.
     pub now: i64,
-    /// Whose connections are opened; an IPv6 client asks [`SERVER6`].
+    /// The client of new connections; an IPv6 client connects to [`SERVER6`].
     pub client: IpAddr,
     pub frames: Vec<(i64, Vec<u8>)>,
 }
@@ -44,43 +43,43 @@ impl Capture {
     }
 
     /// Opens a connection from the client's `port` to the server's port 80: three frames.
-    pub fn open(&mut self, port: u16) -> Talk {
-        let mut talk = Talk { client: self.client, port, next: [1000, 5000] };
-        self.segment(&mut talk, From::Client, b"", |tcp| (tcp.syn, tcp.ack) = (true, false));
-        self.segment(&mut talk, From::Server, b"", |tcp| tcp.syn = true);
-        self.segment(&mut talk, From::Client, b"", |_| {});
-        talk
+    pub fn open(&mut self, port: u16) -> Connection {
+        let mut connection = Connection { client: self.client, port, next: [1000, 5000] };
+        self.segment(&mut connection, From::Client, b"", |tcp| (tcp.syn, tcp.ack) = (true, false));
+        self.segment(&mut connection, From::Server, b"", |tcp| tcp.syn = true);
+        self.segment(&mut connection, From::Client, b"", |_| {});
+        connection
     }
 
-    /// One segment with bytes.
-    pub fn send(&mut self, talk: &mut Talk, from: From, bytes: &[u8]) {
-        self.segment(talk, from, bytes, |tcp| tcp.psh = true);
+    /// Sends one segment with these bytes.
+    pub fn send(&mut self, connection: &mut Connection, from: From, bytes: &[u8]) {
+        self.segment(connection, from, bytes, |tcp| tcp.psh = true);
     }
 
     /// Closes the connection: three frames.
-    pub fn close(&mut self, talk: &mut Talk) {
-        self.segment(talk, From::Client, b"", |tcp| tcp.fin = true);
-        self.segment(talk, From::Server, b"", |tcp| tcp.fin = true);
-        self.segment(talk, From::Client, b"", |_| {});
+    pub fn close(&mut self, connection: &mut Connection) {
+        self.segment(connection, From::Client, b"", |tcp| tcp.fin = true);
+        self.segment(connection, From::Server, b"", |tcp| tcp.fin = true);
+        self.segment(connection, From::Client, b"", |_| {});
     }
 
-    /// A whole connection with one request and its answer: eight frames.
+    /// A whole connection with one request and its response: eight frames.
     pub fn exchange(&mut self, port: u16, request: &[u8], response: &[u8]) {
-        let mut talk = self.open(port);
-        self.send(&mut talk, From::Client, request);
-        self.send(&mut talk, From::Server, response);
-        self.close(&mut talk);
+        let mut connection = self.open(port);
+        self.send(&mut connection, From::Client, request);
+        self.send(&mut connection, From::Server, response);
+        self.close(&mut connection);
     }
 
-    fn segment(&mut self, talk: &mut Talk, from: From, bytes: &[u8], flags: impl FnOnce(&mut TcpHeader)) {
-        let (from_port, to_port) = if from == From::Client { (talk.port, 80) } else { (80, talk.port) };
+    fn segment(&mut self, connection: &mut Connection, from: From, bytes: &[u8], flags: impl FnOnce(&mut TcpHeader)) {
+        let (from_port, to_port) = if from == From::Client { (connection.port, 80) } else { (80, connection.port) };
         let (mine, theirs) = if from == From::Client { (0, 1) } else { (1, 0) };
-        let mut tcp = TcpHeader::new(from_port, to_port, talk.next[mine], 64_000);
-        (tcp.ack, tcp.acknowledgment_number) = (true, talk.next[theirs]);
+        let mut tcp = TcpHeader::new(from_port, to_port, connection.next[mine], 64_000);
+        (tcp.ack, tcp.acknowledgment_number) = (true, connection.next[theirs]);
         flags(&mut tcp);
-        talk.next[mine] += u32::try_from(bytes.len()).unwrap() + u32::from(tcp.syn) + u32::from(tcp.fin);
+        connection.next[mine] += u32::try_from(bytes.len()).unwrap() + u32::from(tcp.syn) + u32::from(tcp.fin);
         let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-        let builder = match talk.client {
+        let builder = match connection.client {
             IpAddr::V4(client) => {
                 let client = client.octets();
                 let ends = if from == From::Client { (client, SERVER) } else { (SERVER, client) };
@@ -118,7 +117,7 @@ pub fn request(method: &str, target: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: test\r\n\r\n").into_bytes()
 }
 
-/// An answer with an empty body.
+/// A response with an empty body.
 pub fn response(status: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }

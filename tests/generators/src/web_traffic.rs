@@ -1,17 +1,16 @@
-//! Traffic for the benchmarks, the same in every run: people who browse, and a scanner. Not hostile traffic: that is in
-//! [`crate::attack_traffic`].
+//! Traffic for the benchmarks: browsers, and a scanner. Attack traffic is in [`crate::attack_traffic`].
 
-use crate::http_conversation::{Capture, From, Talk, request, response};
+use crate::http_conversation::{Capture, Connection, From, request, response};
 
 /// Connections of [`scan`].
 pub const SCANNED: usize = 2000;
 
-/// Bytes of a segment at most.
+/// Maximum bytes of a segment.
 const MSS: usize = 1460;
-/// Where the captures begin, in seconds.
+/// The time of the first frame, in seconds.
 const BEGIN: i64 = 1_750_000_000;
 
-/// Numbers that look random (SplitMix64).
+/// Pseudo-random numbers (SplitMix64).
 struct Dice(u64);
 
 impl Dice {
@@ -31,30 +30,30 @@ impl Dice {
     }
 }
 
-/// Sixty keep-alive connections with twenty requests each, sent as a browser does and answered with up to 40,000 bytes:
-/// full segments, every second one acknowledged.
+/// Sixty keep-alive connections with twenty requests each, sent as a browser does, with responses of up to 40,000
+/// bytes: full segments, every second one acknowledged.
 pub fn browsing() -> Capture {
     let (mut capture, mut dice) = (Capture::at(BEGIN), Dice(1));
     let mut targets = targets(60 * 20).into_iter();
     for connection in 0..60 {
-        let mut talk = capture.open(20_000 + connection);
+        let mut dialogue = capture.open(20_000 + connection);
         for target in targets.by_ref().take(20) {
-            capture.send(&mut talk, From::Client, &browser_request(&target));
-            // Most of what a page needs is small.
+            capture.send(&mut dialogue, From::Client, &browser_request(&target));
+            // Most resources of a page are small.
             let size = if dice.below(4) == 0 { dice.below(40_000) } else { dice.below(6_000) };
-            answer(&mut capture, &mut talk, &page(size as usize));
+            answer(&mut capture, &mut dialogue, &page(size as usize));
         }
-        capture.close(&mut talk);
+        capture.close(&mut dialogue);
     }
     capture
 }
 
-fn answer(capture: &mut Capture, talk: &mut Talk, answer: &[u8]) {
+fn answer(capture: &mut Capture, dialogue: &mut Connection, answer: &[u8]) {
     for pair in answer.chunks(2 * MSS) {
         for segment in pair.chunks(MSS) {
-            capture.send(talk, From::Server, segment);
+            capture.send(dialogue, From::Server, segment);
         }
-        capture.send(talk, From::Client, b"");
+        capture.send(dialogue, From::Client, b"");
     }
 }
 
@@ -77,8 +76,8 @@ fn page(size: usize) -> Vec<u8> {
     [head.into_bytes(), vec![b'x'; size]].concat()
 }
 
-/// [`SCANNED`] connections of eight packets: a handshake, one request, a 404, the end. With `probes` every request is one
-/// that a signature matches, else none is.
+/// [`SCANNED`] connections of eight packets: a handshake, one request, a 404, the end. With `probes` every request
+/// matches a signature, otherwise none does.
 pub fn scan(probes: bool) -> Capture {
     const PROBES: [&str; 6] = [
         "/sms_config.json",

@@ -1,11 +1,11 @@
-//! Signatures and request targets by the million, the same in every run: paths as word lists have them, targets as sites
-//! have them, of the same words and lengths, and yet none of them a hit. Not a test.
+//! Signatures and request targets by the million: paths as in word lists, and targets as ordinary sites have them, of
+//! the same words and lengths, none of which is a hit.
 
 use std::fmt::Write;
 
 use smsentry::signature::{LoadError, SignatureFile, SignatureOrigin, Signatures};
 
-/// Directories that probed and honest sites share.
+/// Directories that are common to probed and ordinary paths.
 const DIRECTORIES: [&str; 24] = [
     "admin",
     "api",
@@ -76,11 +76,11 @@ const WORDS: [&str; 40] = [
 ];
 const ENDINGS: [&str; 12] =
     ["", "", ".html", ".php", ".js", ".css", ".png", ".json", ".svg", ".txt", ".woff2", ".min.js"];
-/// Names that stand at the end of paths of both.
+/// File names that are common to probed and ordinary paths.
 const COMMON: [&str; 8] =
     ["index.html", "index.php", "style.css", "main.js", "login", "robots.txt", "config.json", "logo.png"];
 
-/// Numbers that look random (SplitMix64).
+/// Pseudo-random numbers (SplitMix64).
 struct Dice(u64);
 
 impl Dice {
@@ -96,7 +96,7 @@ impl Dice {
     }
 }
 
-/// One to four directories, then what is told apart by `mark` and the number.
+/// One to four directories, then a part that `mark` and the number make unique.
 fn place(dice: &mut Dice, mark: char, number: usize) -> String {
     let mut path = String::new();
     for _ in 0..1 + dice.below(4) {
@@ -111,12 +111,12 @@ fn place(dice: &mut Dice, mark: char, number: usize) -> String {
     path
 }
 
-/// The path of a word list's line; every number has its own.
+/// A path of a word list; every number has its own.
 pub fn path(number: usize) -> String {
     place(&mut Dice(number as u64), 'x', number)
 }
 
-/// What somebody asks a site for; every number has its own, and none is [`path`]'s.
+/// A target of an ordinary site; every number has its own, and none equals a [`path`].
 pub fn target(number: usize) -> String {
     let dice = &mut Dice(!(number as u64));
     let mut target = place(dice, '-', number);
@@ -152,7 +152,7 @@ pub fn signatures(count: usize, pattern: impl Fn(usize) -> String) -> String {
     text
 }
 
-/// One signature whose paths stand in the file `paths.txt`.
+/// One signature whose paths are in the file `paths.txt`.
 pub fn listed() -> String {
     signatures(1, |_| "path_file = \"paths.txt\"".to_owned())
 }
@@ -175,7 +175,7 @@ pub fn raw(number: usize) -> String {
     format!("raw = \"{{{{{}{}{number}}}}}\"", WORDS[number % 40], WORDS[number / 40 % 40])
 }
 
-/// A `words` pattern; the words that targets have too are in many of them.
+/// A `words` pattern; the words that targets contain too are in many of them.
 pub fn words(number: usize) -> String {
     let [one, other] = [WORDS[number % 40], WORDS[number / 40 % 40]];
     format!("words = [[\"vendor{number}\", \"gateway{number}\"], [\"{one}\", \"{other}{number}\", \".key{number}\"]]")

@@ -1,4 +1,4 @@
-//! `--limit`: floods in few words, and nothing new or bad kept back.
+//! `--limit`: floods are summarised, and nothing new or severe is held back.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::support::program::smsentry;
 use smsentry_generators::http_conversation::{Capture, request, response};
 
-/// What a run said: its alerts without campaigns, and its counters.
-struct Told {
+/// The alerts of a run without campaigns, and its counters.
+struct Output {
     alerts: Vec<Value>,
     counters: HashMap<String, u64>,
 }
 
-fn replay(capture: &Capture, more: &[&str]) -> Told {
+fn replay(capture: &Capture, more: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let (file, counters) = (folder.path().join("x.pcap"), folder.path().join("counters.json"));
     fs::write(&file, capture.pcap()).unwrap();
@@ -25,14 +25,14 @@ fn replay(capture: &Capture, more: &[&str]) -> Told {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
     let alerts = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    Told {
+    Output {
         alerts: alerts.filter(|alert| alert["alert"]["signature_id"].as_u64() >= Some(1_000_100)).collect(),
         counters: serde_json::from_str(&fs::read_to_string(&counters).unwrap()).unwrap(),
     }
 }
 
-impl Told {
-    /// Port of the client, outcome, and how many the alert stands for.
+impl Output {
+    /// The client's port, the outcome, and the number of hits that the alert counts.
     fn lines(&self) -> Vec<(u64, &str, u64)> {
         let line = |alert| {
             let alert: &Value = alert;
@@ -46,7 +46,7 @@ impl Told {
 
 const NOT_FOUND: &str = "404 Not Found";
 
-/// One request after the other, each a second after the one before.
+/// One request after the other, a second apart.
 fn flood(requests: &[(&str, &str)]) -> Capture {
     let mut capture = Capture::at(1_750_000_000);
     for (port, (target, status)) in (1000..).zip(requests) {
@@ -58,29 +58,29 @@ fn flood(requests: &[(&str, &str)]) -> Capture {
 }
 
 #[test]
-fn the_first_is_told_at_once_and_repeats_once_a_minute() {
+fn first_alert_is_immediate_and_repeats_come_once_a_minute() {
     let capture = flood(&[("/sms/env", NOT_FOUND); 150]);
     assert_eq!(replay(&capture, &[]).alerts.len(), 150);
-    let told = replay(&capture, &["--limit"]);
-    // The minute begins with the first: 60 more come in it, then 60, and what is left at the end.
-    let hits: Vec<_> = told.lines().iter().map(|line| line.2).collect();
+    let output = replay(&capture, &["--limit"]);
+    // The minute begins with the first: 60 more come in it, then 60, and the remainder at the end.
+    let hits: Vec<_> = output.lines().iter().map(|line| line.2).collect();
     assert_eq!(hits.iter().sum::<u64>(), 150);
     assert_eq!(
-        told.lines(),
+        output.lines(),
         [(1000, "not_found", 1), (1059, "not_found", 59), (1119, "not_found", 60), (1149, "not_found", 30)]
     );
-    assert_eq!((told.counters["alert.limited"], told.counters["alert.not_found"]), (149, 4));
-    // After a minute without any, the next is the first again.
+    assert_eq!((output.counters["alert.limited"], output.counters["alert.not_found"]), (149, 4));
+    // After a minute without any, the next counts as the first again.
     let mut capture = flood(&[("/sms/env", NOT_FOUND); 3]);
     capture.now += 130_000;
     capture.exchange(2000, &request("GET", "/sms/env"), &response(NOT_FOUND));
-    let told = replay(&capture, &["--limit"]);
-    assert_eq!(told.lines(), [(1000, "not_found", 1), (1002, "not_found", 2), (2000, "not_found", 1)]);
-    assert_eq!(told.counters["alert.limited"], 2);
+    let output = replay(&capture, &["--limit"]);
+    assert_eq!(output.lines(), [(1000, "not_found", 1), (1002, "not_found", 2), (2000, "not_found", 1)]);
+    assert_eq!(output.counters["alert.limited"], 2);
 }
 
 #[test]
-fn whatever_is_new_or_the_worst_is_told_at_once() {
+fn new_or_worst_outcomes_are_never_held_back() {
     let proof =
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"api_key\":\"made up\"}";
     let mut capture = flood(&[("/sms/env", NOT_FOUND), ("/sms/env", NOT_FOUND), ("/sms/env", "403 Forbidden")]);
@@ -90,7 +90,7 @@ fn whatever_is_new_or_the_worst_is_told_at_once() {
     }
     capture.client = Ipv4Addr::new(198, 51, 100, 8).into();
     capture.exchange(3000, &request("GET", "/sms/env"), &response(NOT_FOUND));
-    let told = replay(&capture, &["--limit"]);
+    let output = replay(&capture, &["--limit"]);
     let expected = [
         (1000, "not_found", 1),
         (1002, "refused", 1),
@@ -101,12 +101,12 @@ fn whatever_is_new_or_the_worst_is_told_at_once() {
         (3000, "not_found", 1),
         (1001, "not_found", 1),
     ];
-    assert_eq!(told.lines(), expected);
+    assert_eq!(output.lines(), expected);
 }
 
-/// Many kinds, all of which repeat, and room for few: nothing is lost but the wait.
+/// Many kinds, all of which repeat, and space for few of them: nothing is lost, only the delay.
 #[test]
-fn what_there_is_no_room_for_is_told_at_once() {
+fn alerts_beyond_the_capacity_are_emitted_at_once() {
     let mut capture = Capture::at(1_750_000_000);
     for round in 0..5_u16 {
         for client in 0..40_u8 {
@@ -115,9 +115,9 @@ fn what_there_is_no_room_for_is_told_at_once() {
         }
     }
     for set in ["limit.kinds=30", "limit.memory=12000"] {
-        let told = replay(&capture, &["--limit", "--set", set]);
-        assert!(told.counters["limit.given_up"] > 0, "{set}");
-        assert_eq!(told.lines().iter().map(|line| line.2).sum::<u64>(), 200, "{set}");
+        let output = replay(&capture, &["--limit", "--set", set]);
+        assert!(output.counters["limit.given_up"] > 0, "{set}");
+        assert_eq!(output.lines().iter().map(|line| line.2).sum::<u64>(), 200, "{set}");
     }
     let roomy = replay(&capture, &["--limit"]);
     assert_eq!((roomy.counters["limit.given_up"], roomy.alerts.len()), (0, 80));

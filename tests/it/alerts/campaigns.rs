@@ -1,4 +1,4 @@
-//! Campaigns from outside: sweeps as captures, and what is told of them.
+//! Campaigns, from sweeps in captures to the records of the program.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,10 +8,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::program::smsentry;
-use smsentry_generators::http_conversation::{Capture, From, request, response};
 use crate::support::segment_builder::Dice;
+use smsentry_generators::http_conversation::{Capture, From, request, response};
 
-/// A capture of requests by one client: at these milliseconds, these targets, answered at once with these statuses.
+/// A capture of requests by one client: times in milliseconds, targets, and statuses of the immediate responses.
 fn sweep(requests: &[(i64, &str, &str)]) -> Vec<u8> {
     let mut capture = Capture::at(1_750_000_000);
     let begin = capture.now;
@@ -22,7 +22,7 @@ fn sweep(requests: &[(i64, &str, &str)]) -> Vec<u8> {
     capture.pcap()
 }
 
-/// Requests of so many sources by turns, some of them IPv6, some repeated, some never answered, with pauses.
+/// Requests of so many sources in turn, some of them IPv6, some repeated, some never answered, with pauses.
 fn sweeps(seed: u64, sources: usize, requests: u16) -> Vec<u8> {
     let dice = &mut Dice::new(seed);
     let mut capture = Capture::at(1_750_000_000);
@@ -49,7 +49,7 @@ fn sweeps(seed: u64, sources: usize, requests: u16) -> Vec<u8> {
     capture.pcap()
 }
 
-/// So many signatures: a file, and the target that each of them knows.
+/// So many signatures in a file, and the target that each of them matches.
 fn signatures(count: usize) -> (String, Vec<String>) {
     let one = |number: usize| {
         let status = if number % 5 == 4 { "support" } else { "active" };
@@ -64,7 +64,7 @@ fn signatures(count: usize) -> (String, Vec<String>) {
     (file, (0..count).map(|number| format!("/test/{number}")).collect())
 }
 
-/// Alert lines of a replay, with the test's signatures.
+/// The alert lines of a replay with the test's signatures.
 fn replay(capture: &[u8], count: usize, more: &[&str]) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     lines(folder.path(), &[capture], count, more)
@@ -110,7 +110,7 @@ const MINUTE: i64 = 60_000;
 const NONE: [u64; 0] = [];
 
 #[test]
-fn it_is_told_at_3_10_30_and_100_signatures_and_at_its_end() {
+fn campaign_is_emitted_at_3_10_30_and_100_signatures_and_at_its_end() {
     let (_, targets) = signatures(120);
     let requests: Vec<_> =
         targets.iter().enumerate().map(|(at, target)| (at as i64 * 1000, &**target, "404 Not Found")).collect();
@@ -134,7 +134,7 @@ fn it_is_told_at_3_10_30_and_100_signatures_and_at_its_end() {
             assert_eq!(metadata(campaign, key), metadata(&campaigns[0], key), "{key}");
         }
     }
-    // Support hits are not told of; every other one is, and the campaign follows what caused it.
+    // Support hits are not emitted; every other one is, and the campaign record follows the hit that caused it.
     assert_eq!(events.len(), 120 - 24 + 5);
     let at = events.iter().position(|event| sid(event) == 1_000_001).unwrap();
     for key in ["timestamp", "flow_id", "tx_id", "src_ip", "src_port", "dest_ip", "dest_port", "pcap_cnt"] {
@@ -143,7 +143,7 @@ fn it_is_told_at_3_10_30_and_100_signatures_and_at_its_end() {
 }
 
 #[test]
-fn three_signatures_have_to_be_within_ten_minutes() {
+fn three_signatures_must_be_within_ten_minutes() {
     let at = |times: [i64; 3]| {
         let targets = ["/test/0", "/test/1", "/test/2"];
         let requests: Vec<_> = times.into_iter().zip(targets).map(|(time, target)| (time, target, "404 No")).collect();
@@ -155,17 +155,17 @@ fn three_signatures_have_to_be_within_ten_minutes() {
     // A fourth within ten minutes of the second: the first does not count.
     let requests = [(0, "/test/0"), (6, "/test/1"), (12, "/test/2"), (14, "/test/3")]
         .map(|(minute, target)| (minute * MINUTE, target, "404 No"));
-    let told = campaigns(&replay(&sweep(&requests), 4, &[]));
-    assert_eq!(metadata(&told[0], "smsentry_signatures"), ["3", "test-1", "test-2", "test-3"]);
-    // The same thing again and again is no campaign.
+    let reported = campaigns(&replay(&sweep(&requests), 4, &[]));
+    assert_eq!(metadata(&reported[0], "smsentry_signatures"), ["3", "test-1", "test-2", "test-3"]);
+    // Repeats of the same signature are no campaign.
     let targets = ["/test/0", "/test/1"];
     let requests: Vec<_> = (0..50).map(|number| (number * 1000, targets[number as usize % 2], "404 No")).collect();
     assert_eq!(campaigns(&replay(&sweep(&requests), 3, &[])).len(), 0);
 }
 
-/// What was asked longer ago is no part of it, even if it was asked again.
+/// Hits older than the window are not part of it, even if they were repeated.
 #[test]
-fn it_begins_with_what_is_within_ten_minutes() {
+fn campaign_begins_with_hits_of_the_last_ten_minutes() {
     let requests = [(0, "/test/0"), (8, "/test/1"), (16, "/test/0"), (17, "/test/2")];
     let requests = requests.map(|(minutes, target)| (minutes * MINUTE, target, "404 No"));
     for campaign in campaigns(&replay(&sweep(&requests), 3, &[])) {
@@ -176,7 +176,7 @@ fn it_begins_with_what_is_within_ten_minutes() {
 }
 
 #[test]
-fn support_hits_count_and_are_never_told() {
+fn support_hits_count_and_are_never_emitted() {
     // Only 4, 9 and 14 of them are support.
     let requests = [(0, "/test/4", "404 No"), (10, "/test/9", "404 No"), (20, "/test/14", "200 OK")];
     let events = replay(&sweep(&requests), 15, &[]);
@@ -185,18 +185,18 @@ fn support_hits_count_and_are_never_told() {
 }
 
 #[test]
-fn a_quiet_source_ends_its_campaign_in_time_and_may_begin_another() {
+fn quiet_source_ends_its_campaign_in_time_and_may_begin_another() {
     let mut requests: Vec<_> =
         (0..3).map(|number| (number * 1000, ["/test/0", "/test/1", "/test/2"][number as usize], "404 No")).collect();
-    // The clock goes on by other requests of nobody else: two of them, eleven and twelve minutes later.
+    // Two requests of another source, eleven and twelve minutes later, advance the clock.
     requests.extend([(11 * MINUTE, "/nothing", "404 No"), (12 * MINUTE, "/nothing", "404 No")]);
     requests.extend(
         (0..3).map(|number| (13 * MINUTE + number, ["/test/2", "/test/1", "/test/0"][number as usize], "404 No")),
     );
     let events = replay(&sweep(&requests), 3, &["--events", "alert,http"]);
-    let told: Vec<_> = events.iter().filter_map(|event| event["alert"]["signature_id"].as_u64()).collect();
+    let reported: Vec<_> = events.iter().filter_map(|event| event["alert"]["signature_id"].as_u64()).collect();
     assert_eq!(
-        told,
+        reported,
         [1_010_000, 1_010_001, 1_010_002, 1_000_001, 1_000_005, 1_010_002, 1_010_001, 1_010_000, 1_000_001, 1_000_005]
     );
     let end = events.iter().position(|event| event["alert"]["signature_id"] == 1_000_005).unwrap();
@@ -211,9 +211,9 @@ fn a_quiet_source_ends_its_campaign_in_time_and_may_begin_another() {
     assert_eq!(campaigns[1]["src_port"], 20_002, "its last request");
 }
 
-/// The third was told of when its time for an answer was up; ten minutes after it was asked, the source was quiet.
+/// The third was emitted when its outcome timeout passed; the source was quiet ten minutes after the request.
 #[test]
-fn quiet_is_measured_by_requests() {
+fn quiet_time_is_measured_from_requests() {
     let end = |wait: i64| {
         let mut capture = Capture::at(1_750_000_000);
         for (port, target) in [(1, "/test/0"), (2, "/test/1")] {
@@ -223,17 +223,17 @@ fn quiet_is_measured_by_requests() {
         capture.send(&mut silent, From::Client, &request("GET", "/test/2"));
         capture.now += wait;
         capture.exchange(4, &request("GET", "/test/3"), &response("404 Not Found"));
-        let told = campaigns(&replay(&capture.pcap(), 4, &[]));
-        assert_eq!(sids(&told), [1_000_001, 1_000_005]);
-        metadata(&told[1], "smsentry_hits")[0].to_owned()
+        let reported = campaigns(&replay(&capture.pcap(), 4, &[]));
+        assert_eq!(sids(&reported), [1_000_001, 1_000_005]);
+        metadata(&reported[1], "smsentry_hits")[0].to_owned()
     };
     assert_eq!((&*end(9 * MINUTE), &*end(10 * MINUTE + 5000)), ("4", "3"));
 }
 
-/// The third was asked within ten minutes, and told of when its time for an answer was up.
+/// The third was requested within ten minutes, and emitted when its outcome timeout passed.
 #[test]
-fn who_still_waits_for_an_answer_is_not_forgotten() {
-    let told = |seconds: i64, timeout: &str| {
+fn source_with_pending_hit_is_not_forgotten() {
+    let reported = |seconds: i64, timeout: &str| {
         let mut capture = Capture::at(1_750_000_000);
         for (port, target) in [(1, "/test/0"), (2, "/test/1")] {
             capture.exchange(port, &request("GET", target), &response("404 Not Found"));
@@ -246,20 +246,20 @@ fn who_still_waits_for_an_answer_is_not_forgotten() {
         sids(&campaigns(&replay(&capture.pcap(), 3, &["--outcome-timeout", timeout])))
     };
     for timeout in ["10", "30", "0"] {
-        assert_eq!(told(599, timeout), [1_000_001, 1_000_005], "{timeout}");
-        assert_eq!(told(601, timeout), NONE, "{timeout}");
+        assert_eq!(reported(599, timeout), [1_000_001, 1_000_005], "{timeout}");
+        assert_eq!(reported(601, timeout), NONE, "{timeout}");
     }
 }
 
-/// Repeats that a flow's share of alerts leaves out are requests all the same.
+/// Repeats beyond a flow's alert cap still count as requests.
 #[test]
 fn capped_hits_count_in_campaigns() {
     let mut capture = Capture::at(1_750_000_000);
-    let mut talk = capture.open(1);
+    let mut connection = capture.open(1);
     for number in 0..20 {
         let target = if number == 18 { "/test/1" } else { "/test/0" };
-        capture.send(&mut talk, From::Client, &request("GET", target));
-        capture.send(&mut talk, From::Server, &response("404 Not Found"));
+        capture.send(&mut connection, From::Client, &request("GET", target));
+        capture.send(&mut connection, From::Server, &response("404 Not Found"));
         capture.now += 100_000;
     }
     capture.exchange(2, &request("GET", "/test/2"), &response("404 Not Found"));
@@ -272,21 +272,21 @@ fn capped_hits_count_in_campaigns() {
 }
 
 #[test]
-fn what_was_exposed_is_named_and_makes_it_severe() {
+fn exposed_signatures_are_listed_and_raise_the_severity() {
     let mut capture = Capture::at(1_750_000_000);
     let proof = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
     capture.exchange(1, &request("GET", "/test/0"), &response("404 Not Found"));
     capture.exchange(2, &request("GET", "/test/1?a=b"), proof);
     capture.exchange(3, &request("GET", "/test/2"), &response("403 Forbidden"));
-    let told = campaigns(&replay(&capture.pcap(), 3, &[]));
-    assert_eq!(told[0]["alert"]["severity"], 1);
-    assert_eq!(metadata(&told[0], "smsentry_outcomes"), ["exposed=1", "refused=1", "not_found=1"]);
-    assert_eq!(metadata(&told[0], "smsentry_exposed"), ["1", "/test/1?a=b"]);
+    let reported = campaigns(&replay(&capture.pcap(), 3, &[]));
+    assert_eq!(reported[0]["alert"]["severity"], 1);
+    assert_eq!(metadata(&reported[0], "smsentry_outcomes"), ["exposed=1", "refused=1", "not_found=1"]);
+    assert_eq!(metadata(&reported[0], "smsentry_exposed"), ["1", "/test/1?a=b"]);
 }
 
-/// A request that was told of as `pending` and then proves `exposed` is one hit.
+/// A request that was emitted as `pending` and then proves `exposed` is one hit.
 #[test]
-fn a_late_answer_makes_it_worse_and_is_no_new_hit() {
+fn late_response_raises_the_outcome_without_a_new_hit() {
     let mut capture = Capture::at(1_750_000_000);
     for (port, target) in [(1, "/test/0"), (2, "/test/1")] {
         capture.exchange(port, &request("GET", target), &response("404 Not Found"));
@@ -296,17 +296,17 @@ fn a_late_answer_makes_it_worse_and_is_no_new_hit() {
     capture.now += 20_000;
     let proof = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
     capture.send(&mut slow, From::Server, proof);
-    let told = campaigns(&replay(&capture.pcap(), 3, &[]));
-    assert_eq!(metadata(&told[0], "smsentry_outcomes"), ["not_found=2", "pending=1"]);
-    assert_eq!(metadata(&told[1], "smsentry_outcomes"), ["exposed=1", "not_found=2"]);
-    assert_eq!(metadata(&told[1], "smsentry_hits"), ["3"]);
-    assert_eq!(metadata(&told[1], "smsentry_exposed"), ["1", "/test/2"]);
-    assert_eq!((&told[0]["alert"]["severity"], &told[1]["alert"]["severity"]), (&2.into(), &1.into()));
+    let reported = campaigns(&replay(&capture.pcap(), 3, &[]));
+    assert_eq!(metadata(&reported[0], "smsentry_outcomes"), ["not_found=2", "pending=1"]);
+    assert_eq!(metadata(&reported[1], "smsentry_outcomes"), ["exposed=1", "not_found=2"]);
+    assert_eq!(metadata(&reported[1], "smsentry_hits"), ["3"]);
+    assert_eq!(metadata(&reported[1], "smsentry_exposed"), ["1", "/test/2"]);
+    assert_eq!((&reported[0]["alert"]["severity"], &reported[1]["alert"]["severity"]), (&2.into(), &1.into()));
 }
 
-/// So is one whose answer began in time, and was told of as `present`, if the rest of it proves `exposed`.
+/// The same holds for a response that began in time and was emitted as `present`, if the rest of it proves `exposed`.
 #[test]
-fn a_slow_body_makes_it_worse() {
+fn slow_body_raises_the_outcome() {
     let mut capture = Capture::at(1_750_000_000);
     let mut slow = capture.open(3);
     capture.send(&mut slow, From::Client, &request("GET", "/slow"));
@@ -342,9 +342,9 @@ fn a_slow_body_makes_it_worse() {
     }
 }
 
-/// Files that do not continue each other: each is settled by itself, whatever the clock did before.
+/// Files that do not continue each other are evaluated separately, whatever the clock was before.
 #[test]
-fn campaigns_do_not_outlive_the_clock() {
+fn campaigns_end_with_the_clock() {
     let folder = tempfile::tempdir().unwrap();
     let requests = [(0, "/test/0", "404 No"), (10, "/test/1", "404 No"), (20, "/test/2", "404 No")];
     let half = sweep(&requests[..2]);
@@ -357,20 +357,21 @@ fn campaigns_do_not_outlive_the_clock() {
         early[at..at + 4].copy_from_slice(&seconds.to_le_bytes());
         at += 16 + u32::from_le_bytes(early[at + 8..at + 12].try_into().unwrap()) as usize;
     }
-    let told = |captures: &[&[u8]]| sids(&campaigns(&lines(folder.path(), captures, 3, &[])));
-    assert_eq!(told(&[&whole, &early, &whole]), [1_000_001, 1_000_005, 1_000_001, 1_000_005, 1_000_001, 1_000_005]);
-    assert_eq!(told(&[&half, &half[..]]), Vec::<u64>::new(), "two signatures, twice");
-    // Begins before the end of the one before, so the clock starts anew, and with it what is known of the source.
+    let reported = |captures: &[&[u8]]| sids(&campaigns(&lines(folder.path(), captures, 3, &[])));
+    assert_eq!(reported(&[&whole, &early, &whole]), [1_000_001, 1_000_005, 1_000_001, 1_000_005, 1_000_001, 1_000_005]);
+    assert_eq!(reported(&[&half, &half[..]]), Vec::<u64>::new(), "two signatures, twice");
+    // Begins before the end of the previous file, so the clock starts anew and the state of the source is cleared.
     let first = sweep(&[(0, "/test/0", "404 No"), (2 * MINUTE, "/test/1", "404 No")]);
     let second = sweep(&[(MINUTE, "/test/2", "404 No")]);
-    assert_eq!(told(&[&first, &second]), NONE);
+    assert_eq!(reported(&[&first, &second]), NONE);
     let more = ["--lanes=3", "--limit"];
     assert_eq!(sids(&campaigns(&lines(folder.path(), &[&early, &whole], 3, &more))).len(), 4);
 }
 
-/// Sweeps of 40 sources with pauses that end campaigns, in any number of lanes and any blocks, with limits hit or not.
+/// Sweeps of 40 sources with pauses that end campaigns, with any number of lanes and any block size, with limits
+/// reached or not.
 #[test]
-fn lanes_blocks_and_keys_do_not_matter() {
+fn campaigns_do_not_depend_on_lanes_blocks_or_keys() {
     let folder = tempfile::tempdir().unwrap();
     let capture = sweeps(7, 40, 1500);
     let counters = folder.path().join("counters.json");
@@ -400,9 +401,9 @@ fn lanes_blocks_and_keys_do_not_matter() {
     }
 }
 
-/// Who came least recently is given up first, with a campaign or without; a campaign is told of then.
+/// The least recently seen source is evicted first, with or without a campaign; a campaign is emitted then.
 #[test]
-fn the_least_recent_source_is_given_up() {
+fn least_recent_source_is_evicted() {
     let mut capture = Capture::at(1_750_000_000);
     let asked = [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (2, 1), (2, 2)];
     for (port, (source, number)) in (1000..).zip(asked) {
@@ -411,7 +412,8 @@ fn the_least_recent_source_is_given_up() {
     }
     let folder = tempfile::tempdir().unwrap();
     let events = lines(folder.path(), &[&capture.pcap()], 3, &["--set=campaign.sources=2"]);
-    let told: Vec<_> = events.iter().map(|event| (sid(event) % 1000, event["src_port"].as_u64().unwrap())).collect();
+    let reported: Vec<_> =
+        events.iter().map(|event| (sid(event) % 1000, event["src_port"].as_u64().unwrap())).collect();
     let expected = [
         (0, 1000),
         (1, 1001),
@@ -419,32 +421,32 @@ fn the_least_recent_source_is_given_up() {
         (1, 1002),
         (0, 1003),
         (0, 1004),
-        // After the record that took its room, with the place of its own last request.
+        // Emitted after the record that evicted it, at the position of its own last request.
         (5, 1002),
         (1, 1005),
         (2, 1006),
         (1, 1006),
         (5, 1006),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
-/// The hits told of and the hits counted agree, whatever `--limit` keeps back.
+/// Emitted and counted hits agree, whatever `--limit` holds back.
 #[test]
 fn limited_hits_count_in_campaigns() {
     let folder = tempfile::tempdir().unwrap();
     let capture = sweeps(9, 6, 700);
-    let told = |more: &[&str]| {
+    let reported = |more: &[&str]| {
         let events = lines(folder.path(), &[&capture], 40, more);
         campaigns(&events)
     };
-    assert_eq!(told(&[]), told(&["--limit"]));
-    assert!(told(&[]).len() > 10);
+    assert_eq!(reported(&[]), reported(&["--limit"]));
+    assert!(reported(&[]).len() > 10);
 }
 
 #[test]
-fn a_source_is_an_ipv4_address_or_an_ipv6_network() {
-    let told = |clients: [&str; 3]| {
+fn source_is_an_ipv4_address_or_an_ipv6_network() {
+    let reported = |clients: [&str; 3]| {
         let mut capture = Capture::at(1_750_000_000);
         for (number, client) in clients.into_iter().enumerate() {
             capture.client = client.parse().unwrap();
@@ -453,17 +455,17 @@ fn a_source_is_an_ipv4_address_or_an_ipv6_network() {
         }
         campaigns(&replay(&capture.pcap(), 3, &[]))
     };
-    let one = told(["2001:db8:1:2::1", "2001:db8:1:2:ffff::1", "2001:db8:1:2::77:8"]);
+    let one = reported(["2001:db8:1:2::1", "2001:db8:1:2:ffff::1", "2001:db8:1:2::77:8"]);
     assert_eq!(sids(&one), [1_000_001, 1_000_005]);
     assert_eq!(one[0]["src_ip"], "2001:0db8:0001:0002:0000:0000:0077:0008".parse::<Ipv6Addr>().unwrap().to_string());
     assert_eq!(metadata(&one[0], "smsentry_targets"), ["1", "[2001:db8:fff::a]:80"]);
-    assert_eq!(told(["2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1:2::2"]).len(), 0);
-    assert_eq!(told(["198.51.100.7", "198.51.100.8", "198.51.100.7"]).len(), 0);
+    assert_eq!(reported(["2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1:2::2"]).len(), 0);
+    assert_eq!(reported(["198.51.100.7", "198.51.100.8", "198.51.100.7"]).len(), 0);
 }
 
-/// The fingerprint knows nothing of addresses and times.
+/// The fingerprint does not depend on addresses and times.
 #[test]
-fn the_same_tool_has_the_same_fingerprint_everywhere() {
+fn same_tool_has_the_same_fingerprint_everywhere() {
     let print = |client: &str, second: i64, order: [usize; 4], gap: i64| {
         let mut capture = Capture::at(second);
         capture.client = client.parse().unwrap();
@@ -472,9 +474,9 @@ fn the_same_tool_has_the_same_fingerprint_everywhere() {
             capture.exchange(3000 + port as u16, &request("GET", &target), &response("404 Not Found"));
             capture.now += gap;
         }
-        let told = campaigns(&replay(&capture.pcap(), 4, &[]));
-        assert_eq!(metadata(&told[0], "smsentry_fingerprint"), metadata(&told[1], "smsentry_fingerprint"));
-        metadata(&told[0], "smsentry_fingerprint")[0].to_owned()
+        let reported = campaigns(&replay(&capture.pcap(), 4, &[]));
+        assert_eq!(metadata(&reported[0], "smsentry_fingerprint"), metadata(&reported[1], "smsentry_fingerprint"));
+        metadata(&reported[0], "smsentry_fingerprint")[0].to_owned()
     };
     let usual = print("198.51.100.7", 1_750_000_000, [0, 1, 2, 3], 10);
     assert_eq!(usual.len(), 18);
@@ -482,9 +484,9 @@ fn the_same_tool_has_the_same_fingerprint_everywhere() {
     assert_ne!(usual, print("198.51.100.7", 1_750_000_000, [0, 2, 1, 3], 10));
 }
 
-/// Strings that a stranger chose, long and of any bytes, in every list.
+/// Long strings of arbitrary bytes, chosen by an attacker, in every list.
 #[test]
-fn hostile_strings_are_cut_and_named_and_lists_hold_twenty() {
+fn hostile_strings_are_truncated_and_lists_hold_twenty() {
     let mut capture = Capture::at(1_750_000_000);
     let proof = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
     for number in 0..60_u16 {
@@ -504,8 +506,8 @@ fn hostile_strings_are_cut_and_named_and_lists_hold_twenty() {
         assert!(text.lines().all(|line| line.len() < 15_999), "{format}");
         if format == "eve" {
             let events: Vec<_> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-            let told = campaigns(&events);
-            let last = told.last().unwrap();
+            let reported = campaigns(&events);
+            let last = reported.last().unwrap();
             for (key, total) in [("signatures", "40"), ("hosts", "60"), ("agents", "60"), ("exposed", "60")] {
                 let list = metadata(last, &format!("smsentry_{key}"));
                 assert_eq!(list[0], total, "{key}");
@@ -522,7 +524,7 @@ fn hostile_strings_are_cut_and_named_and_lists_hold_twenty() {
 }
 
 #[test]
-fn zeek_has_a_notice() {
+fn zeek_writes_a_campaign_as_a_notice() {
     let folder = tempfile::tempdir().unwrap();
     let requests = [(0, "/test/0", "404 No"), (10, "/test/1", "404 No"), (20, "/test/2", "404 No")];
     let notices = lines(folder.path(), &[&sweep(&requests)], 3, &["--format=zeek-json"]);

@@ -1,5 +1,5 @@
-//! Legitimate use and probes that look like it, through the whole program: visitors and their pages, the provider's own
-//! calls, and sources that ask for many different things.
+//! Legitimate use and probes that resemble it, through the whole program: visitors and their pages, the provider's own
+//! calls, and sources that request many different things.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,8 +11,8 @@ use smsentry::record::{Alert, PageView};
 use smsentry::signature::{Confidence, Legitimate, Signature};
 use smsentry::time::Timestamp;
 
-use crate::support::random_records::plain;
 use crate::support::program::{Ran, run};
+use crate::support::random_records::plain;
 use crate::support::segment_builder::{Conn, Dice, Seg, pcap};
 
 const HTML: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 6\r\n\r\n<html>";
@@ -21,7 +21,7 @@ const SAME: &str = "HTTP/1.1 304 Not Modified\r\n\r\n";
 const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n";
 const STYLE: &str = "/wp-content/plugins/acme-sms/style.css";
 
-/// A style sheet, a webhook, eight more style sheets and four files that nobody fetches by accident.
+/// A style sheet, a webhook, eight more style sheets and four files that nobody requests by accident.
 pub(crate) fn signatures() -> String {
     let mut text = format!(
         "family = \"test\"\n
@@ -54,22 +54,22 @@ pub(crate) fn signatures() -> String {
     text
 }
 
-/// One request; `fields` are further lines of its head.
+/// One request; `fields` are further header lines.
 pub(crate) fn ask(method: &str, target: &str, fields: &[&str]) -> String {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     format!("{method} {target} HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: Mozilla/5.0\r\n{fields}\r\n")
 }
 
-/// Connections of one client or several, each with a port of its own.
+/// Connections of one or several clients, each with its own port.
 #[derive(Default)]
-pub(crate) struct Story {
+pub(crate) struct Traffic {
     pub(crate) segs: Vec<Seg>,
     port: u16,
     wait: i64,
 }
 
-impl Story {
-    /// A request of the client with this number to the web server, and its answer.
+impl Traffic {
+    /// A request of client number `client` to the web server, and its response.
     pub(crate) fn asks(&mut self, client: u16, request: &str, answer: &str) -> &mut Self {
         self.asks_of(client, [192, 0, 2, 80], request, answer)
     }
@@ -91,23 +91,23 @@ impl Story {
         self
     }
 
-    /// What the program makes of it.
-    pub(crate) fn told(&self, more: &[&str]) -> (Ran, Vec<Value>) {
-        told(&pcap(&self.segs), more)
+    /// The alerts of the program for this traffic.
+    pub(crate) fn replay(&self, more: &[&str]) -> (Ran, Vec<Value>) {
+        replay(&pcap(&self.segs), more)
     }
 }
 
-/// A folder with a capture and the signatures.
-pub(crate) fn room(capture: &[u8]) -> (tempfile::TempDir, PathBuf, PathBuf) {
-    let room = tempfile::tempdir().unwrap();
-    let (file, own) = (room.path().join("a.pcap"), room.path().join("own.toml"));
+/// A directory with the capture and the signatures.
+pub(crate) fn directory(capture: &[u8]) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, own) = (directory.path().join("a.pcap"), directory.path().join("own.toml"));
     std::fs::write(&file, capture).unwrap();
     std::fs::write(&own, signatures()).unwrap();
-    (room, file, own)
+    (directory, file, own)
 }
 
-fn told(capture: &[u8], more: &[&str]) -> (Ran, Vec<Value>) {
-    let (_room, file, own) = room(capture);
+fn replay(capture: &[u8], more: &[&str]) -> (Ran, Vec<Value>) {
+    let (_room, file, own) = directory(capture);
     let mut arguments = vec!["-q", "-S", own.to_str().unwrap(), "-r", file.to_str().unwrap()];
     arguments.extend(more);
     let ran = run(&arguments);
@@ -133,7 +133,7 @@ fn slugs(alerts: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn a_visitor_is_not_reported() {
+fn visitor_of_a_page_is_not_reported() {
     let from = "Referer: http://www.example.org/contact/";
     for (answer, referer) in [
         (CSS, from),
@@ -142,16 +142,16 @@ fn a_visitor_is_not_reported() {
         (CSS, "Referer: https://WWW.Example.ORG:8443"),
         (CSS, "Referer: http://www.example.org./?utm=1#x"),
     ] {
-        let mut story = Story::default();
-        story.asks(1, &ask("GET", "/contact/", &[]), HTML).asks(1, &ask("GET", STYLE, &[referer]), answer);
+        let mut traffic = Traffic::default();
+        traffic.asks(1, &ask("GET", "/contact/", &[]), HTML).asks(1, &ask("GET", STYLE, &[referer]), answer);
         // The page explains the style sheet for half an hour.
-        story.wait(1700).asks(1, &ask("GET", &format!("{STYLE}?ver=2"), &[referer]), answer);
-        assert_eq!(slugs(&story.told(&[]).1), [""; 0], "{answer} {referer}");
+        traffic.wait(1700).asks(1, &ask("GET", &format!("{STYLE}?ver=2"), &[referer]), answer);
+        assert_eq!(slugs(&traffic.replay(&[]).1), [""; 0], "{answer} {referer}");
     }
 }
 
 #[test]
-fn on_one_connection_and_in_the_same_second() {
+fn page_on_the_same_connection_or_in_the_same_second_counts() {
     let (page, style) = (ask("GET", "/", &[]), ask("GET", STYLE, &["Referer: http://www.example.org/", "Cookie: a=b"]));
     let conn = Conn::new(1);
     let (one, two) = (1 + page.len() as i64, 1 + HTML.len() as i64);
@@ -160,15 +160,15 @@ fn on_one_connection_and_in_the_same_second() {
     let three = one + style.len() as i64;
     segs.push(conn.down(two, three, CSS));
     segs.extend(conn.close(three, two + CSS.len() as i64));
-    assert_eq!(slugs(&told(&pcap(&segs), &[]).1), [""; 0]);
+    assert_eq!(slugs(&replay(&pcap(&segs), &[]).1), [""; 0]);
 }
 
 #[test]
-fn what_only_looks_like_a_visitor_is_reported() {
+fn requests_that_only_resemble_a_visit_are_reported() {
     let page = ask("GET", "/", &[]);
     let same = "Referer: http://www.example.org/";
     let style = |fields: &[&str]| ask("GET", STYLE, fields);
-    // Who sees the page, what is asked for, seconds later, and the words.
+    // The client of the page, the request, the delay in seconds, and the context words.
     for (viewer, fields, wait, expected, confidence) in [
         (1, &[][..], 0, &["no-referer", "after-page"][..], "Medium"),
         (2, &[], 0, &["no-referer", "no-page"], "High"),
@@ -189,46 +189,46 @@ fn what_only_looks_like_a_visitor_is_reported() {
         (1, &[same], 1801, &["same-site-referer", "no-page"], "Medium"),
         (2, &["Cookie: a=b"], 0, &["no-referer", "no-page", "cookie"], "Medium"),
     ] {
-        let mut story = Story::default();
-        story.asks(viewer, &page, HTML).wait(wait).asks(1, &style(fields), CSS);
-        let (_, alerts) = story.told(&[]);
+        let mut traffic = Traffic::default();
+        traffic.asks(viewer, &page, HTML).wait(wait).asks(1, &style(fields), CSS);
+        let (_, alerts) = traffic.replay(&[]);
         assert_eq!(slugs(&alerts), ["style"], "{fields:?}");
         assert_eq!(words(&alerts[0]), expected, "{fields:?}");
         assert_eq!(alerts[0]["alert"]["metadata"]["confidence"][0], confidence, "{fields:?}");
     }
-    // Before the page, of another server, after something that is no page.
-    let mut before = Story::default();
+    // Before the page, of another server, after a response that is no page.
+    let mut before = Traffic::default();
     before.asks(1, &style(&[same]), CSS).asks(1, &page, HTML);
-    let mut elsewhere = Story::default();
+    let mut elsewhere = Traffic::default();
     elsewhere.asks_of(1, [192, 0, 2, 81], &page, HTML).asks(1, &style(&[same]), CSS);
-    let mut no_page = Story::default();
+    let mut no_page = Traffic::default();
     no_page.asks(1, &page, MISSING).asks(1, &style(&[same]), CSS);
-    for story in [before, elsewhere, no_page] {
-        let (_, alerts) = story.told(&[]);
+    for traffic in [before, elsewhere, no_page] {
+        let (_, alerts) = traffic.replay(&[]);
         assert_eq!(alerts.iter().map(words).collect::<Vec<_>>(), [["same-site-referer", "no-page"]]);
     }
-    // What leaks has no visitors.
-    let mut leak = Story::default();
+    // Leaked files have no visitors.
+    let mut leak = Traffic::default();
     leak.asks(1, &page, HTML).asks(1, &ask("GET", "/files/keys-0.json", &[same, "Cookie: a=b"]), CSS);
-    let (_, alerts) = leak.told(&[]);
+    let (_, alerts) = leak.replay(&[]);
     assert_eq!((slugs(&alerts), words(&alerts[0])), (vec!["file-0"], vec![]));
 }
 
 #[test]
-fn the_providers_own_call() {
+fn provider_calling_its_own_webhook_is_not_reported() {
     let call = |method, agent: &str, field: &str| {
         format!("{method} /hook/sms HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n{field}Content-Length: 0\r\n\r\n")
     };
     let signed = "X-Acme-Signature: x\r\n";
-    let mut story = Story::default();
-    story.asks(1, &call("POST", "AcmeProxy/1.1", signed), CSS);
-    assert_eq!(slugs(&story.told(&[]).1), [""; 0]);
+    let mut traffic = Traffic::default();
+    traffic.asks(1, &call("POST", "AcmeProxy/1.1", signed), CSS);
+    assert_eq!(slugs(&traffic.replay(&[]).1), [""; 0]);
     for (method, agent, field) in
         [("GET", "AcmeProxy/1.1", signed), ("POST", "curl/8", signed), ("POST", "AcmeProxy/1.1", "")]
     {
-        let mut story = Story::default();
-        story.asks(1, &call(method, agent, field), CSS);
-        let (_, alerts) = story.told(&[]);
+        let mut traffic = Traffic::default();
+        traffic.asks(1, &call(method, agent, field), CSS);
+        let (_, alerts) = traffic.replay(&[]);
         assert_eq!(slugs(&alerts), ["hook"], "{method} {agent} {field}");
         assert_eq!(words(&alerts[0]), ["unlike-provider"]);
         assert_eq!(alerts[0]["alert"]["metadata"]["confidence"][0], "Medium");
@@ -236,53 +236,53 @@ fn the_providers_own_call() {
 }
 
 #[test]
-fn who_asks_for_many_things_gets_no_discount() {
+fn source_with_many_probes_gets_no_discount() {
     let same = "Referer: http://www.example.org/";
-    let visit = |story: &mut Story| {
-        story.asks(1, &ask("GET", "/", &[]), HTML);
+    let visit = |traffic: &mut Traffic| {
+        traffic.asks(1, &ask("GET", "/", &[]), HTML);
     };
     // Three probes before; two, or three more than ten minutes ago, are not many.
     for (probes, wait, discount) in [(3, 0, false), (2, 0, true), (3, 601, true), (3, 590, false)] {
-        let mut story = Story::default();
-        visit(&mut story);
+        let mut traffic = Traffic::default();
+        visit(&mut traffic);
         for number in 0..probes {
-            story.asks(1, &ask("GET", &format!("/files/keys-{number}.json"), &[]), MISSING);
+            traffic.asks(1, &ask("GET", &format!("/files/keys-{number}.json"), &[]), MISSING);
         }
-        story.wait(wait).asks(1, &ask("GET", STYLE, &[same]), CSS);
-        let (_, alerts) = story.told(&[]);
+        traffic.wait(wait).asks(1, &ask("GET", STYLE, &[same]), CSS);
+        let (_, alerts) = traffic.replay(&[]);
         assert_eq!(alerts.len(), probes + usize::from(!discount), "{probes} {wait}");
         if !discount {
             assert_eq!(words(&alerts[probes]), ["same-site-referer", "after-page", "many-signatures"]);
             assert_eq!(alerts[probes]["alert"]["metadata"]["confidence"][0], "High");
         }
     }
-    // The same probe often is one thing, and another client is another source.
-    let mut story = Story::default();
-    visit(&mut story);
+    // The same probe repeated counts once, and another client is another source.
+    let mut traffic = Traffic::default();
+    visit(&mut traffic);
     for _ in 0..6 {
-        story.asks(1, &ask("GET", "/files/keys-0.json", &[]), MISSING);
+        traffic.asks(1, &ask("GET", "/files/keys-0.json", &[]), MISSING);
     }
     for n in 0..4 {
-        story.asks(2, &ask("GET", &format!("/files/keys-{n}.json"), &[]), MISSING);
+        traffic.asks(2, &ask("GET", &format!("/files/keys-{n}.json"), &[]), MISSING);
     }
-    story.asks(1, &ask("GET", STYLE, &[same]), CSS);
-    assert!(!slugs(&story.told(&[]).1).contains(&"style"));
-    // A list of style sheets with forged Referers: the fifth and all that follow are told, the first again too.
-    let mut story = Story::default();
-    visit(&mut story);
+    traffic.asks(1, &ask("GET", STYLE, &[same]), CSS);
+    assert!(!slugs(&traffic.replay(&[]).1).contains(&"style"));
+    // A list of style sheets with forged Referers: the fifth and all later ones are reported, the first again too.
+    let mut traffic = Traffic::default();
+    visit(&mut traffic);
     for n in 0..8 {
-        story.asks(1, &ask("GET", &format!("/p{n}/style.css"), &[same]), CSS);
+        traffic.asks(1, &ask("GET", &format!("/p{n}/style.css"), &[same]), CSS);
     }
-    story.asks(1, &ask("GET", "/p0/style.css", &[same]), CSS);
-    let (_, alerts) = story.told(&[]);
+    traffic.asks(1, &ask("GET", "/p0/style.css", &[same]), CSS);
+    let (_, alerts) = traffic.replay(&[]);
     assert_eq!(slugs(&alerts), ["style-4", "style-5", "style-6", "style-7", "style-0"]);
 }
 
-/// Many visitors and scanners at once: the same bytes with any number of lanes and any size of blocks.
+/// Many visitors and scanners at once: the same bytes with any number of lanes and any block size.
 #[test]
-fn the_same_with_any_number_of_lanes() {
+fn context_does_not_depend_on_the_number_of_lanes() {
     let mut dice = Dice::new(7);
-    let mut story = Story::default();
+    let mut traffic = Traffic::default();
     for _ in 0..400 {
         let client = dice.below(12) as u16;
         let fields: &[&str] = dice.pick(&[&["Referer: http://www.example.org/"][..], &[]]);
@@ -293,14 +293,14 @@ fn the_same_with_any_number_of_lanes() {
             _ => format!("/p{}/style.css", dice.below(8)),
         };
         let answer = if target == "/" { HTML } else { dice.pick(&[CSS, MISSING, SAME]) };
-        story.wait(dice.below(40) as i64).asks(client, &ask("GET", &target, fields), answer);
+        traffic.wait(dice.below(40) as i64).asks(client, &ask("GET", &target, fields), answer);
     }
-    // But for the name of the file, which is another in each run.
+    // Except for the name of the file, which differs in each run.
     let lines = |ran: &Ran| {
         let events = ran.out.lines().map(|line| line.split(",\"pcap_filename").next().unwrap().to_owned());
         events.collect::<Vec<_>>()
     };
-    let (expected, alerts) = story.told(&[]);
+    let (expected, alerts) = traffic.replay(&[]);
     let known: BTreeSet<_> = alerts.iter().flat_map(|alert| words(alert)).collect();
     assert!(known.len() >= 5 && alerts.len() > 50, "{known:?}");
     for more in [
@@ -309,7 +309,7 @@ fn the_same_with_any_number_of_lanes() {
         &["--lanes", "3", "--set", "block.packets=7"],
         &["--set", "block.packets=1"],
     ] {
-        let (found, expected) = (lines(&story.told(more).0), lines(&expected));
+        let (found, expected) = (lines(&traffic.replay(more).0), lines(&expected));
         let differs = found.iter().zip(&expected).find(|(found, expected)| found != expected);
         assert_eq!((differs, found.len()), (None, expected.len()), "{more:?}");
     }
@@ -333,15 +333,15 @@ fn page(client: &str) -> PageView {
 }
 
 #[test]
-fn memory_is_bounded_and_the_oldest_goes_first() {
+fn context_memory_is_bounded_and_the_oldest_is_evicted_first() {
     let mut context = ContextTracker::new([1, 2], Limits { pages: 100, sources: 100 });
     let client = |number: u32| format!("10.0.{}.{}", number / 256, number % 256);
     for number in 0..200 {
         context.page(page(&client(number)), time(i64::from(number)));
     }
     for number in [99, 100, 199] {
-        let weighed = context.evaluate(&mut hit(&client(number), 1_010_000), time(200));
-        assert_eq!(weighed == ContextVerdict::Legitimate, number >= 100, "{number}");
+        let evaluated = context.evaluate(&mut hit(&client(number), 1_010_000), time(200));
+        assert_eq!(evaluated == ContextVerdict::Legitimate, number >= 100, "{number}");
     }
     assert_eq!((context.counters().pages, context.counters().page_limit), (200, 100));
     for number in 0..500 {
@@ -353,7 +353,7 @@ fn memory_is_bounded_and_the_oldest_goes_first() {
 }
 
 #[test]
-fn a_source_is_an_address_or_a_network_of_64_bits() {
+fn source_is_an_address_or_a_network_of_64_bits() {
     for (first, second, same) in [
         ("2001:db8::1", "2001:db8::ffff:1", true),
         ("2001:db8::1", "2001:db8:0:1::1", false),
@@ -361,19 +361,19 @@ fn a_source_is_an_address_or_a_network_of_64_bits() {
     ] {
         let mut context = ContextTracker::new([1, 2], Limits::default());
         context.page(page(second), time(0));
-        // Without a page: probes.
+        // Without a page they are probes.
         (0..3).for_each(|sid| {
             assert_eq!(context.evaluate(&mut hit(first, 1_010_000 + sid), time(1)), ContextVerdict::Probe)
         });
-        let weighed = context.evaluate(&mut hit(second, 1_010_009), time(2));
-        assert_eq!(weighed == ContextVerdict::Probe, same, "{first} {second}");
-        // The page is of one address.
+        let evaluated = context.evaluate(&mut hit(second, 1_010_009), time(2));
+        assert_eq!(evaluated == ContextVerdict::Probe, same, "{first} {second}");
+        // The page was requested by one address.
         assert_eq!(context.evaluate(&mut hit(first, 1_010_009), time(2)), ContextVerdict::Probe);
     }
 }
 
 #[test]
-fn confidence_moves_by_one_step() {
+fn context_changes_confidence_by_one_step() {
     use ContextTag::*;
     let mut alert = plain();
     for (own, circumstances, expected) in [

@@ -2,5 +2,5 @@
 
 mod alert_threshold;
 mod campaigns;
-mod context;
+pub(crate) mod context;
 mod suppression;

@@ -1,4 +1,4 @@
-//! Suppress files through the whole program: every key, what expires and what never matches, what is refused, and the
+//! Suppress files through the whole program: every key, expired entries and entries that never match, errors, and the
 //! dry run.
 
 use std::fmt::Write as _;
@@ -8,43 +8,43 @@ use smsentry::alerts::suppress::{SuppressFile, Suppressions, Treatment};
 use smsentry::signature::{SignatureFile, SignatureOrigin, Signatures};
 use smsentry::time::Timestamp;
 
-use crate::alerts::context::{Story, alerts, ask, room, signatures};
-use crate::support::random_records::plain;
-use crate::support::virtual_link::{Sender, in_namespace, lay_cable};
-use crate::support::live_process::{Logs, Sensor, Talk, eventually, send};
+use crate::alerts::context::{Traffic, alerts, ask, directory, signatures};
+use crate::support::live_process::{Connection, Logs, Sensor, eventually, send};
 use crate::support::program::{Ran, run};
+use crate::support::random_records::plain;
 use crate::support::segment_builder::{Dice, EPOCH, pcap};
+use crate::support::virtual_link::{Sender, create_link, in_namespace};
 
 const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// Four probes of three clients and two servers; the last is of a host of its own and of another family.
-fn story() -> Story {
-    let mut story = Story::default();
+/// Four probes of three clients to two servers; the last has its own host and another family.
+fn traffic() -> Traffic {
+    let mut traffic = Traffic::default();
     let other = "GET /Files//keys-1.json HTTP/1.1\r\nHost: SHOP.example.org:80\r\n\r\n";
-    story
+    traffic
         .asks(1, &ask("GET", "/a/wp-content/plugins/acme-sms/style.css", &[]), MISSING)
         .asks(2, &ask("GET", "/hook/sms", &[]), MISSING)
         .asks(2, &ask("GET", "/files/keys-0.json?a=b", &[]), MISSING)
         .asks_of(3, [192, 0, 2, 81], other, MISSING);
-    story
+    traffic
 }
 
-/// Runs the story with a suppress file; which of the four are told, and the run.
+/// Replays the traffic with a suppress file. Returns which of the four are emitted, and the run.
 fn with(entries: &str, more: &[&str]) -> (Vec<usize>, Ran) {
-    let (room, capture, own) = room(&pcap(&story().segs));
-    let file = room.path().join("mine.toml");
+    let (directory, capture, own) = directory(&pcap(&traffic().segs));
+    let file = directory.path().join("mine.toml");
     std::fs::write(&file, entries).unwrap();
     let [own, capture, file] = [&own, &capture, &file].map(|path| path.to_str().unwrap());
     let mut arguments = vec!["-S", own, "-r", capture, "--suppress", file];
     arguments.extend(more);
     let ran = run(&arguments);
     let slugs = ["style", "hook", "file-0", "file-1"];
-    let told = alerts(&ran).into_iter().map(|alert| {
+    let reported = alerts(&ran).into_iter().map(|alert| {
         let slug = alert["alert"]["metadata"]["smsentry_signature"][0].as_str().unwrap().to_owned();
         slugs.iter().position(|known| *known == slug).unwrap()
     });
-    let told = told.collect();
-    (told, ran)
+    let reported = reported.collect();
+    (reported, ran)
 }
 
 fn entry(conditions: &str) -> String {
@@ -52,7 +52,7 @@ fn entry(conditions: &str) -> String {
 }
 
 #[test]
-fn every_key() {
+fn every_key_suppresses() {
     for (conditions, hidden) in [
         ("signature = 1010000", &[0][..]),
         ("signature = \"hook\"", &[1]),
@@ -86,67 +86,67 @@ fn every_key() {
         ("family = \"files\"\nsource = \"198.51.0.1\"", &[]),
         ("host = \".example.org\"\npath = \"/files\"\ndestination = \"192.0.2.81\"\nsignature = \"file-1\"", &[3]),
     ] {
-        let (told, ran) = with(&entry(conditions), &["-q"]);
+        let (reported, ran) = with(&entry(conditions), &["-q"]);
         assert_eq!((ran.code, &*ran.err), (0, ""), "{conditions}");
         let expected: Vec<usize> = (0..4).filter(|at| !hidden.contains(at)).collect();
-        assert_eq!(told, expected, "{conditions}");
+        assert_eq!(reported, expected, "{conditions}");
     }
 }
 
 #[test]
-fn allowed_by_product_signature_or_family_at_a_place() {
+fn allow_by_product_signature_or_family_at_a_location() {
     for (conditions, hidden) in [
         ("product = \"Acme SMS\"\nhost = \"www.example.org\"", &[0][..]),
         ("signature = \"hook\"\ndestination = \"192.0.2.80\"", &[1]),
         ("family = \"files\"\nhost = \".example.org\"\ndestination = \"192.0.2.80\"", &[2]),
         ("product = \"Acme SMS\"\nhost = \"shop.example.org\"", &[]),
     ] {
-        let (told, _) = with(&format!("[[allow]]\n{conditions}\nreason = \"ours\"\n"), &["-q"]);
+        let (reported, _) = with(&format!("[[allow]]\n{conditions}\nreason = \"ours\"\n"), &["-q"]);
         let expected: Vec<usize> = (0..4).filter(|at| !hidden.contains(at)).collect();
-        assert_eq!(told, expected, "{conditions}");
+        assert_eq!(reported, expected, "{conditions}");
     }
 }
 
-/// Three different things of one source are a campaign: what is suppressed counts, what is allowed does not.
+/// Three different signatures of one source are a campaign: suppressed hits count, allowed ones do not.
 #[test]
 fn suppressed_hits_count_in_campaigns_and_allowed_ones_do_not() {
-    let mut story = Story::default();
+    let mut traffic = Traffic::default();
     for number in 0..3 {
-        story.asks(1, &ask("GET", &format!("/files/keys-{number}.json"), &[]), MISSING);
+        traffic.asks(1, &ask("GET", &format!("/files/keys-{number}.json"), &[]), MISSING);
     }
-    let (room, capture, own) = room(&pcap(&story.segs));
-    let file = room.path().join("mine.toml");
+    let (directory, capture, own) = directory(&pcap(&traffic.segs));
+    let file = directory.path().join("mine.toml");
     let campaigns = |entries: &str| {
         std::fs::write(&file, entries).unwrap();
         let [own, capture, file] = [&own, &capture, &file].map(|path| path.to_str().unwrap());
-        let counters = room.path().join("counters.json");
+        let counters = directory.path().join("counters.json");
         let ran = run(&["-q", "-S", own, "-r", capture, "--suppress", file, "--counters", counters.to_str().unwrap()]);
         let counters: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(counters).unwrap()).unwrap();
         let figures = ["suppress.suppressed", "suppress.allowed"].map(|name| counters[name].as_u64().unwrap());
-        let told = alerts(&ran).len();
-        (told, ran.out.lines().count() > told, figures)
+        let reported = alerts(&ran).len();
+        (reported, ran.out.lines().count() > reported, figures)
     };
     let place = "host = \"www.example.org\"\nreason = \"x\"\n";
     assert_eq!(campaigns(""), (3, true, [0, 0]));
     assert_eq!(campaigns(&format!("[[suppress]]\nfamily = \"files\"\n{place}")), (0, true, [3, 0]));
     assert_eq!(campaigns(&format!("[[allow]]\nsignature = \"file-1\"\n{place}")), (2, false, [0, 1]));
-    // Allow goes first, whichever stands first.
+    // Allow entries are applied first, whatever their order in the file.
     let both = format!("[[suppress]]\nfamily = \"files\"\n{place}[[allow]]\nsignature = \"file-1\"\n{place}");
     assert_eq!(campaigns(&both), (0, false, [2, 1]));
 }
 
-/// The capture is of 2025-10-09; days end at midnight, UTC, by the time of the packets.
+/// The capture is of 2025-10-09; days end at midnight, UTC, by packet time.
 #[test]
-fn an_entry_ends_with_its_day() {
+fn entry_expires_at_the_end_of_its_day() {
     assert_eq!(EPOCH, 1_760_000_000, "the day below");
-    for (day, told, words) in [
+    for (day, reported, words) in [
         ("2025-10-09", 0, "expired on 2025-10-09"),
         ("\"2025-10-09\"", 0, "expired on 2025-10-09"),
         ("2025-10-08", 4, "expired on 2025-10-08"),
         ("2999-01-01", 0, ""),
     ] {
         let (alerts, ran) = with(&entry(&format!("path = \"/\"\nexpires = {day}")), &[]);
-        assert_eq!(alerts.len(), told, "{day}");
+        assert_eq!(alerts.len(), reported, "{day}");
         assert_eq!(ran.err.contains("mine.toml:1: expired on"), !words.is_empty(), "{}", ran.err);
         assert!(ran.err.contains(words), "{}", ran.err);
     }
@@ -164,7 +164,7 @@ fn review(entries: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_never_matches_is_told() {
+fn entries_that_never_match_are_reported() {
     for (conditions, expected) in [
         ("signature = 1010999", "signature 1010999 is not loaded"),
         ("signature = \"nobody\"", "signature \"nobody\" is not loaded"),
@@ -199,7 +199,7 @@ fn what_never_matches_is_told() {
 }
 
 #[test]
-fn what_stands_twice_is_told() {
+fn duplicate_entries_are_reported() {
     let first = entry("source = [\"10.0.0.1\", \"10.0.0.0/8\"]\nexpires = 2999-01-01");
     let again = entry("source = [\"10.9.9.9/8\", \"10.0.0.1\"]\nexpires = 2998-01-01");
     let longer = entry("source = [\"10.0.0.0/8\", \"10.0.0.1\"]");
@@ -217,12 +217,12 @@ fn what_stands_twice_is_told() {
     );
 }
 
-/// At the start of a run, and under `-T`; a run goes on.
+/// At the start of a run, which continues, and with `-T`.
 #[test]
-fn the_program_tells_what_hides_nothing() {
+fn ineffective_entries_are_reported_at_the_start() {
     let text = entry("signature = \"nobody\"");
-    let (told, ran) = with(&text, &[]);
-    assert_eq!((told.len(), ran.code), (4, 0));
+    let (reported, ran) = with(&text, &[]);
+    assert_eq!((reported.len(), ran.code), (4, 0));
     assert!(ran.err.contains("mine.toml:1: never matches: signature \"nobody\" is not loaded (test)"), "{}", ran.err);
     let (_, checked) = with(&text, &["-T"]);
     assert_eq!(checked.code, 0);
@@ -291,10 +291,10 @@ expires = 2027-01-31T10:00:00
 }
 
 #[test]
-fn a_broken_file_ends_the_run_before_it_begins() {
+fn broken_file_ends_the_run_before_it_begins() {
     for more in [&[][..], &["-T"], &["--dry-run"]] {
-        let (told, ran) = with("[[suppress]]\nhost = \"a\"\n\n[[suppress]]\nreason = \"x\"\n", more);
-        assert_eq!((told.len(), ran.code, ran.err.lines().count(), &*ran.out), (0, 2, 2, ""), "{}", ran.err);
+        let (reported, ran) = with("[[suppress]]\nhost = \"a\"\n\n[[suppress]]\nreason = \"x\"\n", more);
+        assert_eq!((reported.len(), ran.code, ran.err.lines().count(), &*ran.out), (0, 2, 2, ""), "{}", ran.err);
         let lines: Vec<&str> = ran.err.lines().collect();
         assert!(lines[0].contains("mine.toml:1: missing key `reason`"), "{lines:?}");
         assert!(lines[1].contains("mine.toml:4: it would hide everything"), "{lines:?}");
@@ -305,7 +305,7 @@ fn a_broken_file_ends_the_run_before_it_begins() {
 }
 
 #[test]
-fn a_dry_run_hides_nothing_and_tells_why() {
+fn dry_run_hides_nothing_and_reports_the_reasons() {
     let text = "\
 [[suppress]]
 family = \"files\"
@@ -320,8 +320,8 @@ product = \"acme sms\"
 host = \"www.example.org\"
 reason = \"we run it\"
 ";
-    let (told, ran) = with(text, &["--dry-run"]);
-    assert_eq!((told, ran.code), (vec![0, 1, 2, 3], 0));
+    let (reported, ran) = with(text, &["--dry-run"]);
+    assert_eq!((reported, ran.code), (vec![0, 1, 2, 3], 0));
     let labels: Vec<_> = alerts(&ran)
         .iter()
         .map(|alert| {
@@ -345,9 +345,9 @@ reason = \"we run it\"
     ] {
         assert!(ran.err.contains(line), "{line}: {}", ran.err);
     }
-    // The same with -v of a run that hides.
-    let (told, ran) = with(text, &["-v"]);
-    assert_eq!(told, [1]);
+    // The same with -v in a run that suppresses.
+    let (reported, ran) = with(text, &["-v"]);
+    assert_eq!(reported, [1]);
     for line in ["mine.toml:1: suppress hid 2 alerts: our scanner", "mine.toml:5: suppress hid 0 alerts", "allow hid 1"]
     {
         assert!(ran.err.contains(line), "{line}: {}", ran.err);
@@ -355,9 +355,9 @@ reason = \"we run it\"
     assert!(!with(text, &[]).1.err.contains("mine.toml"), "said unasked");
 }
 
-/// Against asking every entry in turn, over many made-up entries and alerts.
+/// Compared with a linear search over many generated entries and alerts.
 #[test]
-fn found_as_by_asking_one_after_the_other() {
+fn index_agrees_with_a_linear_search() {
     let mut dice = Dice::new(3);
     let hosts = ["a.example", "b.a.example", "c.b.a.example", "x.org", "example"];
     let paths = ["/", "/a", "/a/b", "/a/b/c.css", "/ab"];
@@ -399,9 +399,9 @@ fn found_as_by_asking_one_after_the_other() {
     }
 }
 
-/// Thousands of entries that have all but one condition in common, and a host made to be looked up for long.
+/// Thousands of entries that share all but one condition, and a host that is expensive to look up.
 #[test]
-fn many_entries_do_not_make_alerts_slow() {
+fn many_entries_do_not_slow_down_alerts() {
     let common = "host = \".example.org\"\nsource = \"10.0.0.0/8\"\nsignature = 1010000\n";
     let different: [&dyn Fn(u32) -> String; 4] = [
         &|n| format!("path = \"/a/{n}\"\nhost = \".example.org\"\nsource = \"10.0.0.0/8\"\n"),
@@ -427,17 +427,17 @@ fn many_entries_do_not_make_alerts_slow() {
     }
 }
 
-/// SIGUSR2 reads suppress files again, too; broken ones change nothing.
+/// SIGUSR2 also reloads suppress files; broken ones change nothing.
 #[test]
-fn suppress_files_are_loaded_again_with_the_signatures() {
+fn suppress_files_are_reloaded_with_the_signatures() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let logs = Logs::new();
         let file = logs.file("mine.toml");
         std::fs::write(&file, entry("path = \"/other\"")).unwrap();
         let sensor = Sensor::start(&["-v", "-i", "probe0", "-l", logs.path(), "--suppress", file.to_str().unwrap()]);
         let mut sender = Sender::on("probe1");
-        let mut probe = |port, target: &str| send(&mut sender, Talk::whole(port, target));
+        let mut probe = |port, target: &str| send(&mut sender, Connection::whole(port, target));
         let seen = |count: usize| {
             eventually(3, || logs.records("alert").len() == count, || format!("{:?}", logs.records("alert")))
         };
@@ -456,7 +456,7 @@ fn suppress_files_are_loaded_again_with_the_signatures() {
         probe(40_004, "/sms_config.json");
         probe(40_005, "/sms_bomber.exe");
         seen(3);
-        let said = sensor.finish();
-        assert!(said.contains("mine.toml:1: suppress hid 2 alerts: test"), "{said}");
+        let messages = sensor.finish();
+        assert!(messages.contains("mine.toml:1: suppress hid 2 alerts: test"), "{messages}");
     });
 }

@@ -1,6 +1,7 @@
-//! What captures look like that nobody twisted on purpose: offloads, taps that see half, SPAN ports that copy, mirrors
-//! that wrap, tags, link types and files. In each of them the same three probes are told, once each, with the innermost
-//! addresses, and with where they were found. Not evasion: that is `flow_cases`, `http_split` and `decode_layers`.
+//! Captures under ordinary but unusual conditions: offloads, taps that see one side, SPAN ports that copy, mirrors that
+//! encapsulate, tags, link types and files. In each of them the same three probes are reported, once each, with the
+//! innermost addresses and with the encapsulation. Evasions are tested in [`crate::flow::reassembly_cases`],
+//! [`crate::http::request_parsing`] and [`super::encapsulations`].
 
 use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, PacketBuilder};
 use serde_json::{Value, json};
@@ -14,26 +15,26 @@ const PROBES: [&str; 3] = ["/sms_config.json", "/twilio/.secrets", "/sms.py"];
 const MIRROR: [[u8; 4]; 2] = [[203, 0, 113, 1], [203, 0, 113, 2]];
 const ETHERNET: usize = 14;
 
-/// A frame of the original traffic and who sent it, and what the recorder makes of it: one frame, or more.
+/// Turns a frame of the original traffic and its sender into one or more recorded frames.
 type Recorder = fn(&[u8], Sender) -> Vec<Vec<u8>>;
 
-/// One way to capture the probes, and what must be told of each of them.
-struct Situation {
+/// One way to capture the probes, and what must be reported of each of them.
+struct Condition {
     name: &'static str,
-    /// What happens to the segments before the recorder sees them.
+    /// What happens to the segments before they are recorded.
     traffic: fn(Vec<Seg>) -> Vec<Seg>,
     recorder: Recorder,
     file: fn(&[Vec<u8>]) -> Vec<u8>,
     outcome: &'static str,
     source: &'static str,
     vlan: &'static [u16],
-    /// Protocol and ports of the packet outside.
+    /// Protocol and ports of the outer packet.
     tunnel: Option<(&'static str, u16, u16)>,
     network: Option<&'static str>,
 }
 
-/// The plain capture, from which every other differs.
-const PLAIN: Situation = Situation {
+/// The plain capture, from which every other one is derived.
+const PLAIN: Condition = Condition {
     name: "plain",
     traffic: |segs| segs,
     recorder: |frame, _| vec![frame.to_vec()],
@@ -45,52 +46,52 @@ const PLAIN: Situation = Situation {
     network: None,
 };
 
-const SITUATIONS: &[Situation] = &[
+const CONDITIONS: &[Condition] = &[
     PLAIN,
-    Situation {
+    Condition {
         name: "checksums that the sender's card fills in later",
         traffic: |segs| damaged(segs, Client, Damage::Offloaded),
         ..PLAIN
     },
-    Situation { name: "checksums that are never right", traffic: |segs| damaged(segs, Client, Damage::Tcp), ..PLAIN },
-    Situation { name: "recording began amid the connection", traffic: |segs| segs[3..].to_vec(), ..PLAIN },
-    Situation {
+    Condition { name: "checksums that are never right", traffic: |segs| damaged(segs, Client, Damage::Tcp), ..PLAIN },
+    Condition { name: "recording began amid the connection", traffic: |segs| segs[3..].to_vec(), ..PLAIN },
+    Condition {
         name: "one side only",
         traffic: |segs| segs.into_iter().filter(|seg| seg.from == Client).collect(),
         outcome: "unseen",
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "one side only, amid the connection",
         traffic: |segs| segs.into_iter().skip(3).filter(|seg| seg.from == Client).collect(),
         outcome: "unseen",
         ..PLAIN
     },
-    Situation { name: "every frame twice", recorder: |frame, _| vec![frame.to_vec(); 2], ..PLAIN },
-    Situation {
+    Condition { name: "every frame twice", recorder: |frame, _| vec![frame.to_vec(); 2], ..PLAIN },
+    Condition {
         name: "every frame again behind a router",
         recorder: |frame, _| vec![frame.to_vec(), routed(frame)],
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "every frame in two VLANs",
         recorder: |frame, _| vec![tagged(frame, &[(0x8100, 10)]), tagged(frame, &[(0x8100, 20)])],
         vlan: &[10],
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "requests in one VLAN, answers in another",
         recorder: |frame, from| vec![tagged(frame, &[(0x8100, if from == Client { 10 } else { 20 })])],
         vlan: &[10],
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "three tags",
         recorder: |frame, _| vec![tagged(frame, &[(0x88a8, 30), (0x8100, 20), (0x8100, 10)])],
         vlan: &[30, 20, 10],
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "VXLAN",
         recorder: |frame, _| vec![in_udp(4789, &[8, 0, 0, 0, 0, 0x12, 0x34, 0], frame)],
         source: "vxlan encapsulation",
@@ -98,7 +99,7 @@ const SITUATIONS: &[Situation] = &[
         network: Some("4660"),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "Geneve",
         recorder: |frame, _| vec![in_udp(6081, &[1, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 1, 0, 0], frame)],
         source: "geneve encapsulation",
@@ -106,21 +107,21 @@ const SITUATIONS: &[Situation] = &[
         network: Some("7"),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "GRE",
         recorder: |frame, _| vec![in_gre(&[0, 0, 8, 0], &frame[ETHERNET..])],
         source: "gre tunnel",
         tunnel: Some(("GRE", 0, 0)),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "GRE with Ethernet in it",
         recorder: |frame, _| vec![in_gre(&[0, 0, 0x65, 0x58], frame)],
         source: "gre tunnel",
         tunnel: Some(("GRE", 0, 0)),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "ERSPAN II",
         recorder: |frame, _| vec![in_gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 9, 0, 0, 0, 0], frame)],
         source: "gre tunnel",
@@ -128,7 +129,7 @@ const SITUATIONS: &[Situation] = &[
         network: Some("9"),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "ERSPAN III",
         recorder: |frame, _| {
             let head = [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 0, 0, 9, 1, 2, 3, 4, 0, 0, 0, 0];
@@ -139,33 +140,33 @@ const SITUATIONS: &[Situation] = &[
         network: Some("9"),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "MPLS, two labels",
         recorder: |frame, _| vec![ethernet(0x8847, &[&[0, 1, 0x20, 64, 0, 2, 0x21, 64], &frame[ETHERNET..]].concat())],
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "Linux cooked",
         recorder: |frame, _| vec![[&[0; 14][..], &frame[12..]].concat()],
         file: |frames| classic(113, frames),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "Linux cooked, second version",
         recorder: |frame, _| vec![[&frame[12..14], &[0; 18], &frame[ETHERNET..]].concat()],
         file: |frames| classic(276, frames),
         ..PLAIN
     },
-    Situation {
+    Condition {
         name: "raw IP",
         recorder: |frame, _| vec![frame[ETHERNET..].to_vec()],
         file: |frames| classic(101, frames),
         ..PLAIN
     },
-    Situation { name: "pcapng", file: |frames| next_generation(frames), ..PLAIN },
+    Condition { name: "pcapng", file: |frames| next_generation(frames), ..PLAIN },
 ];
 
-/// One connection with the three probes and their answers.
+/// One connection with the three probes and their responses.
 fn conversation() -> Vec<Seg> {
     let conn = Conn::new(7);
     let mut segs = conn.open();
@@ -195,7 +196,7 @@ fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The frame as the next network has it: other stations, one hop less, and the header's checksum for that.
+/// The frame as in the next network: other MAC addresses, one hop less, and the updated header checksum.
 fn routed(frame: &[u8]) -> Vec<u8> {
     let (mut header, rest) = Ipv4Header::from_slice(&frame[ETHERNET..]).unwrap();
     header.time_to_live -= 1;
@@ -229,7 +230,7 @@ fn in_gre(head: &[u8], inner: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A file in the classic format, a frame a millisecond.
+/// A file in the classic format, a frame per millisecond.
 fn classic(linktype: u32, frames: &[Vec<u8>]) -> Vec<u8> {
     let pcap = Pcap { linktype, ..Pcap::new(ByteOrder::Little, Pcap::MICRO) };
     let mut file = pcap.header();
@@ -239,7 +240,7 @@ fn classic(linktype: u32, frames: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
-/// A pcapng file with two interfaces that see every other frame.
+/// A pcapng file with two interfaces that see alternate frames.
 fn next_generation(frames: &[Vec<u8>]) -> Vec<u8> {
     let order = ByteOrder::Big;
     let mut file = section(order);
@@ -252,13 +253,13 @@ fn next_generation(frames: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
-/// The alerts on a situation's file.
-fn alerts(situation: &Situation, more: &[&str]) -> Vec<Value> {
+/// The alerts for a condition's file.
+fn alerts(situation: &Condition, more: &[&str]) -> Vec<Value> {
     let record = |(number, seg): (u16, &Seg)| (situation.recorder)(&seg.frame(number).0, seg.from);
     let segs = (situation.traffic)(conversation());
     let frames: Vec<_> = (1..).zip(&segs).flat_map(record).collect();
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("capture");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("capture");
     std::fs::write(&path, (situation.file)(&frames)).unwrap();
     let output = smsentry().arg("-q").args(more).arg("-r").arg(path).output().unwrap();
     assert!(output.status.success(), "{}: {output:?}", situation.name);
@@ -267,8 +268,8 @@ fn alerts(situation: &Situation, more: &[&str]) -> Vec<Value> {
     events.filter(|event| event["alert"]["metadata"]["smsentry_campaign"].is_null()).collect()
 }
 
-/// What must stand in an alert of this situation.
-fn expected(situation: &Situation, target: &str, frame: u64) -> Value {
+/// The fields that must be in an alert of this condition.
+fn expected(situation: &Condition, target: &str, frame: u64) -> Value {
     let tunnel = situation.tunnel.map(|(protocol, from, to)| {
         json!({
             "src_ip": "203.0.113.1", "src_port": from, "dest_ip": "203.0.113.2", "dest_port": to,
@@ -286,7 +287,7 @@ fn expected(situation: &Situation, target: &str, frame: u64) -> Value {
     })
 }
 
-fn told(alert: &Value) -> Value {
+fn reported(alert: &Value) -> Value {
     let metadata = &alert["alert"]["metadata"];
     json!({
         "ends": [alert["src_ip"], alert["src_port"], alert["dest_ip"], alert["dest_port"]],
@@ -299,9 +300,9 @@ fn told(alert: &Value) -> Value {
     })
 }
 
-/// Whether each probe is told once, as it must be.
-fn assess(situation: &Situation, alerts: &[Value]) -> Result<(), String> {
-    let found: Vec<Value> = alerts.iter().map(told).collect();
+/// Checks that each probe is reported once, with the expected fields.
+fn assess(situation: &Condition, alerts: &[Value]) -> Result<(), String> {
+    let found: Vec<Value> = alerts.iter().map(reported).collect();
     let frame = |alert: &Value| alert["pcap_cnt"].as_u64().unwrap_or(0);
     let frames = alerts.iter().map(frame).chain(std::iter::repeat(0));
     let wanted: Vec<Value> =
@@ -310,20 +311,20 @@ fn assess(situation: &Situation, alerts: &[Value]) -> Result<(), String> {
 }
 
 #[test]
-fn every_situation_tells_the_three_probes_once() {
-    let judged = SITUATIONS.iter().map(|situation| assess(situation, &alerts(situation, &[])));
+fn every_condition_reports_the_three_probes_once() {
+    let judged = CONDITIONS.iter().map(|situation| assess(situation, &alerts(situation, &[])));
     let wrong: Vec<String> = judged.filter_map(Result::err).collect();
-    assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), SITUATIONS.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), CONDITIONS.len(), wrong.join("\n"));
 }
 
-/// What keeps copies, VLANs and checksums apart can be turned around, and then the same captures tell another story.
+/// With the options for copies, VLANs and checksums reversed, the same captures give different alerts.
 #[test]
-fn switches_change_what_is_told() {
-    let named = |name: &str| SITUATIONS.iter().find(|situation| situation.name == name).unwrap();
+fn options_change_what_is_reported() {
+    let named = |name: &str| CONDITIONS.iter().find(|situation| situation.name == name).unwrap();
     let count = |name: &str, more: &[&str]| alerts(named(name), more).len();
     assert_eq!(count("every frame in two VLANs", &["--vlan-tracking"]), 6);
     assert_eq!(count("checksums that are never right", &["-k", "all"]), 0);
     let apart = alerts(named("requests in one VLAN, answers in another"), &["--vlan-tracking"]);
-    assert!(apart.iter().all(|alert| told(alert)["outcome"] == json!(["unseen"])), "{apart:?}");
+    assert!(apart.iter().all(|alert| reported(alert)["outcome"] == json!(["unseen"])), "{apart:?}");
     assert_eq!(apart.len(), 3);
 }

@@ -1,4 +1,5 @@
-//! Cut and damaged captures: everything readable first, then the file, the packet number, the offset and the cause.
+//! Truncated and damaged captures: everything readable is read first, then the file, the packet number, the offset and
+//! the cause are reported.
 
 use smsentry::capture::block::BlockSize;
 use smsentry::capture::file::FileSource;
@@ -7,8 +8,8 @@ use smsentry::packet::Link;
 use crate::support::capture_writer as captures;
 use crate::support::capture_writer::{ByteOrder, Pcap, Seeded};
 
-/// Cuts a file at every byte: what lies whole before the cut is read, and a cut within a record is told with the
-/// record's offset.
+/// Truncates a file at every byte: what is complete before the cut is read, and a cut within a record is reported with
+/// the record's offset.
 fn cut_everywhere(header: usize, pieces: &[Vec<u8>], is_frame: impl Fn(usize) -> bool) {
     let file = pieces.concat();
     let ends: Vec<usize> = pieces
@@ -35,7 +36,7 @@ fn cut_everywhere(header: usize, pieces: &[Vec<u8>], is_frame: impl Fn(usize) ->
 }
 
 #[test]
-fn a_file_cut_at_any_byte() {
+fn file_truncated_at_any_byte_is_read_up_to_there() {
     let pcap = Pcap::new(ByteOrder::Big, Pcap::NANO);
     let records = (0..5_u32).map(|at| pcap.record(at, at, 60, &vec![1; 7 * at as usize]));
     let pieces: Vec<Vec<u8>> = std::iter::once(pcap.header()).chain(records).collect();
@@ -54,7 +55,7 @@ fn a_file_cut_at_any_byte() {
 }
 
 #[test]
-fn a_huge_captured_length_is_damage_and_everything_before_is_read() {
+fn huge_captured_length_is_an_error_after_everything_before_it() {
     let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let mut bad = pcap.record(3, 3, 3, b"abc");
     for caplen in [262_145_u32, 0x7fff_ffff, 0xdead_beef, u32::MAX] {
@@ -68,7 +69,7 @@ fn a_huge_captured_length_is_damage_and_everything_before_is_read() {
 }
 
 #[test]
-fn damaged_blocks_of_pcapng() {
+fn damaged_pcapng_blocks_are_reported() {
     let order = ByteOrder::Little;
     let good = captures::enhanced(order, 0, 1, 3, b"abc");
     let begin = [captures::section(order), captures::interface(order, 1, 0, &[]), good.clone()].concat();
@@ -98,31 +99,31 @@ fn damaged_blocks_of_pcapng() {
         assert_eq!((read.frames.len(), error.offset), (1, Some(begin.len() as u64)), "{cause}");
         assert!(error.cause.contains(cause), "{error}");
     }
-    // Behind a large block that was passed over, too.
+    // After a large block that was skipped, too.
     let mut large = captures::block(order, 10, &vec![0; 1 << 20]);
     let size = large.len();
     large[size - 4] ^= 4;
     let read = captures::read(&[begin.clone(), large, good].concat()).unwrap();
     assert!(read.error.unwrap().cause.contains("at its head"));
-    // An option list that is cut short, and a capture without a packet, are no reason to stop.
+    // A truncated option list, and a capture without packets, are not errors.
     let sloppy = [captures::section(order), captures::block(order, 1, &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 99, 0])].concat();
     assert!(captures::read(&sloppy).unwrap().error.is_none());
 }
 
-/// Reading one packet at a time costs no more than in proportion to the file.
+/// Reading one packet at a time costs time in proportion to the file.
 #[test]
-fn one_packet_a_block_is_not_quadratic() {
+fn one_packet_per_block_is_not_quadratic() {
     let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let file = [pcap.header(), pcap.record(1, 1, 1, b"a").repeat(200_000)].concat();
     let size = BlockSize { packets: 1, ..BlockSize::default() };
     let start = std::time::Instant::now();
     let read = captures::drain(&mut FileSource::new(&file[..], String::new(), 0, size, None).unwrap(), size);
     assert_eq!((read.frames.len(), read.frames[0].link), (200_000, Link::Ethernet));
-    // A reader that moves a slab of 1 MiB for every packet takes minutes.
+    // A reader that moves a slab of 1 MiB for every packet would take minutes.
     assert!(start.elapsed().as_secs() < 10, "took {:?}", start.elapsed());
 }
 
-/// A reader that gives a byte at a time, as a slow pipe does.
+/// A reader that returns one byte at a time, as a slow pipe does.
 struct Trickle<'a>(&'a [u8]);
 
 impl std::io::Read for Trickle<'_> {
@@ -133,7 +134,7 @@ impl std::io::Read for Trickle<'_> {
 }
 
 #[test]
-fn a_reader_that_gives_single_bytes() {
+fn reader_of_single_bytes_gives_the_same_frames() {
     let frames = captures::frames(9, 40).into_iter().filter(|frame| frame.bytes.len() < 2000).collect::<Vec<_>>();
     let file = Pcap::new(ByteOrder::Big, Pcap::MICRO).write(&frames);
     let source = FileSource::new(Trickle(&file), String::new(), 0, BlockSize::default(), None);
@@ -142,7 +143,7 @@ fn a_reader_that_gives_single_bytes() {
 }
 
 #[test]
-fn noise_is_never_a_panic() {
+fn random_bytes_never_panic() {
     let mut seeded = Seeded(77);
     let order = ByteOrder::Little;
     for round in 0..3000 {

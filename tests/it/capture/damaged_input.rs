@@ -1,5 +1,5 @@
-//! Damaged captures and tiny limits through the program itself: no panic, no hang, exit code 0 or 1, lines that are
-//! JSON. Not what exactly is read of a damaged file: see `file_damage`.
+//! Damaged captures and tiny limits through the program: no panic, no hang, exit code 0 or 1, and every line is JSON.
+//! What is read of a damaged file is tested in [`super::damaged_files`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use smsentry::app::limits::LIMITS;
 use crate::support::capture_writer::Seeded;
 use smsentry_generators::http_conversation::{self, From};
 
-/// The bundled captures, and those of the shared evasion set where it is at hand.
+/// The bundled captures, and those of the shared evasion set if it is present.
 fn captures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shared = std::env::var_os("SMSENTRY_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
@@ -33,7 +33,7 @@ fn captures() -> Vec<PathBuf> {
     paths
 }
 
-/// Runs the program; a run that does not end is ended.
+/// Runs the program, and kills a run that does not end.
 fn run(arguments: &[&str], files: &[PathBuf]) -> Output {
     let inputs = files.iter().flat_map(|file| ["-r".into(), file.clone().into_os_string()]);
     let mut child = Command::new(env!("CARGO_BIN_EXE_smsentry"))
@@ -60,7 +60,7 @@ fn run(arguments: &[&str], files: &[PathBuf]) -> Output {
     Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
-/// Reads a pipe to its end beside everything else.
+/// Reads a pipe to its end on another thread.
 fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -69,8 +69,8 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// What must hold for every run.
-fn sound(output: &Output, what: &str) {
+/// Checks what holds for every run.
+fn check_run(output: &Output, what: &str) {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(!complaints.contains("internal error") && !complaints.contains("panicked"), "{what}: {complaints}");
     assert!(matches!(output.status.code(), Some(0 | 1)), "{what}: {:?}: {complaints}", output.status);
@@ -82,11 +82,11 @@ fn sound(output: &Output, what: &str) {
     }
 }
 
-/// A capture with bytes flipped, and perhaps its end cut off.
+/// A capture with bytes flipped, and sometimes truncated.
 fn damaged(whole: &[u8], seeded: &mut Seeded) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     for _ in 0..1 << seeded.below(7) {
-        // Every second one where the headers are.
+        // Half of them where the headers are.
         let end = if seeded.below(2) == 0 { bytes.len() } else { bytes.len().min(200) };
         bytes[seeded.below(end)] ^= 1 << seeded.below(8);
     }
@@ -96,10 +96,10 @@ fn damaged(whole: &[u8], seeded: &mut Seeded) -> Vec<u8> {
     bytes
 }
 
-/// 2,000 captures with bytes flipped or cut, a hundred to a run: that is 2,000 ends of files, and many times one file's
-/// leavings when the next begins.
+/// 2,000 captures with bytes flipped or truncated, a hundred per run: 2,000 ends of files, and state left over by one
+/// file when the next begins.
 #[test]
-fn two_thousand_damaged_captures() {
+fn two_thousand_damaged_captures_are_survived() {
     let mut seeded = Seeded(2026);
     let originals: Vec<Vec<u8>> = captures()
         .iter()
@@ -118,15 +118,15 @@ fn two_thousand_damaged_captures() {
         let lanes = ["0", "3"][round % 2];
         let arguments = ["-q", "--events", "alert,http,stats", "--ports", "any", "--lanes", lanes];
         let output = run(&arguments, &files);
-        sound(&output, &format!("round {round}"));
+        check_run(&output, &format!("round {round}"));
         assert_eq!(output.status.code(), Some(1), "round {round}: some of a hundred can't be read to their end");
         assert!(output.stdout.len() > 10_000, "round {round}: what is readable is told");
         files.iter().for_each(|file| fs::remove_file(file).unwrap());
     }
 }
 
-/// The counters of which one shows that a limit was reached; none where these captures can't show it (the size of blocks,
-/// spans of time).
+/// The counters of each limit, one of which shows that the limit was reached; none where these captures can't show it
+/// (block sizes, time spans).
 const SHOWN_BY: [(&str, &[&str]); 34] = [
     ("flow.count", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
     ("flow.memory", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
@@ -164,7 +164,7 @@ const SHOWN_BY: [(&str, &[&str]); 34] = [
     ("block.bytes", &[]),
 ];
 
-/// One run over all captures; the counters at its end.
+/// One run over all captures; returns the counters at its end.
 fn counters(more: &[&str], limits: &[String], files: &[PathBuf], directory: &Path) -> BTreeMap<String, u64> {
     let path = directory.join("counters.json");
     let place = path.display().to_string();
@@ -172,11 +172,11 @@ fn counters(more: &[&str], limits: &[String], files: &[PathBuf], directory: &Pat
     arguments.extend(more);
     arguments.extend(limits.iter().flat_map(|limit| ["--set", limit]));
     let output = run(&arguments, files);
-    sound(&output, &format!("{limits:?}"));
+    check_run(&output, &format!("{limits:?}"));
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A client that asks for the same thing again and again, which none of the captures shows.
+/// A client that repeats the same request, which none of the captures contains.
 fn asked_again() -> Vec<u8> {
     let mut capture = http_conversation::Capture::at(1_760_000_000);
     let mut open = capture.open(40_000);
@@ -189,7 +189,7 @@ fn asked_again() -> Vec<u8> {
 }
 
 #[test]
-fn every_limit_tiny() {
+fn every_limit_can_be_tiny() {
     let mut files = captures();
     let shared = files.iter().any(|file| file.ends_with("t001_baseline.pcap"));
     let directory = tempfile::tempdir().unwrap();
@@ -212,7 +212,7 @@ fn every_limit_tiny() {
     for value in [1, 2, 16] {
         let all: Vec<String> = names.iter().map(|name| format!("{name}={value}")).collect();
         counters(&[], &all, &files, directory.path());
-        // As one capture, so that the flows of all meet.
+        // As one capture, so that the flows of all are active together.
         counters(&["--continuous"], &all, &files, directory.path());
     }
 }

@@ -1,5 +1,5 @@
-//! Decoding against recorded captures: every segment of the evasion set that carries a request is found, whatever wraps
-//! it; every frame is accounted for. Skipped with a word where the shared captures are absent.
+//! Decoding of recorded captures: every segment of the evasion set that carries a request is found, whatever the
+//! encapsulation; every frame is accounted for. Skipped with a message if the shared captures are missing.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use smsentry::packet::{Link, Packet};
 use smsentry::segment::{Encapsulation, FlowKey, Head, Side};
 use smsentry::time::Timestamp;
 
-/// A folder of the shared captures, if it is there.
+/// A directory of the shared captures, if present.
 fn shared(folder: &str) -> Option<PathBuf> {
     let base = std::env::var_os("SMSENTRY_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -27,7 +27,7 @@ struct Decoded {
     counters: Counters,
 }
 
-/// Decodes a capture that libpcap reads, as far as it can be read.
+/// Decodes a capture that libpcap reads, as far as it is readable.
 fn decode(path: &Path, options: Options) -> Option<Decoded> {
     let mut capture = pcap::Capture::from_file(path).ok()?;
     let link = Link::from_number(u32::try_from(capture.get_datalink().0).unwrap());
@@ -150,7 +150,7 @@ fn every_frame_of_real_captures_is_accounted_for() {
             if let [file, _, _, _, method, target, ..] = line[..]
                 && file == name
             {
-                // Several requests in one segment stand side by side.
+                // Several requests in one segment are adjacent.
                 for (method, target) in method.split(" | ").zip(target.split(" | ")) {
                     let wanted = format!("{method} {target}");
                     requested += 1;
@@ -164,6 +164,6 @@ fn every_frame_of_real_captures_is_accounted_for() {
     println!("total: {:?}", moved(&total));
     println!("{requested} requests");
     assert!(missing.is_empty(), "{missing:#?}");
-    // What the set is known to hold of odd kinds; a link type unknown to us would show here.
+    // The unusual frames that the set is known to contain; an unknown link type would show here.
     assert_eq!(total.unknown_link, 0);
 }

@@ -1,4 +1,4 @@
-//! Every link type and every tunnel, built by hand around one segment: decoding finds it, says what wrapped it, and stays
+//! Every link type and every tunnel, built around one segment: decoding finds it, reports the encapsulation, and stays
 //! within its limits.
 
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ fn v6() -> Vec<u8> {
     out
 }
 
-/// An Ethernet frame; the padding is no part of the packet.
+/// An Ethernet frame; the padding is not part of the packet.
 fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
     [&[2; 12][..], &kind.to_be_bytes(), payload, b"padding"].concat()
 }
@@ -35,7 +35,7 @@ fn checksum(header: &[u8]) -> u16 {
     !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// An IPv4 packet of any protocol, perhaps a fragment.
+/// An IPv4 packet of any protocol, optionally a fragment.
 fn carrier_part(protocol: u8, id: u16, field: u16, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x45, 0];
     out.extend((20 + payload.len() as u16).to_be_bytes());
@@ -100,7 +100,7 @@ impl Rig {
     }
 }
 
-/// Decodes one frame, and demands that the request is in it with a right checksum.
+/// Decodes one frame and checks that it contains the request with a correct checksum.
 fn opened(name: &str, link: Link, bytes: &[u8]) -> (Head, Encapsulation) {
     let mut rig = Rig::new(Options::default());
     let (head, span) = rig.feed(link, bytes, 0).unwrap_or_else(|skip| panic!("{name}: {skip:?}"));
@@ -123,7 +123,7 @@ fn check(name: &str, rig: &Rig, frame: &[u8], head: &Head, span: Span) {
 }
 
 #[test]
-fn every_link_type_and_tag() {
+fn every_link_type_and_tag_is_decoded() {
     let tagged = |kinds: &[u16], inner: &[u8]| {
         let mut out = vec![2; 12];
         for (at, kind) in kinds.iter().enumerate() {
@@ -193,7 +193,7 @@ fn every_link_type_and_tag() {
 }
 
 #[test]
-fn every_tunnel() {
+fn every_tunnel_is_decoded() {
     use TunnelKind::{Erspan, Geneve, Gre, Gtp, Ipv4, Ipv6, Teredo, Vxlan};
     let frame = ethernet(0x0800, &v4());
     let gre = |head: &[u8], inner: &[u8]| carrier(47, &[head, inner].concat());
@@ -251,12 +251,12 @@ fn every_tunnel() {
         let outer = if v6 { IpAddr::from([0x40; 16]) } else { IpAddr::from([203, 0, 113, 1]) };
         assert_eq!(tunnel.source.ip, outer, "{name}");
         assert_eq!(tunnel.source.port, if *protocol == 17 { 5555 } else { 0 }, "{name}");
-        // No prefix of the frame is taken for a whole one, or panics.
+        // No prefix of the frame is taken for a complete one, or panics.
         for len in 0..bytes.len() - b"padding".len() {
             let mut rig = Rig::new(Options::default());
             assert!(rig.feed(Link::Ethernet, &bytes[..len], 0).is_err(), "{name}: {len}");
             if let Ok((head, span)) = rig.feed(Link::Ethernet, &bytes[..len], bytes.len()) {
-                // Only padding was cut, or what is missing is told.
+                // Only padding was cut, or the missing bytes are reported.
                 let whole = head.cut == 0 && bytes[..span.end as usize].ends_with(REQUEST);
                 assert!(whole || (head.cut > 0 && span.end as usize == len), "{name}: {len}");
             }
@@ -265,7 +265,7 @@ fn every_tunnel() {
 }
 
 #[test]
-fn tunnels_in_tunnels_have_a_depth_and_a_limit() {
+fn nested_tunnels_have_a_depth_and_a_limit() {
     for depth in 1..40 {
         let packet = (0..depth).fold(v4(), |inner, _| carrier(4, &inner));
         let mut rig = Rig::new(Options::default());
@@ -283,7 +283,7 @@ fn tunnels_in_tunnels_have_a_depth_and_a_limit() {
 }
 
 #[test]
-fn extension_headers_of_every_kind() {
+fn extension_headers_of_every_kind_are_skipped() {
     let tcp = &v6()[40..];
     let chain = |headers: &[(u8, usize)], last: &[u8]| {
         let mut out = Vec::new();
@@ -325,22 +325,22 @@ fn extension_headers_of_every_kind() {
 }
 
 #[test]
-fn lengths_nest() {
+fn inner_lengths_are_bounded_by_outer_ones() {
     let mut rig = Rig::new(Options::default());
     let frame = ethernet(0x0800, &v4());
-    // The capture cut it: what is there is used, and the rest is counted.
+    // The capture truncated it: what is there is used, and the rest is counted.
     let cut = rig.feed(Link::Ethernet, &frame[..80], frame.len()).unwrap();
     assert_eq!((cut.0.cut as usize, cut.1.end), (frame.len() - b"padding".len() - 80, 80));
     assert_eq!(rig.count("decode.truncated"), 1);
     assert_eq!(rig.feed(Link::Ethernet, &frame[..50], frame.len()).unwrap_err(), SkipReason::Truncated);
     assert_eq!(rig.count("decode.truncated"), 2);
-    // The frame itself is shorter than the packet says: no host takes it.
+    // The frame is shorter than the packet's length field: every host drops it.
     assert_eq!(rig.feed(Link::Ethernet, &frame[..80], 0).unwrap_err(), SkipReason::Malformed);
     // An inner packet that is longer than its carrier.
     let mut inner = v4();
     inner.truncate(60);
     assert_eq!(rig.feed(Link::RawIp, &carrier(4, &inner), 0).unwrap_err(), SkipReason::Malformed);
-    // Unless the switch says that it cut the mirrored frame.
+    // Unless the switch signals that it truncated the mirrored frame.
     let erspan = [&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 7, 4, 3, 0, 0, 0, 0][..], &frame[..80]].concat();
     assert_eq!(rig.feed(Link::RawIp, &carrier(47, &erspan), 0).unwrap().0.cut as usize, v4().len() + 14 - 80);
     // Length 0 before segmentation by the network card.
@@ -388,7 +388,7 @@ fn fragments(protocol: u8, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_fragmented_carrier_and_a_fragmented_passenger() {
+fn fragmented_carrier_and_fragmented_inner_packet_are_reassembled() {
     let frame = ethernet(0x0800, &v4());
     let vxlan = udp(5555, 4789, &[&[8, 0, 0, 0, 0, 1, 2, 0][..], &frame].concat());
     let inner = fragments(6, &v4()[20..], 8);
@@ -440,7 +440,7 @@ fn a_fragmented_carrier_and_a_fragmented_passenger() {
 }
 
 #[test]
-fn fragments_of_two_vlans_meet_unless_vlans_are_tracked() {
+fn fragments_of_two_vlans_match_unless_vlans_are_tracked() {
     for vlan_tracking in [false, true] {
         let mut rig = Rig::new(Options { vlan_tracking, ..Options::default() });
         let tag = |vlan: u8, packet: &[u8]| [&[2; 12][..], &[0x81, 0, 0, vlan, 8, 0], packet].concat();
@@ -453,7 +453,7 @@ fn fragments_of_two_vlans_meet_unless_vlans_are_tracked() {
 }
 
 #[test]
-fn ipv6_fragments() {
+fn ipv6_fragments_are_reassembled() {
     let tcp = &v6()[40..];
     let part = |from: usize, to: usize| {
         let more = u16::from(to < tcp.len());
@@ -473,16 +473,16 @@ fn ipv6_fragments() {
     let (head, span) = rig.feed(Link::RawIp, &last, 0).unwrap();
     check("ipv6 fragments", &rig, &last, &head, span);
     assert_eq!(head.ip_id, 0x0102_0304);
-    // The first one has to hold the TCP header.
+    // The first one has to contain the TCP header.
     rig.feed(Link::RawIp, &part(0, 16), 0).unwrap_err();
     assert_eq!((rig.count("defrag.invalid"), rig.count("defrag.active")), (1, 0));
-    // A cut fragment is of no use.
+    // A truncated fragment is not used.
     rig.feed(Link::RawIp, &part(0, 24)[..60], 72).unwrap_err();
     assert_eq!((rig.count("defrag.truncated"), rig.count("defrag.active")), (1, 0));
 }
 
 /// Random bytes, and valid frames with random damage, on every link type: no panic, every frame is accounted for, and
-/// spans lie within their bytes.
+/// spans are within their bytes.
 #[test]
 fn random_bytes_never_panic() {
     let links = [

@@ -1,8 +1,8 @@
-//! Nanoseconds a packet of the file reader beside libpcap's read loop. Not part of the gate: a time proves nothing on
+//! Nanoseconds per packet of the file reader beside libpcap's read loop. Not part of the gate: a time proves nothing on
 //! a busy machine.
 //!
 //! ```sh
-//! SMSENTRY_CAPTURE=web-mix.pcap cargo test --release --test all file_speed -- --ignored --nocapture
+//! SMSENTRY_CAPTURE=web-mix.pcap cargo test --release --test it file_read_speed -- --ignored --nocapture
 //! ```
 
 use std::hint::black_box;
@@ -12,7 +12,7 @@ use std::time::Instant;
 use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource};
 use smsentry::capture::file::{expand, open};
 
-/// Packets and bytes, with a byte of each frame looked at, as the decoder does.
+/// Counts packets and bytes, and reads a byte of each frame, as the decoder does.
 fn ours(path: &PathBuf, size: BlockSize) -> (u64, u64) {
     let input = expand(std::slice::from_ref(path)).pop().unwrap().unwrap();
     let mut source = open(&input, 0, size, None).unwrap();
@@ -55,7 +55,7 @@ fn median(mut run: impl FnMut() -> (u64, u64)) -> ((u64, u64), f64) {
 
 #[test]
 #[ignore = "a measurement: wants a capture in SMSENTRY_CAPTURE and a quiet machine"]
-fn nanoseconds_a_packet() {
+fn nanoseconds_per_packet() {
     let Some(path) = std::env::var_os("SMSENTRY_CAPTURE").map(PathBuf::from) else {
         println!("skipped: no SMSENTRY_CAPTURE");
         return;

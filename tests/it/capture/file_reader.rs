@@ -1,5 +1,5 @@
-//! The file reader gives back what was written: every format, byte order, resolution, compression and block size;
-//! and says in one line what it can't read.
+//! The file reader returns what was written, in every format, byte order, resolution, compression and block size, and
+//! reports in one line what it can't read.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::support::capture_writer::{ByteOrder, Frame, Pcap};
 const ORDERS: [ByteOrder; 2] = [ByteOrder::Little, ByteOrder::Big];
 
 #[test]
-fn every_classic_format_gives_back_what_was_written() {
+fn every_classic_format_is_read_as_written() {
     let frames = captures::frames(1, 300);
     for order in ORDERS {
         for magic in [Pcap::MICRO, Pcap::NANO, Pcap::KUZNETZOV] {
@@ -29,7 +29,7 @@ fn every_classic_format_gives_back_what_was_written() {
 }
 
 #[test]
-fn old_versions_have_their_lengths_the_other_way_round() {
+fn old_versions_have_swapped_lengths() {
     for (version, swapped) in [((2, 2), true), ((2, 3), true), ((2, 3), false), ((2, 4), false), ((543, 0), true)] {
         let pcap = Pcap { version, ..Pcap::new(ByteOrder::Big, Pcap::MICRO) };
         let mut record = pcap.record(7, 8, 1500, b"abc");
@@ -49,18 +49,19 @@ fn old_versions_have_their_lengths_the_other_way_round() {
 }
 
 #[test]
-fn lengths_and_times_that_lie_are_put_right() {
+fn wrong_lengths_and_times_are_corrected() {
     let pcap = Pcap { snaplen: 4, linktype: 0x5400_0001, ..Pcap::new(ByteOrder::Little, Pcap::MICRO) };
     let file = [pcap.header(), pcap.record(u32::MAX, u32::MAX, 2, b"abcdef")].concat();
     let read = captures::read(&file).unwrap();
     let time = Timestamp::from_secs_nanos(u32::MAX.into(), i64::from(u32::MAX) * 1000);
-    // The snapshot length cuts, the length on the wire is never below what there is, the FCS bits are no link type.
+    // The snapshot length truncates, the length on the wire is at least the captured length, and the FCS bits are not
+    // part of the link type.
     assert_eq!(read.frames, [Frame { time, wire_len: 4, link: Link::Ethernet, bytes: b"abcd".to_vec() }]);
 }
 
-/// One frame of every kind of packet block, by two interfaces, in each byte order, as one file of two sections.
+/// One frame of every kind of packet block, on two interfaces, in each byte order, as one file of two sections.
 #[test]
-fn pcapng_sections_interfaces_and_blocks() {
+fn pcapng_sections_interfaces_and_blocks_are_read() {
     let mut file = Vec::new();
     for (order, linktype) in [(ByteOrder::Little, 113), (ByteOrder::Big, 276)] {
         let offset = match order {
@@ -97,12 +98,12 @@ fn pcapng_sections_interfaces_and_blocks() {
 }
 
 #[test]
-fn every_resolution_of_time() {
+fn every_time_resolution_is_read() {
     let mut file = [captures::section(ByteOrder::Big)].concat();
     let mut expected = Vec::new();
     for exponent in 0..=19_u8 {
         file.extend(captures::interface(ByteOrder::Big, 1, 0, &[(9, &[exponent])]));
-        // A second and a half, as far as the resolution has halves.
+        // A second and a half, if the resolution can express it.
         let rate = 10_u64.checked_pow(u32::from(exponent)).unwrap();
         file.extend(captures::enhanced(ByteOrder::Big, u32::from(exponent), rate + rate / 2, 0, b""));
         expected.push(if exponent == 0 { 1_000_000_000 } else { 1_500_000_000 });
@@ -162,7 +163,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
-/// A file's input, as `-r` names it.
+/// A file's input, as given to `-r`.
 fn input(path: &Path) -> Input {
     expand(&[path.to_owned()]).pop().unwrap().unwrap()
 }
@@ -174,7 +175,7 @@ fn save(directory: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn compressed_files_in_several_parts() {
+fn compressed_files_in_several_parts_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let frames = captures::frames(2, 2000);
     let plain = Pcap::new(ByteOrder::Little, Pcap::NANO).write(&frames);
@@ -201,7 +202,7 @@ fn compressed_files_in_several_parts() {
 }
 
 #[test]
-fn a_cut_compressed_file_gives_what_is_readable_and_then_says_so() {
+fn truncated_compressed_file_is_read_up_to_there_and_reported() {
     let directory = tempfile::tempdir().unwrap();
     let frames = captures::frames(3, 4000);
     let plain = Pcap::new(ByteOrder::Little, Pcap::MICRO).write(&frames);
@@ -217,7 +218,7 @@ fn a_cut_compressed_file_gives_what_is_readable_and_then_says_so() {
             assert_eq!(error.frames, read.frames.len() as u64);
             assert!(error.to_string().contains(name) && error.cause.contains("cut short"), "{error}");
         }
-        // Damage in a checksum at the end: everything is there.
+        // Damage in the checksum at the end: all packets are read.
         let mut damaged = whole;
         *damaged.iter_mut().rev().nth(if name == "a.gz" { 5 } else { 0 }).unwrap() ^= 1;
         let path = save(&directory, name, &damaged);
@@ -230,7 +231,7 @@ fn a_cut_compressed_file_gives_what_is_readable_and_then_says_so() {
 }
 
 #[test]
-fn a_pipe_hands_on_what_comes_while_the_recorder_still_runs() {
+fn pipe_delivers_packets_while_the_recorder_still_runs() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let record = pcap.record(1, 2, 3, b"abc");
@@ -251,15 +252,15 @@ fn a_pipe_hands_on_what_comes_while_the_recorder_still_runs() {
     assert_eq!((read.numbers, read.error.is_none()), (vec![2], true));
 }
 
-/// A source may be handed to a thread of its own.
+/// A source may be moved to another thread.
 #[test]
-fn a_file_source_can_be_sent() {
+fn file_source_is_send() {
     fn sent<T: Send>(_: Option<T>) {}
     sent::<FileSource>(None);
 }
 
 #[test]
-fn a_named_pipe_is_an_input() {
+fn named_pipe_is_an_input() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pipe");
     if !std::process::Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
@@ -278,7 +279,7 @@ fn a_named_pipe_is_an_input() {
 }
 
 #[test]
-fn what_the_filter_refuses_keeps_its_number() {
+fn filtered_packets_keep_their_numbers() {
     let frames = captures::frames(5, 100);
     let file = Pcap { linktype: 276, ..Pcap::new(ByteOrder::Little, Pcap::MICRO) }.write(&frames);
     for size in captures::sizes() {
@@ -298,7 +299,7 @@ fn what_the_filter_refuses_keeps_its_number() {
 }
 
 #[test]
-fn a_directory_gives_its_captures_in_the_order_of_their_names() {
+fn directory_yields_its_captures_in_the_order_of_their_names() {
     let directory = tempfile::tempdir().unwrap();
     let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO).header();
     for name in ["b.pcap", "a", "c.log"] {
@@ -331,7 +332,7 @@ fn a_directory_gives_its_captures_in_the_order_of_their_names() {
 }
 
 #[test]
-fn what_is_no_capture_is_told_in_one_line() {
+fn input_that_is_no_capture_is_reported_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let pcap = Pcap::new(ByteOrder::Little, Pcap::MICRO);
     let cases: [(&str, Vec<u8>, &str); 11] = [

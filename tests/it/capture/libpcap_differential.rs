@@ -1,5 +1,5 @@
-//! libpcap is the judge of the file reader: what it reads, we read the same; what it refuses is listed with our
-//! answer. Over synthesised captures, 2,000 damaged ones, and the shared collections where they are present.
+//! Compares the file reader with libpcap: what libpcap reads is read the same; what it refuses is listed with our
+//! result. Over synthesised captures, 2,000 damaged ones, and the shared collections if present.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use smsentry::time::Timestamp;
 use crate::support::capture_writer as captures;
 use crate::support::capture_writer::{ByteOrder, Pcap, Seeded};
 
-/// What one of the two readers says of a file.
-struct Verdict {
+/// What one of the two readers returns for a file.
+struct ReadResult {
     /// Seconds and nanoseconds as 32-bit numbers, length on the wire, bytes.
     frames: Vec<(Timestamp, u32, Vec<u8>)>,
     /// Why it stopped before the end.
     error: Option<String>,
 }
 
-fn assess(path: &Path) -> Verdict {
-    let mut verdict = Verdict { frames: Vec::new(), error: None };
+fn assess(path: &Path) -> ReadResult {
+    let mut verdict = ReadResult { frames: Vec::new(), error: None };
     let mut capture = match Capture::from_file_with_precision(path, Precision::Nano) {
         Ok(capture) => capture,
-        Err(error) => return Verdict { error: Some(error.to_string()), ..verdict },
+        Err(error) => return ReadResult { error: Some(error.to_string()), ..verdict },
     };
     let classic = capture.version().0 != 1;
     loop {
@@ -39,13 +39,13 @@ fn assess(path: &Path) -> Verdict {
                 ));
             }
             Err(pcap::Error::NoMorePackets) => return verdict,
-            Err(error) => return Verdict { error: Some(error.to_string()), ..verdict },
+            Err(error) => return ReadResult { error: Some(error.to_string()), ..verdict },
         }
     }
 }
 
 /// libpcap takes the seconds and the fraction of a classic file as signed numbers in one byte order and as unsigned
-/// ones in the other; the format's description says unsigned, and so do we.
+/// ones in the other; the format's description specifies unsigned, and so does this reader.
 fn time(classic: bool, seconds: i64, nanos: i64) -> Timestamp {
     if !classic {
         return Timestamp::from_secs_nanos(seconds, nanos);
@@ -55,38 +55,38 @@ fn time(classic: bool, seconds: i64, nanos: i64) -> Timestamp {
     Timestamp::from_secs_nanos(seconds.rem_euclid(1 << 32), fraction)
 }
 
-fn ours(path: &Path) -> Verdict {
+fn ours(path: &Path) -> ReadResult {
     let size = BlockSize::default();
     let input = expand(&[path.to_owned()]).pop().unwrap().unwrap();
     match open(&input, 0, size, None) {
-        Err(error) => Verdict { frames: Vec::new(), error: Some(error.cause) },
+        Err(error) => ReadResult { frames: Vec::new(), error: Some(error.cause) },
         Ok(mut source) => {
             let read = captures::drain(&mut source, size);
             let frames = read.frames.into_iter().map(|frame| (frame.time, frame.wire_len, frame.bytes)).collect();
-            Verdict { frames, error: read.error.map(|error| error.cause) }
+            ReadResult { frames, error: read.error.map(|error| error.cause) }
         }
     }
 }
 
-/// Digits say nothing about the kind of an answer.
+/// Digits are not part of the kind of a message.
 fn kind(error: Option<&String>) -> String {
     let Some(error) = error else { return "reads it".to_owned() };
     let mut kind = String::new();
-    for letter in error.trim_start_matches("libpcap error: ").chars() {
-        match letter {
-            _ if letter.is_ascii_digit() && kind.ends_with('N') => {}
-            _ if letter.is_ascii_digit() => kind.push('N'),
-            _ => kind.push(letter),
+    for character in error.trim_start_matches("libpcap error: ").chars() {
+        match character {
+            _ if character.is_ascii_digit() && kind.ends_with('N') => {}
+            _ if character.is_ascii_digit() => kind.push('N'),
+            _ => kind.push(character),
         }
     }
     kind.split(['"', '[']).next().unwrap_or_default().split(" bytes ").next().unwrap_or_default().to_owned()
 }
 
-/// Counts of (what libpcap says, what we say).
+/// Counts of (libpcap's result, our result).
 type Table = BTreeMap<(String, String), (usize, String)>;
 
-/// Compares both readers; a file that libpcap reads to its end must be read the same, and of the others everything it
-/// gave before it stopped.
+/// Compares both readers. A file that libpcap reads to its end must be read the same; of the others, everything that it
+/// returned before it stopped.
 fn compare(path: &Path, name: &str, table: &mut Table) {
     let (theirs, ours) = (assess(path), ours(path));
     assert!(
@@ -151,7 +151,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
 }
 
 /// libpcap corrects the pseudo-headers of these link types in a file of the other byte order (USB, PFLOG, NFLOG, CAN
-/// within SLL), or allows larger frames (D-Bus, EBHSCR); none of them is looked at here, so the files are left out.
+/// within SLL), or allows larger frames (D-Bus, EBHSCR); the sensor reads none of them, so the files are left out.
 const CORRECTED: [u32; 9] = [113, 117, 189, 220, 231, 239, 249, 266, 279];
 
 fn corrected(file: &[u8]) -> bool {
@@ -173,7 +173,7 @@ fn corrected(file: &[u8]) -> bool {
 }
 
 #[test]
-fn sound_captures_are_read_as_libpcap_reads_them() {
+fn intact_captures_are_read_as_libpcap_reads_them() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("capture");
     for (name, file) in seeds() {
@@ -197,7 +197,7 @@ fn damaged_captures_are_read_as_far_as_libpcap_reads_them() {
             file.truncate(seeded.below(file.len()));
         }
         for _ in 0..seeded.below(6) {
-            // Half of the flips hit the head, where they matter most.
+            // Half of the flips are in the header, where they matter most.
             let reach = if seeded.below(2) == 0 { file.len().min(200) } else { file.len() };
             if reach > 0 {
                 let at = seeded.below(reach);
@@ -229,7 +229,7 @@ fn shared(part: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn the_shared_collections_are_read_as_libpcap_reads_them() {
+fn shared_collections_are_read_as_libpcap_reads_them() {
     for part in ["corpus", "evasion"] {
         let Some(directory) = shared(part) else { continue };
         let (mut table, mut files) = (Table::new(), 0);

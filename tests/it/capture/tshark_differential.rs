@@ -1,5 +1,5 @@
-//! Real captures of another project against what tshark lists in them: every request that it names is in our `http`
-//! events with the same method, target and host, and no other is. Where the two differ, the difference is known.
+//! Compares real captures of another project with tshark's list: every request that it lists is in our `http` events
+//! with the same method, target and host, and there are no others. All differences have a known reason.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,22 +7,22 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Method, target and host of a request, and how often.
+/// Method, target and host of a request, and its count.
 type Requests = BTreeMap<[String; 3], usize>;
 
-/// Why the two differ in a capture. We are right in all of these.
+/// The reason for a difference in a capture. Our result is correct in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
-    /// tshark ends the target at its first blank, or takes none where there are two; servers take the last blank before
-    /// the version for the end (lighttpd) or pass over more of them (nginx).
+    /// tshark ends the target at its first blank, or reports none if there are two; servers take the last blank before
+    /// the version as the end (lighttpd) or skip further blanks (nginx).
     Blanks,
-    /// Requests that tshark does not dissect: on a port it does not know, or before data that it waits for in vain.
+    /// Requests that tshark does not dissect: on an unknown port, or before data that never comes.
     Undissected,
-    /// tshark lists a request again for each segment that was sent again.
+    /// tshark lists a request again for each retransmitted segment.
     Retransmitted,
     /// A request line without a version: HTTP/0.9, which has no fields (nginx, Apache httpd).
     NoFields,
-    /// Two Content-Length fields that disagree: which of the bodies is a request depends on the server. tshark takes the
+    /// Two different Content-Length fields: which part of the body is a request depends on the server. tshark takes the
     /// last, we take the first and see what a server behind a proxy may see.
     Disputed,
     /// The host is longer than a record holds.
@@ -58,7 +58,7 @@ fn corpus() -> Option<PathBuf> {
     Some(shared.join("corpus")).filter(|path| path.is_dir())
 }
 
-/// What tshark lists, by capture. It joins the requests of one packet with ` | `.
+/// The requests that tshark lists, by capture. It joins the requests of one packet with ` | `.
 fn listed(text: &str) -> BTreeMap<&str, Requests> {
     let mut all: BTreeMap<&str, Requests> = BTreeMap::new();
     for line in text.lines().skip(1) {
@@ -66,7 +66,7 @@ fn listed(text: &str) -> BTreeMap<&str, Requests> {
         let [file, .., method, target, host] = fields[..] else { continue };
         let [methods, targets, hosts] = [method, target, host].map(|field| field.split(" | ").collect::<Vec<_>>());
         for (at, method) in methods.iter().enumerate() {
-            // Where a part is missing in one of them the rest cannot be told apart.
+            // Where one of them lacks a part the rest is ambiguous.
             let part = |parts: &[&str]| parts.get(at).copied().unwrap_or_default().to_owned();
             let request = [(*method).to_owned(), part(&targets), part(&hosts)];
             *all.entry(file).or_default().entry(request).or_default() += 1;
@@ -93,7 +93,7 @@ fn ours(capture: &std::path::Path) -> Requests {
     requests
 }
 
-/// Requests that `these` has more of than `those`.
+/// The requests that occur more often in `these` than in `those`.
 fn beyond(these: &Requests, those: &Requests) -> Requests {
     let more = |(request, &count): (&[String; 3], &usize)| {
         let left = count.saturating_sub(those.get(request).copied().unwrap_or(0));
@@ -102,7 +102,7 @@ fn beyond(these: &Requests, those: &Requests) -> Requests {
     these.iter().filter_map(more).collect()
 }
 
-/// Whether a difference is of the kind that its reason explains.
+/// Reports whether a difference is of the kind that its reason explains.
 fn explains(reason: Reason, theirs: &Requests, ours: &Requests) -> bool {
     let same_method_and = |same: &dyn Fn(&[String; 3], &[String; 3]) -> bool| {
         theirs.len() == ours.len() && theirs.keys().all(|a| ours.keys().any(|b| a[0] == b[0] && same(a, b)))
@@ -118,7 +118,7 @@ fn explains(reason: Reason, theirs: &Requests, ours: &Requests) -> bool {
 }
 
 #[test]
-fn every_request_that_tshark_lists_is_ours() {
+fn every_request_that_tshark_lists_is_found() {
     let Some(corpus) = corpus() else {
         println!("skipped: the shared corpus is not here");
         return;

@@ -1,4 +1,4 @@
-//! The command line as its users meet it: what each flag does, what each mistake is answered with, and the exit codes.
+//! The command line from the outside: the effect of each flag, the message for each mistake, and the exit codes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,14 +13,14 @@ use smsentry_generators::http_conversation::{Capture, From, request, response};
 
 const NGINX: &str = "pcaps/nginx-ipv4.pcap";
 
-/// A directory of a test's own.
-fn room() -> tempfile::TempDir {
+/// A directory for one test.
+fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Writes a file and gives its path as text.
-fn file(room: &tempfile::TempDir, name: &str, content: &[u8]) -> String {
-    let path = room.path().join(name);
+/// Writes a file and returns its path as text.
+fn file(directory: &tempfile::TempDir, name: &str, content: &[u8]) -> String {
+    let path = directory.path().join(name);
     fs::write(&path, content).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -40,7 +40,7 @@ fn feed(arguments: &[&str], input: &[u8]) -> Ran {
     ran
 }
 
-/// Records without what says where they were read.
+/// Records without the fields that name their input.
 fn plain(out: &str) -> Vec<Value> {
     let strip = |line: &str| {
         let mut event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -52,7 +52,7 @@ fn plain(out: &str) -> Vec<Value> {
     out.lines().map(strip).collect()
 }
 
-/// Those of single requests.
+/// Records of single requests.
 fn singles(out: &str) -> Vec<Value> {
     plain(out).into_iter().filter(|event| event["alert"]["metadata"]["smsentry_campaign"].is_null()).collect()
 }
@@ -62,7 +62,7 @@ fn outcomes(ran: &Ran) -> Vec<String> {
     singles(&ran.out).into_iter().map(outcome).collect()
 }
 
-/// A pcap file of tcpdump's cut into `parts` files at packets.
+/// Cuts a classic pcap file into `parts` files between packets.
 fn cut(whole: &[u8], parts: usize) -> Vec<Vec<u8>> {
     let (header, mut rest) = whole.split_at(24);
     let mut records = Vec::new();
@@ -77,16 +77,16 @@ fn cut(whole: &[u8], parts: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn inputs_that_cannot_be_read_are_named_with_the_way_out() {
-    let room = room();
-    let text = file(&room, "notes.txt", b"these are notes, and no packets\n");
+fn unreadable_inputs_are_named_with_a_remedy() {
+    let directory = directory();
+    let text = file(&directory, "notes.txt", b"these are notes, and no packets\n");
     run(&["-r", &text]).complains(1, &["notes.txt", "pcap or pcapng"]);
-    let empty = file(&room, "empty.pcap", b"");
+    let empty = file(&directory, "empty.pcap", b"");
     run(&["-r", &empty]).complains(1, &["empty.pcap", "empty"]);
     run(&["-r", "no/such.pcap"]).complains(1, &["no/such.pcap: no such file"]);
-    let short = file(&room, "short.pcap", &bytes(NGINX)[..20]);
+    let short = file(&directory, "short.pcap", &bytes(NGINX)[..20]);
     run(&["-r", &short]).complains(1, &["short.pcap", "20 of 24 bytes"]);
-    let folder = room.path().join("folder");
+    let folder = directory.path().join("folder");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("README"), "nothing here").unwrap();
     run(&["-r", folder.to_str().unwrap()]).complains(1, &["folder", "no captures"]);
@@ -96,20 +96,21 @@ fn inputs_that_cannot_be_read_are_named_with_the_way_out() {
 }
 
 #[test]
-fn a_file_that_this_user_may_not_read() {
+fn file_without_permission_is_reported() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
-    let room = room();
-    let secret = file(&room, "secret.pcap", &bytes(NGINX));
+    let directory = directory();
+    let secret = file(&directory, "secret.pcap", &bytes(NGINX));
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     mode(Path::new(&secret), 0o000);
     // Root may read everything: another user runs a copy that it can reach.
-    let program = room.path().join("smsentry");
-    // Not copied here: a test beside this one might fork while it is open for writing, and then it can't be run.
+    let program = directory.path().join("smsentry");
+    // Copied by another process: if a concurrent test forked while the copy is open for writing, it could not be
+    // executed.
     let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_smsentry")).arg(&program).status();
     assert!(copied.unwrap().success());
     mode(&program, 0o755);
-    mode(room.path(), 0o755);
+    mode(directory.path(), 0o755);
     let mut command = std::process::Command::new(&program);
     command.current_dir("/").stdin(Stdio::null());
     if crate::support::program::is_root() {
@@ -117,23 +118,23 @@ fn a_file_that_this_user_may_not_read() {
     }
     let ran = Ran::from(command.args(["-r", &secret]).output().unwrap());
     ran.complains(1, &["secret.pcap", "may not be read", "permissions"]);
-    let logs = room.path().join("logs");
+    let logs = directory.path().join("logs");
     let ran = Ran::from(command.args(["-l", logs.to_str().unwrap()]).output().unwrap());
     ran.complains(1, &["logs", "cannot be written", "-l"]);
 }
 
 #[test]
-fn a_directory_that_cannot_be_written() {
-    let room = room();
-    let occupied = file(&room, "occupied", b"a file");
+fn unwritable_directory_is_reported() {
+    let directory = directory();
+    let occupied = file(&directory, "occupied", b"a file");
     run(&["-r", NGINX, "-l", &occupied]).complains(1, &["occupied", "cannot be written", "-l"]);
     run(&["-r", NGINX, "-l", "/proc/smsentry"]).complains(1, &["/proc/smsentry", "cannot be written"]);
-    fs::create_dir(room.path().join("eve.json")).unwrap();
-    run(&["-r", NGINX, "-l", room.path().to_str().unwrap()]).complains(1, &["eve.json", "cannot be written"]);
+    fs::create_dir(directory.path().join("eve.json")).unwrap();
+    run(&["-r", NGINX, "-l", directory.path().to_str().unwrap()]).complains(1, &["eve.json", "cannot be written"]);
 }
 
 #[test]
-fn mistakes_of_usage_end_with_2() {
+fn usage_errors_exit_with_2() {
     for (arguments, parts) in [
         (&["--no-such-flag"][..], &["--no-such-flag", "--help"][..]),
         (&[], &["nothing to read", "-r", "-i"]),
@@ -181,9 +182,9 @@ fn signature(id: u32, pattern: &str) -> String {
 }
 
 #[test]
-fn broken_signature_files_end_with_2_and_name_file_and_line() {
-    let room = room();
-    let good = file(&room, "good.toml", signature(1_010_001, "/x").as_bytes());
+fn broken_signature_files_exit_with_2_and_name_file_and_line() {
+    let directory = directory();
+    let good = file(&directory, "good.toml", signature(1_010_001, "/x").as_bytes());
     for (name, text, parts) in [
         ("syntax.toml", "[[signature]\nid = 1\n".to_owned(), &["syntax.toml:1:"][..]),
         ("same.toml", signature(1_010_001, "/other"), &["same.toml:4:", "1010001"]),
@@ -192,7 +193,7 @@ fn broken_signature_files_end_with_2_and_name_file_and_line() {
         ("unknown.toml", signature(1_010_004, "/x").replace("rev", "revision"), &["unknown.toml:"]),
         ("ours.toml", signature(1_000_101, "/x"), &["ours.toml:4:", "1000101"]),
     ] {
-        let bad = file(&room, name, text.as_bytes());
+        let bad = file(&directory, name, text.as_bytes());
         let ran = run(&["-r", NGINX, "-s", &good, "-s", &bad]);
         assert_eq!((ran.code, &*ran.out), (2, ""), "{ran:?}");
         assert!(ran.err.lines().all(|line| line.contains(name)), "{ran:?}");
@@ -202,7 +203,7 @@ fn broken_signature_files_end_with_2_and_name_file_and_line() {
     }
     let ran = run(&["-q", "-r", NGINX, "-S", &good]);
     assert_eq!((ran.code, &*ran.out), (0, ""), "only one signature, which nothing matches");
-    let own = file(&room, "own.toml", signature(1_010_009, "/sms_config.json").as_bytes());
+    let own = file(&directory, "own.toml", signature(1_010_009, "/sms_config.json").as_bytes());
     assert_eq!(run(&["-q", "-r", NGINX, "-S", &own]).out.lines().count(), 1);
     let both = run(&["-q", "-r", NGINX, "-s", &own]);
     assert_eq!(singles(&both.out).len(), 20);
@@ -215,8 +216,8 @@ fn signatures_and_filter_are_checked_without_a_capture() {
     assert_eq!((ran.code, &*ran.err), (0, ""));
     let count = smsentry::signature::Signatures::builtin().expect("they load").len();
     assert!(ran.out.starts_with(&format!("{count} signatures")), "{}", ran.out);
-    let room = room();
-    let mine = file(&room, "mine.toml", signature(1_010_001, "/x").as_bytes());
+    let directory = directory();
+    let mine = file(&directory, "mine.toml", signature(1_010_001, "/x").as_bytes());
     assert!(run(&["-T", "-s", &mine]).out.starts_with(&format!("{} signatures", count + 1)));
     assert!(run(&["-T", "-S", &mine]).out.starts_with("1 signature"));
     run(&["-T", "-f", "tcp port"]).complains(2, &["filter 'tcp port'"]);
@@ -225,21 +226,21 @@ fn signatures_and_filter_are_checked_without_a_capture() {
 
 #[test]
 fn one_bad_file_does_not_stop_the_others() {
-    let room = room();
-    let empty = file(&room, "bad.pcap", b"");
+    let directory = directory();
+    let empty = file(&directory, "bad.pcap", b"");
     let ran = run(&["-q", "-r", "no/such.pcap", "-r", NGINX, "-r", &empty, "-r", "pcaps/vlan.pcap"]);
     assert_eq!((ran.code, ran.err.lines().count()), (1, 2), "{}", ran.err);
     assert!(ran.err.contains("no/such.pcap") && ran.err.contains("bad.pcap"));
     let each = [NGINX, "pcaps/vlan.pcap"].map(|capture| run(&["-q", "-r", capture]).out).concat();
-    // The second goes on where the first one ends, and its campaigns too.
+    // The second continues where the first ends, and its campaigns too.
     assert_eq!(singles(&ran.out), singles(&each));
 }
 
 #[test]
-fn a_truncated_or_damaged_file_is_read_up_to_there() {
-    let room = room();
+fn truncated_or_damaged_file_is_read_up_to_there() {
+    let directory = directory();
     let whole = bytes("pcaps/exposed.pcap");
-    let cut_off = file(&room, "cut.pcap", &whole[..whole.len() - 10]);
+    let cut_off = file(&directory, "cut.pcap", &whole[..whole.len() - 10]);
     let packets = cut(&whole, usize::MAX).len();
     let all = run(&["-q", "-r", "pcaps/exposed.pcap"]);
     let ran = run(&["-q", "-r", &cut_off]);
@@ -252,11 +253,11 @@ fn a_truncated_or_damaged_file_is_read_up_to_there() {
     let first_half: usize = cut(&whole, 2)[0].len();
     let mut damaged = whole.clone();
     damaged[first_half + 8..first_half + 12].copy_from_slice(&[0xff; 4]);
-    let damaged = file(&room, "damaged.pcap", &damaged);
+    let damaged = file(&directory, "damaged.pcap", &damaged);
     let ran = run(&["-q", "-r", &damaged]);
     ran.complains(1, &["damaged.pcap", &format!("after packet {}, at offset {first_half}", packets.div_ceil(2))]);
     assert!(!ran.out.is_empty() && ran.out.lines().count() < all.out.lines().count());
-    // Alerts come before inputs.
+    // The alert exit code takes precedence over that of inputs.
     assert_eq!(run(&["-q", "--fail-on-alert", "-r", &cut_off]).code, 3);
 }
 
@@ -272,7 +273,7 @@ fn fail_on_alert_by_severity_and_before_other_codes() {
         let ran = run(&["-q", "-r", capture, flag]);
         assert_eq!((ran.code, &*ran.err), (code, ""), "{capture} {flag}");
     }
-    // Not to write alerts is not to have none.
+    // Alerts count even if they are not written.
     assert_eq!(run(&["-q", "-r", NGINX, "--fail-on-alert", "--events", "http"]).code, 3);
     assert_eq!(run(&["-q", "-r", NGINX, "-r", "/no/such", "--fail-on-alert"]).code, 3);
     assert_eq!(run(&["-q", "-r", "pcaps/benign.pcap", "-r", "/no/such", "--fail-on-alert"]).code, 1);
@@ -281,7 +282,7 @@ fn fail_on_alert_by_severity_and_before_other_codes() {
 }
 
 #[test]
-fn a_closed_pipe_ends_a_replay_quietly() {
+fn closed_pipe_ends_a_replay_quietly() {
     for lanes in ["0", "2"] {
         let mut arguments = vec!["--events", "alert,http", "--lanes", lanes];
         // More than a pipe holds.
@@ -294,9 +295,9 @@ fn a_closed_pipe_ends_a_replay_quietly() {
 }
 
 #[test]
-fn an_output_that_takes_nothing_is_told_once_and_counted() {
-    let room = room();
-    let counters = room.path().join("counters.json");
+fn write_error_is_reported_once_and_counted() {
+    let directory = directory();
+    let counters = directory.path().join("counters.json");
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let arguments = ["-q", "-r", "pcaps", "--events", "alert,http", "--counters", counters.to_str().unwrap()];
     let ran = Ran::from(smsentry().args(arguments).stdout(full).output().unwrap());
@@ -308,7 +309,7 @@ fn an_output_that_takes_nothing_is_told_once_and_counted() {
     assert!(read_counters(&counters)["output.write_failures"].as_u64() > Some(1), "tried again, and counted");
 }
 
-/// A small file system of its own, taken away at the end.
+/// A small file system of its own, unmounted on drop.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -330,10 +331,10 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_never_tears_a_line_and_is_tried_again() {
-    let room = room();
-    let Some(disk) = SmallDisk::mount(room.path(), "size=128k") else { return };
-    // To the end of the run: what could not be written is counted, and the log ends with a whole line.
+fn full_disk_never_truncates_a_line_and_is_retried() {
+    let directory = directory();
+    let Some(disk) = SmallDisk::mount(directory.path(), "size=128k") else { return };
+    // Full to the end of the run: lost records are counted, and the log ends with a complete line.
     let logs = disk.0.join("logs");
     let arguments = ["-q", "-r", "pcaps", "--events", "alert,http", "-l", logs.to_str().unwrap()];
     let ran = run(&arguments);
@@ -346,7 +347,7 @@ fn a_full_disk_never_tears_a_line_and_is_tried_again() {
     let lost = plain(&all).len() - plain(&log).len();
     assert!(ran.err.contains(&format!("{lost} lines could not be written")), "{lost}: {}", ran.err);
 
-    // Room again while the run goes on: nothing is lost.
+    // Space is available again while the run continues: nothing is lost.
     fs::remove_dir_all(&logs).unwrap();
     let ballast = disk.0.join("ballast");
     let _ = fs::write(&ballast, vec![0; 112 << 10]);
@@ -379,9 +380,9 @@ fn a_full_disk_never_tears_a_line_and_is_tried_again() {
 }
 
 #[test]
-fn logs_are_appended_to_and_a_torn_line_is_ended() {
-    let room = room();
-    let logs = room.path().join("made/here");
+fn logs_are_appended_to_and_a_partial_line_is_terminated() {
+    let directory = directory();
+    let logs = directory.path().join("made/here");
     let log = logs.join("eve.json");
     let arguments = ["-q", "-r", NGINX, "-l", logs.to_str().unwrap()];
     run(&arguments).is_quiet();
@@ -394,10 +395,10 @@ fn logs_are_appended_to_and_a_torn_line_is_ended() {
 
 #[test]
 fn zeek_logs_in_a_directory_and_on_standard_output() {
-    let room = room();
+    let directory = directory();
     let events = ["-q", "-r", NGINX, "--events", "alert,http"];
     for format in ["zeek-json", "zeek-tsv"] {
-        let logs = room.path().join(format);
+        let logs = directory.path().join(format);
         run(&[&events[..], &["--format", format, "-l", logs.to_str().unwrap()]].concat()).is_quiet();
         let rows = |name: &str| {
             let text = fs::read_to_string(logs.join(name)).unwrap();
@@ -412,15 +413,15 @@ fn zeek_logs_in_a_directory_and_on_standard_output() {
     let paths: Vec<_> = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["_path"].clone()).collect();
     let count = |name: &str| paths.iter().filter(|path| *path == name).count();
     assert_eq!((count("notice"), count("http")), (23, 22));
-    // Both logs share the stream, so their order must not depend on when they are written.
+    // Both logs share the stream, so their order must not depend on the time of writing.
     for more in [&["--set", "block.packets=1"][..], &["--set", "block.packets=7"], &["--lanes", "5"]] {
         assert_eq!(run(&[&events[..], &["--format", "zeek-json"], more].concat()).out, out, "{more:?}");
     }
 }
 
 #[test]
-fn a_filter_from_words_from_a_flag_and_from_a_file() {
-    let room = room();
+fn filter_from_words_from_a_flag_and_from_a_file() {
+    let directory = directory();
     let all = run(&["-q", "-r", NGINX]).out;
     let one = run(&["-q", "-r", NGINX, "tcp", "port", "80", "and", "host", "192.0.2.10"]);
     one.is_quiet();
@@ -432,16 +433,16 @@ fn a_filter_from_words_from_a_flag_and_from_a_file() {
     };
     none(&["host 192.0.2.99"]);
     none(&["-f", "udp"]);
-    let filter = file(&room, "web.filter", b"# the web server\ntcp port 80  # plain\n  and not host 192.0.2.10\n");
+    let filter = file(&directory, "web.filter", b"# the web server\ntcp port 80  # plain\n  and not host 192.0.2.10\n");
     none(&["-F", &filter]);
-    let filter = file(&room, "all.filter", b"# the web server\ntcp port 80  # plain\n");
+    let filter = file(&directory, "all.filter", b"# the web server\ntcp port 80  # plain\n");
     assert_eq!(run(&["-q", "-r", NGINX, "-F", &filter]).out, all);
-    let nothing = file(&room, "nothing.filter", b"# only words\n");
+    let nothing = file(&directory, "nothing.filter", b"# only words\n");
     run(&["-q", "-r", NGINX, "-F", &nothing]).complains(2, &["empty"]);
 }
 
 #[test]
-fn a_filter_does_not_lose_tagged_traffic() {
+fn filter_does_not_lose_tagged_traffic() {
     for capture in ["pcaps/vlan.pcap", "pcaps/qinq.pcap"] {
         let all = run(&["-q", "-r", capture]).out;
         assert_eq!(singles(&all).len(), 8);
@@ -457,8 +458,8 @@ fn a_filter_does_not_lose_tagged_traffic() {
 }
 
 #[test]
-fn compressed_captures_directories_and_standard_input() {
-    let room = room();
+fn compressed_captures_directories_and_standard_input_are_read() {
+    let directory = directory();
     let all = plain(&run(&["-q", "-r", NGINX]).out);
     let whole = bytes(NGINX);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -466,23 +467,23 @@ fn compressed_captures_directories_and_standard_input() {
     let gzip = gzip.finish().unwrap();
     let zstd = ruzstd::encoding::compress_to_vec(&whole[..], ruzstd::encoding::CompressionLevel::Fastest);
     for (name, content) in [("a.pcap.gz", &gzip), ("a.pcap.zst", &zstd), ("a.gz", &gzip), ("no-ending", &zstd)] {
-        let path = file(&room, name, content);
+        let path = file(&directory, name, content);
         let ran = run(&["-q", "-r", &path]);
         ran.is_quiet();
         assert_eq!(plain(&ran.out), all, "{name}");
         let fed = feed(&["-q", "-r", "-"], content);
         fed.is_quiet();
         assert_eq!(plain(&fed.out), all, "{name} on standard input");
-        let short = file(&room, name, &content[..content.len() - 30]);
+        let short = file(&directory, name, &content[..content.len() - 30]);
         let ran = run(&["-q", "-r", &short]);
         assert_eq!((ran.code, ran.err.lines().count()), (1, 1), "{ran:?}");
         fs::remove_file(path).unwrap();
     }
-    fs::write(room.path().join("2.pcap"), bytes("pcaps/vlan.pcap")).unwrap();
-    fs::write(room.path().join("1.pcap.gz"), &gzip).unwrap();
-    fs::write(room.path().join("notes.txt"), "no capture").unwrap();
-    fs::create_dir(room.path().join("deeper.pcap")).unwrap();
-    let ran = run(&["-q", "-r", room.path().to_str().unwrap()]);
+    fs::write(directory.path().join("2.pcap"), bytes("pcaps/vlan.pcap")).unwrap();
+    fs::write(directory.path().join("1.pcap.gz"), &gzip).unwrap();
+    fs::write(directory.path().join("notes.txt"), "no capture").unwrap();
+    fs::create_dir(directory.path().join("deeper.pcap")).unwrap();
+    let ran = run(&["-q", "-r", directory.path().to_str().unwrap()]);
     ran.is_quiet();
     let each = [NGINX, "pcaps/vlan.pcap"].map(|name| run(&["-q", "-r", name]).out).concat();
     assert_eq!(singles(&ran.out), singles(&each));
@@ -492,12 +493,12 @@ fn compressed_captures_directories_and_standard_input() {
 }
 
 #[test]
-fn several_files_are_one_capture_if_they_join() {
-    let room = room();
+fn several_files_are_one_capture_if_they_continue_each_other() {
+    let directory = directory();
     let parts = cut(&bytes(NGINX), 5);
     let mut arguments = vec!["-q".to_owned(), "--events".to_owned(), "alert,http".to_owned()];
     for (at, part) in parts.iter().enumerate() {
-        arguments.extend(["-r".to_owned(), file(&room, &format!("{at}.pcap"), part)]);
+        arguments.extend(["-r".to_owned(), file(&directory, &format!("{at}.pcap"), part)]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let joined = run(&["-q", "--events", "alert,http", "-r", NGINX]);
@@ -508,18 +509,18 @@ fn several_files_are_one_capture_if_they_join() {
 }
 
 #[test]
-fn a_file_continues_the_one_before_from_one_second_before_to_sixty_after() {
-    let room = room();
+fn file_continues_the_previous_one_from_1_s_before_to_60_s_after() {
+    let directory = directory();
     for (apart, joins) in [(-2000, false), (-1000, true), (0, true), (60_000, true), (60_001, false), (90_000, false)] {
         let mut capture = Capture::at(1_750_000_000);
-        let mut talk = capture.open(40_000);
-        capture.send(&mut talk, From::Client, &request("GET", "/sms_config.json"));
-        let asked = file(&room, "asked.pcap", &capture.pcap());
+        let mut connection = capture.open(40_000);
+        capture.send(&mut connection, From::Client, &request("GET", "/sms_config.json"));
+        let asked = file(&directory, "asked.pcap", &capture.pcap());
         let last = capture.frames.last().unwrap().0;
         capture.frames.clear();
         capture.now = last + apart;
-        capture.send(&mut talk, From::Server, &response("404 Not Found"));
-        let answered = file(&room, "answered.pcap", &capture.pcap());
+        capture.send(&mut connection, From::Server, &response("404 Not Found"));
+        let answered = file(&directory, "answered.pcap", &capture.pcap());
         let arguments = ["-q", "--outcome-timeout", "3600", "-r", &asked, "-r", &answered];
         let ran = run(&arguments);
         let expected = if joins { "not_found" } else { "unseen" };
@@ -537,8 +538,8 @@ fn read_counters(path: &Path) -> Value {
 
 #[test]
 fn counters_are_one_json_object_and_count_stops_after_the_filter() {
-    let room = room();
-    let path = room.path().join("counters.json");
+    let directory = directory();
+    let path = directory.path().join("counters.json");
     let count = |arguments: &[&str]| {
         run(&[&["-q", "-r", NGINX, "--counters", path.to_str().unwrap()], arguments].concat()).is_quiet();
         read_counters(&path)
@@ -570,7 +571,7 @@ fn limits_are_listed_and_every_one_can_be_set() {
 }
 
 #[test]
-fn information_that_is_asked_for() {
+fn requested_information_goes_to_standard_output() {
     let help = run(&["--help"]);
     assert_eq!((help.code, &*help.err), (0, ""));
     let short: BTreeSet<_> =
@@ -601,8 +602,8 @@ fn information_that_is_asked_for() {
         assert!(help.out.split(word).any(|one| one == flag), "{flag} is not in --help");
     }
     let words = help.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    for said in ["0 finished", "1 an input", "2 wrong usage", "3 alerts", "4 losses"] {
-        assert!(words.contains(said), "{said}");
+    for messages in ["0 finished", "1 an input", "2 wrong usage", "3 alerts", "4 losses"] {
+        assert!(words.contains(messages), "{messages}");
     }
     let version = run(&["-V"]);
     assert_eq!((version.code, &*version.out), (0, concat!("smsentry ", env!("CARGO_PKG_VERSION"), "\n")));
@@ -616,7 +617,7 @@ fn information_that_is_asked_for() {
 }
 
 #[test]
-fn every_flag_that_changes_what_is_seen_does_so() {
+fn every_flag_that_changes_the_input_has_an_effect() {
     let lines = |arguments: &[&str]| {
         let ran = run(&[&["-q", "-r", NGINX], arguments].concat());
         ran.is_quiet();
@@ -648,8 +649,8 @@ fn every_flag_that_changes_what_is_seen_does_so() {
     ] {
         assert_eq!(lines(same), lines(&[]), "{same:?}");
     }
-    let room = room();
-    let path = room.path().join("counters.json");
+    let directory = directory();
+    let path = directory.path().join("counters.json");
     let copies = |more: &[&str]| {
         let arguments = ["-q", "-r", "pcaps/mirrored-twice.pcap", "--counters", path.to_str().unwrap()];
         run(&[&arguments[..], more].concat()).is_quiet();
@@ -660,12 +661,12 @@ fn every_flag_that_changes_what_is_seen_does_so() {
 }
 
 #[test]
-fn the_client_behind_a_trusted_proxy() {
-    let room = room();
+fn client_behind_a_trusted_proxy_is_reported() {
+    let directory = directory();
     let mut capture = Capture::at(1_750_000_000);
     let forwarded = "GET /sms/env HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.1.1.1, 203.0.113.5, 198.51.100.9\r\n\r\n";
     capture.exchange(40_000, forwarded.as_bytes(), &response("404 Not Found"));
-    let path = file(&room, "proxy.pcap", &capture.pcap());
+    let path = file(&directory, "proxy.pcap", &capture.pcap());
     for (trusted, expected) in [
         (&[][..], None),
         (&["--trusted-proxy", "198.51.100.0/24"], Some("203.0.113.5")),
@@ -678,7 +679,7 @@ fn the_client_behind_a_trusted_proxy() {
 }
 
 #[test]
-fn what_is_said_beside_the_records() {
+fn messages_accompany_the_records() {
     let ran = run(&["-r", NGINX]);
     assert_eq!(ran.code, 0);
     let first = ran.err.lines().next().unwrap();
@@ -691,21 +692,21 @@ fn what_is_said_beside_the_records() {
 }
 
 #[test]
-fn names_of_files_do_not_steer_the_terminal() {
-    let room = room();
-    let path = file(&room, "evil\u{1b}[31m\n\u{202e}.pcap", b"no capture");
+fn control_characters_in_file_names_are_escaped() {
+    let directory = directory();
+    let path = file(&directory, "evil\u{1b}[31m\n\u{202e}.pcap", b"no capture");
     let ran = run(&["-r", &path]);
     ran.complains(1, &["evil"]);
     assert!(!ran.err.contains('\u{1b}') && !ran.err.contains('\u{202e}'));
 }
 
 #[test]
-fn the_first_alert_of_a_small_file_comes_at_once() {
-    let room = room();
+fn first_alert_of_a_small_file_comes_at_once() {
+    let directory = directory();
     let mut capture = Capture::at(1_750_000_000);
     capture.exchange(40_000, &request("GET", "/sms_config.json"), &response("404 Not Found"));
     assert!(capture.frames.len() <= 10);
-    let path = file(&room, "ten.pcap", &capture.pcap());
+    let path = file(&directory, "ten.pcap", &capture.pcap());
     let times: Vec<_> = (0..5)
         .map(|_| {
             let begun = std::time::Instant::now();
@@ -718,7 +719,7 @@ fn the_first_alert_of_a_small_file_comes_at_once() {
 }
 
 #[test]
-fn every_bundled_capture_says_the_same_however_it_is_cut_and_shared_out() {
+fn bundled_captures_give_the_same_output_with_any_lanes_and_blocks() {
     let names: Vec<_> = captures().into_iter().map(|path| path.to_str().unwrap().to_owned()).collect();
     let mut arguments = vec!["-q", "--events", "alert,http"];
     names.iter().for_each(|name| arguments.extend(["-r", name]));

@@ -1,4 +1,5 @@
-//! `--counters FILE` against the sources: every counter that a room declares is a key of the file, in replay as live.
+//! `--counters FILE` compared with the sources: every counter that a module declares is a key of the file, in replay as
+//! live.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,12 +29,12 @@ fn declared(folder: &Path, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_counter_of_every_room_is_in_the_file() {
+fn every_declared_counter_is_in_the_file() {
     let mut names = BTreeSet::new();
     declared(&root().join("src"), &mut names);
     assert!(names.len() > 120, "{} counters", names.len());
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("counters.json");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("counters.json");
     run(&["-q", "-r", "pcaps/nginx-ipv4.pcap", "--counters", file.to_str().unwrap()]);
     let written: Map<String, Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert!(written.values().all(Value::is_u64), "{written:?}");

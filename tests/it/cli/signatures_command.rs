@@ -1,15 +1,15 @@
-//! `smsentry signatures` as its users run it.
+//! The `smsentry signatures` command.
 
 use std::fs;
 
 use serde_json::Value;
 
-use crate::support::program::run;
 use crate::signature::matching::entry;
+use crate::support::program::run;
 
 /// A file with this content.
-fn file(room: &tempfile::TempDir, name: &str, content: &str) -> String {
-    let path = room.path().join(name);
+fn file(directory: &tempfile::TempDir, name: &str, content: &str) -> String {
+    let path = directory.path().join(name);
     fs::write(&path, content).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -34,10 +34,13 @@ fn lists_are_a_table_or_json() {
 }
 
 #[test]
-fn files_of_the_user_are_there_too() {
-    let room = tempfile::tempdir().unwrap();
-    let mine =
-        file(&room, "mine.toml", &entry(1_010_000, "match.path = \"/Mine/\"\nhits = [\"/mine\"]\nmisses = [\"/x\"]"));
+fn user_files_are_listed_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let mine = file(
+        &directory,
+        "mine.toml",
+        &entry(1_010_000, "match.path = \"/Mine/\"\nhits = [\"/mine\"]\nmisses = [\"/x\"]"),
+    );
     let only = run(&["signatures", "list", "-S", &mine]);
     assert_eq!(only.out.lines().count(), 2, "{}", only.out);
     let all = run(&["signatures", "list", "-s", &mine]);
@@ -53,7 +56,7 @@ fn files_of_the_user_are_there_too() {
     assert_eq!(by_id.out, explained.out);
     let exported = run(&["signatures", "export", "--to", "suricata", "--sid-offset", "5000000", "-S", &mine]);
     assert!(exported.out.contains("sid:6010000;"), "{}", exported.out);
-    let place = room.path().join("out.rules");
+    let place = directory.path().join("out.rules");
     let to_file = run(&["signatures", "export", "--to", "suricata", "-S", &mine, "-o", place.to_str().unwrap()]);
     assert_eq!((to_file.code, &*to_file.out), (0, ""));
     assert!(fs::read_to_string(place).unwrap().contains("sid:1010000;"));
@@ -71,9 +74,9 @@ fn every_signature_can_be_explained() {
 }
 
 #[test]
-fn mistakes_end_with_2() {
-    let room = tempfile::tempdir().unwrap();
-    let broken = file(&room, "broken.toml", "[[signature]]\nid = 5\n");
+fn usage_errors_exit_with_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let broken = file(&directory, "broken.toml", "[[signature]]\nid = 5\n");
     run(&["signatures"]).complains_first(2);
     run(&["signatures", "nothing"]).complains_first(2);
     run(&["signatures", "export"]).complains_first(2);
@@ -95,29 +98,35 @@ fn mistakes_end_with_2() {
 }
 
 #[test]
-fn a_check_tells_failing_examples_overlaps_and_shadows() {
-    let room = tempfile::tempdir().unwrap();
-    let good =
-        file(&room, "good.toml", &entry(1_010_000, "match.path = \"/q/w\"\nhits = [\"/q/w/\"]\nmisses = [\"/q\"]"));
+fn check_reports_failing_examples_overlaps_and_shadowing() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = file(
+        &directory,
+        "good.toml",
+        &entry(1_010_000, "match.path = \"/q/w\"\nhits = [\"/q/w/\"]\nmisses = [\"/q\"]"),
+    );
     let ran = run(&["signatures", "check", &good]);
     ran.is_quiet();
     assert_eq!(ran.out, "1 signatures with 1 patterns, 0 of their examples fail\n");
-    let wrong =
-        file(&room, "wrong.toml", &entry(1_010_001, "match.path = \"/q/w\"\nhits = [\"/q\"]\nmisses = [\"/q/w\"]"));
+    let wrong = file(
+        &directory,
+        "wrong.toml",
+        &entry(1_010_001, "match.path = \"/q/w\"\nhits = [\"/q\"]\nmisses = [\"/q/w\"]"),
+    );
     let ran = run(&["signatures", "check", &wrong]);
     assert_eq!((ran.code, ran.err.lines().count()), (2, 2), "{ran:?}");
-    // The same path twice, once in capitals; and a suffix that another one's path takes.
+    // The same path twice, once in capitals; and a suffix that covers another signature's path.
     let both = entry(1_010_002, "match.path = \"/Q/w/\"\nhits = [\"/q/w\"]\nmisses = [\"/q\"]")
         + &entry(1_010_003, "match.suffix = \"/w\"\nhits = [\"/a/w\"]\nmisses = [\"/x\"]");
-    let both = file(&room, "both.toml", &both);
+    let both = file(&directory, "both.toml", &both);
     let ran = run(&["signatures", "check", &both, "-s", &good]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("shadowed: 1010002 (s1010002): \"/Q/w/\" never wins: 1010000 (s1010000) does"), "{ran:?}");
     assert!(ran.out.contains("overlap: GET \"/q/w/\" is told as 1010000 (s1010000), and matches 1010002"), "{ran:?}");
     assert!(!ran.out.contains("shadowed: 1010003"), "{ran:?}");
-    // A built-in one's path.
+    // The path of a built-in signature.
     let taken = file(
-        &room,
+        &directory,
         "taken.toml",
         &entry(1_010_004, "match.path = \"/sms/env\"\nhits = [\"/sms/env\"]\nmisses = [\"/x\"]"),
     );
@@ -126,14 +135,14 @@ fn a_check_tells_failing_examples_overlaps_and_shadows() {
 }
 
 #[test]
-fn a_capture_filter_may_still_be_anything_else() {
+fn signatures_may_still_begin_a_capture_filter() {
     let ran = run(&["-T", "tcp", "port", "80"]);
     assert_eq!((ran.code, &*ran.err), (0, ""));
 }
 
 #[test]
-fn what_explain_says_to_write_hides_the_alert() {
-    let room = tempfile::tempdir().unwrap();
+fn suppress_entry_printed_by_explain_hides_the_alert() {
+    let directory = tempfile::tempdir().unwrap();
     let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/nginx-ipv4.pcap");
     let alerts = |more: &[&str]| -> Vec<(u64, String)> {
         let ran = run(&[&["-q", "--events", "alert", "-r", capture][..], more].concat());
@@ -155,7 +164,7 @@ fn what_explain_says_to_write_hides_the_alert() {
             .collect();
         assert!(entry.len() > 2, "{head}: {page}");
         let text = entry.join("\n").replace("www.example.org", &host);
-        let written = file(&room, "mine.toml", &text);
+        let written = file(&directory, "mine.toml", &text);
         assert!(alerts(&["--suppress", &written]).iter().all(|(other, at)| *other != id || *at != host), "{text}");
     }
 }

@@ -1,5 +1,5 @@
-//! A lane that panics: the run ends with one line and exit code 1, and what was found before is written. The run is a
-//! process of its own (this test program once more), since its panic hook and its signals are the process's.
+//! A panic in a lane: the run ends with one line and exit code 1, and everything found before it is written. Each run
+//! is a process of its own (this test binary again), since its panic hook and signal handlers belong to the process.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use smsentry::capture::block::BlockSize;
 
 use crate::support::program::{Ran, root};
 
-/// Set for the child: lanes, packets of a block, the packet to panic at, the directory for the logs.
+/// Set for the child: lanes, packets per block, the packet at which to panic, the directory for the logs.
 const PLAN: &str = "SMSENTRY_TEST_PANIC";
 
 #[test]
@@ -31,7 +31,7 @@ fn child() {
     std::process::exit(exit as i32);
 }
 
-/// Runs the child; it must end by itself.
+/// Runs the child, which must end by itself.
 fn run(plan: &str) -> Ran {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["cli::worker_panic::child", "--exact", "--ignored", "--nocapture"])
@@ -52,7 +52,7 @@ fn run(plan: &str) -> Ran {
     child.wait_with_output().unwrap().into()
 }
 
-/// The alerts in a log, without what a flow's end adds.
+/// The alerts in a log, without the fields that the end of the flow adds.
 fn alerts(directory: &std::path::Path) -> Vec<(u64, String)> {
     let text = std::fs::read_to_string(directory.join("eve.json")).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'), "a torn line");
@@ -66,11 +66,12 @@ fn alerts(directory: &std::path::Path) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn one_line_exit_code_one_and_what_was_found_before() {
-    let room = tempfile::tempdir().unwrap();
+fn panic_is_reported_in_one_line_and_earlier_alerts_are_written() {
+    let temporary = tempfile::tempdir().unwrap();
     let whole = {
-        let directory = room.path().join("whole");
-        let ran = crate::support::program::run(&["-q", "-r", "pcaps/nginx-ipv4.pcap", "-l", directory.to_str().unwrap()]);
+        let directory = temporary.path().join("whole");
+        let ran =
+            crate::support::program::run(&["-q", "-r", "pcaps/nginx-ipv4.pcap", "-l", directory.to_str().unwrap()]);
         ran.is_quiet();
         alerts(&directory)
     };
@@ -78,11 +79,11 @@ fn one_line_exit_code_one_and_what_was_found_before() {
     for lanes in [0, 1, 5] {
         for packets in [7, 4096] {
             for at in [1, last / 2, last] {
-                let directory = room.path().join(format!("{lanes}-{packets}-{at}"));
+                let directory = temporary.path().join(format!("{lanes}-{packets}-{at}"));
                 let ran = run(&format!("{lanes} {packets} {at} {}", directory.display()));
                 let planted = format!("planted at packet {at} ");
                 ran.complains(1, &["internal error", "lane", &planted]);
-                // What was asked and answered before the packet is there, but for what the broken shard still held.
+                // Requests answered before that packet are there, except those that the failed shard still held.
                 let found: BTreeSet<_> = alerts(&directory).into_iter().collect();
                 let expected = whole.iter().filter(|(frame, _)| frame + 8 < at).cloned().collect::<BTreeSet<_>>();
                 let missing: Vec<_> = expected.difference(&found).collect();

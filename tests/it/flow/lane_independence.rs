@@ -1,12 +1,12 @@
-//! The output of a replay does not depend on lanes, blocks, the table's keys or the process, whatever the time stamps
-//! and the limits are.
+//! The output of a replay does not depend on lanes, blocks, table keys or the process, whatever the time stamps and
+//! limits are.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::segment_builder::{Client, Conn, Dice, NOT_FOUND, Seg, Server, get, pcap};
 
-/// Connections in all shards, side by side: whole ones, half ones, reused ones, with pauses where `pauses`.
+/// Connections in all shards, side by side: complete ones, half ones, reused ones, with pauses if `pauses`.
 fn traffic(seed: u64, connections: u16, pauses: bool) -> Vec<Seg> {
     let dice = &mut Dice::new(seed);
     let mut lines: Vec<Vec<Seg>> = Vec::new();
@@ -85,13 +85,13 @@ fn replay(file: &Path, lanes: usize, block: usize, more: &[&str]) -> Vec<u8> {
         .arg(file)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{messages}");
     output.stdout
 }
 
 #[test]
-fn lanes_blocks_and_processes_do_not_matter() {
+fn output_does_not_depend_on_lanes_blocks_or_processes() {
     const TINY: &[&str] = &[
         "--set",
         "flow.count=16",
@@ -147,9 +147,9 @@ fn lanes_blocks_and_processes_do_not_matter() {
     assert!(different[1] != different[0] && different[2] != different[1] && different[3] != different[2]);
 }
 
-/// Two files of the same packets, a year apart: the second begins anew, and nothing of the first stands in its way.
+/// Two files of the same packets, a year apart: the second begins anew, unaffected by the state of the first.
 #[test]
-fn captures_do_not_know_each_other() {
+fn captures_do_not_affect_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let mut segs = traffic(3, 60, false);
     segs[0].wait = 31_000_000_000_000;
@@ -172,16 +172,16 @@ fn captures_do_not_know_each_other() {
     };
     let alone = lines(&[&early]);
     assert!(alone.lines().count() > 30);
-    // Holes are given up in time, though the deadlines of the first file were a year later.
+    // Holes are given up in time, although the deadlines of the first file were a year later.
     assert_eq!(lines(&[&late, &early]), lines(&[&late]) + &alone);
-    // And nothing is a copy of what the file before had.
+    // No packet counts as a copy of one in the previous file.
     assert_eq!(lines(&[&early, &early]), alone.clone() + &alone);
 }
 
-/// A thousand captures, each with traffic of its own and every third with absurd time stamps, far enough apart that none
+/// A thousand captures, each with its own traffic and every third with absurd time stamps, far enough apart that none
 /// continues another: blocks of 1, 7 and 4,096 packets, with lanes and without, give the same bytes of each.
 #[test]
-fn blocks_do_not_matter_to_a_thousand_captures() {
+fn a_thousand_captures_do_not_depend_on_block_size() {
     let folder = tempfile::tempdir().unwrap();
     for seed in 0..1000 {
         let mut segs = traffic(seed, 24, seed % 2 == 0);

@@ -1,4 +1,4 @@
-//! Every limit is reached, counted and survived; memory under attack is bounded; and what a byte costs does not grow.
+//! Every limit is reached, counted and survived; memory under attack is bounded; and the cost of a byte does not grow.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use smsentry_generators::attack_traffic;
 use crate::signature::matching::entry;
+use smsentry_generators::attack_traffic;
 
-/// What a run over an attack left.
+/// The result of a run over an attack.
 struct Outcome {
     /// Alert lines.
     alerts: Vec<String>,
@@ -25,12 +25,12 @@ impl Outcome {
     }
 }
 
-/// Replays `n` of a shape; keeps the alerts of the honest client.
+/// Replays `n` of a shape and keeps the alerts of the ordinary client.
 fn replay(shape: &'static str, n: u64, arguments: &[&str]) -> Outcome {
     replay_with(&mut Command::new(env!("CARGO_BIN_EXE_smsentry")), shape, n, arguments, "198.51.100.200")
 }
 
-/// Replays `n` of a shape; keeps all lines.
+/// Replays `n` of a shape and keeps all lines.
 fn replay_all(shape: &'static str, n: u64, arguments: &[&str]) -> Outcome {
     replay_with(&mut Command::new(env!("CARGO_BIN_EXE_smsentry")), shape, n, arguments, "")
 }
@@ -61,7 +61,7 @@ fn replay_with(command: &mut Command, shape: &'static str, n: u64, arguments: &[
     Outcome { alerts, counters: serde_json::from_str(&text).unwrap(), peak }
 }
 
-/// Waits for a child; its peak memory in KiB, 0 where the system does not tell.
+/// Waits for a child. Returns its peak memory in KiB, 0 where the system does not report it.
 pub(crate) fn watch(child: &mut Child) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
@@ -75,7 +75,7 @@ pub(crate) fn watch(child: &mut Child) -> u64 {
     peak
 }
 
-/// Name and value for `--set`, the shape and its size, and the counter that moves.
+/// Name and value for `--set`, the shape and its size, and the counter that increases.
 const REACHED: &[(&str, &str, u64, &str)] = &[
     ("flow.count=64", "half-open", 2000, "flow.evicted_halfopen"),
     ("flow.count=64", "resets", 2000, "flow.evicted_closing"),
@@ -122,9 +122,9 @@ fn every_limit_is_reached_counted_and_survived() {
     }
 }
 
-/// With the defaults, the counter of a limit stands still where the limit is not reached.
+/// With the defaults, the counter of a limit does not change as long as the limit is not reached.
 #[test]
-fn limits_are_not_reached_by_little() {
+fn small_input_reaches_no_limit() {
     for &(_, shape, n, counter) in REACHED {
         let reached_at_any_rate =
             ["tcp.gaps", "tcp.out_of_window", "flow.timeout", "tcp.syn_candidates_dropped", "defrag.timeouts"];
@@ -137,7 +137,7 @@ fn limits_are_not_reached_by_little() {
     }
 }
 
-/// Limits at work leave the output as it is, byte for byte, with any number of lanes and any blocks.
+/// Limits leave the output the same, byte for byte, with any number of lanes and any block size.
 #[test]
 fn limits_do_not_depend_on_lanes_or_blocks() {
     let tiny = [
@@ -173,7 +173,7 @@ fn limits_do_not_depend_on_lanes_or_blocks() {
     }
 }
 
-/// All limits that a run shares, divided by this.
+/// Divisor of all limits that a run shares.
 const SHARE: u64 = 16;
 
 /// With a sixteenth of every limit, memory stays within a sixteenth of 400 MiB beside what the program takes anyway.
@@ -219,7 +219,7 @@ fn memory_under_attack_is_bounded() {
 /// What is counted is what is taken, within a fifth. Inline, because how many blocks are on their way between threads,
 /// which no room counts, is a matter of how busy the machine is.
 #[test]
-fn memory_is_counted_as_it_is() {
+fn counted_memory_agrees_with_resident_memory() {
     const BYTES: u64 = 48 << 20;
     let everything = [format!("--set=defrag.memory={BYTES}"), "--set=defrag.datagrams=1000000".to_owned()];
     let flows = [format!("--set=flow.memory={BYTES}"), "--set=flow.count=1000000".to_owned()];
@@ -267,14 +267,14 @@ fn memory_under_attack_in_full() {
     }
 }
 
-/// Instructions that the program takes for `n` of a shape, by callgrind.
+/// The instructions that the program executes for `n` of a shape, by callgrind.
 fn instructions(shape: &'static str, n: u64) -> u64 {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(format!("--log-file={}", log.display()));
     command.arg(env!("CARGO_BIN_EXE_smsentry"));
-    // One signature: what it takes to load all of them is no matter here, and not the same from run to run.
+    // One signature: the cost of loading all of them is irrelevant here, and varies between runs.
     let signatures = directory.path().join("probe.toml");
     fs::write(&signatures, entry(1_010_000, r#"match.path = "/sms_config.json""#)).unwrap();
     let arguments = ["-S", signatures.to_str().unwrap()];
@@ -286,13 +286,13 @@ fn instructions(shape: &'static str, n: u64) -> u64 {
 
 /// Twice the traffic costs at most 2.1 times the instructions, start-up not counted.
 #[test]
-fn the_cost_of_a_byte_does_not_grow() {
+fn cost_per_byte_does_not_grow() {
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("SKIPPED: valgrind is not installed");
         return;
     }
     let quiet = instructions("nothing", 0);
-    // As many as go beyond what a flow may hold, so that limits are at work.
+    // Enough to exceed what a flow may hold, so that limits are in effect.
     let shapes = [
         ("reversed", 600),
         ("hole", 600),

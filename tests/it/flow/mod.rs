@@ -2,6 +2,6 @@
 
 mod evasion_captures;
 mod lane_independence;
-mod limits;
+pub(crate) mod limits;
 mod reassembly_cases;
 mod reassembly_properties;

@@ -1,5 +1,6 @@
-//! What a server behind the sensor reads, case by case: handshakes, resets, losses, overlaps, decoys, reused ports. Each
-//! case names the requests that must be found, the alerts, and the counters that must show why.
+//! TCP reassembly compared with what a server behind the sensor reads, case by case: handshakes, resets, losses,
+//! overlaps, decoys, reused ports. Each case lists the requests that must be found, the alerts, and the counters that
+//! must explain them.
 
 use smsentry::flow::{ChecksumPolicy, OverlapPolicy};
 
@@ -20,7 +21,7 @@ fn end() -> i64 {
     1 + probe().len() as i64
 }
 
-/// What comes after the request: acknowledged, answered with 404, closed.
+/// The packets after the request: acknowledged, answered with 404, closed.
 fn rest(conn: Conn) -> Vec<Seg> {
     let (there, back) = (end(), 1 + NOT_FOUND.len() as i64);
     let mut out = vec![conn.bare(Server, 1, there), conn.down(1, there, NOT_FOUND), conn.bare(Client, there, back)];
@@ -28,7 +29,7 @@ fn rest(conn: Conn) -> Vec<Seg> {
     out
 }
 
-/// A connection whose request is sent as `middle` says.
+/// A connection whose request is sent as `middle`.
 fn around(conn: Conn, middle: impl IntoIterator<Item = Seg>) -> Vec<Seg> {
     conn.open().into_iter().chain(middle).chain(rest(conn)).collect()
 }
@@ -62,7 +63,7 @@ fn split(conn: Conn, at: usize) -> [Seg; 2] {
 }
 
 #[test]
-fn every_split_point() {
+fn request_split_at_any_point_is_found() {
     for at in 1..probe().len() {
         let [one, two] = split(c(), at);
         once(&around(c(), [one.clone(), two.clone()]));
@@ -72,7 +73,7 @@ fn every_split_point() {
 }
 
 #[test]
-fn single_bytes_in_any_order() {
+fn single_bytes_in_any_order_are_reassembled() {
     let bytes = probe().into_bytes();
     let segs: Vec<Seg> = bytes.iter().enumerate().map(|(at, byte)| c().up(1 + at as i64, 1, [*byte])).collect();
     once(&around(c(), segs.clone()));
@@ -84,15 +85,15 @@ fn single_bytes_in_any_order() {
 }
 
 #[test]
-fn retransmissions() {
+fn retransmissions_do_not_change_the_stream() {
     let run = once(&around(c(), [request(c()), request(c()).seconds(1), request(c()).seconds(2)]));
     assert_eq!(run.counter("tcp.retransmissions"), 2);
     assert_eq!(run.counter("tcp.overlap_conflict"), 0);
-    // The first bytes stand, before and after they were acknowledged.
+    // The first bytes are kept, before and after they were acknowledged.
     let other = c().up(1, 1, decoy()).seconds(1);
     let run = once(&around(c(), [request(c()), other.clone()]));
     assert_eq!(run.counter("tcp.overlap_conflict"), 1);
-    assert!(run.told()[0].conflict);
+    assert!(run.reported()[0].conflict);
     let run = once(&around(c(), [request(c()), c().bare(Server, 1, end()), other]));
     assert_eq!(run.counter("tcp.overlap_conflict"), 1);
     let run = run_of(around(c(), [c().up(1, 1, decoy()), request(c()).seconds(1)]));
@@ -104,7 +105,7 @@ fn run_of(segs: Vec<Seg>) -> Run {
     run(&segs)
 }
 
-/// "GET " comes last, so that everything behind it still waits; `first` and `second` are offsets and texts there.
+/// "GET " comes last, so that everything after it still waits; `first` and `second` are offsets and texts there.
 fn overlapped(segs: &[(i64, &str)]) -> Vec<Seg> {
     let tail = &probe()[4 + 9..];
     let mut middle: Vec<Seg> = segs.iter().map(|&(at, text)| c().up(5 + at, 1, text)).collect();
@@ -114,8 +115,9 @@ fn overlapped(segs: &[(i64, &str)]) -> Vec<Seg> {
 }
 
 #[test]
-fn overlaps_under_every_policy() {
-    // "/sms/api/" against "/img/a.js", both nine bytes: who wins, in the order linux, first, last, bsd, windows, solaris.
+fn overlaps_follow_every_policy() {
+    // "/sms/api/" against "/img/a.js", both nine bytes: the copy that is kept, in the order linux, first, last, bsd,
+    // windows, solaris.
     let (good, bad) = ("/sms/api/", "/img/a.js");
     type Case<'a> = (&'a [(i64, &'a str)], [&'a str; 6]);
     let cases: [Case<'_>; 5] = [
@@ -131,7 +133,7 @@ fn overlaps_under_every_policy() {
             options.flow.overlap = policy;
             let run = run_with(&overlapped(segs), options);
             let expected = match (at, name) {
-                // What "first" keeps of the longer one.
+                // The part of the longer one that "first" keeps.
                 (1, "first") => "/img/a.js".to_owned(),
                 _ => (*winner).to_owned(),
             };
@@ -142,18 +144,18 @@ fn overlaps_under_every_policy() {
 }
 
 #[test]
-fn overlaps_that_agree() {
+fn overlaps_that_agree_are_no_conflict() {
     let probe = probe();
     let part = |from: usize, to: usize| c().up(1 + from as i64, 1, &probe[from..to]);
     let run =
         once(&around(c(), [part(10, 40), part(5, 30), part(20, probe.len()), part(7, 9), part(0, 12), part(0, 50)]));
     assert_eq!(run.counter("tcp.overlap_conflict"), 0);
-    assert!(run.counter("tcp.overlap") > 0 && !run.told()[0].conflict);
+    assert!(run.counter("tcp.overlap") > 0 && !run.reported()[0].conflict);
 }
 
-/// Everything that a server drops, right before the request, with the bytes of another one.
+/// Segments that every server drops, right before the request, with the bytes of another one.
 #[test]
-fn decoys() {
+fn dropped_segments_do_not_hide_the_request() {
     let decoy = || c().up(1, 1, decoy());
     let cases: [(&str, Seg, &str); 14] = [
         ("TCP checksum", decoy().damage(Damage::Tcp), "decode.tcp_bad_checksum"),
@@ -187,9 +189,9 @@ fn decoys() {
     }
 }
 
-/// With timestamps agreed on, an old one is refused; a decoy must not make the real ones look old.
+/// With timestamps negotiated, an old one is refused; a decoy must not make the real ones look old.
 #[test]
-fn timestamps() {
+fn timestamps_protect_against_old_segments() {
     let stamped = |decoys: Vec<Seg>, agreed: bool, wrap: u32| {
         let mut segs = around(c(), decoys.into_iter().chain([request(c())]));
         for (at, seg) in (0_u32..).zip(&mut segs) {
@@ -204,26 +206,26 @@ fn timestamps() {
     assert_eq!(run.counter("tcp.paws_drops"), 1);
     let run = once(&stamped(vec![c().seg(Client, "FA", 1, 1, b"").stamp(1)], true, 0));
     assert_eq!(run.counter("tcp.paws_drops"), 1);
-    // The clock of a stamp wraps too.
+    // The timestamp clock wraps too.
     once(&stamped(vec![decoy().stamp(0xffff_ff00)], true, 0xffff_ffff - 100));
     // Refused for another reason, from the far future: nothing after it is old.
     for poison in [decoy().seq(-5000), decoy().ack(500_000), decoy().seq(1 << 30), decoy().damage(Damage::Tcp)] {
         let run = once(&stamped(vec![poison.stamp(0x7000_0000)], true, 0));
         assert_eq!(run.counter("tcp.paws_drops"), 0);
     }
-    // Nobody looks at stamps that the server did not agree to.
+    // Timestamps that the server did not negotiate are ignored.
     let mut segs = stamped(vec![], false, 1000);
     segs[3] = segs[3].clone().stamp(7);
     let run = once(&segs);
     assert_eq!(run.counter("tcp.paws_drops"), 0);
-    // Stacks that open with zero.
+    // Stacks that begin at zero.
     let mut segs = stamped(vec![], true, 0x9000_0000);
     segs[0] = segs[0].clone().stamp(0);
     once(&segs);
 }
 
 #[test]
-fn fins_and_resets_in_the_middle_are_hints() {
+fn fins_and_resets_within_the_stream_end_nothing() {
     let at = |seq| c().seg(Client, "FA", seq, 1, b"");
     let reset = |seq| c().seg(Client, "R", seq, 0, b"");
     let from_server = |seq| c().seg(Server, "R", seq, 0, b"");
@@ -254,37 +256,37 @@ fn fins_and_resets_in_the_middle_are_hints() {
     }
 }
 
-/// A SYN inside a connection and data where it would have them: nobody answered it.
+/// A SYN inside a connection and data at its sequence numbers: it was never answered.
 #[test]
-fn a_forged_opening_takes_nothing_over() {
+fn forged_opening_takes_nothing_over() {
     let forged = c().isn(0x4000_0000, 5000);
     let data = forged.up(1, 1, decoy());
     once(&around(c(), [forged.syn(), data.clone(), request(c())]));
     let [one, two] = split(c(), 9);
     once(&around(c(), [one.clone(), forged.syn(), data.clone(), two.clone()]));
-    // With a reset that no server takes.
+    // With a reset that no server accepts.
     let reset = c().seg(Client, "R", 500, 0, b"");
     once(&around(c(), [one, reset, forged.syn(), data, two]));
 }
 
 #[test]
-fn resets_at_the_end() {
+fn resets_at_the_end_close_the_flow() {
     // A scanner resets before anything is acknowledged.
     let mut segs = c().open();
     segs.extend([request(c()), c().seg(Client, "R", end(), 0, b"")]);
     let run = run_of(segs);
     found(&run, &[PROBE], &[(PROBE, "no_response")]);
-    // Bytes in a reset are no part of the stream.
+    // Bytes in a reset are not part of the stream.
     let mut segs = c().open();
     segs.push(c().seg(Client, "RA", 1, 1, probe().as_bytes()));
     found(&run_of(segs), &[], &[]);
-    // The capture shows a reset, and the server goes on.
+    // The capture shows a reset, and the server continues.
     let [one, two] = split(c(), 9);
     once(&around(c(), [one, c().bare(Server, 1, 10), c().seg(Client, "RA", 10, 1, b""), c().bare(Server, 1, 10), two]));
 }
 
 #[test]
-fn fins_with_data() {
+fn fins_with_data_end_the_stream_after_it() {
     let mut segs = c().open();
     let there = end();
     segs.push(request(c()).flags("FPA"));
@@ -292,7 +294,7 @@ fn fins_with_data() {
     segs.push(c().down(1, there + 1, NOT_FOUND).flags("FPA"));
     segs.push(c().bare(Client, there + 1, 2 + NOT_FOUND.len() as i64));
     once(&segs);
-    // Behind a FIN there is nothing, whichever came first.
+    // After a FIN there is no more data, whichever came first.
     let benign = decoy();
     let behind = 1 + benign.len() as i64;
     for order in [[0, 1], [1, 0]] {
@@ -313,7 +315,7 @@ fn fins_with_data() {
 }
 
 #[test]
-fn heads_that_never_end() {
+fn unfinished_heads_are_reported_when_the_flow_ends() {
     for (text, seconds) in [
         ("GET /sms/env HTTP/1.1\r\nHost: victim.example\r\n", 0),
         ("GET /sms/env HTTP/1.1", 0),
@@ -329,8 +331,8 @@ fn heads_that_never_end() {
             segs.push(Conn::new(9).syn().seconds(seconds));
         }
         let run = run_of(segs);
-        assert_eq!(run.told().len(), 1, "{text:?}");
-        assert!(run.told()[0].truncated);
+        assert_eq!(run.reported().len(), 1, "{text:?}");
+        assert!(run.reported()[0].truncated);
         found(&run, &["/sms/env"], &[("/sms/env", "no_response")]);
     }
     // Slowly, a byte every two seconds.
@@ -341,7 +343,7 @@ fn heads_that_never_end() {
 }
 
 #[test]
-fn fast_open() {
+fn fast_open_data_is_delivered() {
     let (len, back) = (probe().len() as i64, 1 + NOT_FOUND.len() as i64);
     let syn = || c().seg(Client, "S", 0, 0, probe().as_bytes());
     let taken = || c().seg(Server, "SA", 0, 1 + len, b"");
@@ -351,14 +353,14 @@ fn fast_open() {
         out
     };
     let cat = |parts: &[&[Seg]]| parts.concat();
-    // Taken; and sent again because the answer was late.
+    // Accepted; and sent again because the response was late.
     let run = once(&cat(&[&[syn(), taken(), c().bare(Client, 1 + len, 1)], &answer()]));
     assert_eq!(run.counter("tcp.fast_open"), 1);
     once(&cat(&[&[syn(), syn().seconds(1), taken()], &answer()]));
     // Refused: sent again after the handshake.
     let run = once(&cat(&[&[syn(), c().syn_ack(), c().bare(Client, 1, 1)], &[request(c())], &rest(c())]));
     assert_eq!(run.counter("tcp.fast_open"), 0);
-    // The SYN-ACK was not captured: what follows tells.
+    // The SYN-ACK was not captured: the next segments decide.
     let run = once(&cat(&[&[syn(), c().bare(Client, 1 + len, 1)], &answer()]));
     assert_eq!(run.counter("tcp.fast_open"), 1);
     once(&cat(&[&[syn()], &answer()]));
@@ -384,7 +386,7 @@ fn fast_open() {
 }
 
 #[test]
-fn several_syns() {
+fn answered_syn_of_several_begins_the_flow() {
     let other = Conn { isn: [5_000_000, 5000], ..c() };
     once(&[vec![other.syn()], around(c(), [request(c())])].concat());
     let late = [vec![c().syn(), other.syn()], around(c(), [request(c())])[1..].to_vec()].concat();
@@ -393,7 +395,7 @@ fn several_syns() {
     let many: Vec<Seg> = (0..20).map(|at| Conn { isn: [at * 70_000, 5000], ..c() }.syn()).collect();
     let run = once(&[many, around(c(), [request(c())])].concat());
     assert!(run.counter("tcp.syn_candidates_dropped") > 0);
-    // A SYN-ACK that answers nobody, and one that somebody else made up.
+    // A SYN-ACK that answers no SYN, and a forged one.
     let forged = Conn { isn: [1000, 0x7000_0000], ..c() };
     let odd = c().seg(Server, "SA", 0, 4711, b"");
     for extra in [forged.syn_ack(), odd] {
@@ -413,7 +415,7 @@ fn several_syns() {
 }
 
 #[test]
-fn other_handshakes() {
+fn unusual_handshakes_are_followed() {
     let (syn, synack, ack) = (c().syn(), c().syn_ack(), c().bare(Client, 1, 1));
     let server_syn = c().seg(Server, "S", 0, 0, b"");
     let client_synack = c().seg(Client, "SA", 0, 1, b"");
@@ -446,7 +448,7 @@ fn other_handshakes() {
         segs.extend(rest(c()));
         let run = run_of(segs);
         assert_eq!(run.alerts(), [(PROBE.to_owned(), "not_found")], "{name}");
-        assert_eq!(run.told()[0].client, run_of(around(c(), [request(c())])).told()[0].client, "{name}");
+        assert_eq!(run.reported()[0].client, run_of(around(c(), [request(c())])).reported()[0].client, "{name}");
     }
     // Data captured before the handshake.
     for order in [[2, 0, 1], [0, 2, 1], [2, 1, 0]] {
@@ -459,7 +461,7 @@ fn other_handshakes() {
 }
 
 #[test]
-fn one_side_only() {
+fn one_sided_captures_are_reassembled() {
     let only = |from, segs: Vec<Seg>| segs.into_iter().filter(|seg| seg.from == from).collect::<Vec<_>>();
     let run = run_of(only(Client, around(c(), [request(c())])));
     found(&run, &[PROBE], &[(PROBE, "unseen")]);
@@ -476,7 +478,7 @@ fn one_side_only() {
     segs.swap(1, 2);
     let run = run_of([vec![c().syn(), c().bare(Client, 1, 1)], segs].concat());
     found(&run, &[PROBE, "/img/a.js", "/sms/env"], &[(PROBE, "unseen"), ("/sms/env", "unseen")]);
-    // The port is used again, the second and the third time.
+    // The port is reused a second and a third time.
     let mut segs = Vec::new();
     for at in 0..3 {
         let conn = Conn { isn: [0x3000_0000 * (at + 1), 0], ..c() };
@@ -484,7 +486,7 @@ fn one_side_only() {
     }
     let run = run_of(segs);
     assert_eq!(run.requests(), ["/sms/env?0", "/sms/env?1", "/sms/env?2"]);
-    // A hole that nobody acknowledges is given up.
+    // A hole that is never acknowledged is given up.
     for len in [100_usize, 2200, 300_000] {
         let post = format!("POST /upload HTTP/1.1\r\nContent-Length: {len}\r\n\r\n");
         let mut segs = vec![c().syn(), c().bare(Client, 1, 1), c().up(1, 1, &post)];
@@ -504,9 +506,9 @@ fn one_side_only() {
     }
 }
 
-/// The packet that carried a request is named, even if something else let it go.
+/// The packet that carried a request is reported, even if another one released it.
 #[test]
-fn a_request_that_waited_is_dated_by_its_own_packet() {
+fn delayed_request_is_dated_by_its_own_packet() {
     use smsentry::record::Body;
     let mut segs = c().open();
     segs.push(c().up(101, 1, probe()));
@@ -518,8 +520,8 @@ fn a_request_that_waited_is_dated_by_its_own_packet() {
 }
 
 #[test]
-fn midstream() {
-    // Inside a request; the next one is found, whatever the ports say.
+fn midstream_pickup_finds_the_next_request() {
+    // Inside a request; the next one is found, whatever the ports are.
     for conn in [c(), c().port(31_337), Conn { ports: [80, 80], ..c() }, Conn { ports: [80, 40_000], ..c() }] {
         let first = "ample\r\nAccept: */*\r\n\r\n";
         let (a, b) = (500, 700);
@@ -532,11 +534,11 @@ fn midstream() {
         let run = run_of(segs);
         let [(one, first), (two, second)] = &run.alerts()[..] else { panic!("two alerts") };
         assert_eq!([one, two], [PROBE, "/sms/env"], "{conn:?}");
-        // Who began in the middle may be ahead of the answers; a client that waited twice waits.
+        // A flow picked up midstream may be ahead of the responses; a client that waited twice does not pipeline.
         assert!(["unseen", "not_found"].contains(first), "{first}");
         assert_eq!(*second, "not_found", "{conn:?}");
         assert_eq!(
-            run.told()[0].client,
+            run.reported()[0].client,
             format!("{:?}", smsentry::segment::Endpoint { ip: conn.hosts[0].into(), port: conn.ports[0] })
         );
         assert_eq!(run.counter("tcp.midstream_pickups"), 2);
@@ -544,7 +546,7 @@ fn midstream() {
 }
 
 #[test]
-fn gaps() {
+fn requests_after_gaps_are_found() {
     // In a body, with the server's acknowledgment; the next request follows at once.
     let post = "POST /upload HTTP/1.1\r\nContent-Length: 3000\r\n\r\n";
     let body = 1 + post.len() as i64;
@@ -597,7 +599,7 @@ fn gaps() {
     ]);
     let run = run_of(segs);
     assert_eq!((run.requests(), run.counter("tcp.gap_bytes")), (vec![PROBE.to_owned()], 100));
-    // Cut by the recorder.
+    // Truncated by the recorder.
     let mut cut = c().up(1, 1, "POST /upload HTTP/1.1\r\nContent-Length: 500\r\n\r\n".to_owned() + &"x".repeat(500));
     cut.snaplen = 14 + 40 + 96;
     let there = 1 + cut.bytes.len() as i64;
@@ -612,7 +614,7 @@ fn gaps() {
     .concat();
     let run = run_of(segs);
     found(&run, &["/upload", PROBE], &[(PROBE, "not_found")]);
-    // An acknowledgment that was captured before its data is no gap, whether a part of them is there or not.
+    // An acknowledgment captured before its data is no gap, whether a part of them is there or not.
     let [one, two] = split(c(), 9);
     let run = once(&around(c(), [two, c().bare(Server, 1, self::end()), one]));
     assert_eq!(run.counter("tcp.gaps"), 0);
@@ -629,7 +631,7 @@ fn end_of(early: i64) -> i64 {
 }
 
 #[test]
-fn probes_of_the_window() {
+fn window_probes_do_not_change_the_stream() {
     let [one, two] = split(c(), 9);
     let keep = |from: i64| c().up(from, 1, [0]).flags("A").seconds(1);
     let ack = |at| c().bare(Server, 1, at);
@@ -638,7 +640,7 @@ fn probes_of_the_window() {
     assert_eq!(run.counter("tcp.keep_alives"), 2);
     // An empty one.
     once(&around(c(), [one.clone(), ack(10), c().bare(Client, 9, 1).seconds(1), two.clone()]));
-    // The window is shut: the first byte of the rest is tried out.
+    // The window is zero: the first byte of the rest is sent as a probe.
     let mut shut = ack(10);
     shut.window = 0;
     let first = c().up(10, 1, &two.bytes[..1]).seconds(1);
@@ -647,7 +649,7 @@ fn probes_of_the_window() {
 }
 
 #[test]
-fn sequence_numbers_wrap() {
+fn sequence_numbers_wrap_around() {
     for isn in [0, 1, 0xffff_ffff, 0xffff_fffe, 0xffff_ffe0, 0x7fff_ffff, 0x8000_0000, u32::MAX - 40] {
         for server in [0, 0xffff_ffff, 0xffff_fff0] {
             let conn = c().isn(isn, server);
@@ -659,7 +661,7 @@ fn sequence_numbers_wrap() {
 }
 
 #[test]
-fn urgent_bytes_are_taken_out() {
+fn urgent_bytes_are_removed() {
     let mut text = probe().into_bytes();
     text.insert(9, b'X');
     let there = 1 + text.len() as i64;
@@ -677,13 +679,13 @@ fn urgent_bytes_are_taken_out() {
     once(&after(vec![part(0, 5).urgent(10), part(5, text.len())]));
     once(&after(vec![part(10, text.len()), part(0, 10).urgent(10)]));
     once(&after(vec![part(0, 5).urgent(10), part(5, 7).urgent(1), part(7, text.len())]));
-    // A pointer in a segment that no server takes.
+    // A pointer in a segment that every server drops.
     let run = once(&around(c(), [c().up(1, 500_000, "G").urgent(5), request(c())]));
     assert_eq!(run.counter("tcp.urgent"), 0);
 }
 
 #[test]
-fn ports_are_used_again() {
+fn reused_ports_begin_new_flows() {
     let again =
         |number: i64| Conn { isn: [900_000_000_u32.wrapping_mul(number as u32 + 1), 7_000 + number as u32], ..c() };
     let env = get("/sms/env");
@@ -711,11 +713,11 @@ fn ports_are_used_again() {
         let run = run_of([first[..5].to_vec(), second.clone()].concat());
         found(&run, both, alerts);
         assert_eq!(run.counter("flow.reused"), 1);
-        // In the middle of a head: nothing is glued.
+        // In the middle of a head: the streams are not joined.
         let half = [c().open(), vec![c().up(1, 1, "GET /sms/")]].concat();
         let run = run_of([half, second.clone()].concat());
         assert_eq!(run.alerts(), [(PROBE.to_owned(), "not_found")]);
-        assert_eq!(run.told()[0].target, PROBE);
+        assert_eq!(run.reported()[0].target, PROBE);
         // The second handshake was captured in part.
         for without in 0..2 {
             let mut part = second.clone();
@@ -725,7 +727,7 @@ fn ports_are_used_again() {
             found(&run_of([first.clone(), part].concat()), both, alerts);
         }
     }
-    // The server does not answer the second time: that is known.
+    // The server does not answer the second time: the outcome is known.
     let next = again(1);
     let run = run_of(
         [c().exchange(&env, NOT_FOUND), next.open(), vec![next.up(1, 1, probe()), Conn::new(4).syn().seconds(20)]]
@@ -735,7 +737,7 @@ fn ports_are_used_again() {
 }
 
 #[test]
-fn odd_pairs_of_ends() {
+fn mirrored_and_identical_endpoints_are_tracked() {
     // Two connections with mirrored ports, at once.
     let [a, b] = [[198, 51, 100, 10], [192, 0, 2, 80]];
     let one = Conn { hosts: [a, b], ports: [1234, 80], ..c() };
@@ -745,15 +747,15 @@ fn odd_pairs_of_ends() {
         segs.extend([left, right]);
     }
     let run = run_of(segs);
-    assert_eq!(run.told().len(), 2);
-    assert!(run.told().iter().all(|told| told.status == Some(404)));
+    assert_eq!(run.reported().len(), 2);
+    assert!(run.reported().iter().all(|emitted| emitted.status == Some(404)));
     // Both ends are the same.
     let land = Conn { hosts: [a, a], ports: [80, 80], isn: [1000, 1000], v6: false };
     run_of(land.exchange(probe(), NOT_FOUND));
 }
 
 #[test]
-fn copies_by_a_mirror_port() {
+fn copies_by_a_mirror_port_are_ignored() {
     for vary in 0..5 {
         let mut segs = Vec::new();
         for (at, seg) in (1..).zip(around(c(), [request(c())])) {
@@ -769,11 +771,11 @@ fn copies_by_a_mirror_port() {
             segs.extend([original, copy]);
         }
         let run = once(&segs);
-        // Copies of what ended the flow come when it is over: they belong to none.
+        // Copies of the flow's last packets arrive after its end: they begin no flow.
         assert_eq!(run.counter("tcp.span_duplicates"), segs.len() as u64 / 2 - 2, "{vary}");
         assert_eq!(run.counter("tcp.retransmissions"), 0);
     }
-    // One that differs anywhere in what its sender wrote is no copy.
+    // A packet that differs in anything its sender wrote is not a copy.
     let first = Seg { ip_id: Some(78), ..c().bare(Client, 1, 1) };
     let others: [fn(&mut Seg); 6] = [
         |seg| seg.ip_id = Some(79),
@@ -789,15 +791,15 @@ fn copies_by_a_mirror_port() {
         let run = once(&around(c(), [first.clone(), other, request(c())]));
         assert_eq!(run.counter("tcp.span_duplicates"), 0);
     }
-    // A copy that nobody accepts does not hide the one that is.
+    // A copy that every server drops does not hide the accepted one.
     let right = Seg { ip_id: Some(77), ..request(c()) };
     once(&around(c(), [right.clone().damage(Damage::Ip), right.clone().wait(1)]));
-    // Off: they are retransmissions then.
+    // Off: they count as retransmissions.
     let mut options = options();
     options.flow.keep_duplicates = true;
     let run = run_with(&around(c(), [right.clone(), right.wait(1)]), options);
     assert_eq!((run.counter("tcp.span_duplicates"), run.counter("tcp.retransmissions")), (0, 1));
-    // Five milliseconds, not more: what comes later was sent again, by whoever keeps the IP id.
+    // Five milliseconds, not more: later ones were retransmitted, by a sender that keeps the IP id.
     for (wait, copies) in [(5000, 1), (5001, 0), (-5000, 1), (-5001, 0)] {
         let right = Seg { ip_id: Some(78), ..request(c()) };
         let run = once(&around(c(), [right.clone(), right.wait(wait)]));
@@ -810,7 +812,7 @@ fn copies_by_a_mirror_port() {
 }
 
 #[test]
-fn checksums() {
+fn checksums_are_verified_unless_offloaded() {
     let all = |damage: Damage, of: Option<crate::support::segment_builder::Sender>| -> Vec<Seg> {
         let mut segs = around(c(), [request(c())]);
         for seg in segs.iter_mut().filter(|seg| of.is_none_or(|from| from == seg.from)) {
@@ -818,7 +820,7 @@ fn checksums() {
         }
         segs
     };
-    // Captured where the checksums are left to the card: both directions, one, headers.
+    // Captured where the network card fills in the checksums: both directions, one, headers.
     for of in [None, Some(Client), Some(Server)] {
         for damage in [Damage::Tcp, Damage::Offloaded, Damage::Ip] {
             let run = once(&all(damage, of));
@@ -827,7 +829,7 @@ fn checksums() {
     }
     assert!(once(&all(Damage::Offloaded, None)).counter("tcp.checksum_offloaded") > 0);
     assert!(once(&all(Damage::Tcp, Some(Client))).counter("tcp.checksum_unproven") > 0);
-    // A lie before the connection ends with its SYN: an opening, data, both.
+    // A decoy before the connection ends with the connection's SYN: an opening, data, both.
     let liar = Conn { isn: [70_000, 5000], ..c() };
     let lie = |seg: Seg| seg.damage(Damage::Tcp);
     for lies in [
@@ -841,12 +843,12 @@ fn checksums() {
         let run = run_of([lies, around(c(), [request(c())])].concat());
         assert_eq!(run.alerts(), [(PROBE.to_owned(), "not_found")]);
     }
-    // Towards the client only headers are looked at, by the same rule.
+    // Towards the client only headers are verified, by the same rule.
     let answer = c().down(1, end(), "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
     once(&around(c(), [request(c()), c().bare(Server, 1, end()), answer.clone().damage(Damage::Ip)]));
     let run = run_of(around(c(), [request(c()), c().bare(Server, 1, end()), answer.clone().damage(Damage::Tcp)]));
     found(&run, &[PROBE], &[(PROBE, "present")]);
-    // Headers of a direction whose TCP checksums were never right.
+    // Headers of a direction whose TCP checksums were never correct.
     let mut segs = around(c(), [c().up(1, 1, decoy()), request(c())]);
     for seg in segs.iter_mut().filter(|seg| seg.from == Client) {
         seg.damage = Damage::Tcp;
@@ -867,7 +869,7 @@ fn checksums() {
 }
 
 #[test]
-fn pauses_and_clocks() {
+fn long_pauses_and_extreme_clocks_are_survived() {
     let [one, two] = split(c(), 9);
     once(&around(c(), [one.clone(), c().bare(Server, 1, 10), two.clone().seconds(250)]));
     once(&around(c(), [one.clone(), two.clone().seconds(-3600)]));
@@ -875,15 +877,15 @@ fn pauses_and_clocks() {
     // Long before the request: the opening is forgotten.
     let run = run_of(around(c(), [request(c()).seconds(60)]));
     assert_eq!(run.alerts(), [(PROBE.to_owned(), "not_found")]);
-    // The ends of the recorder's time.
+    // The limits of the recorder's time stamps.
     for extreme in [-crate::support::segment_builder::EPOCH, 4_294_967_295 - crate::support::segment_builder::EPOCH] {
         run_of(around(c(), [one.clone(), two.clone().seconds(extreme), c().bare(Client, end(), 1).seconds(-extreme)]));
     }
 }
 
 #[test]
-fn crowds() {
-    // Half-open connections, then a real one; room is made at the expense of the former.
+fn real_connection_survives_floods() {
+    // Half-open connections, then a real one; the former are evicted.
     let mut options = options();
     options.flow.limits.flows = 64;
     let crowd: Vec<Seg> = (0..1000).map(|number| Conn::new(100 + number).syn().wait(10)).collect();
@@ -906,9 +908,10 @@ fn crowds() {
     assert!(run.most[2] < 300_000, "{}", run.most[2]);
 }
 
-/// A segment that no server takes, made so that a sum over what its sender wrote is that of the request behind it.
+/// A segment that every server drops, crafted so that a sum over what its sender wrote equals that of the request after
+/// it.
 #[test]
-fn a_crafted_segment_does_not_hide_the_next() {
+fn crafted_segment_does_not_hide_the_next() {
     let right = Seg { ip_id: Some(78), ..request(c()) };
     let field = |seg: &Seg, at: usize| {
         let (frame, _) = seg.frame(0);
@@ -923,7 +926,7 @@ fn a_crafted_segment_does_not_hide_the_next() {
     let moved = (1_u32 << 29).wrapping_mul(one).wrapping_add(two);
     let wanted = wrap(&right).wrapping_sub(moved.wrapping_mul(inverse));
     lie.window = (wanted >> 16) as u16;
-    // The sum of the segment is what it should be if two of its bytes make up for the difference.
+    // The sum of the segment is as required if two of its bytes compensate for the difference.
     lie.bytes[10..12].fill(0);
     let missing = field(&lie, 16) + (!wanted & 0xffff);
     let missing = ((missing & 0xffff) + (missing >> 16)) as u16;

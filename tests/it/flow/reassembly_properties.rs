@@ -1,5 +1,5 @@
-//! What must not matter: how the same bytes are cut, ordered and repeated, what a server would have dropped, and who else
-//! talks. And what the stream is, byte by byte, under every overlap policy.
+//! Properties of TCP reassembly: splits, order, copies, dropped segments and other flows do not change the result; and
+//! the stream equals a byte map under every overlap policy.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,25 +10,27 @@ use smsentry::packet::{Link, Packet};
 use smsentry::segment::{Segment, Side};
 use smsentry::time::Timestamp;
 
-use crate::support::segment_builder::{Client, Conn, Damage, Dice, Seg, Sender, Server, Told, get, options, run, run_with};
+use crate::support::segment_builder::{
+    Client, Conn, Damage, Dice, Reported, Seg, Sender, Server, get, options, run, run_with,
+};
 
 const RUNS: u64 = 1000;
 
-/// What both sides say, in rounds: requests, then their answers.
-struct Talk {
+/// The streams of both sides, in rounds: requests, then their responses.
+struct Dialogue {
     conn: Conn,
     rounds: Vec<[Vec<u8>; 2]>,
     stamped: bool,
 }
 
-impl Talk {
+impl Dialogue {
     fn new(dice: &mut Dice, number: u16) -> Self {
         let conn = Conn::new(number).isn(dice.next() as u32, dice.next() as u32);
         let rounds = (0..1 + dice.below(3)).map(|_| round(dice)).collect();
         Self { conn: Conn { v6: dice.one_in(4), ..conn }, rounds, stamped: dice.one_in(2) }
     }
 
-    /// The whole connection; `cut` says how one side's bytes of a round are sent: pieces in order of sending.
+    /// The whole connection; `cut` gives the pieces of one side's bytes of a round in sending order.
     fn segs(&self, mut cut: impl FnMut(Sender, usize) -> Vec<(usize, usize)>) -> Vec<Seg> {
         let conn = self.conn;
         let (mut client, mut server) = (1, 1);
@@ -104,7 +106,7 @@ fn pieces(dice: &mut Dice, len: usize) -> Vec<(usize, usize)> {
     out
 }
 
-/// In any order, with pieces of another cut in between.
+/// In any order, with pieces of another split in between.
 fn scrambled(dice: &mut Dice, len: usize) -> Vec<(usize, usize)> {
     let mut out = pieces(dice, len);
     if dice.one_in(2) {
@@ -127,27 +129,27 @@ fn packets_apart(dice: &mut Dice, segs: &mut [Seg]) {
 }
 
 #[test]
-fn cuts_order_and_copies_do_not_matter() {
+fn splits_order_and_copies_do_not_matter() {
     for seed in 0..RUNS {
         let dice = &mut Dice::new(seed);
-        let talk = Talk::new(dice, 1);
-        let expected = run(&talk.plain()).told();
-        let mut segs = talk.segs(|_, len| scrambled(dice, len));
+        let connection = Dialogue::new(dice, 1);
+        let expected = run(&connection.plain()).reported();
+        let mut segs = connection.segs(|_, len| scrambled(dice, len));
         packets_apart(dice, &mut segs);
         let found = run(&segs);
-        assert_eq!(found.told(), expected, "seed {seed}");
+        assert_eq!(found.reported(), expected, "seed {seed}");
         assert_eq!(found.counter("tcp.gaps") + found.counter("tcp.overlap_conflict"), 0, "seed {seed}");
     }
 }
 
-/// A mirror port hands on the two directions on their own queues: neighbours may change places.
+/// A mirror port forwards the two directions through separate queues: neighbours may be swapped.
 #[test]
-fn directions_that_overtake_each_other_do_not_matter() {
+fn swapped_directions_do_not_matter() {
     for seed in 0..RUNS {
         let dice = &mut Dice::new(seed);
-        let talk = Talk::new(dice, 1);
-        let expected = run(&talk.plain()).told();
-        let mut segs = talk.segs(|_, len| pieces(dice, len));
+        let connection = Dialogue::new(dice, 1);
+        let expected = run(&connection.plain()).reported();
+        let mut segs = connection.segs(|_, len| pieces(dice, len));
         let mut at = dice.below(8);
         while at + 1 < segs.len() {
             if segs[at].from != segs[at + 1].from {
@@ -157,12 +159,12 @@ fn directions_that_overtake_each_other_do_not_matter() {
         }
         packets_apart(dice, &mut segs);
         let found = run(&segs);
-        assert_eq!(found.told(), expected, "seed {seed}");
+        assert_eq!(found.reported(), expected, "seed {seed}");
         assert_eq!(found.counter("tcp.gaps"), 0, "seed {seed}");
     }
 }
 
-/// A segment that a server drops, at a place where the client is at `next` and has `had` of the server.
+/// A segment that every server drops, where the client is at `next` and has received `had` of the server.
 fn decoy(dice: &mut Dice, conn: Conn, next: i64, had: i64, stamped: bool) -> (&'static str, Seg) {
     let lie =
         dice.pick(&["GET /img/b.png HTTP/1.1\r\nHost: b.example\r\n\r\n", "x", "\r\n\r\n", " /sms/env HTTP/1.1\r\n"]);
@@ -188,24 +190,24 @@ fn decoy(dice: &mut Dice, conn: Conn, next: i64, had: i64, stamped: bool) -> (&'
         14 => ("data of nobody's SYN", forged.up(1, had, lie)),
         _ => ("FIN with a wrong checksum", seg.flags("FA").damage(Damage::Tcp)),
     };
-    // Whatever else is wrong, its stamp may be from the far future.
+    // Whatever else is wrong, its timestamp may be from the far future.
     let seg = if stamped { seg.stamp(0x3000_0000) } else { seg };
     (name, seg)
 }
 
-/// But for the mark that copies disagreed: a doubtful copy is one.
-fn without_marks(mut told: Vec<Told>) -> Vec<Told> {
-    told.iter_mut().for_each(|told| told.conflict = false);
-    told
+/// Without the mark for conflicting copies: a dropped copy is one.
+fn without_marks(mut emitted: Vec<Reported>) -> Vec<Reported> {
+    emitted.iter_mut().for_each(|emitted| emitted.conflict = false);
+    emitted
 }
 
 #[test]
-fn what_a_server_drops_does_not_matter() {
+fn segments_that_a_server_drops_do_not_matter() {
     for seed in 0..2 * RUNS {
         let dice = &mut Dice::new(seed);
-        let talk = Talk::new(dice, 1);
-        let plain = talk.plain();
-        let expected = without_marks(run(&plain).told());
+        let connection = Dialogue::new(dice, 1);
+        let plain = connection.plain();
+        let expected = without_marks(run(&plain).reported());
         let mut segs = Vec::new();
         let mut names = Vec::new();
         let (mut next, mut had) = (1, 1);
@@ -214,7 +216,7 @@ fn what_a_server_drops_does_not_matter() {
             // From the handshake to the first FIN.
             if (3..=last).contains(&at) && dice.one_in(3) {
                 for _ in 0..1 + dice.below(2) {
-                    let (name, decoy) = decoy(dice, talk.conn, next, had, talk.stamped);
+                    let (name, decoy) = decoy(dice, connection.conn, next, had, connection.stamped);
                     names.push(name);
                     segs.push(decoy);
                 }
@@ -227,7 +229,7 @@ fn what_a_server_drops_does_not_matter() {
             segs.push(seg);
         }
         let found = run(&segs);
-        assert_eq!(without_marks(found.told()), expected, "seed {seed}: {names:?}");
+        assert_eq!(without_marks(found.reported()), expected, "seed {seed}: {names:?}");
         assert_eq!(found.counter("tcp.gaps"), 0, "seed {seed}: {names:?}");
     }
 }
@@ -236,13 +238,13 @@ fn what_a_server_drops_does_not_matter() {
 fn other_flows_do_not_matter() {
     for seed in 0..RUNS {
         let dice = &mut Dice::new(seed);
-        let talk = Talk::new(dice, 1);
-        let own = talk.segs(|_, len| scrambled(dice, len));
-        let expected = run(&own).told();
-        let client = expected.first().map(|told| told.client.clone());
+        let connection = Dialogue::new(dice, 1);
+        let own = connection.segs(|_, len| scrambled(dice, len));
+        let expected = run(&own).reported();
+        let client = expected.first().map(|emitted| emitted.client.clone());
         let mut lines: Vec<Vec<Seg>> = vec![own];
         for number in 0..1 + dice.below(4) as u16 {
-            let mut other = Talk::new(dice, 100 + number).segs(|_, len| scrambled(dice, len));
+            let mut other = Dialogue::new(dice, 100 + number).segs(|_, len| scrambled(dice, len));
             other.truncate(1 + dice.below(30));
             lines.push(other);
         }
@@ -253,15 +255,15 @@ fn other_flows_do_not_matter() {
                 mixed.push(lines[at].remove(0));
             }
         }
-        let mut found = run(&mixed).told();
-        found.retain(|told| Some(&told.client) == client.as_ref());
+        let mut found = run(&mixed).reported();
+        found.retain(|emitted| Some(&emitted.client) == client.as_ref());
         assert_eq!(found, expected, "seed {seed}");
     }
 }
 
 /// Keeps the stream of one direction.
 #[derive(Default)]
-struct Ear {
+struct StreamRecorder {
     streams: Vec<Vec<u8>>,
 }
 
@@ -270,7 +272,7 @@ struct Kept {
     bytes: Vec<u8>,
 }
 
-impl Listener for Ear {
+impl Listener for StreamRecorder {
     type State = Kept;
     fn chunk(&mut self, _: &FlowView<'_>, kept: &mut Kept, _: Side, chunk: Chunk<'_>) {
         match chunk {
@@ -297,7 +299,7 @@ fn stream(conn: Conn, segs: &[(usize, Vec<u8>)], policy: OverlapPolicy) -> Vec<u
     let options = flow::Options { overlap: policy, ..flow::Options::default() };
     let mut flows: Flows<Kept> = Flows::new(options, [5, 6]);
     let mut decoder = Decoder::new(decode::Options::default(), [3, 4]);
-    let (mut ear, mut extras) = (Ear::default(), BlockExtras::default());
+    let (mut recorder, mut extras) = (StreamRecorder::default(), BlockExtras::default());
     let mut number = 0;
     let list = std::iter::once(conn.syn()).chain(segs.iter().map(|(at, bytes)| conn.up(1 + *at as i64, 1, bytes)));
     for seg in list {
@@ -308,14 +310,14 @@ fn stream(conn: Conn, segs: &[(usize, Vec<u8>)], policy: OverlapPolicy) -> Vec<u
         let (head, span) = decoder.decode(&packet, time, 0, &mut extras).unwrap();
         let encapsulation = &extras.encapsulations[0];
         let tcp = &bytes[span.start as usize..span.end as usize];
-        flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut ear);
+        flows.feed(&Segment { head: &head, tcp, encapsulation }, &mut recorder);
     }
-    flows.finish(EventTime { clock: Timestamp::ZERO, number: 0 }, Reason::Stop, &mut ear);
+    flows.finish(EventTime { clock: Timestamp::ZERO, number: 0 }, Reason::Stop, &mut recorder);
     assert_eq!((flows.memory(), flows.queued_memory()), (0, 0));
-    ear.streams.pop().unwrap()
+    recorder.streams.pop().unwrap()
 }
 
-/// Byte by byte: delivered ones are final, waiting ones are fought for by two segments at a time.
+/// The byte map: delivered bytes are final, waiting ones are decided between two segments at a time.
 fn naive(segs: &[(usize, Vec<u8>)], newer_wins: impl Fn((usize, usize), (usize, usize)) -> bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut waiting: BTreeMap<usize, (u8, (usize, usize))> = BTreeMap::new();
@@ -335,7 +337,7 @@ fn naive(segs: &[(usize, Vec<u8>)], newer_wins: impl Fn((usize, usize), (usize, 
 }
 
 #[test]
-fn the_stream_is_that_of_a_byte_map_under_every_policy() {
+fn stream_equals_a_byte_map_under_every_policy() {
     type Rule = fn((usize, usize), (usize, usize)) -> bool;
     let rules: [(&str, Rule); 6] = [
         ("linux", |new, old| new.0 < old.0 || (new.0 == old.0 && new.1 > old.1)),
@@ -377,15 +379,15 @@ fn the_stream_is_that_of_a_byte_map_under_every_policy() {
     assert!(disagreements > RUNS as usize / 3, "the policies hardly ever differ: {disagreements}");
 }
 
-/// Segments that have a short way, against the same with an urgent pointer of zero: it means nothing, and they go the
-/// long way.
+/// Segments that take the fast path, compared with the same segments with an urgent pointer of zero, which means
+/// nothing but forces the slow path.
 #[test]
-fn the_short_way_of_plain_segments_changes_nothing() {
+fn fast_path_changes_nothing() {
     let mut short = 0;
     for seed in 0..2 * RUNS {
         let dice = &mut Dice::new(seed);
-        let talk = Talk::new(dice, 1);
-        let mut segs = if dice.one_in(2) { talk.plain() } else { talk.segs(|_, len| scrambled(dice, len)) };
+        let connection = Dialogue::new(dice, 1);
+        let mut segs = if dice.one_in(2) { connection.plain() } else { connection.segs(|_, len| scrambled(dice, len)) };
         packets_apart(dice, &mut segs);
         for _ in 0..dice.below(8) {
             let at = dice.below(segs.len());
@@ -408,20 +410,20 @@ fn the_short_way_of_plain_segments_changes_nothing() {
                 if plain { seg.clone().urgent(0) } else { seg.clone() }
             })
             .collect();
-        // Which copies are recognised depends on how they are written.
+        // Which copies are recognised depends on their header fields.
         let mut options = options();
         options.flow.keep_duplicates = true;
         let (one, other) = (run_with(&segs, options.clone()), run_with(&long, options));
-        assert_eq!(one.told(), other.told(), "seed {seed}");
+        assert_eq!(one.reported(), other.reported(), "seed {seed}");
         assert_eq!((one.flow, one.http, one.most), (other.flow, other.http, other.most), "seed {seed}");
         assert_eq!(format!("{:?}", one.sensor), format!("{:?}", other.sensor), "seed {seed}");
     }
     assert!(short > 10_000);
 }
 
-/// Any order of packets of any kind: nothing breaks, nothing is left, memory stays in its bounds.
+/// Packets of any kind in any order: no panic, nothing is left over, and memory stays within its limits.
 #[test]
-fn a_soup_of_packets_stays_in_bounds() {
+fn arbitrary_packets_stay_within_limits() {
     for seed in 0..RUNS {
         let dice = &mut Dice::new(seed);
         let conns: Vec<Conn> = (0..3).map(|at| Conn::new(at).isn(dice.next() as u32, dice.next() as u32)).collect();

@@ -1,4 +1,4 @@
-//! EVE lines, read by types of the tests' own that know no other key.
+//! EVE lines, parsed into types that deny unknown keys.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ pub(crate) struct Event {
     tx_id: u32,
     alert: Option<AlertMember>,
     tunnel: Option<Tunnel>,
-    /// Absent of campaigns only.
+    /// Absent only in campaigns.
     #[serde(default)]
     http: Http,
     app_proto: Option<String>,
@@ -122,7 +122,7 @@ pub(crate) struct StatsEvent {
     stats: BTreeMap<String, serde_json::Value>,
 }
 
-/// Metadata keys that may be written: the closed list.
+/// The closed list of metadata keys.
 pub(crate) const METADATA: [&str; 34] = [
     "smsentry_campaign",
     "smsentry_hits",
@@ -177,7 +177,7 @@ fn event(record: &Record, context: &LineContext) -> Event {
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-/// What Suricata makes of bytes, written once more: text if it is UTF-8, else `\xhh` for the upper half.
+/// What Suricata makes of bytes, implemented a second time: text if it is UTF-8, else `\xhh` for the upper half.
 fn as_suricata(bytes: &[u8]) -> String {
     match String::from_utf8(bytes.to_vec()) {
         Ok(text) => text,
@@ -188,7 +188,7 @@ fn as_suricata(bytes: &[u8]) -> String {
     }
 }
 
-/// Checks that a string is the wire's, or a beginning of it that is named as cut.
+/// Checks that a string is that of the traffic, or a prefix of it that is listed as truncated.
 fn check(name: &str, written: Option<&String>, wire: Option<&[u8]>, truncated: Option<&[String]>) {
     assert_eq!(written.is_some(), wire.is_some(), "{name}");
     let (Some(written), Some(wire)) = (written, wire) else { return };
@@ -225,7 +225,7 @@ fn check_http(written: &Http, request: &Request, response: Option<&Response>, tr
 }
 
 #[test]
-fn every_random_record_is_one_strict_ascii_line_that_gives_its_strings_back() {
+fn random_records_are_strict_ascii_lines_that_return_their_strings() {
     let mut random = Random::new(7);
     for turn in 0..1500 {
         let record = random.record();
@@ -264,7 +264,7 @@ fn every_random_record_is_one_strict_ascii_line_that_gives_its_strings_back() {
 }
 
 #[test]
-fn an_alert_is_written_as_suricata_would() {
+fn alert_is_written_as_by_suricata() {
     let mut probe = plain();
     probe.also = vec!["wp-any".into()];
     let expected = concat!(
@@ -295,8 +295,8 @@ fn an_alert_is_written_as_suricata_would() {
 }
 
 #[test]
-fn the_greediest_records_stay_under_the_limit_and_say_what_was_cut() {
-    // Characters of a target that takes all of its 8,000 bytes: those of one unit, as output and as read back.
+fn largest_records_stay_below_the_limit_and_list_what_was_truncated() {
+    // Characters of a target that fills all of its 8,000 bytes: those of one unit, as written and as read back.
     let whole = [8000 / 6, 8000 / 12, 8000 / 5 * 4, 8000 / 2, 8000];
     for (probe, characters) in greedy().into_iter().zip(whole) {
         let context = context(Some(&"s\u{e9}".repeat(4000)));
@@ -312,7 +312,7 @@ fn the_greediest_records_stay_under_the_limit_and_say_what_was_cut() {
 }
 
 #[test]
-fn strings_at_their_cap_are_whole_and_one_more_byte_is_cut() {
+fn strings_at_their_cap_are_complete_and_one_more_byte_is_cut() {
     let mut probe = plain();
     probe.transaction.request.target = vec![b'a'; 8000];
     probe.transaction.request.user_agent = Some(vec![b'"'; 500]);
@@ -346,7 +346,7 @@ fn severity_follows_the_outcome() {
 }
 
 #[test]
-fn what_was_undone_and_how_it_was_wrapped_is_told() {
+fn evasions_and_encapsulation_are_reported() {
     let mut probe = plain();
     probe.evasions = Evasions::default().with(Evasion::Case).with(Evasion::Percent);
     probe.conflict = true;
@@ -383,7 +383,7 @@ fn what_was_undone_and_how_it_was_wrapped_is_told() {
 }
 
 #[test]
-fn answers_and_odd_requests_are_read_as_suricata_reads_them() {
+fn responses_and_unusual_requests_are_written_as_by_suricata() {
     let mut transaction = plain().transaction;
     transaction.response = None;
     transaction.request.protocol = Vec::new().into();
@@ -401,7 +401,7 @@ fn answers_and_odd_requests_are_read_as_suricata_reads_them() {
 }
 
 #[test]
-fn stats_have_the_keys_that_every_version_knows() {
+fn stats_have_the_keys_of_every_version() {
     let mut figures = Random::new(3).stats();
     figures.capture = None;
     let text = line(&stats(figures), &context(Some("sensor1")));
@@ -411,7 +411,7 @@ fn stats_have_the_keys_that_every_version_knows() {
     assert!(event.stats["tcp"].as_object().unwrap().values().all(|figure| figure.is_u64()));
 }
 
-/// Reads a line of the program's own with the types above.
+/// Parses a line of the program with the types above.
 #[track_caller]
 pub(crate) fn check_line(line: &str) {
     assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "not plain ASCII: {line}");

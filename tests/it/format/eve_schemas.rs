@@ -1,5 +1,5 @@
-//! Everything the program writes of real and of hostile captures, in the hands of strict readers: the tests' own types,
-//! and Suricata's schemas where they are at hand.
+//! All output for real and hostile captures, parsed by strict readers: the tests' own types, and Suricata's schemas if
+//! they are available.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use crate::format::eve::check_line;
 use crate::format::foreign_readers::{python, shared};
 use crate::support::program::{captures, root, smsentry};
 
-/// The records of every capture below `folder`, one log for all; the program is run for each, so that a damaged
-/// capture does not speak for others.
+/// The records of every capture below `folder` in one log; the program runs once per capture, so that a damaged one
+/// does not affect others.
 fn write(captures: &[PathBuf], directory: &Path) -> PathBuf {
     for capture in captures {
         let mut command = smsentry();
@@ -19,7 +19,7 @@ fn write(captures: &[PathBuf], directory: &Path) -> PathBuf {
     directory.join("eve.json")
 }
 
-/// At least so many records, all of which every reader takes.
+/// Checks that there are at least so many records and that every reader accepts all of them.
 pub(crate) fn assess(log: &Path, least: usize) {
     let text = std::fs::read_to_string(log).unwrap();
     assert!(text.lines().count() >= least, "only {} records", text.lines().count());
@@ -30,14 +30,14 @@ pub(crate) fn assess(log: &Path, least: usize) {
 }
 
 #[test]
-fn records_of_the_bundled_captures() {
-    let room = tempfile::tempdir().unwrap();
+fn records_of_the_bundled_captures_are_valid() {
+    let temporary = tempfile::tempdir().unwrap();
     let captures: Vec<_> = captures().into_iter().map(|capture| root().join(capture)).collect();
-    assess(&write(&captures, room.path()), 400);
+    assess(&write(&captures, temporary.path()), 400);
 }
 
 #[test]
-fn records_of_the_evasion_set() {
+fn records_of_the_evasion_set_are_valid() {
     let Some(folder) = shared("evasion") else { return };
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut captures: Vec<_> = entries
@@ -45,6 +45,6 @@ fn records_of_the_evasion_set() {
         .collect();
     captures.retain(|path| path.to_str().unwrap().contains("pcap"));
     captures.sort_unstable();
-    let room = tempfile::tempdir().unwrap();
-    assess(&write(&captures, room.path()), 500);
+    let temporary = tempfile::tempdir().unwrap();
+    assess(&write(&captures, temporary.path()), 500);
 }

@@ -1,6 +1,6 @@
-//! Our lines in the hands of other people's readers: Suricata's schemas, and Python's `communityid`, `parsezeeklogs`
-//! and `zat`. Each test is skipped with a word where its package or the schemas are missing; `SMSENTRY_PYTHON` names
-//! another interpreter than `python3`.
+//! Our lines parsed by other readers: Suricata's schemas, and Python's `communityid`, `parsezeeklogs` and `zat`. Each
+//! test is skipped with a message if its package or the schemas are missing; `SMSENTRY_PYTHON` names an interpreter
+//! other than `python3`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,17 +63,17 @@ fn log(format: Format, chosen: impl Fn(&Record) -> bool) -> Vec<u8> {
 }
 
 #[test]
-fn suricata_s_schemas_accept_every_line() {
+fn suricata_schemas_accept_every_line() {
     let (Some(assess), Some(mut python)) = (shared("reference/validate_eve.py"), python("jsonschema")) else { return };
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("eve.json");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("eve.json");
     fs::write(&file, log(Format::Eve, |_| true)).unwrap();
     let verdict = run(python.arg(assess).arg(&file));
     assert!(verdict.contains("315 records, 0 errors, 2 schemas"), "{verdict}");
 }
 
 #[test]
-fn the_python_package_finds_the_same_community_ids() {
+fn python_communityid_computes_the_same_ids() {
     let Some(mut python) = python("communityid") else { return };
     let mut random = Random::new(19);
     let flows: Vec<_> = (0..300).map(|_| random.transaction()).map(|one| (one.client, one.server)).collect();
@@ -81,8 +81,8 @@ fn the_python_package_finds_the_same_community_ids() {
         .iter()
         .map(|(client, server)| format!("{} {} {} {}\n", client.ip, server.ip, client.port, server.port))
         .collect();
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("flows");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("flows");
     fs::write(&file, asked).unwrap();
     let script = "import sys, communityid as c\n\
         for line in open(sys.argv[1]):\n    \
@@ -97,8 +97,8 @@ fn the_python_package_finds_the_same_community_ids() {
 fn read_back(package: &str, expression: &str, format: Format, name: &str) {
     let Some(mut python) = python(package) else { return };
     let is_http = name == "http.log";
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join(name);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(name);
     let content = log(format, |record| match record.body {
         Body::Alert(_) => !is_http,
         Body::Http(_) => is_http,
@@ -109,10 +109,10 @@ fn read_back(package: &str, expression: &str, format: Format, name: &str) {
     fs::write(&file, content).unwrap();
     let script = format!("import sys\npath = sys.argv[1]\nrows = {expression}\nprint(len(rows), rows[-1])\n");
     let answer = run(python.args(["-c", &script]).arg(file));
-    // Readers may say something of their own first.
+    // Readers may print messages of their own first.
     assert!(answer.lines().any(|line| line.starts_with(&format!("{rows} {{"))), "{rows} rows, but read: {answer}");
-    let said = if is_http { "/wp-content/plugins/sms-alert/css/admin.css" } else { "SMSENTRY::Probe" };
-    assert!(answer.contains(said), "{answer}");
+    let messages = if is_http { "/wp-content/plugins/sms-alert/css/admin.css" } else { "SMSENTRY::Probe" };
+    assert!(answer.contains(messages), "{answer}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn parsezeeklogs_reads_every_line() {
     }
 }
 
-/// TSV only: on JSON `zat` never ends.
+/// TSV only: `zat` does not terminate on JSON.
 #[test]
 fn zat_reads_every_line_of_tsv() {
     let expression = "list(__import__('zat.zeek_log_reader', fromlist=['*']).ZeekLogReader(path).readrows())";

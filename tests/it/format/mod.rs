@@ -1,7 +1,7 @@
 //! EVE and Zeek lines, redaction, and how other readers parse them.
 
-mod eve;
-mod eve_schemas;
-mod foreign_readers;
+pub(crate) mod eve;
+pub(crate) mod eve_schemas;
+pub(crate) mod foreign_readers;
 mod redaction;
 mod zeek;

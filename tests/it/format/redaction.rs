@@ -1,4 +1,4 @@
-//! With `--redact` no secret of a URL is in any line, however the URL was written.
+//! With `--redact` no line contains a secret of a URL, however the URL is encoded.
 
 use proptest::prelude::*;
 use smsentry::format::{Format, LineContext};
@@ -35,7 +35,7 @@ const NAMES: [&str; 23] = [
     "session",
 ];
 
-/// Bytes, some of them escaped, with letters of any case.
+/// Bytes, some of them escaped, with letters of either case.
 fn spelled(text: &str, dice: u64, escapes: bool) -> String {
     let mut out = String::new();
     for (at, byte) in text.bytes().enumerate() {
@@ -50,7 +50,7 @@ fn spelled(text: &str, dice: u64, escapes: bool) -> String {
     out
 }
 
-/// A URL as a whole within the value of a parameter.
+/// A complete URL within the value of a parameter.
 fn nested(url: &str) -> String {
     url.bytes()
         .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
@@ -61,7 +61,7 @@ fn url() -> impl Strategy<Value = String> {
     let name = (prop::sample::select(&NAMES[..]), any::<u64>()).prop_map(|(name, dice)| spelled(name, dice, true));
     let around = "[a-z0-9.;?#/:@+ %\\[\\]-]{0,6}";
     let value = (around, any::<u64>(), around).prop_map(|(before, dice, after)| {
-        // The secret itself may be escaped, and stays in one case.
+        // The secret may be escaped, but keeps its case.
         let secret: String = SECRET
             .bytes()
             .enumerate()
@@ -83,7 +83,7 @@ fn url() -> impl Strategy<Value = String> {
     (direct, any::<bool>()).prop_map(|(url, wrap)| if wrap { format!("/go?next={}&x=y", nested(&url)) } else { url })
 }
 
-/// Everything that percent-escapes in a line can hide.
+/// Undoes everything that percent-escapes in a line can hide.
 fn undone(line: &str) -> String {
     let mut bytes = line.as_bytes().to_vec();
     for _ in 0..4 {
@@ -124,7 +124,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn no_secret_is_in_any_line(url in url()) {
+    fn no_line_contains_a_secret(url in url()) {
         for record in records(&url) {
             let line = undone(&lines(&record, true));
             prop_assert!(!line.contains(SECRET), "{url}\n{line}");
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_url(bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(&b"%25?&;=#:@/key"[..])], 0..200)) {
+    fn any_bytes_are_accepted_as_a_url(bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(&b"%25?&;=#:@/key"[..])], 0..200)) {
         let mut one = plain();
         one.transaction.request.target = bytes;
         let _ = lines(&alert(one), true);
@@ -142,7 +142,7 @@ proptest! {
 }
 
 #[test]
-fn a_long_target_takes_linear_time() {
+fn redaction_of_a_long_target_takes_linear_time() {
     for part in ["key=a;", ";key=a", "%3b%70wd=x", "//a:b@", "%25", "&pwd="] {
         let mut one = plain();
         one.transaction.request.target = [b"/", part.repeat((64 << 10) / part.len()).as_bytes()].concat();
@@ -156,13 +156,14 @@ fn a_long_target_takes_linear_time() {
 }
 
 #[test]
-fn the_switch_is_heard() {
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("x.pcap");
+fn redact_option_takes_effect() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("x.pcap");
     std::fs::write(&file, pcap(&Conn::new(1).exchange(get("/sms_config.json?token=Zq7xW9vK3s"), NOT_FOUND))).unwrap();
     let replay = |more: &[&str]| {
-        let ran =
-            crate::support::program::run(&[&["-q", "--events", "alert,http", "-r", file.to_str().unwrap()], more].concat());
+        let ran = crate::support::program::run(
+            &[&["-q", "--events", "alert,http", "-r", file.to_str().unwrap()], more].concat(),
+        );
         assert_eq!((ran.code, ran.out.lines().count()), (0, 2));
         ran.out
     };
@@ -174,23 +175,26 @@ fn the_switch_is_heard() {
 }
 
 #[test]
-fn what_a_campaign_lists_is_without_secrets_too() {
+fn lists_of_a_campaign_contain_no_secrets() {
     let exposed =
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"api_key\":\"made up\"}";
-    let talk = |(number, target): (u16, &str)| {
+    let connection = |(number, target): (u16, &str)| {
         let conn = Conn { ports: [40_000 + number, 80], ..Conn::new(1) };
         conn.exchange(get(target), exposed)
     };
     let targets = ["/sms_config.json?token=Zq7xW9vK3s", "/twilio/.secrets", "/sms/env", "/sms/actuator/env"];
-    let segs: Vec<_> = (0..).zip(targets).flat_map(talk).collect();
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("x.pcap");
+    let segs: Vec<_> = (0..).zip(targets).flat_map(connection).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("x.pcap");
     std::fs::write(&file, pcap(&segs)).unwrap();
     for (more, found) in [(&[][..], true), (&["--redact"], false)] {
         let ran = crate::support::program::run(&[&["-q", "-r", file.to_str().unwrap()], more].concat());
-        let told: Vec<_> = ran.out.lines().filter(|line| line.contains("smsentry_exposed")).collect();
-        assert!(!told.is_empty(), "{}", ran.out);
+        let reported: Vec<_> = ran.out.lines().filter(|line| line.contains("smsentry_exposed")).collect();
+        assert!(!reported.is_empty(), "{}", ran.out);
         assert_eq!(ran.out.contains(SECRET), found);
-        assert!(told.iter().all(|line| line.contains(if found { SECRET } else { "token=REDACTED" })), "{told:?}");
+        assert!(
+            reported.iter().all(|line| line.contains(if found { SECRET } else { "token=REDACTED" })),
+            "{reported:?}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Zeek lines, JSON read by types of the tests' own, TSV by a reader of the tests' own.
+//! Zeek lines: JSON parsed into types that deny unknown keys, TSV by a reader of the tests' own.
 
 use std::net::IpAddr;
 
@@ -83,7 +83,7 @@ fn write(format: Format, record: &Record, context: &LineContext) -> String {
     text.trim_end_matches('\n').to_owned()
 }
 
-/// What Zeek's JSON writer makes of bytes, written once more.
+/// What Zeek's JSON writer makes of bytes, implemented a second time.
 fn as_zeek(bytes: &[u8]) -> String {
     let mut out = String::new();
     let mut rest = bytes;
@@ -112,7 +112,7 @@ fn is_uid(uid: &str) -> bool {
 }
 
 #[test]
-fn every_random_record_is_one_strict_line_of_json() {
+fn random_records_are_one_strict_line_of_json() {
     let mut random = Random::new(11);
     for turn in 0..1500 {
         let record = random.record();
@@ -150,7 +150,7 @@ fn every_random_record_is_one_strict_line_of_json() {
     }
 }
 
-/// One field of a TSV log, as Zeek's readers take it.
+/// One field of a TSV log, as Zeek's readers parse it.
 fn unescape(field: &str) -> Option<Vec<u8>> {
     match field {
         "-" => return None,
@@ -186,7 +186,7 @@ fn columns(log: Log) -> Vec<String> {
 }
 
 #[test]
-fn every_random_record_is_one_row_of_tsv_that_gives_its_strings_back() {
+fn random_records_are_one_line_of_tsv_that_returns_its_strings() {
     let mut random = Random::new(13);
     let (notice, http) = (columns(Log::Notice), columns(Log::Http));
     for _ in 0..1500 {
@@ -215,7 +215,7 @@ fn every_random_record_is_one_row_of_tsv_that_gives_its_strings_back() {
 }
 
 #[test]
-fn the_greediest_records_stay_under_the_limit() {
+fn largest_records_stay_below_the_limit() {
     for probe in greedy() {
         for format in [Format::ZeekJson, Format::ZeekTsv] {
             let context = context(Some(&"s\u{e9}".repeat(4000)));
@@ -227,7 +227,7 @@ fn the_greediest_records_stay_under_the_limit() {
 }
 
 #[test]
-fn a_notice_is_written_as_zeek_would() {
+fn notice_is_written_as_by_zeek() {
     let expected = concat!(
         r#"{"_path":"notice","ts":1745940305.124656,"uid":"CiqIdy2V4rj8X9ai1","id.orig_h":"198.51.100.7","#,
         r#""id.orig_p":40001,"id.resp_h":"192.0.2.10","id.resp_p":80,"proto":"tcp","note":"SMSENTRY::Probe","#,
@@ -242,7 +242,7 @@ fn a_notice_is_written_as_zeek_would() {
 }
 
 #[test]
-fn a_transaction_is_written_as_zeek_would() {
+fn transaction_is_written_as_by_zeek() {
     let mut transaction = plain().transaction;
     transaction.request.target = b"/sms/%65nv\t%%target%%".to_vec();
     transaction.request.forwarded_for = Some(b"203.0.113.77, 10.0.0.1".to_vec());
@@ -254,7 +254,7 @@ fn a_transaction_is_written_as_zeek_would() {
 }
 
 #[test]
-fn a_log_begins_and_ends_as_zeek_s_do() {
+fn log_header_and_footer_are_those_of_zeek() {
     let opened = Timestamp::from_nanos(1_745_940_305_124_656_000);
     let mut out = Vec::new();
     Format::ZeekTsv.header(Log::Notice, opened, &mut out);
@@ -278,7 +278,7 @@ fn a_log_begins_and_ends_as_zeek_s_do() {
 }
 
 #[test]
-fn every_record_has_its_file() {
+fn every_record_has_its_log() {
     let mut random = Random::new(1);
     let records = [alert(plain()), http(plain().transaction), stats(random.stats())];
     let files = |format: Format| {

@@ -1,5 +1,5 @@
-//! Outcomes that the first bytes of a body decide, through the whole sensor: whatever the body is cut into, however it is
-//! framed and coded, with losses and limits; support hits, pages and traces, which lanes hand to the desk.
+//! Outcomes that the first bytes of a body decide, through the whole sensor: with any split, framing and coding, with
+//! losses and limits; support hits, page views and request traits, which lanes pass to the output stage.
 
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
@@ -80,7 +80,7 @@ fn run(segs: &[Seg]) -> Run {
     run_against(segs, options(), &SIGNATURES)
 }
 
-fn told(run: &Run) -> Vec<(&'static str, bool)> {
+fn alert_lines(run: &Run) -> Vec<(&'static str, bool)> {
     alerts(run).map(|alert| (alert.outcome.name(), alert.late.is_some())).collect()
 }
 
@@ -97,10 +97,10 @@ fn answer(status: &str, fields: &str, body: &[u8]) -> Vec<u8> {
 
 fn outcome(request: &str, answer: &[u8]) -> &'static str {
     let run = run(&c().exchange(request, answer));
-    let told = told(&run);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(!told[0].1);
-    told[0].0
+    let alert_lines = alert_lines(&run);
+    assert_eq!(alert_lines.len(), 1, "{alert_lines:?}");
+    assert!(!alert_lines[0].1);
+    alert_lines[0].0
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -161,7 +161,7 @@ fn type_and_body_together_are_proof() {
         ("/any", "200 OK", HTML, page, "unproven"),
         ("/any", "200 OK", JSON, page, "present"),
         ("/any", "200 OK", JSON, KEYS, "exposed"),
-        // The first 1024 bytes are looked at, the test's whole match among them.
+        // The first 1024 bytes are examined, and they must contain the whole match.
         ("/keys", "200 OK", PLAIN, &filler(1024 - 31), "exposed"),
         ("/keys", "200 OK", PLAIN, &filler(1024 - 30), "present"),
         ("/any", "200 OK", HTML, &filler(1024 - 30), "unproven"),
@@ -172,7 +172,7 @@ fn type_and_body_together_are_proof() {
 }
 
 #[test]
-fn what_cannot_be_read_proves_nothing() {
+fn unreadable_bodies_prove_nothing() {
     let head = |method: &str| get("/keys").replacen("GET", method, 1);
     assert_eq!(outcome(&head("POST"), &answer("200 OK", PLAIN, KEYS)), "exposed");
     for (fields, body) in [
@@ -193,7 +193,7 @@ fn what_cannot_be_read_proves_nothing() {
     ] {
         assert_eq!(outcome(&get("/keys"), &answer("200 OK", &[PLAIN, fields].concat(), &body)), "exposed", "{fields}");
     }
-    // HEAD has no body, whatever the length says; what comes next is not it.
+    // A response to HEAD has no body, whatever its length field; the next response is not its body.
     let next = answer("200 OK", PLAIN, KEYS);
     let segs = [
         c().open(),
@@ -204,11 +204,11 @@ fn what_cannot_be_read_proves_nothing() {
             [&b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 50\r\n\r\n"[..], &next].concat(),
         )],
     ];
-    assert_eq!(told(&run(&segs.concat())), [("present", false)]);
+    assert_eq!(alert_lines(&run(&segs.concat())), [("present", false)]);
 }
 
 #[test]
-fn what_was_seen_is_judged_when_no_more_comes() {
+fn body_is_assessed_when_no_more_of_it_comes() {
     let whole = answer("200 OK", PLAIN, &[KEYS, &[b'#'; 4000]].concat());
     let head = whole.len() - 4000 - KEYS.len();
     let end = 1 + get("/keys").len() as i64;
@@ -235,25 +235,25 @@ fn what_was_seen_is_judged_when_no_more_comes() {
         ("enough", vec![part(0, head + 1024)], "exposed"),
     ] {
         let run = run(&[asked(), more].concat());
-        assert_eq!(told(&run), [(expected, false)], "{name}");
+        assert_eq!(alert_lines(&run), [(expected, false)], "{name}");
         // The record of the request follows, once.
         let kinds: Vec<_> = run.records.iter().filter(|record| !matches!(record.body, Body::PageView(_))).collect();
         assert!(matches!(kinds[..], [a, b] if a.order < b.order && matches!(b.body, Body::Http(_))), "{name}");
     }
-    // What comes late may still prove the worst, and nothing else is worth a second alert.
+    // A late body may still prove `exposed`; no other outcome causes a second alert.
     let slowly = |to: usize| run(&[asked(), vec![part(0, head + 20), later(20), part(head + 20, to)]].concat());
-    assert_eq!(told(&slowly(enough)), [("present", false), ("exposed", true)]);
-    assert_eq!(told(&slowly(head + 21)), [("present", false)]);
+    assert_eq!(alert_lines(&slowly(enough)), [("present", false), ("exposed", true)]);
+    assert_eq!(alert_lines(&slowly(head + 21)), [("present", false)]);
     assert_eq!(slowly(enough).counter("alert.late_answers"), 1);
-    // Limits: judged with what is there, and dropped.
+    // Limits: assessed with what is there, and dropped.
     let tiny = Options { held_memory: 1500, ..options() };
     let run = run_against(&[asked(), vec![part(0, enough)]].concat(), tiny, &SIGNATURES);
-    assert!(matches!(told(&run)[..], [("unseen" | "exposed", false)]));
+    assert!(matches!(alert_lines(&run)[..], [("unseen" | "exposed", false)]));
     assert!(run.most[3] <= 1500);
 }
 
 #[test]
-fn enough_settles_before_the_end() {
+fn enough_of_the_body_decides_before_its_end() {
     let whole = answer("200 OK", PLAIN, &[KEYS, &[b'#'; 4000]].concat());
     let end = 1 + get("/keys").len() as i64;
     let mut segs = [c().open(), vec![c().up(1, 1, get("/keys"))]].concat();
@@ -267,11 +267,11 @@ fn enough_settles_before_the_end() {
     assert!(run.most[3] < 3500, "{:?}", run.most);
     // Without records of requests nothing is held from then on.
     let run = run_against(&segs, Options { http_events: false, ..options() }, &SIGNATURES);
-    assert_eq!(told(&run), [("exposed", false)]);
+    assert_eq!(alert_lines(&run), [("exposed", false)]);
 }
 
 #[test]
-fn a_late_answer_is_proven_by_its_body() {
+fn late_response_is_proven_by_its_body() {
     let end = 1 + get("/keys").len() as i64;
     let whole = answer("200 OK", PLAIN, KEYS);
     let asked = || [c().open(), vec![c().up(1, 1, get("/keys")), c().bare(Server, 1, end)]].concat();
@@ -282,28 +282,28 @@ fn a_late_answer_is_proven_by_its_body() {
             c().down(1, end, &whole[..half]).seconds(20),
             c().down(1 + half as i64, end, &whole[half..]).seconds(20),
         ];
-        told(&run(&[asked(), segs].concat()))
+        alert_lines(&run(&[asked(), segs].concat()))
     };
     assert_eq!(late(KEYS), [("pending", false), ("exposed", true)]);
     assert_eq!(late(&vec![b'#'; KEYS.len()]), [("pending", false)]);
     for http_events in [false, true] {
         let options = Options { outcome_timeout: std::time::Duration::ZERO, http_events, ..options() };
         let run = run_against(&[asked(), vec![c().down(1, end, &whole)]].concat(), options, &SIGNATURES);
-        assert_eq!(told(&run), [("pending", false), ("exposed", true)]);
+        assert_eq!(alert_lines(&run), [("pending", false), ("exposed", true)]);
     }
 }
 
 #[test]
-fn an_answer_captured_before_its_request() {
+fn response_captured_before_its_request_is_assessed() {
     let whole = answer("200 OK", PLAIN, KEYS);
     let (end, back) = (1 + get("/keys").len() as i64, 1 + whole.len() as i64);
     let request = c().up(1, 1, get("/keys"));
     for cut in [whole.len(), whole.len() - 5, whole.len() - KEYS.len() - 3, 10] {
         let (first, rest) = (c().down(1, end, &whole[..cut]), c().down(1 + cut as i64, end, &whole[cut..]));
         let segs = [c().open(), vec![first, request.clone(), rest], c().close(end, back)].concat();
-        assert_eq!(told(&run(&segs)), [("exposed", false)], "{cut}");
+        assert_eq!(alert_lines(&run(&segs)), [("exposed", false)], "{cut}");
     }
-    // A kilobyte of it is kept and no more.
+    // At most a kilobyte of it is kept.
     let long = answer("200 OK", PLAIN, &[KEYS, &[b'#'; 4000]].concat());
     let mut segs = c().open();
     for (at, piece) in long.chunks(1000).enumerate() {
@@ -311,11 +311,11 @@ fn an_answer_captured_before_its_request() {
     }
     segs.push(request);
     let run = run(&segs);
-    assert_eq!(told(&run), [("exposed", false)]);
+    assert_eq!(alert_lines(&run), [("exposed", false)]);
     assert!(run.most[1] < 8 << 10, "{:?}", run.most);
 }
 
-/// A request and its answer in pieces.
+/// A request and its response in pieces.
 fn pieces(request: &str, answer: &[u8], cuts: &[prop::sample::Index]) -> Vec<Seg> {
     let end = 1 + request.len() as i64;
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(answer.len() + 1)).collect();
@@ -334,7 +334,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn no_segmentation_framing_or_coding_matters(
+    fn splits_framing_and_coding_do_not_matter(
         before in 0_usize..1100,
         after in 0_usize..1500,
         noise in 1_u64..255,
@@ -358,42 +358,42 @@ proptest! {
             1 => chunked(&format!("HTTP/1.1 200 OK\r\n{fields}"), &body, size),
             _ => [format!("HTTP/1.0 200 OK\r\n{fields}\r\n").as_bytes(), &body].concat(),
         };
-        // As is known beforehand: the match has to end within 1024 decoded bytes, coded into the first 1024 on the wire.
+        // As specified: the match has to end within 1024 decoded bytes, encoded in the first 1024 on the wire.
         let needed = before + b"APP_ENV=prod\nTWILIO_AUTH_TOKEN=".len();
         let expected = if needed <= 1024 { "exposed" } else { "present" };
         prop_assert!(coding == 0 || body.len() <= 1024);
         let request = get("/keys");
         let mut segs = pieces(&request, &whole, &cuts);
         let run = run(&segs);
-        prop_assert_eq!(told(&run), [(expected, false)]);
-        // Nor does the order of two neighbours.
+        prop_assert_eq!(alert_lines(&run), [(expected, false)]);
+        // The order of two neighbours does not matter either.
         let at = swapped.index(segs.len() - 5) + 3;
         if at + 1 < segs.len() - 3 {
             segs.swap(at, at + 1);
-            prop_assert_eq!(told(&self::run(&segs)), [(expected, false)]);
+            prop_assert_eq!(alert_lines(&self::run(&segs)), [(expected, false)]);
         }
     }
 }
 
 #[test]
-fn support_is_handed_on_and_never_beside_the_best() {
+fn support_hits_are_recorded_but_never_beside_the_best() {
     let run = run(&c().exchange(get("/x/keys"), answer("200 OK", PLAIN, KEYS)));
     let found: Vec<_> = alerts(&run).map(|alert| (alert.signature.slug.as_str(), alert.also.len())).collect();
     assert_eq!(found, [("below", 0)]);
-    assert!(run.told().is_empty() && run.alerts().is_empty());
+    assert!(run.reported().is_empty() && run.alerts().is_empty());
     assert_eq!((run.counter("alert.probes"), run.counter("alert.support")), (0, 1));
-    // An active one is the better one, and the other is not beside it.
+    // An active one is better, and the other is not listed beside it.
     let run = self::run(&c().exchange(get("/keys"), answer("200 OK", PLAIN, KEYS)));
     let found: Vec<_> = alerts(&run).map(|alert| (alert.signature.slug.as_str(), alert.also.len())).collect();
     assert_eq!(found, [("keys", 0)]);
     assert_eq!((run.counter("alert.probes"), run.counter("alert.support")), (1, 0));
     // It has an outcome like any other.
     let run = self::run(&c().exchange(get("/a/.env"), answer("200 OK", PLAIN, KEYS)));
-    assert_eq!(told(&run), [("exposed", false)]);
+    assert_eq!(alert_lines(&run), [("exposed", false)]);
 }
 
 /// Requests on one connection, each answered before the next.
-fn talk(exchanges: &[(String, Vec<u8>)]) -> Vec<Seg> {
+fn dialogue(exchanges: &[(String, Vec<u8>)]) -> Vec<Seg> {
     let mut segs = c().open();
     let (mut there, mut back) = (1, 1);
     for (request, answer) in exchanges {
@@ -411,7 +411,7 @@ fn pages(run: &Run) -> Vec<&Record> {
 }
 
 #[test]
-fn the_first_page_of_a_flow_is_told_of() {
+fn first_page_view_of_a_flow_is_recorded() {
     let page = answer("200 OK", "Content-Type: Text/HTML; charset=utf-8\r\n", b"<html>");
     let other = answer("404 Not Found", HTML, b"<html>");
     let css = answer("200 OK", "Content-Type: text/css\r\n", b"a{}");
@@ -424,29 +424,29 @@ fn the_first_page_of_a_flow_is_told_of() {
         (get("/keys"), css.clone()),
     ];
     for http_events in [false, true] {
-        let run = run_against(&talk(&exchanges), Options { http_events, ..options() }, &SIGNATURES);
+        let run = run_against(&dialogue(&exchanges), Options { http_events, ..options() }, &SIGNATURES);
         let pages = pages(&run);
         assert_eq!(pages.len(), 1);
         let Body::PageView(page) = &pages[0].body else { unreachable!() };
         assert_eq!([page.client.to_string(), page.server.to_string()], ["198.51.0.1", "192.0.2.80"]);
-        // Not by what a probe got; settled by the answer's packet.
+        // Not by the response to a probe; decided by the packet of the response.
         assert_eq!((pages[0].order.tx_id, pages[0].order.settled_by), (3, 3 + 8));
         let last = run.records.iter().filter(|record| matches!(record.body, Body::Alert(_))).max_by_key(|r| r.order);
         assert!(pages[0].order < last.unwrap().order);
     }
-    // A connection that stays open shows pages for a long time.
+    // A connection that stays open has page views for a long time.
     let hours: Vec<Seg> =
-        talk(&exchanges[3..5]).into_iter().enumerate().map(|(at, seg)| seg.seconds(at as i64 * 30)).collect();
+        dialogue(&exchanges[3..5]).into_iter().enumerate().map(|(at, seg)| seg.seconds(at as i64 * 30)).collect();
     assert_eq!(self::pages(&run(&hours)).len(), 2);
-    // Nothing of that kind where no signature asks.
+    // No page views where no signature requests them.
     let source = FILE.replace("legitimate.after_page = true", "");
     let source = SignatureFile { name: "test.toml", text: &source, origin: SignatureOrigin::User };
     let without = Arc::new(Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap());
-    assert!(pages(&run_against(&talk(&exchanges), options(), &without)).is_empty());
+    assert!(pages(&run_against(&dialogue(&exchanges), options(), &without)).is_empty());
 }
 
 #[test]
-fn traces_are_those_of_the_request() {
+fn request_traits_are_those_of_the_request() {
     let call = "POST /keys HTTP/1.1\r\nHost: a\r\nUser-Agent: TwilioProxy/1.1\r\nX-Twilio-Signature: x\r\n\
                 Content-Length: 0\r\n\r\n";
     let trace = |request: &str, cuts: &[usize]| {

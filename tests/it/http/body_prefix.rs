@@ -1,5 +1,5 @@
-//! The beginnings of answers' bodies, as the http room hands them on: content only, from the first byte, none behind a
-//! gap, and only so much kept for an answer that was captured before its request.
+//! The beginnings of response bodies as the HTTP parser passes them on: content only, from the first byte, none after a
+//! gap, and a bounded part for a response captured before its request.
 
 use smsentry::http::{BODY_BEGINNING, Direction};
 
@@ -12,7 +12,7 @@ fn counted(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn content_without_its_framing() {
+fn content_is_passed_on_without_its_framing() {
     let until_close = [&b"HTTP/1.0 200 OK\r\n\r\n"[..], b"abcdef"].concat();
     let chunked =
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nab\r\n4\r\ncdef\r\n0\r\nT: t\r\n\r\n".to_vec();
@@ -29,23 +29,24 @@ fn content_without_its_framing() {
 }
 
 #[test]
-fn nothing_behind_a_gap() {
+fn nothing_is_passed_on_after_a_gap() {
     let answer = counted(&[b'x'; 300]);
     let mut recorder = Recorder::default();
     recorder.client(GET, 0);
     recorder.server(&answer[..answer.len() - 200], GET.len() as u64);
     recorder.gap(Direction::ToClient, 50);
     recorder.server(&answer[answer.len() - 150..], GET.len() as u64);
-    // The next answer is whole again.
+    // The next response is complete again.
     recorder.client(GET, answer.len() as u64);
     recorder.server(&counted(b"next"), 2 * GET.len() as u64);
     recorder.end();
-    let begun: Vec<_> = recorder.requests().into_iter().map(|told| (told.begun, told.answer_body)).collect();
+    let begun: Vec<_> =
+        recorder.requests().into_iter().map(|reported| (reported.begun, reported.answer_body)).collect();
     assert_eq!(begun, [(vec![b'x'; 100], Some(250 + 50)), (b"next".to_vec(), Some(4))]);
 }
 
 #[test]
-fn an_answer_before_its_request_keeps_a_kilobyte() {
+fn response_before_its_request_keeps_a_kilobyte() {
     for (len, cut) in [(10, 0), (10, 5), (1023, 0), (1024, 0), (1024, 500), (5000, 0), (5000, 4500), (900_000, 0)] {
         let body: Vec<u8> = (0..len as u32).map(|at| (at % 251) as u8).collect();
         let answer = counted(&body);
@@ -58,13 +59,16 @@ fn an_answer_before_its_request_keeps_a_kilobyte() {
         recorder.client(GET, 0);
         recorder.server(&answer[answer.len() - cut..], GET.len() as u64);
         recorder.end();
-        let told = &recorder.requests()[0];
-        assert_eq!((told.begun.as_slice(), told.answer_body), (&body[..len.min(BODY_BEGINNING)], Some(len as u64)));
+        let reported = &recorder.requests()[0];
+        assert_eq!(
+            (reported.begun.as_slice(), reported.answer_body),
+            (&body[..len.min(BODY_BEGINNING)], Some(len as u64))
+        );
     }
 }
 
 #[test]
-fn the_lines_of_a_head_whole_and_in_pieces() {
+fn header_lines_are_the_same_whole_and_in_pieces() {
     for (request, lines) in [
         ("GET /a HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n", "Host: h\r\nX: y\r\n\r\n"),
         ("GET  /a HTTP/1.0\nHost : h\n\n", "Host : h\n\n"),

@@ -1,9 +1,10 @@
-//! Who answers whom: a client and a server that know the truth, a tap that loses and reorders, and the pairs that are
-//! told. A pair that is told must be true, always; without pipelining the pairs must be found again after a loss.
+//! Pairing of requests and responses: a client and a server that know the true pairs, a capture with losses and
+//! reordering, and the pairs that are reported. A reported pair must always be true; without pipelining the pairs must
+//! be found again after a loss.
 
 use smsentry::http::Direction::{ToClient, ToServer};
 
-use crate::support::event_recorder::{Dice, Recorder, Told};
+use crate::support::event_recorder::{Dice, Recorder, Reported};
 
 fn get(path: &str) -> Vec<u8> {
     format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes()
@@ -14,62 +15,62 @@ fn answer(status: u16, body: &str) -> Vec<u8> {
 }
 
 fn statuses(recorder: &Recorder) -> Vec<Option<u16>> {
-    recorder.requests().iter().map(|told| told.answer.as_ref().map(|answer| answer.0)).collect()
+    recorder.requests().iter().map(|reported| reported.answer.as_ref().map(|answer| answer.0)).collect()
 }
 
 fn unseen(recorder: &Recorder) -> Vec<bool> {
-    recorder.requests().iter().map(|told| told.unseen).collect()
+    recorder.requests().iter().map(|reported| reported.unseen).collect()
 }
 
-/// A dialogue without pipelining: the next message of each side acknowledges all that the other side sent.
+/// A dialogue without pipelining: the next message of each side acknowledges everything that the other side sent.
 #[derive(Default)]
-struct Polite(Recorder);
+struct Sequential(Recorder);
 
-impl Polite {
+impl Sequential {
     fn ask(&mut self, bytes: &[u8]) {
         let [_, server] = self.0.offsets();
         self.0.client(bytes, server);
     }
 
-    fn tell(&mut self, bytes: &[u8]) {
+    fn respond(&mut self, bytes: &[u8]) {
         let [client, _] = self.0.offsets();
         self.0.server(bytes, client);
     }
 }
 
 #[test]
-fn answers_are_found_again_after_one_was_lost() {
-    let mut talk = Polite::default();
-    talk.ask(&get("a"));
-    talk.tell(&answer(200, "aaa"));
-    talk.ask(&get("b"));
-    talk.0.gap(ToClient, answer(404, "bb").len() as u64);
-    talk.ask(&get("c"));
-    talk.tell(&answer(301, ""));
-    talk.ask(&get("d"));
-    talk.tell(&answer(500, "d"));
-    assert_eq!(statuses(&talk.0), [Some(200), None, Some(301), Some(500)]);
-    assert_eq!(unseen(&talk.0), [false, true, false, false]);
+fn responses_are_paired_again_after_a_lost_response() {
+    let mut conversation = Sequential::default();
+    conversation.ask(&get("a"));
+    conversation.respond(&answer(200, "aaa"));
+    conversation.ask(&get("b"));
+    conversation.0.gap(ToClient, answer(404, "bb").len() as u64);
+    conversation.ask(&get("c"));
+    conversation.respond(&answer(301, ""));
+    conversation.ask(&get("d"));
+    conversation.respond(&answer(500, "d"));
+    assert_eq!(statuses(&conversation.0), [Some(200), None, Some(301), Some(500)]);
+    assert_eq!(unseen(&conversation.0), [false, true, false, false]);
 }
 
 #[test]
-fn answers_are_found_again_when_the_loss_is_noticed_late() {
-    // The next request is seen before anybody knows that an answer is missing.
-    let mut talk = Recorder::default();
-    talk.client(&get("a"), 0);
+fn responses_are_paired_again_when_the_loss_is_noticed_late() {
+    // The next request is seen before the missing response is noticed.
+    let mut conversation = Recorder::default();
+    conversation.client(&get("a"), 0);
     let lost = answer(404, "bb").len() as u64;
-    talk.client(&get("b"), lost);
-    talk.gap(ToClient, lost);
-    let end = talk.offsets()[0];
-    talk.server(&answer(200, ""), end);
-    assert_eq!(statuses(&talk), [None, Some(200)]);
-    assert_eq!(unseen(&talk), [true, false]);
+    conversation.client(&get("b"), lost);
+    conversation.gap(ToClient, lost);
+    let end = conversation.offsets()[0];
+    conversation.server(&answer(200, ""), end);
+    assert_eq!(statuses(&conversation), [None, Some(200)]);
+    assert_eq!(unseen(&conversation), [true, false]);
 }
 
 #[test]
-fn answers_are_found_again_after_a_request_was_lost() {
-    let mut talk = Recorder::default();
-    // The client was seen to wait once: then it is believed right behind the loss.
+fn responses_are_paired_again_after_a_lost_request() {
+    let mut conversation = Recorder::default();
+    // The client waited for a response once: then it is assumed not to pipeline right after the loss.
     for waited in [true, false] {
         let request = get("a");
         let len = request.len() as u64;
@@ -78,212 +79,212 @@ fn answers_are_found_again_after_a_request_was_lost() {
         let at = |number: u64| number * reply.len() as u64;
         for number in 0..6 {
             if number == seen {
-                talk.server(&reply, len * (number + 1));
-                talk.gap(ToServer, len);
+                conversation.server(&reply, len * (number + 1));
+                conversation.gap(ToServer, len);
             } else {
-                talk.client(&request, at(number));
-                talk.server(&reply, len * (number + 1));
+                conversation.client(&request, at(number));
+                conversation.server(&reply, len * (number + 1));
             }
         }
         let wanted = if waited { vec![true; 5] } else { vec![true, false, true, true, true] };
-        assert_eq!(statuses(&talk).iter().map(Option::is_some).collect::<Vec<_>>(), wanted);
-        talk = Recorder::default();
+        assert_eq!(statuses(&conversation).iter().map(Option::is_some).collect::<Vec<_>>(), wanted);
+        conversation = Recorder::default();
     }
 }
 
 #[test]
-fn a_pipelining_client_is_not_believed_after_a_loss() {
-    let mut talk = Recorder::default();
+fn pipelined_pairs_after_a_loss_are_not_assumed() {
+    let mut conversation = Recorder::default();
     let all = [get("a"), get("b"), get("c")].concat();
-    talk.client(&all, 0);
+    conversation.client(&all, 0);
     let end = all.len() as u64;
-    talk.server(&answer(200, ""), end);
-    talk.gap(ToClient, answer(404, "").len() as u64);
-    talk.server(&answer(500, ""), end);
-    talk.end();
-    assert_eq!(statuses(&talk), [Some(200), None, None]);
-    assert_eq!(unseen(&talk), [false, true, true]);
+    conversation.server(&answer(200, ""), end);
+    conversation.gap(ToClient, answer(404, "").len() as u64);
+    conversation.server(&answer(500, ""), end);
+    conversation.end();
+    assert_eq!(statuses(&conversation), [Some(200), None, None]);
+    assert_eq!(unseen(&conversation), [false, true, true]);
 }
 
 #[test]
-fn a_request_sent_behind_a_lost_one_does_not_get_its_answer() {
-    let mut talk = Polite::default();
+fn request_after_a_lost_one_does_not_get_its_response() {
+    let mut conversation = Sequential::default();
     for path in ["a", "b", "c"] {
-        talk.ask(&get(path));
-        talk.tell(&answer(200, ""));
+        conversation.ask(&get(path));
+        conversation.respond(&answer(200, ""));
     }
     // The client waited so far. Now it sends two at once, and the first is lost.
-    talk.0.gap(ToServer, get("lost").len() as u64);
-    talk.ask(&get("d"));
-    talk.tell(&answer(404, ""));
-    talk.tell(&answer(500, ""));
-    talk.0.end();
-    assert_eq!(statuses(&talk.0)[3..], [None]);
-    assert_eq!(unseen(&talk.0)[3..], [true]);
+    conversation.0.gap(ToServer, get("lost").len() as u64);
+    conversation.ask(&get("d"));
+    conversation.respond(&answer(404, ""));
+    conversation.respond(&answer(500, ""));
+    conversation.0.end();
+    assert_eq!(statuses(&conversation.0)[3..], [None]);
+    assert_eq!(unseen(&conversation.0)[3..], [true]);
 }
 
 #[test]
-fn half_an_answer_is_no_answer() {
-    let mut talk = Polite::default();
-    talk.ask(&get("a"));
-    talk.tell(b"HTTP/1.1 200 OK\r\nContent-Le");
-    talk.0.end();
-    assert_eq!(statuses(&talk.0), [None]);
-    assert_eq!(unseen(&talk.0), [true]);
-    let mut talk = Polite::default();
-    talk.ask(&get("a"));
-    talk.tell(b"HTTP/1.1 200 OK\r\nContent-Le");
-    talk.0.gap(ToClient, 20);
-    talk.tell(b"ngth: 0\r\n\r\n");
-    talk.ask(&get("b"));
-    talk.tell(&answer(404, ""));
-    assert_eq!(statuses(&talk.0), [None, Some(404)]);
+fn truncated_response_is_no_response() {
+    let mut conversation = Sequential::default();
+    conversation.ask(&get("a"));
+    conversation.respond(b"HTTP/1.1 200 OK\r\nContent-Le");
+    conversation.0.end();
+    assert_eq!(statuses(&conversation.0), [None]);
+    assert_eq!(unseen(&conversation.0), [true]);
+    let mut conversation = Sequential::default();
+    conversation.ask(&get("a"));
+    conversation.respond(b"HTTP/1.1 200 OK\r\nContent-Le");
+    conversation.0.gap(ToClient, 20);
+    conversation.respond(b"ngth: 0\r\n\r\n");
+    conversation.ask(&get("b"));
+    conversation.respond(&answer(404, ""));
+    assert_eq!(statuses(&conversation.0), [None, Some(404)]);
 }
 
 #[test]
-fn an_answer_captured_before_its_request_is_kept_for_it() {
-    let mut talk = Recorder::default();
+fn response_captured_before_its_request_is_kept_for_it() {
+    let mut conversation = Recorder::default();
     let (a, b) = (get("a"), get("b"));
     let (first, second) = (answer(200, "aa"), answer(404, ""));
-    talk.server(&first, a.len() as u64);
-    talk.client(&a, 0);
-    talk.server(&second, (a.len() + b.len()) as u64);
-    talk.client(&b, first.len() as u64);
-    assert_eq!(statuses(&talk), [Some(200), Some(404)]);
-    assert_eq!(talk.requests()[0].answer_body, Some(2));
+    conversation.server(&first, a.len() as u64);
+    conversation.client(&a, 0);
+    conversation.server(&second, (a.len() + b.len()) as u64);
+    conversation.client(&b, first.len() as u64);
+    assert_eq!(statuses(&conversation), [Some(200), Some(404)]);
+    assert_eq!(conversation.requests()[0].answer_body, Some(2));
 }
 
 #[test]
-fn two_answers_captured_before_their_requests_keep_their_order() {
-    let mut talk = Recorder::default();
+fn two_responses_captured_before_their_requests_keep_their_order() {
+    let mut conversation = Recorder::default();
     let all = [get("a"), get("b")].concat();
-    talk.server(&answer(200, ""), all.len() as u64);
-    talk.server(&answer(404, ""), all.len() as u64);
-    talk.client(&all, 0);
-    assert_eq!(statuses(&talk), [Some(200), Some(404)]);
+    conversation.server(&answer(200, ""), all.len() as u64);
+    conversation.server(&answer(404, ""), all.len() as u64);
+    conversation.client(&all, 0);
+    assert_eq!(statuses(&conversation), [Some(200), Some(404)]);
 }
 
 #[test]
-fn an_unasked_408_answers_nobody() {
-    let mut talk = Recorder::default();
-    talk.server(&answer(408, ""), 0);
-    talk.client(&get("a"), 0);
-    talk.end();
-    assert_eq!(statuses(&talk), [None]);
-    // One that was under way when the request came.
-    let mut talk = Recorder::default();
-    talk.client(&get("a"), 0);
-    talk.server(&answer(408, ""), 0);
-    let end = talk.offsets()[0];
-    talk.server(&answer(200, ""), end);
-    assert_eq!(statuses(&talk), [Some(200)]);
-    // One that came while half of a head was there may mean it or not.
-    let mut talk = Recorder::default();
-    talk.client(b"GET /a HTTP/1.1\r\n", 0);
-    talk.server(&answer(408, ""), 17);
-    talk.client(b"Host: h\r\n\r\n", 0);
-    talk.end();
-    assert_eq!((statuses(&talk), unseen(&talk)), (vec![None], vec![true]));
+fn unsolicited_408_answers_no_request() {
+    let mut conversation = Recorder::default();
+    conversation.server(&answer(408, ""), 0);
+    conversation.client(&get("a"), 0);
+    conversation.end();
+    assert_eq!(statuses(&conversation), [None]);
+    // One that was on its way when the request came.
+    let mut conversation = Recorder::default();
+    conversation.client(&get("a"), 0);
+    conversation.server(&answer(408, ""), 0);
+    let end = conversation.offsets()[0];
+    conversation.server(&answer(200, ""), end);
+    assert_eq!(statuses(&conversation), [Some(200)]);
+    // One that came after half of a head may or may not belong to it.
+    let mut conversation = Recorder::default();
+    conversation.client(b"GET /a HTTP/1.1\r\n", 0);
+    conversation.server(&answer(408, ""), 17);
+    conversation.client(b"Host: h\r\n\r\n", 0);
+    conversation.end();
+    assert_eq!((statuses(&conversation), unseen(&conversation)), (vec![None], vec![true]));
 }
 
 #[test]
-fn garbage_may_have_an_answer_of_its_own() {
-    let mut talk = Recorder::default();
+fn garbage_may_have_its_own_response() {
+    let mut conversation = Recorder::default();
     let all = [b"@@@@ @@@\r\n".to_vec(), get("a")].concat();
-    talk.client(&all, 0);
-    talk.server(&answer(400, ""), all.len() as u64);
-    talk.end();
-    assert_eq!(statuses(&talk), [None]);
-    assert_eq!(unseen(&talk), [true]);
+    conversation.client(&all, 0);
+    conversation.server(&answer(400, ""), all.len() as u64);
+    conversation.end();
+    assert_eq!(statuses(&conversation), [None]);
+    assert_eq!(unseen(&conversation), [true]);
 }
 
 #[test]
-fn a_disputed_body_puts_what_follows_in_doubt() {
-    let mut talk = Recorder::default();
+fn ambiguous_body_length_makes_later_pairs_uncertain() {
+    let mut conversation = Recorder::default();
     let post = b"POST /a HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_vec();
     let all = [post, get("b")].concat();
-    talk.client(&all, 0);
-    talk.server(&[answer(200, ""), answer(404, "")].concat(), all.len() as u64);
-    talk.end();
-    assert_eq!(statuses(&talk), [Some(200), None]);
-    assert!(talk.counters.framing_conflicts > 0);
+    conversation.client(&all, 0);
+    conversation.server(&[answer(200, ""), answer(404, "")].concat(), all.len() as u64);
+    conversation.end();
+    assert_eq!(statuses(&conversation), [Some(200), None]);
+    assert!(conversation.counters.framing_conflicts > 0);
 }
 
 #[test]
-fn methods_and_statuses_without_a_body() {
-    let mut talk = Polite::default();
-    talk.ask(b"HEAD /a HTTP/1.1\r\n\r\n");
-    talk.tell(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
-    talk.ask(&get("b"));
-    talk.tell(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 70\r\n\r\n");
-    talk.ask(&get("c"));
-    talk.tell(b"HTTP/1.1 204 No Content\r\n\r\n");
-    talk.ask(b"CONNECT h:443 HTTP/1.1\r\n\r\n");
-    talk.tell(b"HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nxyz");
-    talk.ask(b"CONNECT h:80 HTTP/1.1\r\n\r\n");
-    talk.tell(b"HTTP/1.1 200 Go\r\nContent-Length: 9\r\n\r\n");
-    talk.ask(&get("inside"));
-    talk.tell(&answer(418, ""));
-    assert_eq!(statuses(&talk.0), [200, 304, 204, 407, 200, 418].map(Some));
+fn methods_and_statuses_without_a_body_have_none() {
+    let mut conversation = Sequential::default();
+    conversation.ask(b"HEAD /a HTTP/1.1\r\n\r\n");
+    conversation.respond(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
+    conversation.ask(&get("b"));
+    conversation.respond(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 70\r\n\r\n");
+    conversation.ask(&get("c"));
+    conversation.respond(b"HTTP/1.1 204 No Content\r\n\r\n");
+    conversation.ask(b"CONNECT h:443 HTTP/1.1\r\n\r\n");
+    conversation.respond(b"HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nxyz");
+    conversation.ask(b"CONNECT h:80 HTTP/1.1\r\n\r\n");
+    conversation.respond(b"HTTP/1.1 200 Go\r\nContent-Length: 9\r\n\r\n");
+    conversation.ask(&get("inside"));
+    conversation.respond(&answer(418, ""));
+    assert_eq!(statuses(&conversation.0), [200, 304, 204, 407, 200, 418].map(Some));
 }
 
 #[test]
-fn interim_answers_settle_nothing() {
-    let mut talk = Polite::default();
-    talk.ask(b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
-    talk.tell(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
-    assert_eq!(statuses(&talk.0), [None]);
-    talk.ask(b"abc");
-    talk.tell(&answer(201, "ok"));
-    assert_eq!(statuses(&talk.0), [Some(201)]);
-    assert_eq!(talk.0.requests()[0].body, Some(3));
+fn interim_responses_complete_nothing() {
+    let mut conversation = Sequential::default();
+    conversation.ask(b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    conversation.respond(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+    assert_eq!(statuses(&conversation.0), [None]);
+    conversation.ask(b"abc");
+    conversation.respond(&answer(201, "ok"));
+    assert_eq!(statuses(&conversation.0), [Some(201)]);
+    assert_eq!(conversation.0.requests()[0].body, Some(3));
 }
 
 #[test]
-fn a_body_that_was_refused_may_stay_away() {
+fn body_refused_by_the_server_may_be_omitted() {
     for behind in [true, false] {
-        let mut talk = Polite::default();
-        talk.ask(b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 30\r\n\r\n");
-        talk.tell(&answer(417, ""));
+        let mut conversation = Sequential::default();
+        conversation.ask(b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 30\r\n\r\n");
+        conversation.respond(&answer(417, ""));
         if !behind {
-            talk.ask(b"GET what you asked for, not /b\n");
+            conversation.ask(b"GET what you asked for, not /b\n");
         } else {
             for byte in get("b") {
-                talk.ask(&[byte]);
+                conversation.ask(&[byte]);
             }
-            talk.tell(&answer(404, ""));
-            assert_eq!(statuses(&talk.0), [Some(417), Some(404)]);
+            conversation.respond(&answer(404, ""));
+            assert_eq!(statuses(&conversation.0), [Some(417), Some(404)]);
         }
-        assert_eq!(talk.0.requests()[0].body, Some(if behind { 0 } else { 30 }));
+        assert_eq!(conversation.0.requests()[0].body, Some(if behind { 0 } else { 30 }));
     }
 }
 
 #[test]
-fn after_101_nobody_speaks_http() {
-    let mut talk = Polite::default();
-    talk.ask(b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n");
-    talk.tell(b"HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
-    talk.ask(&get("not-a-request"));
-    assert_eq!(statuses(&talk.0), [Some(101)]);
-    assert_eq!(talk.0.requests().len(), 1);
+fn after_101_the_connection_is_not_http() {
+    let mut conversation = Sequential::default();
+    conversation.ask(b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n");
+    conversation.respond(b"HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+    conversation.ask(&get("not-a-request"));
+    assert_eq!(statuses(&conversation.0), [Some(101)]);
+    assert_eq!(conversation.0.requests().len(), 1);
 }
 
 #[test]
-fn more_requests_than_may_wait() {
-    let mut talk = Recorder::default();
-    talk.limits.pending = 2;
+fn requests_beyond_the_pending_limit_are_unseen() {
+    let mut conversation = Recorder::default();
+    conversation.limits.pending = 2;
     let all: Vec<u8> = (0..5).flat_map(|n| get(&n.to_string())).collect();
-    talk.client(&all, 0);
+    conversation.client(&all, 0);
     let end = all.len() as u64;
     for status in 200..205 {
-        talk.server(&answer(status, ""), end);
+        conversation.server(&answer(status, ""), end);
     }
-    assert_eq!(statuses(&talk), [Some(200), Some(201), None, None, None]);
-    assert_eq!(unseen(&talk), [false, false, true, true, true]);
-    assert_eq!(talk.counters.waiting_limit, 3);
+    assert_eq!(statuses(&conversation), [Some(200), Some(201), None, None, None]);
+    assert_eq!(unseen(&conversation), [false, false, true, true, true]);
+    assert_eq!(conversation.counters.waiting_limit, 3);
 }
 
-/// A segment on the wire.
+/// A segment on the network.
 #[derive(Clone, Debug)]
 struct Piece {
     from_client: bool,
@@ -292,7 +293,7 @@ struct Piece {
     acked: u64,
 }
 
-/// What happened, and the status that each request was really answered with.
+/// The segments, and the true status of each request.
 #[derive(Debug, Default)]
 struct Dialogue {
     wire: Vec<Piece>,
@@ -300,19 +301,19 @@ struct Dialogue {
     requests: usize,
 }
 
-/// How a client sends.
+/// The way a client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
+enum SendMode {
     Waits,
     Pipelines,
 }
 
-/// Two ends with sequence numbers: the client sends what its manner allows, the server answers in order, in pieces.
+/// Two ends with sequence numbers: the client sends what its way allows, the server answers in order, in pieces.
 struct Ends {
     dice: Dice,
     wire: Vec<Piece>,
     sent: [u64; 2],
-    /// How much each end has read of the other: behind what was sent where segments are under way.
+    /// How much each end has read of the other, between the segment boundaries of data in flight.
     read: [u64; 2],
 }
 
@@ -329,7 +330,7 @@ impl Ends {
         }
     }
 
-    /// The server reads everything; the client reads up to where a segment ended.
+    /// The server reads everything; the client reads up to a segment boundary.
     fn client_reads(&mut self, at_most: u64) {
         self.read[0] = self.read[0].max(at_most);
     }
@@ -349,7 +350,7 @@ fn request_bytes(number: usize, nasty: bool, dice: &mut Dice) -> (Vec<u8>, &'sta
     (head.1.into_bytes(), head.0)
 }
 
-/// The answer to request `number`; the header field says so, for the test to compare.
+/// The response to request `number`; a header field repeats the number for the comparison.
 fn answer_bytes(number: usize, method: &str, dice: &mut Dice) -> (u16, Vec<u8>) {
     let status = [200, 204, 206, 301, 304, 401, 403, 404, 500][dice.below(9) as usize];
     let mut bytes = Vec::new();
@@ -377,7 +378,7 @@ fn answer_bytes(number: usize, method: &str, dice: &mut Dice) -> (u16, Vec<u8>) 
     (status, bytes)
 }
 
-fn dialogue(seed: u64, manner: Manner, nasty: bool) -> Dialogue {
+fn dialogue(seed: u64, manner: SendMode, nasty: bool) -> Dialogue {
     let dice = Dice::new(seed);
     let mut ends = Ends { dice, wire: Vec::new(), sent: [0; 2], read: [0; 2] };
     let count = 2 + ends.dice.below(8) as usize;
@@ -387,12 +388,12 @@ fn dialogue(seed: u64, manner: Manner, nasty: bool) -> Dialogue {
     while answered < count {
         let may_ask = asked < count
             && match manner {
-                Manner::Waits => asked == answered,
-                // At least two at a time, so that it shows.
-                Manner::Pipelines => asked < answered + 4,
+                SendMode::Waits => asked == answered,
+                // At least two at a time, so that pipelining is visible.
+                SendMode::Pipelines => asked < answered + 4,
             };
         if may_ask && (asked == answered || ends.dice.one_in(2)) {
-            let burst = if manner == Manner::Pipelines { 2 + ends.dice.below(2) } else { 1 };
+            let burst = if manner == SendMode::Pipelines { 2 + ends.dice.below(2) } else { 1 };
             for _ in 0..burst {
                 if asked < count {
                     let (bytes, method) = request_bytes(asked, nasty, &mut ends.dice);
@@ -411,7 +412,7 @@ fn dialogue(seed: u64, manner: Manner, nasty: bool) -> Dialogue {
             answered += 1;
             // A client that waits has read all of it; another one perhaps a part.
             let pieces = ends.wire.len() - before;
-            let read = if manner == Manner::Waits { pieces } else { ends.dice.below(pieces as u64 + 1) as usize };
+            let read = if manner == SendMode::Waits { pieces } else { ends.dice.below(pieces as u64 + 1) as usize };
             if let Some(last) = ends.wire[before..].get(read.wrapping_sub(1)) {
                 let end = last.offset + last.bytes.len() as u64;
                 ends.client_reads(end);
@@ -421,12 +422,12 @@ fn dialogue(seed: u64, manner: Manner, nasty: bool) -> Dialogue {
     Dialogue { wire: ends.wire, truth, requests: asked }
 }
 
-/// Hands a dialogue to a connection through a tap that loses segments and swaps neighbours of different directions.
+/// Feeds a dialogue to a connection through a tap that loses segments and swaps neighbours of different directions.
 fn tapped(dialogue: &Dialogue, lossy: u64, swaps: bool, dice: &mut Dice) -> Recorder {
     recorded(Recorder::default(), dialogue, lossy, swaps, dice)
 }
 
-/// The same with a connection of one's own.
+/// The same with a given connection.
 fn recorded(mut recorder: Recorder, dialogue: &Dialogue, lossy: u64, swaps: bool, dice: &mut Dice) -> Recorder {
     let mut wire = dialogue.wire.clone();
     if swaps {
@@ -455,22 +456,22 @@ fn recorded(mut recorder: Recorder, dialogue: &Dialogue, lossy: u64, swaps: bool
     recorder
 }
 
-/// The number that a request's target carries. After a loss the end of a body may stand before it.
-fn number(told: &Told) -> Option<usize> {
-    std::str::from_utf8(&told.target).ok()?.rsplit('/').next()?.parse().ok()
+/// The number that a request's target carries. After a loss the end of a body may precede it.
+fn number(reported: &Reported) -> Option<usize> {
+    std::str::from_utf8(&reported.target).ok()?.rsplit('/').next()?.parse().ok()
 }
 
-/// How many pairs were told; panics where one is not true.
+/// The number of reported pairs. Panics if one is not true.
 fn true_pairs(recorder: &Recorder, dialogue: &Dialogue, seed: u64) -> usize {
     let mut pairs = 0;
-    for told in recorder.requests() {
-        let Some((status, location)) = &told.answer else { continue };
-        let number = number(&told).unwrap_or_else(|| panic!("seed {seed}: {told:?}"));
+    for reported in recorder.requests() {
+        let Some((status, location)) = &reported.answer else { continue };
+        let number = number(&reported).unwrap_or_else(|| panic!("seed {seed}: {reported:?}"));
         assert_eq!(*status, dialogue.truth[number].0, "seed {seed}: request {number}\n{dialogue}");
         let wanted = format!("/{number}").into_bytes();
         assert!(
             location.as_ref().is_none_or(|location| *location == wanted),
-            "seed {seed}: {number}: {told:?}\n{dialogue}"
+            "seed {seed}: {number}: {reported:?}\n{dialogue}"
         );
         pairs += 1;
     }
@@ -478,9 +479,9 @@ fn true_pairs(recorder: &Recorder, dialogue: &Dialogue, seed: u64) -> usize {
 }
 
 #[test]
-fn every_pair_is_found_where_nothing_is_lost() {
+fn every_pair_is_found_without_losses() {
     for seed in 0..1500 {
-        let manner = if seed % 2 == 0 { Manner::Waits } else { Manner::Pipelines };
+        let manner = if seed % 2 == 0 { SendMode::Waits } else { SendMode::Pipelines };
         let dialogue = dialogue(seed, manner, true);
         let recorder = tapped(&dialogue, 0, false, &mut Dice::new(seed + 1));
         assert_eq!(true_pairs(&recorder, &dialogue, seed), dialogue.requests, "seed {seed}");
@@ -491,31 +492,31 @@ fn every_pair_is_found_where_nothing_is_lost() {
 
 #[test]
 fn every_pair_is_true_whatever_is_lost() {
-    let (mut told, mut all) = (0, 0);
+    let (mut reported, mut all) = (0, 0);
     for seed in 0..20_000 {
-        let manner = if seed % 2 == 0 { Manner::Waits } else { Manner::Pipelines };
+        let manner = if seed % 2 == 0 { SendMode::Waits } else { SendMode::Pipelines };
         let dialogue = dialogue(seed, manner, true);
         let mut dice = Dice::new(seed + 77);
         let lossy = 2 + dice.below(30);
         let recorder = tapped(&dialogue, lossy, seed % 3 == 0, &mut dice);
-        told += true_pairs(&recorder, &dialogue, seed);
+        reported += true_pairs(&recorder, &dialogue, seed);
         all += dialogue.requests;
     }
-    // Not by silence.
-    assert!(told * 3 > all, "{told} of {all}");
+    // Some pairs must be reported at all.
+    assert!(reported * 3 > all, "{reported} of {all}");
 }
 
-/// A connection that served one flow, whatever that was like, tells of the next as a new one would.
+/// A connection that already served a flow reports the next one as a new connection would.
 #[test]
-fn a_renewed_connection_is_a_new_one() {
+fn reset_connection_equals_a_new_one() {
     for seed in 0..3000 {
-        let manner = if seed % 2 == 0 { Manner::Waits } else { Manner::Pipelines };
+        let manner = if seed % 2 == 0 { SendMode::Waits } else { SendMode::Pipelines };
         let lossy = |dice: &mut Dice| if dice.one_in(4) { 0 } else { 2 + dice.below(30) };
         let mut dice = Dice::new(seed + 900);
         let (loss, swaps) = (lossy(&mut dice), dice.one_in(2));
         let mut before = tapped(&dialogue(seed, manner, true), loss, swaps, &mut dice);
         before.connection.renew();
-        let next = dialogue(seed + 1, Manner::Waits, true);
+        let next = dialogue(seed + 1, SendMode::Waits, true);
         let (loss, swaps) = (lossy(&mut dice), dice.one_in(2));
         let fresh = tapped(&next, loss, swaps, &mut dice.clone());
         let mut used = Recorder::default();
@@ -527,11 +528,11 @@ fn a_renewed_connection_is_a_new_one() {
 }
 
 #[test]
-fn without_pipelining_one_loss_costs_one_or_two_pairs() {
+fn without_pipelining_a_loss_costs_one_or_two_pairs() {
     for seed in 0..3000 {
-        let dialogue = dialogue(seed, Manner::Waits, false);
+        let dialogue = dialogue(seed, SendMode::Waits, false);
         let mut dice = Dice::new(seed + 5);
-        // What began without its first bytes may have been pipelined from the first: nothing is believed then.
+        // A stream without its first bytes may have been pipelined from the start: nothing is assumed then.
         let first = dialogue.wire.iter().position(|piece| !piece.from_client).unwrap();
         let lost = first + dice.below((dialogue.wire.len() - first) as u64) as usize;
         let mut wire = dialogue.wire.clone();

@@ -1,5 +1,5 @@
-//! What real servers' answers prove: captures against signatures of the test's own, so that what is said of them does not
-//! change with the built-in ones. With any number of lanes and any size of blocks.
+//! Outcomes of real servers' responses, with signatures of the test's own, so that they don't change with the built-in
+//! ones. With any number of lanes and any block size.
 
 use std::path::Path;
 
@@ -45,9 +45,9 @@ exposed.body = ['"(activeProfiles|propertySources)"']
 "#;
 
 /// `method target status outcome` of every alert.
-fn told(capture: &str, more: &[&str]) -> Vec<String> {
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("test.toml");
+fn alert_lines(capture: &str, more: &[&str]) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("test.toml");
     std::fs::write(&file, FILE).unwrap();
     let capture = Path::new("pcaps").join(capture);
     let ran = run(&[&["-q", "-S", file.to_str().unwrap(), "-r", capture.to_str().unwrap()], more].concat());
@@ -60,7 +60,7 @@ fn told(capture: &str, more: &[&str]) -> Vec<String> {
         let [method, url, outcome] = [text(&http["http_method"]), text(&http["url"]), text(outcome)];
         format!("{method} {url} {} {outcome}", http["status"])
     };
-    // Campaigns have requests, and are none.
+    // Campaigns have requests, but are not requests.
     events.filter(|event| event["http"].is_object()).map(short).collect()
 }
 
@@ -78,7 +78,7 @@ const BODIES: [&str; 17] = [
     "GET /twilio/.env 200 exposed",
     "HEAD /twilio/.env 200 present",
     "GET /twilio/.env 206 exposed",
-    // Plain, deflate, gzip; br and zstd, which are not read.
+    // Plain, deflate, gzip; br and zstd, which are not decoded.
     "GET /twilio/.env 200 exposed",
     "GET /twilio/.env 200 exposed",
     "GET /twilio/.env 200 exposed",
@@ -88,12 +88,12 @@ const BODIES: [&str; 17] = [
 ];
 
 #[test]
-fn first_bytes_prove() {
-    assert_eq!(told("bodies.pcap", &[]), BODIES);
+fn first_bytes_of_a_body_prove_exposure() {
+    assert_eq!(alert_lines("bodies.pcap", &[]), BODIES);
 }
 
 #[test]
-fn a_home_page_for_everything_proves_nothing() {
+fn home_page_for_every_target_proves_nothing() {
     let expected = [
         "GET /twilio/.env 200 unproven",
         "GET /sms/actuator/env 200 unproven",
@@ -102,24 +102,24 @@ fn a_home_page_for_everything_proves_nothing() {
         "GET /twilio/.env 200 unproven",
         "HEAD /sms_config.json 200 unproven",
     ];
-    assert_eq!(told("home-page.pcap", &[]), expected);
+    assert_eq!(alert_lines("home-page.pcap", &[]), expected);
 }
 
 #[test]
 fn lanes_and_events_change_nothing() {
     for more in [&["--lanes", "1"][..], &["--lanes", "5"], &["--lanes", "16"], &["--outcome-timeout", "1"]] {
-        assert_eq!(told("bodies.pcap", more), BODIES, "{more:?}");
+        assert_eq!(alert_lines("bodies.pcap", more), BODIES, "{more:?}");
     }
-    // At the request, and again where a body proves it.
-    let late = told("bodies.pcap", &["--outcome-timeout", "0"]);
+    // At the request, and again where a body proves exposure.
+    let late = alert_lines("bodies.pcap", &["--outcome-timeout", "0"]);
     assert_eq!(late.iter().filter(|line| line.ends_with(" pending")).count(), BODIES.len());
     let exposed = BODIES.iter().filter(|line| line.ends_with("exposed")).count();
     assert_eq!(late.len() - BODIES.len(), exposed);
 }
 
-/// The capture is the one that is meant: a visitor with Referer, and 304 the second time.
+/// The capture contains what the test needs: a visitor with Referer, and 304 the second time.
 #[test]
-fn a_visit_of_a_blog() {
+fn visit_of_a_blog_is_as_expected() {
     let capture = root().join("pcaps/wordpress.pcap");
     let ran = run(&["-q", "--events", "http", "-r", capture.to_str().unwrap()]);
     let events: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -1,22 +1,22 @@
-//! Requests split out of bytes: the same whatever the bytes are cut into, the same as httparse where that completes,
-//! as tolerant as servers are, bounded and linear.
+//! Parsing of requests: the same for any split, the same as httparse where that completes, as tolerant as servers are,
+//! bounded and linear.
 
 use smsentry::http::Limits;
 
 use crate::support::event_recorder::{Dice, Recorder};
 
-/// A whole dialogue of one client and no server.
-fn heard(bytes: &[u8]) -> Recorder {
+/// A dialogue with the client's side only.
+fn client_only(bytes: &[u8]) -> Recorder {
     let mut recorder = Recorder::default();
     recorder.client(bytes, 0);
     recorder.end();
     recorder
 }
 
-/// What real servers answer otherwise than by refusing (nginx, Apache httpd, lighttpd, Python's and Node's), and what
-/// becomes of it: method, target and host of each request, `-` where there is no host.
+/// Requests that real servers answer other than by refusing them (nginx, Apache httpd, lighttpd, Python's and Node's),
+/// and the result: method, target and host of each request, `-` where there is no host.
 const TOLERATED: [(&[u8], &[&str]); 85] = [
-    // Line ends, and what stands before a request.
+    // Line ends, and bytes before a request.
     (b"GET /a HTTP/1.1\nHost: h\n\n", &["GET /a h"]),
     (b"GET /a HTTP/1.1\r\nHost: h\n\r\n", &["GET /a h"]),
     (b"GET /a HTTP/1.1\nHost: h\r\n\n", &["GET /a h"]),
@@ -88,7 +88,7 @@ const TOLERATED: [(&[u8], &[&str]); 85] = [
     (b"GET /a HTTP/1.1\r\nX: \x00\x01\rb\r\nHost: h\r\n\r\n", &["GET /a h"]),
     (b"GET /a HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", &["GET /a h"]),
     (b"GET /a HTTP/1.1\r\nHost:\r\n\r\n", &["GET /a "]),
-    // Bodies, and what follows them.
+    // Bodies, and the data after them.
     (b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nGETGET /b HTTP/1.1\r\n\r\n", &["POST /a -", "GET /b -"]),
     (b"POST /a HTTP/1.1\r\nContent-Length: 3, 3\r\n\r\nxxxGET /b HTTP/1.1\r\n\r\n", &["POST /a -", "GET /b -"]),
     (b"POST /a HTTP/1.1\r\nContent-Length: 003\r\n\r\nxxxGET /b HTTP/1.1\r\n\r\n", &["POST /a -", "GET /b -"]),
@@ -110,7 +110,7 @@ const TOLERATED: [(&[u8], &[&str]); 85] = [
     (b"@@@@ @@@\r\n\r\nGET /b HTTP/1.1\r\n\r\n", &["GET /b -"]),
 ];
 
-/// What is no HTTP/1 request at all.
+/// Data that is not an HTTP/1 request.
 const NOTHING: [&[u8]; 13] = [
     b"",
     b"\n\n\n\n\n\n",
@@ -128,17 +128,17 @@ const NOTHING: [&[u8]; 13] = [
 ];
 
 #[test]
-fn what_servers_answer_is_read() {
+fn requests_that_servers_answer_are_parsed() {
     for (bytes, wanted) in TOLERATED {
-        assert_eq!(heard(bytes).lines(), wanted, "{}", bytes.escape_ascii());
+        assert_eq!(client_only(bytes).lines(), wanted, "{}", bytes.escape_ascii());
     }
     for bytes in NOTHING {
-        assert_eq!(heard(bytes).lines(), [""; 0], "{}", bytes.escape_ascii());
+        assert_eq!(client_only(bytes).lines(), [""; 0], "{}", bytes.escape_ascii());
     }
 }
 
 #[test]
-fn a_request_that_breaks_off_is_judged_once_its_target_is_known() {
+fn truncated_request_is_reported_once_its_target_is_known() {
     let cases: [(&[u8], Option<&str>); 8] = [
         (b"GET /a HTTP/1.1\r\nHost: h\r\nX: ", Some("GET /a h")),
         (b"GET /a HTTP/1.1\r\n", Some("GET /a -")),
@@ -150,13 +150,13 @@ fn a_request_that_breaks_off_is_judged_once_its_target_is_known() {
         (b"BREW /a", None),
     ];
     for (bytes, wanted) in cases {
-        let recorder = heard(bytes);
+        let recorder = client_only(bytes);
         assert_eq!(recorder.lines().first().map(String::as_str), wanted, "{}", bytes.escape_ascii());
-        assert!(recorder.requests().iter().all(|told| told.truncated));
+        assert!(recorder.requests().iter().all(|reported| reported.truncated));
     }
 }
 
-/// A stretch of what a client may send, in order or out of its mind.
+/// A part of what a client may send, valid or not.
 fn stretch(dice: &mut Dice, into: &mut Vec<u8>) {
     match dice.below(10) {
         0..5 => into.extend_from_slice(TOLERATED[dice.below(TOLERATED.len() as u64) as usize].0),
@@ -197,7 +197,7 @@ fn answers(dice: &mut Dice, into: &mut Vec<u8>) {
     into.extend_from_slice(some[dice.below(9).min(dice.below(12)) as usize]);
 }
 
-/// Feeds both streams in pieces; every byte carries the acknowledgment that it carries in one piece too.
+/// Feeds both streams in pieces; every byte has the acknowledgment that it has unsplit.
 fn in_pieces(streams: &[(bool, Vec<u8>)], limits: Limits, most: u64, dice: &mut Dice) -> Recorder {
     let mut recorder = Recorder::with_limits(limits);
     for (from_client, bytes) in streams {
@@ -218,7 +218,7 @@ fn in_pieces(streams: &[(bool, Vec<u8>)], limits: Limits, most: u64, dice: &mut 
 }
 
 #[test]
-fn where_the_bytes_are_cut_makes_no_difference() {
+fn split_positions_do_not_matter() {
     for seed in 0..3000 {
         let mut dice = Dice::new(seed);
         let mut streams = Vec::new();
@@ -244,7 +244,7 @@ fn where_the_bytes_are_cut_makes_no_difference() {
 }
 
 #[test]
-fn httparse_complete_is_ours() {
+fn requests_complete_for_httparse_are_parsed_the_same() {
     let mut completes = 0;
     for seed in 0..20_000 {
         let mut dice = Dice::new(seed);
@@ -282,7 +282,7 @@ fn httparse_complete_is_ours() {
 }
 
 #[test]
-fn random_bytes_do_no_harm_and_take_no_room() {
+fn random_bytes_do_not_panic_or_use_memory() {
     let words: [&[u8]; 14] = [
         b"GET ",
         b"/a",
@@ -328,7 +328,7 @@ fn random_bytes_do_no_harm_and_take_no_room() {
 }
 
 #[test]
-fn limits_cut_what_is_kept_and_not_the_way() {
+fn limits_truncate_stored_data_but_not_the_parsing() {
     let long = format!("GET /a?{} HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\n\r\n", "x".repeat(5000));
     let recorder = in_pieces(
         &[(true, long.clone().into_bytes())],
@@ -336,21 +336,21 @@ fn limits_cut_what_is_kept_and_not_the_way() {
         9,
         &mut Dice::new(1),
     );
-    let told = recorder.requests();
-    assert_eq!((told.len(), told[0].target.len(), told[0].truncated), (2, 96, true));
-    assert_eq!(told[0].host.as_deref(), Some(&b"h"[..]));
+    let reported = recorder.requests();
+    assert_eq!((reported.len(), reported[0].target.len(), reported[0].truncated), (2, 96, true));
+    assert_eq!(reported[0].host.as_deref(), Some(&b"h"[..]));
     assert_eq!(recorder.counters.line_truncated, 1);
 
     let head = format!(
         "POST /a HTTP/1.1\r\nContent-Length: 9\r\n{}\r\n123456789GET /b HTTP/1.1\r\n\r\n",
         "X: y\r\n".repeat(500)
     );
-    // The limit at every place of a line.
+    // The limit at every position of a line.
     for most in 1000..1006 {
         let limits = Limits { head: most, ..Limits::default() };
         let recorder = in_pieces(&[(true, head.clone().into_bytes())], limits, 9, &mut Dice::new(1));
-        let told = recorder.requests();
-        assert_eq!((told.len(), told[0].body, told[0].truncated), (2, Some(9), true), "{most}");
+        let reported = recorder.requests();
+        assert_eq!((reported.len(), reported[0].body, reported[0].truncated), (2, Some(9), true), "{most}");
         assert_eq!((recorder.counters.head_limit, recorder.counters.resync), (1, 0), "{most}");
     }
 
@@ -359,16 +359,16 @@ fn limits_cut_what_is_kept_and_not_the_way() {
     let asked = b"GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n".to_vec();
     let limits = Limits { head: 1000, ..Limits::default() };
     let recorder = in_pieces(&[(true, asked), (false, head.into_bytes())], limits, 9, &mut Dice::new(1));
-    let told = recorder.requests();
+    let reported = recorder.requests();
     assert_eq!(
-        told.iter().map(|told| told.answer.as_ref().map(|answer| answer.0)).collect::<Vec<_>>(),
+        reported.iter().map(|reported| reported.answer.as_ref().map(|answer| answer.0)).collect::<Vec<_>>(),
         [Some(200), Some(404)]
     );
-    assert_eq!(told[0].answer_body, Some(4));
+    assert_eq!(reported[0].answer_body, Some(4));
 }
 
 #[test]
-fn the_way_is_found_behind_a_gap() {
+fn parsing_resumes_after_a_gap() {
     let request = b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
     let mut recorder = Recorder::default();
     recorder.client(b"POST /a HTTP/1.1\r\nContent-Length: 100\r\n\r\n0123456789", 0);

@@ -1,4 +1,4 @@
-//! What is said of the server's answer: only what was seen, at the moment it was settled.
+//! Outcomes of responses: only what was seen counts, at the time it was decided.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn c() -> Conn {
     Conn::new(1)
 }
 
-/// A file that proves itself by its type and how it begins.
+/// A file that is proven by its type and its beginning.
 fn config() -> String {
     get("/sms_config.json")
 }
@@ -43,15 +43,15 @@ fn with(segs: &[Seg], more: Vec<Seg>) -> Run {
     run(&[segs.to_vec(), more].concat())
 }
 
-/// Somebody else's packet, so that time passes.
+/// A packet of another flow, so that time passes.
 fn later(seconds: i64) -> Seg {
     Conn::new(77).syn().seconds(seconds)
 }
 
 #[test]
-fn silence() {
+fn no_response_needs_a_visible_server_and_an_end() {
     let ack = c().bare(Server, 1, end());
-    // The connection is over; the capture is over; neither is yet.
+    // The connection has ended; the capture has ended; neither has.
     let closed = with(&asked(), [vec![ack.clone()], c().close(end(), 1)].concat());
     assert_eq!(outcomes(&closed), [("no_response", false)]);
     assert_eq!(outcomes(&with(&asked(), vec![ack.clone()])), [("unseen", false)]);
@@ -59,7 +59,7 @@ fn silence() {
     let reset = c().seg(Server, "RA", 1, end(), b"");
     assert_eq!(outcomes(&with(&asked(), vec![reset.clone()])), [("no_response", false)]);
     assert_eq!(outcomes(&with(&asked(), vec![reset, later(30)])), [("no_response", false)]);
-    // A reset that stands nowhere ends nothing.
+    // A reset with a sequence number outside the stream ends nothing.
     let astray = c().seg(Server, "R", 7777, 0, b"");
     assert_eq!(outcomes(&with(&asked(), vec![ack, astray, later(20)])), [("pending", false)]);
     // The server was not seen at all.
@@ -70,13 +70,13 @@ fn silence() {
 }
 
 #[test]
-fn time_is_up_at_the_deadline() {
+fn outcome_timeout_is_observed_at_the_deadline() {
     let run = with(&asked(), vec![c().bare(Server, 1, end()), later(60)]);
     let (record, alert) = alerts(&run)[0];
     let asked = alert.transaction.timestamp;
     assert_eq!(record.order.settled, asked.after(Duration::from_secs(10)));
     assert_eq!((record.order.settled_by, record.order.request), (0, 4));
-    // At the request, where nobody wants to wait; the proof still comes.
+    // At the request, if the timeout is zero; the proof still comes.
     let mut options = options();
     options.outcome_timeout = Duration::ZERO;
     let answer = c().down(1, end(), EXPOSED);
@@ -88,9 +88,9 @@ fn time_is_up_at_the_deadline() {
     assert_eq!(outcomes(&run), [("pending", false), ("exposed", true)]);
 }
 
-/// The client shuts its window, waits until alerts don't wait any more, and then takes what it came for.
+/// The client closes its window, waits until alerts are no longer held, and then reads the response.
 #[test]
-fn late_answers() {
+fn late_responses_are_reported_only_as_proof() {
     let mut shut = c().bare(Client, end(), 1);
     shut.window = 0;
     let probes: Vec<Seg> = (0..4).map(|_| c().down(0, end(), "x").seconds(4)).collect();
@@ -106,7 +106,7 @@ fn late_answers() {
     assert_eq!(run.counter("alert.late_answers"), 1);
     assert!(late.order.settled > alerts(&run)[0].0.order.settled);
     assert_eq!(second.transaction.response.as_ref().unwrap().status, 200);
-    // Only proof is worth a second alert.
+    // Only proof causes a second alert.
     let other = c().down(1, end(), NOT_FOUND).seconds(20);
     assert_eq!(outcomes(&with(&asked(), vec![other])), [("pending", false)]);
     // Acknowledging what was never sent does not hide it.
@@ -115,9 +115,9 @@ fn late_answers() {
 }
 
 #[test]
-fn lost_answers_are_not_silence() {
+fn lost_responses_are_unseen() {
     let back = 1 + EXPOSED.len() as i64;
-    // All of it: the FIN tells, the client's acknowledgment tells, what follows tells.
+    // All of it: the FIN shows it, the client's acknowledgment shows it, the next data shows it.
     let close = c().close(end(), back);
     assert_eq!(
         outcomes(&with(&asked(), [vec![c().bare(Server, 1, end())], close.clone()].concat())),
@@ -141,13 +141,14 @@ fn lost_answers_are_not_silence() {
         let run = with(&asked(), [parts, vec![c().bare(Client, end(), back)], close.clone()].concat());
         assert_eq!(outcomes(&run), [(expected, false)]);
     }
-    // The capture ends in the answer's head.
+    // The capture ends in the response's head.
     assert_eq!(outcomes(&with(&asked(), vec![part(0, 20)])), [("unseen", false)]);
 }
 
 #[test]
-fn an_answer_that_acknowledges_less_answers_nobody() {
-    // A server that speaks first, as a mail server does; and one that answers before it has the head, which may be an
+fn response_that_acknowledges_less_answers_no_request() {
+    // A server that sends first, as a mail server does; and one that answers before it has the head, which may be a
+    // response (431) or not (408).
     // answer (431) or not (408).
     for (acked, expected) in [(1, "no_response"), (end() - 1, "unseen"), (end(), "exposed")] {
         let back = 1 + EXPOSED.len() as i64;
@@ -157,7 +158,7 @@ fn an_answer_that_acknowledges_less_answers_nobody() {
 }
 
 #[test]
-fn records_of_requests_follow_the_alerts() {
+fn http_records_follow_the_alerts() {
     let back = 1 + EXPOSED.len() as i64;
     for segs in [
         c().exchange(config(), EXPOSED),
@@ -180,7 +181,7 @@ fn records_of_requests_follow_the_alerts() {
 }
 
 #[test]
-fn counters_are_those_of_the_settling_packet() {
+fn flow_counters_are_those_of_the_deciding_packet() {
     let segs = c().exchange(config(), EXPOSED);
     let sizes = |from, upto: usize| -> (u64, u64) {
         let of: Vec<&Seg> = segs[..upto].iter().filter(|seg| seg.from == from).collect();
@@ -188,25 +189,28 @@ fn counters_are_those_of_the_settling_packet() {
     };
     let run = run(&segs);
     let (record, alert) = alerts(&run)[0];
-    // The sixth packet carries the answer.
+    // The sixth packet carries the response.
     assert_eq!(record.order.settled_by, 6);
     let flow = &alert.transaction.flow;
     assert_eq!((flow.packets_to_server, flow.bytes_to_server), sizes(Client, 6));
     assert_eq!((flow.packets_to_client, flow.bytes_to_client), sizes(Server, 6));
     assert_eq!((alert.transaction.frame, record.order.request), (4, 4));
-    // On a port that was used before the count starts at the second handshake, and so does the flow.
+    // On a port that was used before the count begins at the second handshake, and so does the flow.
     let second = c().isn(70_000_000, 80_000_000);
     let both = [segs.clone(), second.exchange(config(), EXPOSED)].concat();
     let run = self::run(&both);
     let (_, alert) = alerts(&run)[1];
     let flow = &alert.transaction.flow;
     assert_eq!((flow.packets_to_server, flow.packets_to_client), (3, 3));
-    assert_eq!(flow.start.micros(), crate::support::segment_builder::EPOCH * 1_000_000 + 1000 * (segs.len() as i64 + 1));
+    assert_eq!(
+        flow.start.micros(),
+        crate::support::segment_builder::EPOCH * 1_000_000 + 1000 * (segs.len() as i64 + 1)
+    );
     assert_ne!(flow.id, alerts(&run)[0].1.transaction.flow.id);
 }
 
 #[test]
-fn limits_release_what_is_held_as_unseen() {
+fn limits_release_held_requests_as_unseen() {
     let mut options = options();
     options.held_memory = 4000;
     let mut segs = Vec::new();

@@ -1,4 +1,4 @@
-//! Live capture on a virtual cable: every frame, its tags, its time; a slow caller; an idle link; the end.
+//! Live capture on a virtual link: every frame, its tags, its time; a slow caller; an idle link; the end.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,12 +8,12 @@ use smsentry::capture::bpf::Filter;
 use smsentry::capture::live::{LiveOptions, LiveSource};
 use smsentry::packet::Link;
 
-use crate::support::virtual_link::{Sender, eventually, frame, in_namespace, ip, lay_cable, options, receive};
+use crate::support::virtual_link::{Sender, create_link, eventually, frame, in_namespace, ip, options, receive};
 
 #[test]
 fn every_frame_arrives_once_and_in_order() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for block in [BlockSize::default(), BlockSize { bytes: 4000, packets: 7 }] {
             let mut source = LiveSource::open(LiveOptions { block, ring_mib: 64, ..options() }, 3).unwrap();
             let statistics = source.statistics();
@@ -22,7 +22,7 @@ fn every_frame_arrives_once_and_in_order() {
                 let mut sender = Sender::on("probe1");
                 for number in 0..20_000 {
                     sender.send(&frame(number, &[], 80, (number % 1400) as usize));
-                    // The kernel's own queue between the ends of the cable holds 1000.
+                    // The kernel's own queue between the ends of the link holds 1000.
                     if number % 250 == 0 {
                         std::thread::sleep(Duration::from_millis(2));
                     }
@@ -55,10 +55,10 @@ fn every_frame_arrives_once_and_in_order() {
 }
 
 #[test]
-fn vlan_tags_are_kept_and_do_not_hide_from_a_filter() {
+fn vlan_tags_are_kept_and_pass_the_filter() {
     in_namespace(|| {
-        lay_cable();
-        // Through a VLAN's own interface the tag travels beside the frame, as with hardware.
+        create_link();
+        // On a VLAN interface the tag travels beside the frame, as with hardware.
         let words = "link add link probe1 name probe1.42 type vlan id 42";
         let has_vlan = Command::new("ip").args(words.split(' ')).output().is_ok_and(|done| done.status.success());
         if has_vlan {
@@ -107,11 +107,11 @@ fn vlan_tags_are_kept_and_do_not_hide_from_a_filter() {
 }
 
 #[test]
-fn a_stranger_is_heard_only_in_promiscuous_mode() {
+fn frames_to_other_hosts_need_promiscuous_mode() {
     in_namespace(|| {
-        lay_cable();
-        // A cable has no station filter, so a packet socket hears all of it; a bridge hands up only what is meant for
-        // it or for everybody, unless it is promiscuous.
+        create_link();
+        // A veth pair has no address filter, so a packet socket receives all frames; a bridge passes up only frames for
+        // itself and broadcasts, unless it is promiscuous.
         let bridge = Command::new("ip").args(["link", "add", "span0", "type", "bridge"]).output().unwrap();
         if !bridge.status.success() {
             return eprintln!("SKIPPED the stranger: this kernel has no bridge");
@@ -120,7 +120,7 @@ fn a_stranger_is_heard_only_in_promiscuous_mode() {
         ip("link set probe0 master span0");
         ip("link set span0 arp off up");
         std::thread::sleep(Duration::from_millis(200));
-        // Not IP (local experimental ethertype), lest the bridge's firewall judges it.
+        // Not IP (local experimental ethertype), so that the bridge's firewall ignores it.
         let for_all = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 1, 0x88, 0xb5], &[7; 60]].concat();
         let stranger = [&[2, 9, 9, 9, 9, 9], &for_all[6..]].concat();
         for promiscuous in [true, false] {
@@ -138,9 +138,9 @@ fn a_stranger_is_heard_only_in_promiscuous_mode() {
 }
 
 #[test]
-fn an_idle_link_answers_quickly() {
+fn idle_link_returns_empty_blocks_in_time() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let (mut block, mut passed, begun) = (Block::default(), Duration::ZERO, Instant::now());
         let mut source = LiveSource::open(options(), 0).unwrap();
         while begun.elapsed() < Duration::from_secs(2) {
@@ -161,9 +161,9 @@ fn an_idle_link_answers_quickly() {
 }
 
 #[test]
-fn what_was_sent_before_a_stop_still_arrives() {
+fn frames_sent_before_a_stop_still_arrive() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for count in [1, 500] {
             let mut source = LiveSource::open(options(), 0).unwrap();
             let mut sender = Sender::on("probe1");
@@ -181,9 +181,9 @@ fn what_was_sent_before_a_stop_still_arrives() {
 }
 
 #[test]
-fn a_slow_caller_loses_frames_to_the_kernel_and_is_told_how_many() {
+fn slow_caller_loses_frames_to_the_kernel_and_sees_the_count() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let block = BlockSize { bytes: 50_000, packets: 4096 };
         let mut source = LiveSource::open(LiveOptions { ring_mib: 1, block, ..options() }, 0).unwrap();
         let mut sender = Sender::on("probe1");
@@ -195,20 +195,20 @@ fn a_slow_caller_loses_frames_to_the_kernel_and_is_told_how_many() {
         let counters = source.statistics().read();
         assert_eq!(received + counters.kernel_drops, 5000, "{counters:?}");
         assert_eq!((counters.delivered, counters.own_drops), (received, 0));
-        // It lives on.
+        // It still works.
         sender.send(&frame(9, &[], 80, 0));
         assert_eq!(receive(&mut source), [frame(9, &[], 80, 0)]);
     });
 }
 
 #[test]
-fn time_does_not_run_ahead_of_a_caller_who_lags() {
+fn time_does_not_run_ahead_of_a_slow_caller() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let block = BlockSize { bytes: 1 << 20, packets: 1 };
         let mut source = LiveSource::open(LiveOptions { block, ..options() }, 0).unwrap();
         let mut sender = Sender::on("probe1");
-        // All of these are captured at once, and none is fetched for a second.
+        // All of these are captured at once, and none is read for a second.
         (0..100).for_each(|number| sender.send(&frame(number, &[], 80, 0)));
         std::thread::sleep(Duration::from_secs(1));
         let (mut block, mut passed, mut seen) = (Block::default(), Duration::ZERO, 0);
@@ -223,9 +223,9 @@ fn time_does_not_run_ahead_of_a_caller_who_lags() {
 }
 
 #[test]
-fn any_hears_every_interface_and_keeps_tags() {
+fn any_receives_from_every_interface_and_keeps_tags() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for filter in [None, Some(Filter::new("dst port 80").unwrap())] {
             let with_filter = filter.is_some();
             let mut source = LiveSource::open(LiveOptions { interface: "any".into(), filter, ..options() }, 0).unwrap();

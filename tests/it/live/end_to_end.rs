@@ -1,4 +1,4 @@
-//! The program on a virtual cable: it finds live what it finds in the recording, also on an idle link.
+//! The program on a virtual link: it finds live what it finds in the recording, also on an idle link.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::virtual_link::{Namespace, Process, Sender, in_namespace, ip, lay_cable};
-use crate::support::live_process::{BINARY, Logs, Sensor, Talk, eventually, metadata, of_type, records_of, send};
+use crate::support::live_process::{BINARY, Connection, Logs, Sensor, eventually, metadata, of_type, records_of, send};
+use crate::support::virtual_link::{Namespace, Process, Sender, create_link, in_namespace, ip};
 
 /// Records an interface with libpcap until it is stopped.
 struct Recorder(Arc<AtomicBool>, std::thread::JoinHandle<()>);
@@ -49,7 +49,7 @@ fn replay(path: &Path, arguments: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What live and replay must agree upon: all but where and by whom it was seen.
+/// The fields in which live and replay must agree: all but the place and the sensor.
 fn comparable(mut records: Vec<Value>) -> Vec<String> {
     for record in &mut records {
         let record = record.as_object_mut().unwrap();
@@ -60,7 +60,7 @@ fn comparable(mut records: Vec<Value>) -> Vec<String> {
     lines
 }
 
-/// A real web server at the other end of the cable: nginx, or Python's where there is none.
+/// A real web server at the other end of the link: nginx, or Python's if it is missing.
 fn serve(other: &Namespace, root: &Path) -> Process {
     std::fs::write(root.join("sms_config.json"), "{\"api_key\": \"made up\"}\n").unwrap();
     std::fs::write(root.join("index.html"), "<p>home\n").unwrap();
@@ -92,7 +92,8 @@ fn serve(other: &Namespace, root: &Path) -> Process {
     process
 }
 
-/// Asks the server: real curl where there is one, one connection with many requests, and a long one.
+/// Requests everything from the server: with curl if present, on one connection with many requests, and with a long
+/// one.
 fn ask_everything() {
     let urls = ["/sms_config.json", "/", "/twilio/.secrets", "/%2573ms%5Fconfig.json?x=1", "/images/nagios-sms5.png"];
     let urls = urls.map(|path| format!("http://192.0.2.2{path}"));
@@ -102,7 +103,7 @@ fn ask_everything() {
     }
     let mut stream = TcpStream::connect("192.0.2.2:80").unwrap();
     let filler = "x".repeat(7000);
-    // More than a segment holds, so that offloads have something to merge and to cut.
+    // More than a segment holds, so that offloads have something to merge and to split.
     let head = |path: &str, end: &str| {
         let lines: String = (0..4).map(|at| format!("X-Filler-{at}: {filler}\r\n")).collect();
         format!("GET {path} HTTP/1.1\r\nHost: www.example.org\r\n{lines}{end}\r\n")
@@ -114,7 +115,7 @@ fn ask_everything() {
 }
 
 #[test]
-fn a_live_run_finds_what_the_replay_of_the_same_packets_finds() {
+fn live_run_finds_what_the_replay_of_the_same_packets_finds() {
     in_namespace(|| {
         let Some(other) = Namespace::new("real-server") else { return };
         ip("link add name probe0 type veth peer name probe1");
@@ -141,21 +142,21 @@ fn a_live_run_finds_what_the_replay_of_the_same_packets_finds() {
             arguments.extend(lanes);
             let recorder = Recorder::on("probe0", &recording);
             let sensor = Sensor::start(&arguments);
-            let start = sensor.said();
+            let start = sensor.messages();
             for words in ["listening on probe0, link type EN10MB", "promiscuous, ring 64 MiB", "no filter"] {
                 assert!(start.contains(words), "{words:?} in {start}");
             }
             assert_eq!(start.contains("ethtool -K probe0 gro off"), offloads == "on", "{start}");
             ask_everything();
             recorder.stop();
-            let said = sensor.finish();
+            let messages = sensor.finish();
             let live = records_of(&logs.file("eve.json"));
             let (alerts, requests) = (of_type(&live, "alert"), of_type(&live, "http"));
             let replayed = replay(&recording, &["--events", "alert,http"]);
-            assert_eq!(comparable(alerts.clone()), comparable(of_type(&replayed, "alert")), "{offloads} {said}");
-            assert_eq!(comparable(requests.clone()), comparable(of_type(&replayed, "http")), "{offloads} {said}");
+            assert_eq!(comparable(alerts.clone()), comparable(of_type(&replayed, "alert")), "{offloads} {messages}");
+            assert_eq!(comparable(requests.clone()), comparable(of_type(&replayed, "http")), "{offloads} {messages}");
             let with_curl = Command::new("curl").arg("-V").output().is_ok();
-            assert_eq!((alerts.len(), requests.len()), if with_curl { (7, 7) } else { (2, 2) }, "{said}");
+            assert_eq!((alerts.len(), requests.len()), if with_curl { (7, 7) } else { (2, 2) }, "{messages}");
             let exposed = alerts.iter().filter(|alert| metadata(alert, "smsentry_outcome") == "exposed");
             assert_eq!(exposed.count(), usize::from(with_curl), "{alerts:#?}");
             for alert in &alerts {
@@ -165,15 +166,15 @@ fn a_live_run_finds_what_the_replay_of_the_same_packets_finds() {
             assert!(!stats.is_empty(), "a live run ends with a stats record");
             assert_eq!(stats.last().unwrap()["stats"]["capture"]["kernel_drops"], 0);
             assert_eq!(logs.counter("alert.exposed"), u64::from(with_curl));
-            assert!(said.contains("packets received, 0 dropped by the kernel"), "{said}");
+            assert!(messages.contains("packets received, 0 dropped by the kernel"), "{messages}");
         }
     });
 }
 
 #[test]
-fn tagged_frames_and_frames_to_strangers_are_seen() {
+fn tagged_frames_and_frames_to_other_hosts_are_seen() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for filter in [None, Some("tcp port 80")] {
             let logs = Logs::new();
             let recording = logs.file("recording.pcap");
@@ -185,14 +186,14 @@ fn tagged_frames_and_frames_to_strangers_are_seen() {
             let tagged: [&[(u16, u16)]; 4] =
                 [&[], &[(0x8100, 5)], &[(0x88a8, 5), (0x8100, 6)], &[(0x88a8, 5), (0x8100, 6), (0x8100, 7)]];
             for (port, tags) in (40_001..).zip(tagged) {
-                let mut talk = Talk::new(port);
-                (talk.tags, talk.server_mac) = (tags.to_vec(), [2, 9, 9, 9, 9, 9]);
-                send(&mut sender, talk.open());
-                send(&mut sender, [talk.ask("/sms_config.json"), talk.answer("200 OK")]);
+                let mut connection = Connection::new(port);
+                (connection.tags, connection.server_mac) = (tags.to_vec(), [2, 9, 9, 9, 9, 9]);
+                send(&mut sender, connection.open());
+                send(&mut sender, [connection.ask("/sms_config.json"), connection.answer("200 OK")]);
             }
             recorder.stop();
-            let said = sensor.finish();
-            assert_eq!(said.contains("or (vlan and"), filter.is_some(), "{said}");
+            let messages = sensor.finish();
+            assert_eq!(messages.contains("or (vlan and"), filter.is_some(), "{messages}");
             let mut alerts = logs.records("alert");
             alerts.sort_by_key(|alert| alert["src_port"].as_u64());
             let seen: Vec<_> = alerts
@@ -201,36 +202,36 @@ fn tagged_frames_and_frames_to_strangers_are_seen() {
                 .collect();
             let ids = |ids: &[u16]| if ids.is_empty() { Value::Null } else { ids.into() };
             let expected = [ids(&[]), ids(&[5]), ids(&[5, 6]), ids(&[5, 6, 7])].map(|ids| ("exposed".to_owned(), ids));
-            assert_eq!(seen, expected, "{said}");
+            assert_eq!(seen, expected, "{messages}");
             assert_eq!(replay(&recording, &[]).len(), 4);
         }
     });
 }
 
 #[test]
-fn a_probe_and_then_silence_is_told_in_time() {
+fn probe_followed_by_an_idle_link_is_reported_in_time() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let mut sender = Sender::on("probe1");
         for lanes in [&["--lanes", "0"][..], &[]] {
             let logs = Logs::new();
             let mut arguments = vec!["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "2"];
             arguments.extend(lanes);
             let sensor = Sensor::start(&arguments);
-            // A while without a packet, so that the clock is the computer's.
+            // A while without a packet, so that the clock follows the computer's.
             std::thread::sleep(Duration::from_millis(700));
-            let mut talk = Talk::new(40_001);
-            send(&mut sender, talk.open());
-            sender.send(&talk.ask("/sms_config.json"));
+            let mut connection = Connection::new(40_001);
+            send(&mut sender, connection.open());
+            sender.send(&connection.ask("/sms_config.json"));
             let asked = Instant::now();
-            eventually(4, || !logs.records("alert").is_empty(), || sensor.said());
+            eventually(4, || !logs.records("alert").is_empty(), || sensor.messages());
             let passed = asked.elapsed();
             assert!(passed > Duration::from_millis(1900), "too early: {passed:?}");
             assert!(passed < Duration::from_secs(3), "too late: {passed:?}");
             assert_eq!(metadata(&logs.records("alert")[0], "smsentry_outcome"), "pending");
-            // A late answer still proves the worst.
-            sender.send(&talk.answer("200 OK"));
-            eventually(2, || logs.records("alert").len() == 2, || sensor.said());
+            // A late response still proves `exposed`.
+            sender.send(&connection.answer("200 OK"));
+            eventually(2, || logs.records("alert").len() == 2, || sensor.messages());
             let late = logs.records("alert").remove(1);
             assert_eq!(metadata(&late, "smsentry_outcome"), "exposed", "{late}");
             assert_eq!(metadata(&late, "smsentry_update"), "late-answer", "{late}");
@@ -239,29 +240,29 @@ fn a_probe_and_then_silence_is_told_in_time() {
     });
 }
 
-/// The process is stopped for longer than the timeout while the answer waits in the ring: it was in time.
+/// The process is stopped for longer than the timeout while the response waits in the ring: it was in time.
 #[test]
-fn no_deadline_fires_while_the_answer_waits_in_the_ring() {
+fn no_deadline_fires_while_the_response_waits_in_the_ring() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let mut sender = Sender::on("probe1");
         let logs = Logs::new();
         let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1"]);
         for round in 0..3 {
-            let mut talks: Vec<_> = (0..50).map(|at| Talk::new(40_000 + round * 100 + at)).collect();
-            for talk in &mut talks {
-                send(&mut sender, talk.open());
-                sender.send(&talk.ask("/sms_config.json"));
+            let mut connections: Vec<_> = (0..50).map(|at| Connection::new(40_000 + round * 100 + at)).collect();
+            for connection in &mut connections {
+                send(&mut sender, connection.open());
+                sender.send(&connection.ask("/sms_config.json"));
             }
             // Perhaps still in the ring, perhaps read and held.
             std::thread::sleep(Duration::from_millis(100 * u64::from(round)));
             sensor.signal("-STOP");
             std::thread::sleep(Duration::from_millis(300));
-            talks.iter_mut().for_each(|talk| sender.send(&talk.answer("200 OK")));
+            connections.iter_mut().for_each(|connection| sender.send(&connection.answer("200 OK")));
             std::thread::sleep(Duration::from_millis(1500));
             sensor.signal("-CONT");
             let count = 50 * (usize::from(round) + 1);
-            eventually(3, || logs.records("alert").len() >= count, || sensor.said());
+            eventually(3, || logs.records("alert").len() >= count, || sensor.messages());
             std::thread::sleep(Duration::from_millis(300));
         }
         let alerts = logs.records("alert");
@@ -271,11 +272,11 @@ fn no_deadline_fires_while_the_answer_waits_in_the_ring() {
     });
 }
 
-/// While the ring is never seen empty only the packets tell the time, and that time does not pass twice.
+/// As long as the ring is never empty only the packets advance the clock, and that time is not counted twice.
 #[test]
-fn the_clock_is_right_after_a_busy_time() {
+fn clock_is_right_after_a_busy_period() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let mut sender = Sender::on("probe1");
         let logs = Logs::new();
         let arguments = ["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1.5", "--lanes", "0"];
@@ -283,19 +284,19 @@ fn the_clock_is_right_after_a_busy_time() {
         std::thread::sleep(Duration::from_millis(300));
         sensor.signal("-STOP");
         for port in 41_000..41_100 {
-            send(&mut sender, Talk::whole(port, "/index.html"));
+            send(&mut sender, Connection::whole(port, "/index.html"));
             std::thread::sleep(Duration::from_millis(20));
         }
-        let mut held = Talk::new(40_001);
+        let mut held = Connection::new(40_001);
         send(&mut sender, held.open());
         sender.send(&held.ask("/sms_config.json"));
         let asked = Instant::now();
-        // Until the kernel has handed on the last part of its ring.
+        // Until the kernel has delivered the last part of its ring.
         std::thread::sleep(Duration::from_millis(150));
         sensor.signal("-CONT");
         std::thread::sleep(Duration::from_millis(700));
         sender.send(&held.answer("200 OK"));
-        eventually(3, || !logs.records("alert").is_empty(), || sensor.said());
+        eventually(3, || !logs.records("alert").is_empty(), || sensor.messages());
         let alerts = logs.records("alert");
         assert_eq!(metadata(&alerts[0], "smsentry_outcome"), "exposed", "after {:?}", asked.elapsed());
         sensor.finish();
@@ -303,17 +304,17 @@ fn the_clock_is_right_after_a_busy_time() {
 }
 
 #[test]
-fn an_interface_that_goes_is_told_and_waited_for() {
+fn interface_that_goes_away_is_reported_and_waited_for() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let logs = Logs::new();
         let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--lanes", "0"]);
         let mut found = 0;
         let mut probe = |what: &str| {
             found += 1;
-            send(&mut Sender::on("probe1"), Talk::whole(40_000 + found, "/sms_config.json"));
+            send(&mut Sender::on("probe1"), Connection::whole(40_000 + found, "/sms_config.json"));
             let seen = || logs.records("alert").len() == usize::from(found);
-            eventually(3, seen, || format!("{what}: {}", sensor.said()));
+            eventually(3, seen, || format!("{what}: {}", sensor.messages()));
         };
         probe("at first");
         ip("link set probe0 down");
@@ -323,41 +324,41 @@ fn an_interface_that_goes_is_told_and_waited_for() {
         probe("after down and up");
         ip("link del probe0");
         sensor.wait_for("probe0: the interface is gone; waiting for it", 3);
-        lay_cable();
-        eventually(3, || sensor.said().matches("captures again").count() == 2, || sensor.said());
+        create_link();
+        eventually(3, || sensor.messages().matches("captures again").count() == 2, || sensor.messages());
         probe("after it was made anew");
         ip("link set probe0 down");
-        eventually(3, || sensor.said().matches("is down").count() == 2, || sensor.said());
+        eventually(3, || sensor.messages().matches("is down").count() == 2, || sensor.messages());
         sensor.finish();
-        // `any` hears the loopback too.
+        // `any` includes the loopback.
         ip("link set lo up");
         ip("link set probe0 up");
         let logs = Logs::new();
         let sensor = Sensor::start(&["-i", "any", "-l", logs.path()]);
-        send(&mut Sender::on("probe1"), Talk::whole(41_000, "/sms_config.json"));
-        eventually(3, || !logs.records("alert").is_empty(), || sensor.said());
-        assert!(sensor.said().contains("listening on any, link type LINUX_SLL"), "{}", sensor.said());
+        send(&mut Sender::on("probe1"), Connection::whole(41_000, "/sms_config.json"));
+        eventually(3, || !logs.records("alert").is_empty(), || sensor.messages());
+        assert!(sensor.messages().contains("listening on any, link type LINUX_SLL"), "{}", sensor.messages());
         sensor.finish();
     });
 }
 
 #[test]
-fn mistakes_are_told_in_one_line() {
+fn errors_are_reported_in_one_line() {
     in_namespace(|| {
-        lay_cable();
-        let told = |program: &str, arguments: &[&str]| {
+        create_link();
+        let reported = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output().unwrap();
             assert!(output.stdout.is_empty());
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(said.lines().count(), 1, "{said}");
-            (output.status.code(), said)
+            let messages = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(messages.lines().count(), 1, "{messages}");
+            (output.status.code(), messages)
         };
-        let (code, said) = told(BINARY, &["-i", "probe7"]);
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("probe7: no such interface") && said.contains("probe0"), "{said}");
-        let (code, said) = told(BINARY, &["-i", "probe0", "wlan type data"]);
-        assert_eq!(code, Some(2), "{said}");
-        // A user without rights must reach the program.
+        let (code, messages) = reported(BINARY, &["-i", "probe7"]);
+        assert_eq!(code, Some(1), "{messages}");
+        assert!(messages.contains("probe7: no such interface") && messages.contains("probe0"), "{messages}");
+        let (code, messages) = reported(BINARY, &["-i", "probe0", "wlan type data"]);
+        assert_eq!(code, Some(2), "{messages}");
+        // A user without rights must be able to execute the program.
         let place = tempfile::tempdir().unwrap();
         let program = place.path().join("smsentry");
         std::fs::copy(BINARY, &program).unwrap();
@@ -370,10 +371,10 @@ fn mistakes_are_told_in_one_line() {
         let program = program.to_str().unwrap();
         for interface in ["probe0", "any"] {
             let drop_all = ["--reuid", "65534", "--regid", "65534", "--clear-groups", program, "-i", interface];
-            let (code, said) = told("setpriv", &drop_all);
-            assert_eq!(code, Some(1), "{said}");
+            let (code, messages) = reported("setpriv", &drop_all);
+            assert_eq!(code, Some(1), "{messages}");
             let command = format!("setcap cap_net_raw,cap_net_admin=eip {program}");
-            assert!(said.contains("CAP_NET_RAW") && said.contains(&command), "{said}");
+            assert!(messages.contains("CAP_NET_RAW") && messages.contains(&command), "{messages}");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Opening an interface: what is said of it, and what of mistakes.
+//! Opening an interface: its description, and errors.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,12 +8,14 @@ use std::time::Duration;
 use smsentry::capture::bpf::Filter;
 use smsentry::capture::live::{LiveError, LiveOptions, LiveSource, list_interfaces};
 
-use crate::support::virtual_link::{Namespace, Process, in_namespace, ip, is_inside, lay_cable, options, receive, test_of};
+use crate::support::virtual_link::{
+    Namespace, Process, create_link, in_namespace, ip, is_inside, options, receive, test_of,
+};
 
 #[test]
-fn mistakes_are_told_with_the_way_out() {
+fn open_errors_name_a_remedy() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let open = |options| LiveSource::open(options, 0).map(drop);
         let error = open(LiveOptions::new("probe7")).unwrap_err();
         let message = error.to_string();
@@ -23,9 +25,9 @@ fn mistakes_are_told_with_the_way_out() {
         let wrong = Filter::new("wlan type data").unwrap();
         let error = open(LiveOptions { filter: Some(wrong), ..options() }).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");
-        // Without the privilege: the same test binary, its capabilities taken away.
+        // Without the privilege: the same test binary with its capabilities removed.
         let itself = std::env::current_exe().unwrap();
-        let test = test_of(&open).replace("mistakes_are_told_with_the_way_out", "without_the_privilege");
+        let test = test_of(&open).replace("open_errors_name_a_remedy", "open_without_privilege_fails");
         let test = test.trim_end_matches("::{{closure}}");
         let drop_it = ["--bounding-set=-net_raw", "--inh-caps=-net_raw", "--"];
         let Ok(output) = Command::new("setpriv").args(drop_it).arg(itself).args([test, "--exact"]).output() else {
@@ -36,8 +38,8 @@ fn mistakes_are_told_with_the_way_out() {
 }
 
 #[test]
-fn without_the_privilege() {
-    // Only means something in the child of the test above.
+fn open_without_privilege_fails() {
+    // Meaningful only in the child of the test above.
     if is_inside() {
         let error = LiveSource::open(options(), 0).map(drop).unwrap_err();
         assert_eq!(error, LiveError::NotPermitted { interface: "probe0".into() });
@@ -45,9 +47,9 @@ fn without_the_privilege() {
 }
 
 #[test]
-fn merged_segments_are_captured_whole_and_offloads_told() {
+fn merged_segments_are_captured_whole_and_offloads_reported() {
     const ROLE: &str = "SMSENTRY_TEST_ROLE";
-    let name = "merged_segments_are_captured_whole_and_offloads_told";
+    let name = "merged_segments_are_captured_whole_and_offloads_reported";
     if std::env::var(ROLE).as_deref() == Ok("server") {
         let mut stream = TcpListener::bind("192.0.2.2:8080").unwrap().accept().unwrap().0;
         let mut all = Vec::new();
@@ -55,7 +57,7 @@ fn merged_segments_are_captured_whole_and_offloads_told() {
         return assert_eq!(all.len(), 1 << 20);
     }
     in_namespace(|| {
-        // The other end of the cable in a namespace of its own, so that TCP really crosses it.
+        // The other end of the link in its own namespace, so that TCP really crosses it.
         let Some(other) = Namespace::new("other-end") else { return };
         ip("link add name probe0 type veth peer name probe1");
         ip(&format!("link set probe1 netns {}", other.0));

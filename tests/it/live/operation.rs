@@ -1,5 +1,5 @@
-//! Running the program for long: signals on busy and idle links, outputs that block, close or fill up, losses, and the
-//! words by which silence can be read.
+//! Long runs of the program: signals on busy and idle links, outputs that block, close or fill up, losses, and the
+//! messages that explain missing traffic.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::virtual_link::{Sender, in_namespace, lay_cable};
-use crate::support::live_process::{Logs, Sensor, Talk, eventually, metadata, of_type, records_of, send};
+use crate::support::live_process::{Connection, Logs, Sensor, eventually, metadata, of_type, records_of, send};
+use crate::support::virtual_link::{Sender, create_link, in_namespace};
 
 /// Sends numbered probes without a pause until it is stopped.
 struct Load {
@@ -27,10 +27,10 @@ impl Load {
             while !asked.load(Ordering::SeqCst) {
                 let number = counter.load(Ordering::SeqCst);
                 let port = u16::try_from(1025 + number % 60_000).unwrap();
-                let frames = Talk::whole(port, &format!("/sms_config.json?n={number}&{filler}"));
+                let frames = Connection::whole(port, &format!("/sms_config.json?n={number}&{filler}"));
                 send(&mut sender, frames);
                 counter.fetch_add(1, Ordering::SeqCst);
-                // As much as a machine with many tests on it can follow.
+                // As many as a machine with many tests on it can follow.
                 std::thread::sleep(Duration::from_micros(500));
             }
         });
@@ -49,9 +49,9 @@ impl Load {
 }
 
 #[test]
-fn a_rotation_under_load_loses_no_line() {
+fn rotation_under_load_loses_no_line() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for lanes in ["0", "2"] {
             let logs = Logs::new();
             let counters = logs.file("counters.json");
@@ -62,13 +62,13 @@ fn a_rotation_under_load_loses_no_line() {
                 std::thread::sleep(Duration::from_millis(150));
                 std::fs::rename(logs.file("eve.json"), logs.file(&format!("eve.json.{rotation}"))).unwrap();
                 sensor.signal("-HUP");
-                eventually(2, || logs.file("eve.json").exists(), || sensor.said());
+                eventually(2, || logs.file("eve.json").exists(), || sensor.messages());
             }
-            // The link is busy until the end, and what was sent before the signal is still handled.
+            // The link is busy until the end, and packets sent before the signal are still processed.
             let sent = load.sent();
-            let said = sensor.finish();
+            let messages = sensor.finish();
             load.end();
-            assert_eq!(logs.counter("capture.kernel_drops") + logs.counter("pipeline.dropped"), 0, "{said}");
+            assert_eq!(logs.counter("capture.kernel_drops") + logs.counter("pipeline.dropped"), 0, "{messages}");
             let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
             let mut files: Vec<_> = (0..10).map(|rotation| logs.file(&format!("eve.json.{rotation}"))).collect();
             files.push(logs.file("eve.json"));
@@ -82,7 +82,7 @@ fn a_rotation_under_load_loses_no_line() {
                 }
             }
             let missing: Vec<_> = (0..sent).filter(|number| !seen.contains_key(number)).collect();
-            assert!(missing.is_empty(), "{missing:?} of {sent}: {said}");
+            assert!(missing.is_empty(), "{missing:?} of {sent}: {messages}");
             assert!(seen.values().all(|&count| count == 1), "some line is there twice");
         }
     });
@@ -90,19 +90,19 @@ fn a_rotation_under_load_loses_no_line() {
 
 /// Far more than a block, all of it in the ring when the signal comes.
 #[test]
-fn what_is_in_the_ring_at_a_stop_is_still_handled() {
+fn packets_in_the_ring_at_a_stop_are_still_processed() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for lanes in ["0", "2"] {
             let logs = Logs::new();
             let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--lanes", lanes]);
             sensor.signal("-STOP");
             let mut sender = Sender::on("probe1");
-            (0..2000).for_each(|number| send(&mut sender, Talk::whole(1025 + number, "/sms_config.json")));
+            (0..2000).for_each(|number| send(&mut sender, Connection::whole(1025 + number, "/sms_config.json")));
             sensor.signal("-TERM");
             sensor.signal("-CONT");
-            let (code, said) = sensor.ended_within(Duration::from_secs(3));
-            assert_eq!((code, logs.records("alert").len()), (Some(0), 2000), "{said}");
+            let (code, messages) = sensor.ended_within(Duration::from_secs(3));
+            assert_eq!((code, logs.records("alert").len()), (Some(0), 2000), "{messages}");
         }
     });
 }
@@ -110,7 +110,7 @@ fn what_is_in_the_ring_at_a_stop_is_still_handled() {
 #[test]
 fn signals_work_on_an_idle_link() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for (lanes, last) in [(&["--lanes", "0"][..], "-INT"), (&[], "-TERM")] {
             let logs = Logs::new();
             let (counters, extra) = (logs.file("counters.json"), logs.file("extra.toml"));
@@ -119,31 +119,31 @@ fn signals_work_on_an_idle_link() {
             let mut arguments = vec!["-i", "probe0", "-l", logs.path(), "--counters", counters, "-s", extra];
             arguments.extend(lanes);
             let sensor = Sensor::start(&arguments);
-            let loaded = |said: &str| {
-                let line = said.lines().rfind(|line| line.contains("signatures loaded")).unwrap().to_owned();
+            let loaded = |messages: &str| {
+                let line = messages.lines().rfind(|line| line.contains("signatures loaded")).unwrap().to_owned();
                 line.split(' ').nth(1).unwrap().parse::<u32>().unwrap()
             };
-            let before = loaded(&sensor.said());
+            let before = loaded(&sensor.messages());
             std::fs::rename(logs.file("eve.json"), logs.file("eve.json.1")).unwrap();
             sensor.signal("-HUP");
-            eventually(2, || logs.file("eve.json").exists(), || sensor.said());
+            eventually(2, || logs.file("eve.json").exists(), || sensor.messages());
             sensor.signal("-USR1");
             sensor.wait_for("0 packets, 0 bytes", 2);
             sensor.wait_for("packets received, 0 dropped by the kernel", 2);
-            eventually(2, || logs.file("counters.json").exists(), || sensor.said());
+            eventually(2, || logs.file("counters.json").exists(), || sensor.messages());
             assert_eq!(logs.counter("signature.loaded"), u64::from(before));
             std::fs::write(extra, signature("one", "") + &signature("two", "").replace("1010001", "1010002")).unwrap();
             sensor.signal("-USR2");
             sensor.wait_for("signatures loaded again", 2);
-            assert_eq!(loaded(&sensor.said()), before + 1);
+            assert_eq!(loaded(&sensor.messages()), before + 1);
             std::fs::write(extra, "[[signature]\n").unwrap();
             sensor.signal("-USR2");
             sensor.wait_for("the signatures in use stay", 2);
-            assert!(sensor.said().contains("extra.toml"), "{}", sensor.said());
+            assert!(sensor.messages().contains("extra.toml"), "{}", sensor.messages());
             std::thread::sleep(Duration::from_millis(300));
-            let (code, said) = sensor.end(last, 2.0);
-            assert_eq!(code, Some(0), "{said}");
-            assert!(said.contains("no alerts"), "{said}");
+            let (code, messages) = sensor.end(last, 2.0);
+            assert_eq!(code, Some(0), "{messages}");
+            assert!(messages.contains("no alerts"), "{messages}");
             assert_eq!((logs.counter("signature.reloads"), logs.counter("signature.refused_reloads")), (1, 1));
             assert_eq!(logs.records("stats").len(), 1);
         }
@@ -169,15 +169,15 @@ hits = ["/{more}probe-of-the-test"]
 }
 
 #[test]
-fn a_held_request_keeps_the_signatures_it_was_found_by() {
+fn held_request_keeps_the_signatures_that_matched_it() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let logs = Logs::new();
         let extra = logs.file("extra.toml");
         std::fs::write(&extra, signature("one", "")).unwrap();
         let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "-s", extra.to_str().unwrap()]);
         let mut sender = Sender::on("probe1");
-        let mut old = Talk::new(40_001);
+        let mut old = Connection::new(40_001);
         send(&mut sender, old.open());
         sender.send(&old.ask("/probe-of-the-test"));
         std::thread::sleep(Duration::from_millis(300));
@@ -188,7 +188,7 @@ fn a_held_request_keeps_the_signatures_it_was_found_by() {
         sender.send(&old.answer("404 Not Found"));
         sender.send(&old.ask("/probe-of-the-test"));
         sender.send(&old.answer("404 Not Found"));
-        eventually(3, || logs.records("alert").len() == 2, || sensor.said());
+        eventually(3, || logs.records("alert").len() == 2, || sensor.messages());
         let slugs: Vec<_> =
             logs.records("alert").iter().map(|alert| metadata(alert, "smsentry_signature").to_owned()).collect();
         assert_eq!(slugs, ["test-one", "test-two"]);
@@ -196,11 +196,11 @@ fn a_held_request_keeps_the_signatures_it_was_found_by() {
     });
 }
 
-/// Neither a pipe that nobody empties nor one that nobody opens stops the capture, or the end.
+/// Neither a pipe without a reading process nor one that is never opened blocks the capture, or the end.
 #[test]
-fn an_output_that_blocks_is_never_waited_for() {
+fn blocked_output_is_never_waited_for() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for (place, lanes) in [("standard output", "1"), ("eve.json", "0")] {
             let logs = Logs::new();
             let (counters, log) = (logs.file("counters.json"), tempfile::tempdir().unwrap());
@@ -212,34 +212,37 @@ fn an_output_that_blocks_is_never_waited_for() {
                 arguments.extend(["-l", log.path().to_str().unwrap()]);
             }
             let sensor = Sensor::start(&arguments);
-            // Each conversation is told twice, with 1,300 bytes that are escaped.
+            // Each conversation is reported twice, with 1,300 bytes that are escaped.
             let load = Load::begin(1200);
             let begun = Instant::now();
-            while !sensor.said().contains("records are lost now") {
-                assert!(begun.elapsed() < Duration::from_secs(25), "{} sent: {}", load.sent(), sensor.said());
+            while !sensor.messages().contains("records are lost now") {
+                assert!(begun.elapsed() < Duration::from_secs(25), "{} sent: {}", load.sent(), sensor.messages());
                 std::thread::sleep(Duration::from_millis(50));
             }
-            // It still hears.
+            // It still captures.
             sensor.signal("-USR1");
             sensor.wait_for("packets received", 2);
             let before = load.sent();
-            let (code, said) = sensor.end("-TERM", 5.0);
+            let (code, messages) = sensor.end("-TERM", 5.0);
             load.end();
-            assert_eq!(code, Some(1), "{said}");
-            assert!(said.contains(place) && said.contains("lines could not be written and are lost"), "{said}");
-            assert_eq!(said.matches("records are lost now").count(), 1, "{said}");
+            assert_eq!(code, Some(1), "{messages}");
+            assert!(
+                messages.contains(place) && messages.contains("lines could not be written and are lost"),
+                "{messages}"
+            );
+            assert_eq!(messages.matches("records are lost now").count(), 1, "{messages}");
             assert_eq!(logs.counter("capture.kernel_drops"), 0, "the capture waited");
-            assert!(logs.counter("http.requests") >= u64::from(before), "{said}");
+            assert!(logs.counter("http.requests") >= u64::from(before), "{messages}");
             assert!(logs.counter("output.dropped") > 1000, "{}", logs.counter("output.dropped"));
         }
     });
 }
 
-/// A disk that hangs, as a file that cannot even be opened: the capture goes on, and the run can be ended.
+/// A disk that hangs, simulated by a file that cannot even be opened: the capture continues, and the run can be ended.
 #[test]
-fn a_disk_that_hangs_does_not_keep_the_run_from_ending() {
+fn hanging_disk_does_not_keep_the_run_from_ending() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for lanes in ["0", "1"] {
             let logs = Logs::new();
             let fifo = logs.file("counters.json");
@@ -249,18 +252,18 @@ fn a_disk_that_hangs_does_not_keep_the_run_from_ending() {
             sensor.signal("-USR1");
             let load = Load::begin(0);
             std::thread::sleep(Duration::from_secs(1));
-            let (code, said) = sensor.end("-TERM", 5.0);
+            let (code, messages) = sensor.end("-TERM", 5.0);
             load.end();
-            assert_eq!(code, Some(1), "{said}");
-            assert!(said.contains("the output hangs"), "{said}");
+            assert_eq!(code, Some(1), "{messages}");
+            assert!(messages.contains("the output hangs"), "{messages}");
         }
     });
 }
 
 #[test]
-fn a_slow_reader_gets_every_line_whole() {
+fn slow_reader_gets_every_line_complete() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let mut sensor = Sensor::start(&["-i", "probe0", "--lanes", "0"]);
         let load = Load::begin(1000);
         // Far more than a pipe holds.
@@ -287,51 +290,55 @@ fn a_slow_reader_gets_every_line_whole() {
 }
 
 #[test]
-fn an_output_that_nobody_reads_any_more_ends_the_run() {
+fn closed_output_ends_the_run() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for lanes in ["0", "1"] {
             let mut sensor = Sensor::start(&["-i", "probe0", "--lanes", lanes]);
             drop(sensor.stdout.take());
-            send(&mut Sender::on("probe1"), Talk::whole(40_001, "/sms_config.json"));
-            let (code, said) = sensor.ended_within(Duration::from_secs(3));
-            assert_eq!(code, Some(1), "{said}");
-            assert_eq!(said.lines().filter(|line| line.contains("standard output: nobody reads")).count(), 1, "{said}");
+            send(&mut Sender::on("probe1"), Connection::whole(40_001, "/sms_config.json"));
+            let (code, messages) = sensor.ended_within(Duration::from_secs(3));
+            assert_eq!(code, Some(1), "{messages}");
+            assert_eq!(
+                messages.lines().filter(|line| line.contains("standard output: nobody reads")).count(),
+                1,
+                "{messages}"
+            );
         }
     });
 }
 
 #[test]
-fn a_full_disk_is_told_once_and_tried_again() {
+fn full_disk_is_reported_once_and_retried() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let logs = Logs::new();
         std::os::unix::fs::symlink("/dev/full", logs.file("eve.json")).unwrap();
         let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--stats-interval", "1"]);
         let mut sender = Sender::on("probe1");
         for port in 40_001..40_006 {
-            send(&mut sender, Talk::whole(port, "/sms_config.json"));
+            send(&mut sender, Connection::whole(port, "/sms_config.json"));
             std::thread::sleep(Duration::from_millis(300));
         }
         sensor.wait_for("No space left on device", 2);
-        assert_eq!(sensor.said().matches("No space left").count(), 1, "{}", sensor.said());
-        // There is room again, under the same name.
+        assert_eq!(sensor.messages().matches("No space left").count(), 1, "{}", sensor.messages());
+        // Space is available again, under the same name.
         std::fs::remove_file(logs.file("eve.json")).unwrap();
         sensor.signal("-HUP");
-        eventually(2, || logs.records("alert").len() == 5, || sensor.said());
+        eventually(2, || logs.records("alert").len() == 5, || sensor.messages());
         sensor.finish();
     });
 }
 
 #[test]
-fn silence_can_be_read() {
+fn missing_traffic_is_explained() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let logs = Logs::new();
         let arguments = ["-i", "probe0", "-l", logs.path(), "--stats-interval", "1", "--set", "live.silence=2"];
         let sensor = Sensor::start(&arguments);
         let mut sender = Sender::on("probe1");
-        let mut elsewhere = Talk::new(40_001);
+        let mut elsewhere = Connection::new(40_001);
         elsewhere.server_port = 8080;
         send(&mut sender, elsewhere.open());
         send(&mut sender, [elsewhere.ask("/sms_config.json"), elsewhere.answer("200 OK")]);
@@ -346,10 +353,10 @@ fn silence_can_be_read() {
         // A tap that shows only what clients send.
         let sensor = Sensor::start(&arguments);
         for port in 40_001..40_031 {
-            let mut talk = Talk::new(port);
-            let mut frames = talk.open();
+            let mut connection = Connection::new(port);
+            let mut frames = connection.open();
             frames.remove(1);
-            frames.push(talk.ask("/index.html"));
+            frames.push(connection.ask("/index.html"));
             send(&mut sender, frames);
         }
         sensor.wait_for("warning: every flow shows one direction only", 4);
@@ -358,9 +365,9 @@ fn silence_can_be_read() {
 }
 
 #[test]
-fn losses_are_counted_told_and_make_the_exit_code() {
+fn losses_are_counted_reported_and_set_the_exit_code() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         for (limit, expected) in [("1", 4), ("99.9", 0)] {
             let logs = Logs::new();
             let counters = logs.file("counters.json");
@@ -370,16 +377,19 @@ fn losses_are_counted_told_and_make_the_exit_code() {
             sensor.signal("-STOP");
             let mut sender = Sender::on("probe1");
             for number in 0..1500_u16 {
-                send(&mut sender, Talk::whole(1025 + number, &format!("/{}", "x".repeat(1000))));
+                send(&mut sender, Connection::whole(1025 + number, &format!("/{}", "x".repeat(1000))));
             }
             sensor.signal("-CONT");
             std::thread::sleep(Duration::from_millis(200));
-            let (code, said) = sensor.end("-TERM", 3.0);
-            assert_eq!(code, Some(expected), "{said}");
+            let (code, messages) = sensor.end("-TERM", 3.0);
+            assert_eq!(code, Some(expected), "{messages}");
             let (received, lost) = (logs.counter("capture.kernel_packets"), logs.counter("capture.kernel_drops"));
-            assert_eq!(received, 7500, "{said}");
+            assert_eq!(received, 7500, "{messages}");
             assert!(lost > 1000, "{lost}");
-            assert!(said.contains(&format!("{received} packets received, {lost} dropped by the kernel")), "{said}");
+            assert!(
+                messages.contains(&format!("{received} packets received, {lost} dropped by the kernel")),
+                "{messages}"
+            );
             assert_eq!(logs.counter("decode.packets") + lost, received);
             let stats = logs.records("stats").pop().unwrap();
             assert_eq!(stats["stats"]["capture"]["kernel_drops"].as_u64(), Some(lost), "{stats}");

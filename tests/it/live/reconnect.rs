@@ -1,26 +1,26 @@
-//! An interface that goes down or away under a live capture.
+//! An interface that goes down or disappears during a live capture.
 
 use std::time::{Duration, Instant};
 
 use smsentry::capture::block::{Block, FillStatus, PacketSource};
 use smsentry::capture::live::{InterfaceEvent, LiveSource};
 
-use crate::support::virtual_link::{Sender, frame, in_namespace, ip, lay_cable, options, receive};
+use crate::support::virtual_link::{Sender, create_link, frame, in_namespace, ip, options, receive};
 
 #[test]
-fn an_interface_that_goes_down_or_away_is_waited_for() {
+fn interface_that_goes_down_or_away_is_waited_for() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         let mut source = LiveSource::open(options(), 0).unwrap();
         let statistics = source.statistics();
-        let mut told = Vec::new();
-        let mut heard = |source: &mut LiveSource, number: u32| {
+        let mut reported = Vec::new();
+        let mut receives = |source: &mut LiveSource, number: u32| {
             Sender::on("probe1").send(&frame(number, &[], 80, 0));
             let frames = receive(source);
-            told.extend(source.statistics().take_notices());
+            reported.extend(source.statistics().take_notices());
             frames == [frame(number, &[], 80, 0)]
         };
-        assert!(heard(&mut source, 1));
+        assert!(receives(&mut source, 1));
         for number in 2..4 {
             ip("link set probe0 down");
             let mut block = Block::default();
@@ -33,21 +33,24 @@ fn an_interface_that_goes_down_or_away_is_waited_for() {
             assert!(passed > Duration::from_millis(700), "time stands still while the interface is down: {passed:?}");
             ip("link set probe0 up");
             std::thread::sleep(Duration::from_secs(1));
-            assert!(heard(&mut source, number), "after down and up");
+            assert!(receives(&mut source, number), "after down and up");
         }
         assert_eq!((statistics.read().outages, statistics.read().reopens), (2, 0));
         ip("link del probe0");
         std::thread::sleep(Duration::from_millis(300));
-        lay_cable();
+        create_link();
         std::thread::sleep(Duration::from_secs(1));
-        assert!(heard(&mut source, 9), "after it was made anew");
+        assert!(receives(&mut source, 9), "after it was made anew");
         assert_eq!((statistics.read().outages, statistics.read().reopens), (3, 1));
         assert_eq!(statistics.read().delivered, 4);
-        assert_eq!(told[..4], [InterfaceEvent::Down, InterfaceEvent::Back, InterfaceEvent::Down, InterfaceEvent::Back]);
         assert_eq!(
-            (told.last(), told.contains(&InterfaceEvent::Gone)),
+            reported[..4],
+            [InterfaceEvent::Down, InterfaceEvent::Back, InterfaceEvent::Down, InterfaceEvent::Back]
+        );
+        assert_eq!(
+            (reported.last(), reported.contains(&InterfaceEvent::Gone)),
             (Some(&InterfaceEvent::Back), true),
-            "{told:?}"
+            "{reported:?}"
         );
         ip("link del probe0");
         std::thread::sleep(Duration::from_millis(300));
@@ -59,9 +62,9 @@ fn an_interface_that_goes_down_or_away_is_waited_for() {
 }
 
 #[test]
-fn an_interface_that_is_down_at_the_start_is_waited_for() {
+fn interface_that_is_down_at_the_start_is_waited_for() {
     in_namespace(|| {
-        lay_cable();
+        create_link();
         ip("link set probe0 down");
         let mut source = LiveSource::open(options(), 0).unwrap();
         assert_eq!(source.description().link_type, None);

@@ -1,4 +1,4 @@
-//! Signals reach the flags of a process, and the second one to stop ends it.
+//! Signals reach the flags of a process, and the second request to stop ends it.
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ fn raise(signal: &str) {
     assert!(Command::new("kill").args([signal, &std::process::id().to_string()]).status().unwrap().success());
 }
 
-/// In a process of its own: a signal is for all tests of a process.
+/// In a process of its own: a signal affects all tests of a process.
 #[test]
 fn signals_are_noted_and_the_second_stop_ends_the_process() {
     if std::env::var_os(INSIDE).is_none() {
@@ -26,9 +26,9 @@ fn signals_are_noted_and_the_second_stop_ends_the_process() {
         );
         let itself = std::env::current_exe().unwrap();
         let output = Command::new(itself).args([&test, "--exact", "--nocapture"]).env(INSIDE, "1").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("the first was noted"), "{said}");
-        assert_eq!(output.status.signal(), Some(2), "{said}");
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(messages.contains("the first was noted"), "{messages}");
+        assert_eq!(output.status.signal(), Some(2), "{messages}");
         return;
     }
     let signals = Signals::install().unwrap();
@@ -39,7 +39,7 @@ fn signals_are_noted_and_the_second_stop_ends_the_process() {
     ] {
         assert!(!taken(&signals), "{signal} before it came");
         raise(signal);
-        // Whichever thread the system chooses to interrupt may have to wait for its turn.
+        // The thread that the system interrupts may have to wait for its turn.
         let came = (0..400).any(|_| taken(&signals) || (std::thread::sleep(Duration::from_millis(10)), false).1);
         assert!(came && !taken(&signals), "{signal}");
     }
@@ -60,14 +60,14 @@ fn signals_are_noted_and_the_second_stop_ends_the_process() {
     panic!("lives on after the second");
 }
 
-/// A recorder that says nothing at the moment must not keep the run from ending, nor from saying its figures.
+/// An idle recorder on standard input must not keep the run from ending, or from printing its statistics.
 #[test]
-fn signals_are_heard_while_standard_input_says_nothing() {
+fn signals_work_while_standard_input_is_idle() {
     let capture = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/nginx-ipv4.pcap")).unwrap();
     let mut compressed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     compressed.write_all(&capture).unwrap();
     let compressed = compressed.finish().unwrap();
-    // Nothing; a part that ends within a record; everything, with the end still to come.
+    // Nothing; a part that ends within a record; everything, with the end of file still to come.
     for (what, begun, alerts) in [
         ("nothing", &[][..], false),
         ("two bytes", &capture[..2], false),
@@ -97,12 +97,12 @@ fn signals_are_heard_while_standard_input_says_nothing() {
                 std::thread::sleep(Duration::from_millis(5));
             }
             let output = child.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(0), "{what}: {said}");
-            assert_eq!(!output.stdout.is_empty(), alerts, "{what}: {said}");
-            // Figures when they were asked for, where no decoder stands between, and at the end.
+            let messages = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{what}: {messages}");
+            assert_eq!(!output.stdout.is_empty(), alerts, "{what}: {messages}");
+            // Statistics when requested, if no decompressor is between, and at the end.
             let figures = if !alerts { 0 } else { 1 + usize::from(what != "gzip") };
-            assert_eq!(said.matches(" HTTP requests").count(), figures, "{what}: {said}");
+            assert_eq!(messages.matches(" HTTP requests").count(), figures, "{what}: {messages}");
             drop(stdin);
         }
     }

@@ -79,7 +79,8 @@ const SYSTEM_LAYER: u8 = 15;
 /// Files that may contain `unsafe`: system calls, and libpcap functions that the `pcap` crate does not wrap.
 const UNSAFE: [&str; 2] = ["sys/", "capture/live/ring.rs"];
 
-/// What touches the system, or differs between runs. Not listed: `Duration`, addresses, the traits `Read` and `Write`.
+/// Paths that touch the system, or differ between runs. Not listed: `Duration`, addresses, the traits `Read` and
+/// `Write`.
 const SYSTEM: [&str; 15] = [
     "std::env",
     "std::fs",
@@ -162,7 +163,7 @@ fn check_super(path: &[String], depth: usize, found: &mut Vec<String>) {
 }
 
 fn check_system(file: &SourceFile, path: &[String], found: &mut Vec<String>) {
-    // The command line writes what was asked for to standard output: help, completions.
+    // The command line writes requested text to standard output: help, completions.
     let cli_output = file.top() == "cli" && path.len() > 1 && path[1] == "io";
     if file.top() != "cli" && layer(file.top()).is_some_and(|layer| layer >= SYSTEM_LAYER) || cli_output {
         return;

@@ -1,5 +1,5 @@
-//! Optimised builds of our own code are given the recorded profile, and nothing else is: asked of the script that Cargo calls in
-//! rustc's place, with a compiler that only says what it was told.
+//! Optimised builds of the project's own code use the recorded profile, and no other builds do. The test runs the
+//! script that Cargo calls instead of rustc, with a compiler that only prints its arguments.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,14 +7,15 @@ use std::process::Command;
 const OURS: &[&str] =
     &["--crate-name", "smsentry", "--edition=2024", "-C", "opt-level=3", "-C", "metadata=0123456789abcdef"];
 
-/// What a compiler of this LLVM is told, an argument a line.
-fn told(llvm: &str, arguments: &[&str], profile: Option<&str>) -> Vec<String> {
-    let room = tempfile::tempdir().unwrap();
-    let compiler = room.path().join("rustc");
+/// The arguments for a compiler of this LLVM version, one per line.
+fn passed_arguments(llvm: &str, arguments: &[&str], profile: Option<&str>) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let compiler = directory.path().join("rustc");
     let answer = format!(
         "if [ \"$*\" = '--version --verbose' ]; then echo 'LLVM version: {llvm}'; else printf '%s\\n' \"$@\"; fi"
     );
-    // Written by another process: a file that this one has open for writing while another test forks cannot be run.
+    // Written by another process: a file that this process has open for writing while another test forks cannot be
+    // executed.
     let write = "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"";
     assert!(Command::new("sh").args(["-c", write]).arg(&compiler).arg(answer).status().unwrap().success());
     let wrapper = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/rustc-with-profile");
@@ -28,17 +29,17 @@ fn told(llvm: &str, arguments: &[&str], profile: Option<&str>) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-fn has(told: &[String], start: &str) -> bool {
-    told.iter().any(|argument| argument.starts_with(start))
+fn has(passed_arguments: &[String], start: &str) -> bool {
+    passed_arguments.iter().any(|argument| argument.starts_with(start))
 }
 
 #[test]
-fn our_own_optimised_code_is_given_the_profile() {
-    let told = told("22.1.2", OURS, None);
-    let profile = told.iter().find_map(|argument| argument.strip_prefix("-Cprofile-use=")).unwrap();
+fn own_optimised_code_is_built_with_the_profile() {
+    let passed_arguments = passed_arguments("22.1.2", OURS, None);
+    let profile = passed_arguments.iter().find_map(|argument| argument.strip_prefix("-Cprofile-use=")).unwrap();
     assert!(std::fs::metadata(profile).unwrap().len() > 1000);
     // Names that are the same in every directory.
-    assert_eq!(told[..7], [&OURS[..6], &["metadata=smsentry"]].concat());
+    assert_eq!(passed_arguments[..7], [&OURS[..6], &["metadata=smsentry"]].concat());
 }
 
 #[test]
@@ -48,11 +49,11 @@ fn everything_else_is_built_as_cargo_says() {
     let covered = [OURS, &["-C", "instrument-coverage"]].concat();
     let measured = [OURS, &["-Cprofile-generate=/elsewhere"]].concat();
     for arguments in [&other[..], &debug, &covered, &measured, &["-vV"]] {
-        assert_eq!(told("22.1.2", arguments, None), arguments);
+        assert_eq!(passed_arguments("22.1.2", arguments, None), arguments);
     }
-    assert_eq!(told("22.1.2", OURS, Some("none")), OURS);
-    // A compiler that cannot read it.
-    assert_eq!(told("21.1.8", OURS, None), OURS);
-    let recording = told("22.1.2", OURS, Some("/counts"));
+    assert_eq!(passed_arguments("22.1.2", OURS, Some("none")), OURS);
+    // A compiler that cannot read the profile.
+    assert_eq!(passed_arguments("21.1.8", OURS, None), OURS);
+    let recording = passed_arguments("22.1.2", OURS, Some("/counts"));
     assert!(has(&recording, "-Cprofile-generate=/counts") && !has(&recording, "-Cprofile-use"));
 }

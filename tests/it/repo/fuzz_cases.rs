@@ -1,5 +1,5 @@
-//! The fuzz targets without a fuzzer: stored cases of what was found once, and seeds made of real captures, all through
-//! the functions that the fuzz targets call.
+//! The fuzz targets without a fuzzer: stored cases, and seeds made of real captures, run through the bodies of the fuzz
+//! targets.
 //!
 //! With `SMSENTRY_FUZZ_CORPUS=DIR` the seeds are written to `DIR/TARGET/`.
 
@@ -18,9 +18,9 @@ use smsentry::time::Timestamp;
 
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz");
 
-/// Every file under `cases/TARGET/` that is not the page that tells of them.
+/// Every file under `cases/TARGET/`. Each must be listed in `cases/README.md`.
 #[test]
-fn stored_cases() {
+fn stored_cases_pass() {
     for (target, body) in smsentry_fuzz_bodies::TARGETS {
         let Ok(cases) = fs::read_dir(format!("{TESTS}/cases/{target}")) else { continue };
         let page = fs::read_to_string(format!("{TESTS}/cases/README.md")).unwrap();
@@ -34,9 +34,9 @@ fn stored_cases() {
     }
 }
 
-/// The same bodies on well-formed input: what holds for noise must hold for the real thing.
+/// The same bodies on well-formed input.
 #[test]
-fn seeds() {
+fn seeds_from_captures_pass() {
     let corpus = std::env::var_os("SMSENTRY_FUZZ_CORPUS").map(PathBuf::from);
     let captures = captures(corpus.is_some());
     for (target, body) in smsentry_fuzz_bodies::TARGETS {
@@ -60,13 +60,13 @@ fn write(directory: &Path, seed: &[u8]) {
     fs::write(directory.join(format!("seed-{hash:016x}")), seed).unwrap();
 }
 
-/// A capture, read.
+/// The bytes and frames of a capture file.
 struct Capture {
     bytes: Vec<u8>,
     frames: Vec<(Link, Vec<u8>)>,
 }
 
-/// The bundled captures; with `all` those of the shared evasion set too, if they are at hand.
+/// The bundled captures; with `all` those of the shared evasion set too, if present.
 fn captures(all: bool) -> Vec<Capture> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shared = std::env::var_os("SMSENTRY_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
@@ -94,7 +94,7 @@ fn read(input: &file::Input) -> Capture {
     }
 }
 
-/// Seeds of a few kilobytes at most, no two alike.
+/// Seeds of a few kilobytes at most, without duplicates.
 fn seeds_of(target: &str, captures: &[Capture]) -> BTreeSet<Vec<u8>> {
     const MOST: usize = 4000;
     let frames = captures.iter().flat_map(|capture| &capture.frames);
@@ -148,7 +148,7 @@ fn number(link: Link) -> u8 {
     }
 }
 
-/// Scripts of all kinds: in order, in disorder, with decoys, with anything.
+/// Scripts of all kinds: in order, out of order, with decoys, with arbitrary segments.
 fn scripts() -> BTreeSet<Vec<u8>> {
     let mut scripts = BTreeSet::new();
     for bits in 0..32_u8 {
@@ -163,7 +163,7 @@ fn scripts() -> BTreeSet<Vec<u8>> {
     scripts
 }
 
-/// The first line's second word of each request, with a method.
+/// The second word of the first line of each request, with its method.
 fn targets(stream: &[u8]) -> Vec<Vec<u8>> {
     let lines = stream.split(|&byte| byte == b'\n').filter(|line| line.windows(5).any(|part| part == b"HTTP/"));
     let words = lines.filter_map(|line| line.split(|&byte| byte == b' ').nth(1));
@@ -197,7 +197,7 @@ impl Listener for Collector {
     }
 }
 
-/// What client and server said in each flow.
+/// The bytes of client and server in each flow.
 fn streams(captures: &[Capture]) -> Vec<[Vec<u8>; 2]> {
     let mut collector = Collector::default();
     for capture in captures {

@@ -1,5 +1,5 @@
-//! What the bundled captures say, byte for byte, and what it has to mean. `SMSENTRY_BLESS=1` writes the files anew;
-//! what is asserted here besides them can't be blessed.
+//! The output for the bundled captures, byte for byte, and what it must mean. `SMSENTRY_BLESS=1` rewrites the files;
+//! the other assertions here cannot be blessed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ fn eve(capture: &Path) -> String {
 }
 
 #[test]
-fn golden_records_of_every_capture() {
+fn golden_records_of_every_capture_match() {
     let bless = std::env::var_os("SMSENTRY_BLESS").is_some();
     let mut differ = Vec::new();
     let captures = captures();
@@ -51,7 +51,7 @@ fn golden_records_of_every_capture() {
 
 /// An alert in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Told {
+struct Alert {
     method: String,
     url: String,
     status: Option<u64>,
@@ -66,14 +66,14 @@ fn strings(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(|one| one.as_str().unwrap().to_owned()).collect()
 }
 
-fn told(name: &str) -> Vec<Told> {
+fn parsed_alerts(name: &str) -> Vec<Alert> {
     let eve = eve(&Path::new("pcaps").join(name));
     let events = eve.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     events
         .filter(|event| event["event_type"] == "alert" && event["http"].is_object())
         .map(|event| {
             let (metadata, http) = (&event["alert"]["metadata"], &event["http"]);
-            Told {
+            Alert {
                 method: http["http_method"].as_str().unwrap().to_owned(),
                 url: http["url"].as_str().unwrap().to_owned(),
                 status: http["status"].as_u64(),
@@ -92,34 +92,41 @@ fn diary() -> Vec<String> {
 }
 
 #[test]
-fn each_request_of_the_diary_is_found_once_under_its_own_signature() {
+fn each_request_of_the_diary_is_found_once_by_its_own_signature() {
     let diary = diary();
     assert_eq!(diary.len(), 19);
     for name in ["nginx-ipv4.pcap", "nginx-ipv6.pcap", "apache-ipv4.pcap", "soft-404.pcap"] {
-        let told = told(name);
-        let urls: Vec<_> = told.iter().map(|told| told.url.clone()).collect();
+        let parsed_alerts = parsed_alerts(name);
+        let urls: Vec<_> = parsed_alerts.iter().map(|parsed_alerts| parsed_alerts.url.clone()).collect();
         let expected: Vec<_> = diary.iter().cloned().chain(["sms-activate.org:443".to_owned()]).collect();
         assert_eq!(urls, expected, "{name}");
-        assert!(told.iter().all(|told| told.evasion.is_empty()), "{name}: {told:?}");
-        let slugs: BTreeMap<_, _> = told[..19].iter().map(|told| (&told.slug, &told.url)).collect();
+        assert!(
+            parsed_alerts.iter().all(|parsed_alerts| parsed_alerts.evasion.is_empty()),
+            "{name}: {parsed_alerts:?}"
+        );
+        let slugs: BTreeMap<_, _> =
+            parsed_alerts[..19].iter().map(|parsed_alerts| (&parsed_alerts.slug, &parsed_alerts.url)).collect();
         assert_eq!(slugs.len(), 19, "{name}: a signature of its own for each: {slugs:?}");
     }
 }
 
-/// `method url status outcome severity`, for lists that are easy to read.
-fn lines(told: &[Told]) -> Vec<String> {
-    let line = |told: &Told| {
-        let status = told.status.map_or("-".to_owned(), |status| status.to_string());
-        format!("{} {} {status} {} {}", told.method, told.url, told.outcome, told.severity)
+/// `method url status outcome severity`, for readable lists.
+fn lines(parsed_alerts: &[Alert]) -> Vec<String> {
+    let line = |parsed_alerts: &Alert| {
+        let status = parsed_alerts.status.map_or("-".to_owned(), |status| status.to_string());
+        format!(
+            "{} {} {status} {} {}",
+            parsed_alerts.method, parsed_alerts.url, parsed_alerts.outcome, parsed_alerts.severity
+        )
     };
-    told.iter().map(line).collect()
+    parsed_alerts.iter().map(line).collect()
 }
 
 #[test]
-fn outcomes_are_what_the_answers_mean() {
+fn outcomes_follow_from_the_responses() {
     let find = |name: &str, url: &str| {
-        let told = told(name);
-        lines(&told.into_iter().filter(|told| told.url.contains(url)).collect::<Vec<_>>())
+        let parsed_alerts = parsed_alerts(name);
+        lines(&parsed_alerts.into_iter().filter(|parsed_alerts| parsed_alerts.url.contains(url)).collect::<Vec<_>>())
     };
     for (name, url, expected) in [
         ("nginx-ipv4.pcap", "print.css", " 400 refused 3"),
@@ -140,18 +147,24 @@ fn outcomes_are_what_the_answers_mean() {
         let found = find(name, url);
         assert!(found.len() == 1 && found[0].ends_with(expected), "{name}, {url}: {found:?}");
     }
-    let soft = told("soft-404.pcap");
-    assert!(soft.iter().all(|told| told.status == Some(400) || told.outcome == "unproven"), "{soft:?}");
-    assert!(told("one-sided.pcap").iter().all(|told| told.outcome == "unseen"));
-    assert_eq!(told("benign.pcap"), []);
-    let proxies = told("proxy-test.pcap");
-    assert!(proxies.len() == 14 && proxies.iter().all(|told| !matches!(&*told.outcome, "exposed" | "present")));
+    let soft = parsed_alerts("soft-404.pcap");
+    assert!(
+        soft.iter().all(|parsed_alerts| parsed_alerts.status == Some(400) || parsed_alerts.outcome == "unproven"),
+        "{soft:?}"
+    );
+    assert!(parsed_alerts("one-sided.pcap").iter().all(|parsed_alerts| parsed_alerts.outcome == "unseen"));
+    assert_eq!(parsed_alerts("benign.pcap"), []);
+    let proxies = parsed_alerts("proxy-test.pcap");
+    assert!(
+        proxies.len() == 14
+            && proxies.iter().all(|parsed_alerts| !matches!(&*parsed_alerts.outcome, "exposed" | "present"))
+    );
 }
 
 #[test]
-fn what_was_given_away_is_exposed_and_nothing_else_is() {
-    let told = lines(&told("exposed.pcap"));
-    let (exposed, others): (Vec<_>, Vec<_>) = told.iter().partition(|line| line.ends_with(" exposed 1"));
+fn only_disclosed_secrets_are_exposed() {
+    let parsed_alerts = lines(&parsed_alerts("exposed.pcap"));
+    let (exposed, others): (Vec<_>, Vec<_>) = parsed_alerts.iter().partition(|line| line.ends_with(" exposed 1"));
     assert_eq!(exposed.len(), 13, "{exposed:#?}");
     assert_eq!(
         others,
@@ -164,32 +177,37 @@ fn what_was_given_away_is_exposed_and_nothing_else_is() {
 }
 
 #[test]
-fn the_six_requests_are_the_same_however_they_were_captured() {
+fn six_requests_are_the_same_in_every_capture_format() {
     let six = |third: &str| {
         let css = "GET /wp-content/plugins/wp-sms/assets/css/admin-bar.css 200 present 2".to_owned();
         let (config, secrets) = ("GET /sms_config.json 200 exposed 1", "GET /twilio/.secrets 403 refused 3");
         vec![config.to_owned(), css, third.to_owned(), secrets.to_owned()]
     };
     let nginx = six("GET /sms/api/ 301 redirected 3");
-    assert_eq!(lines(&told("apache-ipv6.pcap")), six("GET /sms/api/ 404 not_found 3"));
+    assert_eq!(lines(&parsed_alerts("apache-ipv6.pcap")), six("GET /sms/api/ 404 not_found 3"));
     for name in ["cooked.pcap", "cooked-v1.pcap", "mirrored-twice.pcap"] {
-        assert_eq!(lines(&told(name)), nginx, "{name}");
+        assert_eq!(lines(&parsed_alerts(name)), nginx, "{name}");
     }
     for (name, vlan) in [("vlan.pcap", &[100][..]), ("qinq.pcap", &[200, 30]), ("raw-ip.pcap", &[])] {
-        let told = told(name);
-        assert_eq!(lines(&told), [&nginx[..], &nginx].concat(), "{name}");
-        assert!(told.iter().all(|told| told.vlan == vlan), "{name}");
+        let parsed_alerts = parsed_alerts(name);
+        assert_eq!(lines(&parsed_alerts), [&nginx[..], &nginx].concat(), "{name}");
+        assert!(parsed_alerts.iter().all(|parsed_alerts| parsed_alerts.vlan == vlan), "{name}");
     }
 }
 
 #[test]
-fn every_disguise_is_seen_through_and_named() {
-    let told = told("disguises.pcap.gz");
-    assert_eq!(told.len(), 30);
-    let (nginx, apache) = told.split_at(15);
-    let short = |told: &[Told]| told.iter().map(|told| (told.url.clone(), told.evasion.clone())).collect::<Vec<_>>();
+fn every_evasion_is_undone_and_named() {
+    let parsed_alerts = parsed_alerts("disguises.pcap.gz");
+    assert_eq!(parsed_alerts.len(), 30);
+    let (nginx, apache) = parsed_alerts.split_at(15);
+    let short = |parsed_alerts: &[Alert]| {
+        parsed_alerts
+            .iter()
+            .map(|parsed_alerts| (parsed_alerts.url.clone(), parsed_alerts.evasion.clone()))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(short(nginx), short(apache));
-    let all: Vec<_> = nginx.iter().flat_map(|told| told.evasion.clone()).collect();
+    let all: Vec<_> = nginx.iter().flat_map(|parsed_alerts| parsed_alerts.evasion.clone()).collect();
     for name in
         ["percent", "double-percent", "case", "slashes", "dot-segments", "backslash", "path-parameter", "trailing"]
     {
@@ -198,9 +216,9 @@ fn every_disguise_is_seen_through_and_named() {
 }
 
 #[test]
-fn pipelined_requests_and_those_behind_bodies_have_their_own_answers() {
+fn pipelined_requests_and_those_after_bodies_have_their_own_responses() {
     assert_eq!(
-        lines(&told("pipelined.pcap")),
+        lines(&parsed_alerts("pipelined.pcap")),
         [
             "GET /sms_config.json 200 exposed 1",
             "HEAD /sms_config.json 200 present 2",

@@ -1,7 +1,7 @@
 //! No two files of a folder import each other in a circle. Each folder below `src/` is a graph: its files and
 //! sub-folders are the nodes, their imports of each other the edges (through the folder's re-exports too), and every
 //! strongly connected component must be a single node (Tarjan, 1972). Imports between folders are the subject of
-//! [`crate::repo::architecture`]; a folder's `mod.rs` holds what its files share and is no node.
+//! [`crate::repo::architecture`]; a folder's `mod.rs` contains what its files share and is not a node.
 
 use std::collections::{BTreeMap, BTreeSet};
 

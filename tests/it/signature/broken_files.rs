@@ -28,14 +28,14 @@ fn load(text: &str) -> Result<Signatures, Vec<LoadError>> {
 }
 
 #[test]
-fn a_good_file_loads() {
+fn valid_file_loads() {
     let set = load(GOOD).expect("good");
     assert_eq!((set.len(), set.patterns()), (1, 1));
     assert_eq!(load("").expect("no signature is no error").len(), 0);
 }
 
 #[test]
-fn faults_are_told_with_their_line() {
+fn errors_are_reported_with_their_line() {
     let change = |from: &str, to: &str| {
         assert!(GOOD.contains(from), "{from}");
         GOOD.replace(from, to)
@@ -116,13 +116,13 @@ fn faults_are_told_with_their_line() {
 }
 
 #[test]
-fn every_fault_is_told() {
+fn every_error_of_a_file_is_reported() {
     let errors = load(&GOOD.replace("severity = 2", "severity = 7").replace("/one", "/")).expect_err("two faults");
     assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [10, 12]);
 }
 
 #[test]
-fn a_users_file_stands_beside_the_built_in_ones_or_alone() {
+fn user_file_is_loaded_beside_or_instead_of_the_built_in_ones() {
     let ours = GOOD.replace("1010000", "1000150");
     let user = |text| SignatureFile { name: "user.toml", text, origin: SignatureOrigin::User };
     let read = &mut |name: &str| Err(name.to_owned());
@@ -137,9 +137,9 @@ fn a_users_file_stands_beside_the_built_in_ones_or_alone() {
     assert!(both_users.expect_err("the same id")[0].to_string().starts_with("b.toml:5: "));
 }
 
-/// Expressions of the built-in files are taken as they are when they are loaded, so they are looked at here.
+/// Expressions of the built-in files are not validated when they are loaded, so they are checked here.
 #[test]
-fn the_built_in_files_hold_as_a_users_own() {
+fn built_in_files_pass_the_checks_for_user_files() {
     let all: Vec<_> =
         builtin().iter().map(|source| SignatureFile { origin: SignatureOrigin::User, ..*source }).collect();
     let read = &mut |name: &str| Err(name.to_owned());
@@ -147,7 +147,7 @@ fn the_built_in_files_hold_as_a_users_own() {
 }
 
 #[test]
-fn a_path_file_stands_under_one_id() {
+fn path_file_has_one_id() {
     let set = load(&GOOD.replace("path = \"/one\"", "path_file = \"list.txt\"")).expect("loads");
     // Two lines mean the same path.
     assert_eq!((set.len(), set.patterns()), (1, 2));

@@ -1,5 +1,4 @@
-//! Every built-in signature's own examples as packets through the whole program: what it must match it matches, what
-//! it must not it does not.
+//! The hits and misses of every built-in signature as packets through the whole program.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use crate::support::program::run;
 use smsentry_generators::http_conversation::{Capture, request, response};
 
 #[test]
-fn hits_and_misses_of_every_signature() {
+fn hits_and_misses_of_every_signature_hold() {
     let signatures = Signatures::builtin().unwrap();
     let mut capture = Capture::at(1_750_000_000);
     let mut asked = Vec::new();
@@ -24,8 +23,8 @@ fn hits_and_misses_of_every_signature() {
         }
     }
     assert!(asked.len() > 100, "only {} examples", asked.len());
-    let room = tempfile::tempdir().unwrap();
-    let file = room.path().join("examples.pcap");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("examples.pcap");
     std::fs::write(&file, capture.pcap()).unwrap();
     let ran = run(&["-q", "--events", "alert,http", "-r", file.to_str().unwrap()]);
     ran.is_quiet();
@@ -49,7 +48,7 @@ fn hits_and_misses_of_every_signature() {
     for (port, slug, example, hit) in asked {
         let port = u64::from(port);
         assert_eq!(requests.get(&port), Some(&example.target), "the request was not seen");
-        let told = found.get(&port).is_some_and(|slugs| slugs.contains(&slug));
-        assert_eq!(told, hit, "{slug}: {} {}: {:?}", example.method, example.target, found.get(&port));
+        let reported = found.get(&port).is_some_and(|slugs| slugs.contains(&slug));
+        assert_eq!(reported, hit, "{slug}: {} {}: {:?}", example.method, example.target, found.get(&port));
     }
 }

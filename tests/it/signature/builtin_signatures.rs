@@ -1,6 +1,5 @@
-//! The signatures of leaked configuration, attack tools, artefacts and open proxies: that they are complete, that each
-//! tells its own examples, that they find what scanners ask for beyond their examples, that ordinary paths find nothing,
-//! and what answers prove.
+//! The signatures of leaked configuration, attack tools, artefacts and open proxies: they are complete, match their own
+//! examples and common variants of them, do not match ordinary paths, and prove outcomes correctly.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use smsentry::signature::{
 };
 use smsentry::uri::Normaliser;
 
-/// The families and the ids of their new signatures; the first nineteen signatures are older.
+/// The families and the ids of their newer signatures; the first nineteen signatures are older.
 const FAMILIES: [(&str, std::ops::RangeInclusive<u32>); 4] = [
     ("leaked-config", 1_001_000..=1_001_999),
     ("open-proxy", 1_006_000..=1_006_999),
@@ -21,8 +20,8 @@ const FIRST: std::ops::RangeInclusive<u32> = 1_000_100..=1_000_119;
 /// Paths of ordinary sites: blogs, manuals, shops, couriers, assets, routes of applications that send SMS.
 const BENIGN: &str = include_str!("benign-paths.txt");
 
-/// The files of these families alone, so that what is found is theirs.
-fn pack() -> Signatures {
+/// The files of these families alone, so that every match is theirs.
+fn families_only() -> Signatures {
     let sources: Vec<SignatureFile<'_>> = (builtin().iter().copied())
         .filter(|source| FAMILIES.iter().any(|(family, _)| source.name.contains(family)))
         .collect();
@@ -47,8 +46,8 @@ fn slug(set: &Signatures, target: &str) -> String {
 }
 
 #[test]
-fn every_signature_says_all_there_is_to_say() {
-    let set = pack();
+fn every_signature_has_all_fields() {
+    let set = families_only();
     let mut count = BTreeMap::<&str, usize>::new();
     for signature in set.iter().filter(|signature| is_ours(signature)) {
         let name = &signature.slug;
@@ -67,7 +66,7 @@ fn every_signature_says_all_there_is_to_say() {
 }
 
 #[test]
-fn every_signature_says_why_it_is_there() {
+fn every_signature_has_a_reason_for_its_confidence_or_references() {
     for source in builtin().iter().filter(|source| FAMILIES.iter().any(|(family, _)| source.name.contains(family))) {
         assert_eq!(source.origin, SignatureOrigin::Builtin);
         let lines: Vec<&str> = source.text.lines().collect();
@@ -78,16 +77,16 @@ fn every_signature_says_why_it_is_there() {
 }
 
 #[test]
-fn every_signature_tells_its_own_examples() {
-    let set = pack();
+fn every_signature_matches_its_own_examples() {
+    let set = families_only();
     assert_eq!(set.failing_examples(), [""; 0]);
 }
 
-/// What claims a request is decided by kind, then length, then id; two signatures with the same pattern and the same
-/// conditions would leave it to the id, which says nothing.
+/// The best match is chosen by kind, then length, then id; two signatures with the same pattern and the same conditions
+/// would be ordered by their arbitrary ids.
 #[test]
 fn no_two_signatures_are_the_same() {
-    let set = pack();
+    let set = families_only();
     let mut seen = BTreeMap::<String, String>::new();
     for signature in set.iter() {
         let patterns = match &signature.pattern {
@@ -111,8 +110,8 @@ fn no_two_signatures_are_the_same() {
 }
 
 #[test]
-fn what_is_in_support_of_others_is_never_more() {
-    let set = pack();
+fn support_signatures_have_no_higher_rank() {
+    let set = families_only();
     for signature in set.iter().filter(|signature| is_ours(signature) && signature.support) {
         for hit in &signature.hits {
             let (found, also) = find(&set, &hit.method, &hit.target).expect("a hit");
@@ -132,23 +131,23 @@ fn what_is_in_support_of_others_is_never_more() {
 }
 
 #[test]
-fn ordinary_paths_find_nothing() {
-    let set = pack();
+fn ordinary_paths_match_nothing() {
+    let set = families_only();
     let paths: Vec<&str> = BENIGN.lines().collect();
     assert!(paths.len() >= 300, "{}", paths.len());
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for path in paths {
         if let Some((signature, _)) = find(&set, "GET", path).filter(|(signature, _)| is_ours(signature)) {
-            told.push(format!("{path}: {}", signature.slug));
+            reported.push(format!("{path}: {}", signature.slug));
         }
     }
-    assert!(told.is_empty(), "{told:#?}");
+    assert!(reported.is_empty(), "{reported:#?}");
 }
 
-/// The rules, not the cases: whatever provider, whatever form of the file, wherever it lies.
+/// Tests the rules, not the cases: any provider, any form of the file, any directory.
 #[test]
 fn files_of_every_provider_are_found_in_every_form() {
-    let set = pack();
+    let set = families_only();
     const PROVIDERS: [&str; 40] = [
         "twilio",
         "twillio",
@@ -242,8 +241,8 @@ fn files_of_every_provider_are_found_in_every_form() {
 }
 
 #[test]
-fn subjects_are_no_files() {
-    let set = pack();
+fn subjects_are_not_files() {
+    let set = families_only();
     for provider in ["twilio", "nexmo", "vonage", "plivo", "sinch", "sms", "otp", "bulksms", "smsapi"] {
         for form in [
             "/blog/P-secrets-management",
@@ -272,8 +271,8 @@ fn subjects_are_no_files() {
     }
 }
 
-/// What an answer of this type with this beginning means, by the signature's own test.
-fn verdict(signature: &Signature, content_type: Option<&str>, body: &[u8]) -> Option<Outcome> {
+/// The outcome of a response of this type with this beginning, by the signature's own test.
+fn body_outcome(signature: &Signature, content_type: Option<&str>, body: &[u8]) -> Option<Outcome> {
     let by_type = signature.exposed.verdict(200, content_type.map(str::as_bytes));
     let tests = &signature.exposed.body;
     match by_type {
@@ -285,8 +284,8 @@ fn verdict(signature: &Signature, content_type: Option<&str>, body: &[u8]) -> Op
 }
 
 #[test]
-fn answers_prove_what_they_show() {
-    let set = pack();
+fn responses_prove_what_they_show() {
+    let set = families_only();
     let env = b"APP_NAME=x\nTWILIO_ACCOUNT_SID=AC0\nTWILIO_AUTH_TOKEN=1\n".as_slice();
     let json = br#"{"provider":"twilio","account_sid":"AC0123","auth_token":"abcdef"}"#.as_slice();
     let yaml = b"twilio:\n  account_sid: AC0123\n  auth_token: abcdef\n".as_slice();
@@ -338,7 +337,7 @@ fn answers_prove_what_they_show() {
         let (signature, _) = find(&set, "GET", target).unwrap_or_else(|| panic!("{target}"));
         let text = String::from_utf8_lossy(body);
         assert_eq!(
-            verdict(&signature, content_type, body),
+            body_outcome(&signature, content_type, body),
             expected,
             "{target} {}: {content_type:?} {text:?}",
             signature.slug
@@ -347,8 +346,8 @@ fn answers_prove_what_they_show() {
 }
 
 #[test]
-fn nothing_is_proven_by_a_page() {
-    for signature in pack().iter().filter(|signature| is_ours(signature) && signature.slug != "handler-api") {
+fn pages_prove_nothing() {
+    for signature in families_only().iter().filter(|signature| is_ours(signature) && signature.slug != "handler-api") {
         let exposed = &signature.exposed;
         assert_ne!(exposed.verdict(200, Some(b"text/html")), Some(Outcome::Exposed), "{}", signature.slug);
         let page =
@@ -360,8 +359,8 @@ fn nothing_is_proven_by_a_page() {
 }
 
 #[test]
-fn the_order_is_the_more_telling_first() {
-    let set = pack();
+fn more_specific_signatures_are_preferred() {
+    let set = families_only();
     for (target, expected) in [
         ("/twilio/.config/bin/aws/lib/.env", "twilio-deep-env"),
         ("/twilio/.env", "twilio-env"),

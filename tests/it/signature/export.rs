@@ -1,5 +1,5 @@
-//! Signatures in the languages of other tools: nothing is dropped silently, nothing that a pattern says escapes from its
-//! place, and the expressions match what the signatures match. The tools themselves are asked by `tests/exports.py`.
+//! Exports of signatures for other tools: nothing is dropped silently, no pattern escapes from its quotes, and the
+//! expressions match what the signatures match. `tests/exports.py` runs the tools themselves.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -57,9 +57,9 @@ fn every_signature_is_written_or_listed() {
             assert!(with_support || support.into_iter().all(|signature| left_out.contains(&signature.id)));
         }
         let export = written(&set, language, Options::default());
-        // What is left out must be few, or the export is none.
+        // Few may be left out, or the export is useless.
         let active = set.iter().filter(|signature| !signature.support).count();
-        // Rules of Suricata have 8191 bytes, and long lists fit into them.
+        // Suricata limits rules to 8191 bytes, and long lists fit into them.
         let active_left_out =
             export.gaps.iter().filter(|gap| gap.whole && !gap.reason.starts_with("is support")).count();
         assert!(language != Language::Suricata || active_left_out == 0, "{active_left_out} left out");
@@ -70,7 +70,7 @@ fn every_signature_is_written_or_listed() {
     }
 }
 
-/// A rule taken apart as Suricata and Snort do: options end at a semicolon that no backslash precedes.
+/// Splits a rule as Suricata and Snort do: options end at a semicolon that is not escaped by a backslash.
 fn options(rule: &str) -> Vec<(String, String)> {
     let inside = &rule[rule.find('(').unwrap() + 1..rule.rfind(')').unwrap()];
     let (mut all, mut option, mut escaped, mut quoted) = (Vec::new(), String::new(), false, false);
@@ -149,7 +149,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn nothing_escapes_from_its_place(
+    fn hostile_patterns_do_not_escape_from_their_quotes(
         title in hostile(),
         pattern in hostile(),
         kind in prop::sample::select(vec!["path", "suffix", "prefix", "raw", "words", "host"]),
@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn expressions_of_zeek_find_the_pattern_itself(
+    fn zeek_expressions_find_the_pattern_itself(
         pattern in hostile(),
         kind in prop::sample::select(vec!["path", "suffix", "prefix"]),
     ) {
@@ -211,7 +211,7 @@ proptest! {
             let found = Regex::new(&format!("(?-u){expression}")).unwrap();
             let normal = NormalPath::of(pattern.as_bytes()).path;
             prop_assert!(found.is_match(&normal), "{} in the normal form of {}", expression, pattern);
-            // Dot-dot segments are left by Zeek, which the export's head says.
+            // Zeek does not resolve dot segments, as the export's header says.
             let climbs = |segment: &str| segment.split(';').next() == Some("..");
             if !pattern.split(['/', '\\']).any(climbs) {
                 prop_assert!(found.is_match(pattern.as_bytes()), "{} in {}", expression, pattern);
@@ -241,7 +241,7 @@ fn memmem(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Whether a slash stands there without a backslash before it.
+/// Reports whether there is a slash without a backslash before it.
 fn has_bare_slash(expression: &str) -> bool {
     let mut escaped = false;
     expression.chars().any(|c| {
@@ -270,7 +270,7 @@ fn decoded(target: &str) -> Vec<u8> {
     out
 }
 
-/// Whether a request matches a signature; `None` if only by what Zeek does not undo.
+/// Reports whether a request matches a signature; `None` if only through an evasion that Zeek does not undo.
 fn matches(set: &Signatures, signature: &Signature, example: &Example) -> Option<bool> {
     let mut normaliser = Normaliser::new();
     let (method, target) = (example.method.as_bytes(), example.target.as_bytes());
@@ -282,7 +282,7 @@ fn matches(set: &Signatures, signature: &Signature, example: &Example) -> Option
 }
 
 #[test]
-fn expressions_of_zeek_match_what_the_signatures_match() {
+fn zeek_expressions_match_what_the_signatures_match() {
     let set = Signatures::builtin().unwrap();
     let (mut hits, mut misses) = (0, 0);
     for signature in set.iter().filter(|signature| !signature.support) {
@@ -318,7 +318,7 @@ fn expressions_of_zeek_match_what_the_signatures_match() {
 }
 
 #[test]
-fn intelligence_has_tabs_and_the_names_of_its_fields() {
+fn intelligence_file_has_tabs_and_its_field_names() {
     let set = Signatures::builtin().unwrap();
     let export = written(&set, Language::ZeekIntel, Options::default());
     let lines: Vec<Vec<&str>> = export.text.lines().map(|line| line.split('\t').collect()).collect();
@@ -338,21 +338,21 @@ fn intelligence_has_tabs_and_the_names_of_its_fields() {
 }
 
 #[test]
-fn what_cannot_be_said_is_told_and_counted() {
+fn inexpressible_signatures_are_listed_and_counted() {
     let ran = run(&["signatures", "export", "--to", "zeek-intel"]);
     assert_eq!(ran.code, 0);
     assert!(ran.out.starts_with("#fields\tindicator\t"));
     let set = Signatures::builtin().unwrap();
-    let told = |part: &str| ran.err.lines().filter(|line| line.contains(part)).count();
+    let reported = |part: &str| ran.err.lines().filter(|line| line.contains(part)).count();
     let hosts = set.iter().filter(|signature| signature.proxy && !signature.support).count();
-    assert_eq!(told(" left out: "), set.len() - hosts);
+    assert_eq!(reported(" left out: "), set.len() - hosts);
     let last = ran.err.lines().last().unwrap();
     assert!(last.contains(&format!("{hosts} of {} signatures", set.len())), "{last}");
     assert!(last.ends_with(&format!("{} left out", set.len() - hosts)), "{last}");
 }
 
 #[test]
-fn exports_hold_against_the_tools_that_are_there() {
+fn exports_agree_with_the_installed_tools() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exports.py");
     let python = std::env::var("SMSENTRY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let ran = Command::new(python).arg(script).arg(env!("CARGO_BIN_EXE_smsentry")).output();

@@ -1,5 +1,5 @@
-//! What requests match: the built-in signatures' own hits and misses, disguised probes, and the table against a linear
-//! search over random sets.
+//! Matching of requests: the built-in signatures' hits and misses, probes with evasions, and the table compared with a
+//! linear search over random sets.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use smsentry::signature::{CachedMatcher, MatchKind, Pattern, Signature, SignatureFile, SignatureOrigin, Signatures};
 use smsentry::uri::{Evasion, NormalHost, NormalPath, Normaliser};
 
-/// The slug of the best match, the names of its disguises, and the other slugs.
+/// The slug of the best match, the names of its evasions, and the other slugs.
 fn find(set: &Signatures, method: &str, target: &[u8]) -> Option<(String, Vec<&'static str>, Vec<String>)> {
     let mut normaliser = Normaliser::new();
     let candidates = normaliser.candidates(method.as_bytes(), target);
@@ -31,7 +31,7 @@ fn set(text: &str) -> Signatures {
     .unwrap_or_else(|errors| panic!("{}", errors[0]))
 }
 
-/// A signature with the least there may be, and this.
+/// A minimal signature with this pattern.
 pub(crate) fn entry(id: u32, matching: &str) -> String {
     format!(
         "[[signature]]\nid = {id}\nrev = 1\nslug = \"s{id}\"\ntitle = \"t\"\nfamily = \"f\"\nproduct = \"p\"\nseverity = 2\nconfidence = \"low\"\n{matching}\n"
@@ -64,7 +64,7 @@ fn examples() -> impl Iterator<Item = (&'static str, &'static [u8])> {
 }
 
 #[test]
-fn what_the_build_leaves_finds_the_same() {
+fn prebuilt_signatures_find_the_same() {
     let bytes = builtin().to_prebuilt().expect("can be written");
     let prebuilt = Signatures::from_prebuilt(&bytes).expect("can be read");
     for (method, target) in examples() {
@@ -85,9 +85,9 @@ fn what_the_build_leaves_finds_the_same() {
     assert!(Signatures::from_prebuilt(&bytes[..bytes.len() / 2]).is_err());
 }
 
-/// Each request three times in a row, all of them in two rounds, and the same under other signatures.
+/// Each request three times in a row, all of them in two rounds, and the same with other signatures.
 #[test]
-fn what_is_remembered_is_what_was_found() {
+fn cached_matches_equal_uncached_ones() {
     let other = Arc::new(set(&entry(1_010_000, "match.suffix = \"/.env\"")));
     let whole = Arc::new(builtin().clone());
     let mut search = CachedMatcher::new(Arc::clone(&whole));
@@ -102,16 +102,16 @@ fn what_is_remembered_is_what_was_found() {
             assert_eq!(found, find(set, method, target), "{method} {}", target.escape_ascii());
         }
     }
-    // One request's end is another one's method.
+    // The end of one request is the method of another.
     for (method, target) in [("GET", "/.env"), ("GET/", ".env"), ("GE", "T/.env")].iter().flat_map(|pair| [pair; 3]) {
         let found = search.find(method.as_bytes(), target.as_bytes()).map(|found| found.signature.slug.clone());
         assert_eq!(found, find(&whole, method, target.as_bytes()).map(|(slug, ..)| slug), "{method} {target}");
     }
 }
 
-/// What rules out the path that is served rules out the spelling of it; a path cut at its NUL is another one.
+/// An exclusion of the served path applies to every spelling of it; a path cut at its NUL is a different one.
 #[test]
-fn what_is_served_rules_out_what_was_written() {
+fn exclusion_of_the_served_path_applies_to_its_spellings() {
     let set = set(&entry(1_010_000, "match.words = [[\"twilio\"], [\"/env\"]]\nmatch.unless = [\"img\", \".png\"]"));
     for (target, expected) in [
         ("/twilio/env", true),
@@ -126,7 +126,7 @@ fn what_is_served_rules_out_what_was_written() {
 }
 
 #[test]
-fn failing_examples_are_told() {
+fn failing_examples_are_reported() {
     assert_eq!(builtin().failing_examples(), [""; 0]);
     let set = set(&[
         entry(1_010_000, "match.path = \"/a/b\"\nhits = [\"/a\", \"POST /a/b\"]\nmisses = [\"/a/b/\", \"/b\"]"),
@@ -146,7 +146,7 @@ fn failing_examples_are_told() {
 }
 
 #[test]
-fn a_hundred_thousand_paths_are_all_found() {
+fn hundred_thousand_paths_are_all_found() {
     let path = |number: u64| format!("/d{}/x{:x}/{}.php", number % 97, number.wrapping_mul(0x9e37_79b9), number % 11);
     let list: String = (0..100_000).map(|number| path(number) + "\n").collect();
     let text = entry(1_010_000, "match.path_file = \"list\"");
@@ -168,7 +168,7 @@ fn a_hundred_thousand_paths_are_all_found() {
 }
 
 #[test]
-fn written_as_people_know_it_is_no_disguise() {
+fn usual_spelling_of_a_pattern_is_no_evasion() {
     let set = builtin();
     let names = |target: &str| find(set, "GET", target.as_bytes()).map(|(_, names, _)| names.join(","));
     for (target, expected) in [
@@ -205,7 +205,7 @@ fn written_as_people_know_it_is_no_disguise() {
 }
 
 #[test]
-fn near_misses_are_silent() {
+fn near_misses_do_not_match() {
     let set = builtin();
     for target in [
         "/sms/en",
@@ -256,7 +256,7 @@ fn proxy_tests_are_found_in_every_form() {
 }
 
 #[test]
-fn kinds_lengths_and_ids_decide() {
+fn kind_length_and_id_decide_the_best_match() {
     let set = set(&[
         entry(1_010_009, "match.path = \"/a/b/c\""),
         entry(1_010_008, "match.suffix = \"/b/c\""),
@@ -279,7 +279,7 @@ fn kinds_lengths_and_ids_decide() {
 }
 
 #[test]
-fn methods_and_queries_limit() {
+fn methods_and_queries_restrict_matches() {
     let set = set(&[
         entry(1_010_000, "match.path = \"/a\"\nmethods = [\"POST\"]"),
         entry(1_010_001, "match.path = \"/b\"\nquery = [\"action=send-sms\", \"api_key\"]"),
@@ -300,7 +300,7 @@ fn methods_and_queries_limit() {
 }
 
 #[test]
-fn raw_sees_undecoded_bytes_and_their_case() {
+fn raw_patterns_match_undecoded_bytes_and_case() {
     let set = set(&entry(1_010_000, "match.raw = [\"%%dest%%\", \"{{target}}\"]"));
     assert!(find(&set, "GET", b"/x?u=%%dest%%").is_some());
     assert!(find(&set, "GET", b"/{{target}}/x").is_some());
@@ -309,43 +309,43 @@ fn raw_sees_undecoded_bytes_and_their_case() {
 }
 
 #[test]
-fn an_end_beyond_the_limit_is_not_an_end() {
+fn path_beyond_the_limit_is_not_cut_into_a_match() {
     let set = builtin();
     let mut target = b"/sms/env".to_vec();
     let long = [b"/".repeat(smsentry::uri::MAX_TARGET - 8), target.clone()].concat();
     assert!(find(set, "GET", &long).is_some());
-    // The same bytes with something behind the limit are another path.
+    // The same bytes followed by others beyond the limit are another path.
     assert!(find(set, "GET", &[long, b"/x".to_vec()].concat()).is_none());
     target.extend_from_slice(&b"?".repeat(3 * smsentry::uri::MAX_TARGET));
     assert!(find(set, "GET", &target).is_some());
 }
 
-/// A disguise of a path and the name it is told by. What is added has no letters: encoding them would need no undoing.
+/// An evasion of a path and its reported name. The added bytes have no letters: encoding them would not need undoing.
 fn evasion(which: u8, at: usize, path: &str) -> (String, &'static str) {
     let slashes: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
     let letters: Vec<usize> = path.match_indices(|c: char| c.is_ascii_alphabetic()).map(|(at, _)| at).collect();
     let slash = slashes.get(at % slashes.len().max(1)).copied().unwrap_or(0);
-    // Not within an escape: what stands right behind a percent sign would become another escape.
+    // Not within an escape: a character right after a percent sign would become another escape.
     let free: Vec<usize> = letters.into_iter().filter(|&at| !path[at.saturating_sub(5)..at].contains('%')).collect();
-    let letter = free.get(at % free.len().max(1)).copied();
+    let character = free.get(at % free.len().max(1)).copied();
     let put = |at: usize, len: usize, text: &str| format!("{}{text}{}", &path[..at], &path[at + len..]);
     let byte = |at: usize| path.as_bytes()[at];
-    match (which, letter) {
-        (0, Some(letter)) => (put(letter, 1, &format!("%{:02x}", byte(letter))), "percent"),
-        (1, Some(letter)) => (put(letter, 1, &format!("%25{:02X}", byte(letter))), "double-percent"),
+    match (which, character) {
+        (0, Some(character)) => (put(character, 1, &format!("%{:02x}", byte(character))), "percent"),
+        (1, Some(character)) => (put(character, 1, &format!("%25{:02X}", byte(character))), "double-percent"),
         (2, _) => (put(slash, 1, "/11/../"), "dot-segments"),
         (3, _) => (put(slash, 1, "///"), "slashes"),
         (4, _) => (put(slash, 1, "\\"), "backslash"),
-        (5, Some(letter)) if byte(letter).is_ascii_lowercase() => {
-            (put(letter, 1, &path[letter..=letter].to_uppercase()), "case")
+        (5, Some(character)) if byte(character).is_ascii_lowercase() => {
+            (put(character, 1, &path[character..=character].to_uppercase()), "case")
         }
         (6, _) => (put(slash, 0, if slash == 0 { "/;1" } else { ";1=2" }), "path-parameter"),
         (7, _) => (format!("{path}%20."), "trailing"),
         (8, _) => (format!("{path}%00.1"), "nul"),
-        (9, Some(letter)) => (put(letter, 1, &format!("%u00{:02x}", byte(letter))), "unicode"),
+        (9, Some(character)) => (put(character, 1, &format!("%u00{:02x}", byte(character))), "unicode"),
         (10, _) => (format!("{path} 1"), "whitespace"),
         (11, _) => (format!("{path}?a=/b/../c%41"), ""),
-        // Nothing there to disguise.
+        // Nothing there to change.
         _ => (path.to_owned(), ""),
     }
 }
@@ -353,13 +353,13 @@ fn evasion(which: u8, at: usize, path: &str) -> (String, &'static str) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Any stack of disguises, applied in the order that servers undo them backwards, is seen through and named.
+    /// Any stack of evasions, applied in the reverse of the order in which servers undo them, is undone and named.
     #[test]
-    fn disguised_probes_are_found(index in 0usize..18, stack in prop::collection::vec((0u8..12, 0usize..100), 0..5)) {
+    fn probes_with_evasions_are_found(index in 0usize..18, stack in prop::collection::vec((0u8..12, 0usize..100), 0..5)) {
         let set = builtin();
         let (signature, patterns) = set.iter()
             .filter_map(|signature| match &signature.pattern {
-                // The first signatures, which nothing but the path decides.
+                // The first signatures, which depend only on the path.
                 Pattern::Text(kind, patterns) if *kind != MatchKind::Host && signature.id < 1_000_120 => {
                     Some((signature, patterns))
                 }
@@ -374,7 +374,7 @@ proptest! {
         for which in order {
             if let Some(&(_, at)) = stack.iter().find(|(other, _)| *other == which) {
                 let (disguised, name) = evasion(which, at, &target);
-                // Behind a NUL that cuts, the blank means nothing.
+                // After a NUL that cuts, the blank means nothing.
                 if !(name == "whitespace" && wanted.contains(&"nul")) {
                     wanted.push(name);
                 }
@@ -387,7 +387,7 @@ proptest! {
         for name in wanted.iter().filter(|name| !name.is_empty()) {
             prop_assert!(names.contains(name), "{} not named in {:?} of {}", name, names, target);
         }
-        // What was named was there.
+        // Every named evasion was applied.
         let there = |name: &str| match name {
             // A blank or a NUL was written as an escape.
             "percent" => ["percent", "trailing", "nul"].iter().any(|name| wanted.contains(name)),
@@ -399,7 +399,7 @@ proptest! {
     }
 }
 
-/// A small alphabet, so that random patterns and targets meet.
+/// A small alphabet, so that random patterns and targets match often.
 fn segment() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b", "ab", "A", "sms", "x.y", "longer-segment-name"]).prop_map(str::to_owned)
 }
@@ -413,7 +413,7 @@ fn host() -> impl Strategy<Value = String> {
         .prop_map(|labels| labels.join("."))
 }
 
-/// What the kinds mean, word by word.
+/// The definition of the kinds, word by word.
 fn matches(kind: MatchKind, pattern: &str, path: &[u8], host: Option<&[u8]>) -> bool {
     let key = NormalPath::of(pattern.as_bytes()).path;
     match kind {
@@ -435,7 +435,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn the_table_equals_a_linear_search(
+    fn table_equals_a_linear_search(
         patterns in prop::collection::vec((0usize..4, path(), host()), 1..40),
         target in path(),
         authority in prop::option::of(host()),

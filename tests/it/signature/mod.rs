@@ -4,5 +4,5 @@ mod broken_files;
 mod builtin_examples;
 mod builtin_signatures;
 mod export;
-mod matching;
+pub(crate) mod matching;
 mod scale;

@@ -1,5 +1,5 @@
-//! The table with a million patterns beside the table with a hundred: what a target costs, what is looked at, how long
-//! loading takes and what it holds. Times are measured by the tests that are run in release mode: `make scale`.
+//! The table with a million patterns compared with a hundred: the cost of a target, the number of probes, the loading
+//! time and the memory. Times are measured by the tests that run in release mode: `make scale`.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,15 +9,15 @@ use smsentry::signature::Signatures;
 use smsentry::uri::Normaliser;
 
 use crate::flow::limits::watch;
-use smsentry_generators::word_list::{listed, load, of_every_kind, path, path_file, raw, signatures, target, words};
 use crate::support::program::{run, smsentry};
+use smsentry_generators::word_list::{listed, load, of_every_kind, path, path_file, raw, signatures, target, words};
 
 const MILLION: usize = 1_000_000;
 
 const TARGETS: usize = 100_000;
 const RUNS: usize = 7;
 
-/// Normalises and looks up all `targets`; the time of one.
+/// Normalises and looks up all `targets`. Returns the time per target.
 fn pass(set: &Signatures, targets: &[String]) -> Duration {
     let mut normaliser = Normaliser::new();
     let begun = Instant::now();
@@ -29,7 +29,7 @@ fn pass(set: &Signatures, targets: &[String]) -> Duration {
     begun.elapsed() / u32::try_from(targets.len()).unwrap()
 }
 
-/// The medians of what both cost, in turn.
+/// The medians of both costs, measured in turn.
 fn medians(sets: [&Signatures; 2], targets: &[String]) -> [Duration; 2] {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..=RUNS {
@@ -53,14 +53,14 @@ fn compare(name: &str, sets: [&Signatures; 2], factor: f64, most: Option<Duratio
     assert!(most.is_none_or(|most| many <= most), "{name}: {many:?}");
 }
 
-/// The probes of every target.
+/// The number of probes for each target.
 fn probes(set: &Signatures, targets: &[String]) -> Vec<u32> {
     let mut normaliser = Normaliser::new();
     targets.iter().map(|target| set.probes(&normaliser.candidates(b"GET", target.as_bytes()))).collect()
 }
 
-/// The probes of a target that a table of `path` patterns lets go on: for each of its candidates one for each boundary,
-/// and two.
+/// The number of probes for a target that the Bloom filter of `path` patterns lets pass: for each of its candidates one
+/// per boundary, and two.
 fn all_of(target: &str) -> u32 {
     let mut normaliser = Normaliser::new();
     let candidates = normaliser.candidates(b"GET", target.as_bytes());
@@ -68,12 +68,13 @@ fn all_of(target: &str) -> u32 {
     candidates.iter().map(|candidate| boundaries(candidate.path) + 2).sum()
 }
 
-/// A target costs one look, or what its own segments make: a hundred patterns or a million, it is the same.
+/// The cost of a target is one check, or depends on its own segments; it is the same with a hundred patterns and a
+/// million.
 #[test]
-fn probes_are_the_same_with_a_hundred_patterns_and_a_million() {
+fn probes_are_the_same_with_a_hundred_and_a_million_patterns() {
     let [few, many] = [100, MILLION].map(|count| load(&listed(), &path_file(count)).unwrap());
     assert_eq!([few.patterns(), many.patterns()], [100, MILLION]);
-    // Targets that end as a pattern of both sets does are not sent away at the first look.
+    // Targets that end like a pattern of both sets pass the first check.
     let last = |path: &str| path.rsplit('/').next().unwrap().to_owned();
     let known: Vec<String> = (0..100).map(path).collect();
     let going_on: Vec<String> = (0..TARGETS / 10)
@@ -83,7 +84,7 @@ fn probes_are_the_same_with_a_hundred_patterns_and_a_million() {
     assert_eq!(probes(&few, &going_on), expected);
     assert_eq!(probes(&many, &going_on), expected);
     assert_eq!(probes(&few, &known), probes(&many, &known));
-    // All others cost that or less.
+    // All others cost the same or less.
     let targets: Vec<String> = (0..TARGETS).map(target).collect();
     let [of_few, of_many] = [&few, &many].map(|set| probes(set, &targets));
     for (target, counted) in targets.iter().zip(of_few.iter().zip(&of_many)) {
@@ -98,7 +99,7 @@ fn probes_are_the_same_with_a_hundred_patterns_and_a_million() {
 }
 
 #[test]
-fn a_path_of_a_list_takes_under_a_hundred_bytes() {
+fn path_of_a_list_takes_under_a_hundred_bytes() {
     const PATHS: usize = 100_000;
     let set = load(&listed(), &path_file(PATHS)).unwrap();
     let bytes: usize = (0..PATHS).map(|number| path(number).len()).sum();
@@ -107,41 +108,41 @@ fn a_path_of_a_list_takes_under_a_hundred_bytes() {
     assert!(beside < 40.0, "{beside}");
 }
 
-/// Checks a file with the program; the time it takes and its peak memory in MiB.
-fn check(room: &Path) -> (Duration, u64) {
+/// Checks a file with the program. Returns the time and the peak memory in MiB.
+fn check(directory: &Path) -> (Duration, u64) {
     let begun = Instant::now();
     let mut child =
-        smsentry().args(["-q", "-T", "-S", "made.toml"]).current_dir(room).stdout(Stdio::null()).spawn().unwrap();
+        smsentry().args(["-q", "-T", "-S", "made.toml"]).current_dir(directory).stdout(Stdio::null()).spawn().unwrap();
     let peak = watch(&mut child);
     assert!(child.wait().unwrap().success());
     (begun.elapsed(), peak >> 10)
 }
 
 /// Ten thousand signatures of every kind and one with a list of paths.
-fn make(room: &Path, paths: usize) {
+fn make(directory: &Path, paths: usize) {
     let list = listed().replace("1010000", "1100000").replace("made-0", "made-list");
     let (_, list) = list.split_once("[[signature]]").unwrap();
     let text = signatures(10_000, of_every_kind) + "\n[[signature]]" + list;
-    std::fs::write(room.join("made.toml"), text).unwrap();
-    std::fs::write(room.join("paths.txt"), path_file(paths)).unwrap();
+    std::fs::write(directory.join("made.toml"), text).unwrap();
+    std::fs::write(directory.join("paths.txt"), path_file(paths)).unwrap();
 }
 
-/// With a tenth of the paths; in full it is for `make scale`, as it takes a minute without optimisation.
+/// With a tenth of the paths; the full size is for `make scale`, as it takes a minute without optimisation.
 #[test]
-fn a_hundred_thousand_paths_and_ten_thousand_signatures_take_under_120_mib() {
-    let room = tempfile::tempdir().unwrap();
-    make(room.path(), MILLION / 10);
-    let (time, peak) = check(room.path());
+fn hundred_thousand_paths_and_ten_thousand_signatures_fit_in_120_mib() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), MILLION / 10);
+    let (time, peak) = check(directory.path());
     println!("loaded in {time:?} with {peak} MiB");
     assert!((20..120).contains(&peak), "{peak} MiB");
 }
 
 #[test]
 #[ignore = "measures time, in release mode: make scale"]
-fn a_million_paths_and_ten_thousand_signatures_take_three_seconds_and_300_mib() {
-    let room = tempfile::tempdir().unwrap();
-    make(room.path(), MILLION);
-    let mut times: Vec<_> = (0..5).map(|_| check(room.path())).collect();
+fn million_paths_and_ten_thousand_signatures_take_three_seconds_and_300_mib() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), MILLION);
+    let mut times: Vec<_> = (0..5).map(|_| check(directory.path())).collect();
     times.sort_unstable();
     println!("loaded in {:?} with {} MiB (median of five)", times[2].0, times[2].1);
     assert!(times[2].0 < Duration::from_secs(3), "{times:?}");
@@ -150,7 +151,7 @@ fn a_million_paths_and_ten_thousand_signatures_take_three_seconds_and_300_mib() 
 
 #[test]
 #[ignore = "measures time, in release mode: make scale"]
-fn a_million_patterns_cost_at_most_four_times_what_a_hundred_cost() {
+fn million_patterns_cost_at_most_four_times_a_hundred() {
     let few = load(&listed(), &path_file(100)).unwrap();
     let many = load(&listed(), &path_file(MILLION)).unwrap();
     compare("paths, 100 and 1,000,000", [&few, &many], 4.0, Some(Duration::from_micros(1)));
@@ -165,19 +166,19 @@ fn ten_thousand_raw_patterns_and_words_cost_at_most_eight_times() {
     }
 }
 
-/// A file larger than any list of paths is refused before it is read, and one that does not say how large it is when it
-/// has given more than that.
+/// A file larger than any list of paths is refused before it is read, and one that does not report its size once it has
+/// returned more than that.
 #[test]
 fn files_beyond_64_mib_are_refused() {
-    let room = tempfile::tempdir().unwrap();
-    let at = |name: &str| room.path().join(name).to_str().unwrap().to_owned();
-    // A hole takes no room on the disk.
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    // A hole takes no space on the disk.
     std::fs::File::create(at("paths.txt")).unwrap().set_len((64 << 20) + 1).unwrap();
     std::fs::write(at("made.toml"), listed()).unwrap();
     run(&["-T", "-S", &at("paths.txt")]).complains(2, &["paths.txt", "larger than 64 MiB"]);
     run(&["-T", "-S", &at("made.toml")]).complains(2, &["made.toml", "paths.txt", "larger than 64 MiB"]);
     run(&["-T", "-S", "/dev/zero"]).complains(2, &["/dev/zero", "larger than 64 MiB"]);
-    // A byte less is read, and judged by what is in it.
+    // A byte less is read, and checked by its content.
     std::fs::File::options().write(true).open(at("paths.txt")).unwrap().set_len(64 << 20).unwrap();
     run(&["-T", "-S", &at("made.toml")]).complains(2, &["made.toml", "paths.txt:1", "control characters"]);
 }

@@ -1,5 +1,5 @@
-//! Small writers of capture files for the tests of the file reader: every format, byte order and resolution. Not the
-//! reader's own code turned around: the formats are written here from their descriptions.
+//! Small writers of capture files for the tests of the file reader: every format, byte order and resolution. Written
+//! from the formats' descriptions, independently of the reader.
 
 use smsentry::capture::block::{Block, BlockSize, FillStatus, PacketSource, SourceError};
 use smsentry::capture::file::FileSource;
@@ -14,7 +14,7 @@ pub(crate) struct Frame {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A generator of numbers (SplitMix64), so that every run has the same files.
+/// A pseudo-random number generator (SplitMix64), so that every run has the same files.
 pub(crate) struct Seeded(pub(crate) u64);
 
 impl Seeded {
@@ -89,7 +89,7 @@ impl Pcap {
         [&words, more, bytes].concat()
     }
 
-    /// The frames in this format; their times must be what it can hold.
+    /// The frames in this format; it must be able to hold their times.
     pub(crate) fn write(&self, frames: &[Frame]) -> Vec<u8> {
         let tick = if self.magic == Self::NANO { 1 } else { 1000 };
         let mut file = self.header();
@@ -157,7 +157,7 @@ pub(crate) fn simple(order: ByteOrder, len: u32, bytes: &[u8]) -> Vec<u8> {
     block(order, 3, &[&order.u32(len)[..], bytes].concat())
 }
 
-/// What a source gives, to its end.
+/// Everything that a source returns, to its end.
 pub(crate) struct Read {
     pub(crate) frames: Vec<Frame>,
     pub(crate) numbers: Vec<u64>,
@@ -166,7 +166,7 @@ pub(crate) struct Read {
     pub(crate) slab: usize,
 }
 
-/// Reads a source to its end and checks what holds for every block.
+/// Reads a source to its end and checks the invariants of every block.
 pub(crate) fn drain<S: PacketSource>(source: &mut S, size: BlockSize) -> Read {
     let mut read = Read { frames: Vec::new(), numbers: Vec::new(), error: None, slab: 0 };
     let mut block = Block::default();
@@ -201,7 +201,7 @@ pub(crate) fn drain<S: PacketSource>(source: &mut S, size: BlockSize) -> Read {
     }
 }
 
-/// The block sizes that must make no difference.
+/// Block sizes, all of which must give the same result.
 pub(crate) fn sizes() -> [BlockSize; 4] {
     [
         BlockSize::default(),
@@ -221,8 +221,8 @@ pub(crate) fn read(file: &[u8]) -> Result<Read, SourceError> {
             None => first = Some(read),
             Some(first) => {
                 assert!(first.frames == read.frames, "{size:?} gives other frames");
-                let told = |read: &Read| read.error.as_ref().map(|error| (error.frames, error.offset));
-                assert_eq!(told(first), told(&read), "{size:?} gives another error");
+                let reported = |read: &Read| read.error.as_ref().map(|error| (error.frames, error.offset));
+                assert_eq!(reported(first), reported(&read), "{size:?} gives another error");
             }
         }
     }

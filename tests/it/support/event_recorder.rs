@@ -1,12 +1,12 @@
-//! What the http room's tests share: a handler that writes down what it is told, dialogues to feed, dice.
+//! Shared by the tests of the HTTP parser: a handler that records its calls, dialogues to feed, pseudo-random numbers.
 
 use std::collections::BTreeMap;
 
 use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, ParseScope, Request, Response};
 
-/// A request as it was told.
+/// A request as it was reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct Reported {
     pub(crate) method: Vec<u8>,
     pub(crate) target: Vec<u8>,
     pub(crate) protocol: Vec<u8>,
@@ -16,74 +16,74 @@ pub(crate) struct Told {
     /// Status and the value of `Location`.
     pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     pub(crate) answer_body: Option<u64>,
-    /// The beginning of the answer's body.
+    /// The beginning of the response's body.
     pub(crate) begun: Vec<u8>,
-    /// What follows the request line.
+    /// The lines after the request line.
     pub(crate) head: Vec<u8>,
     pub(crate) unseen: bool,
 }
 
-/// A connection with everything that was told of it.
+/// A connection with everything that it reported.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub(crate) connection: Connection,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
-    pub(crate) told: Book,
+    pub(crate) reported: Book,
     offsets: [u64; 2],
 }
 
 /// The requests by number.
 #[derive(Debug, Default)]
-pub(crate) struct Book(pub(crate) BTreeMap<u32, Told>);
+pub(crate) struct Book(pub(crate) BTreeMap<u32, Reported>);
 
 impl Handler for Book {
     fn request(&mut self, request: &Request<'_>) {
-        let told = Told {
+        let reported = Reported {
             method: request.method.to_vec(),
             target: request.target.to_vec(),
             protocol: request.protocol.to_vec(),
             host: request.host.map(<[u8]>::to_vec),
             truncated: request.truncated,
             head: request.head.to_vec(),
-            ..Told::default()
+            ..Reported::default()
         };
         assert_eq!(self.0.len(), request.tx_id as usize, "requests are numbered from 0");
-        self.0.insert(request.tx_id, told);
+        self.0.insert(request.tx_id, reported);
     }
 
     fn request_end(&mut self, tx_id: u32, body: u64) {
-        let told = self.0.get_mut(&tx_id).expect("a request before its end");
-        assert_eq!(told.body.replace(body), None, "one end");
+        let reported = self.0.get_mut(&tx_id).expect("a request before its end");
+        assert_eq!(reported.body.replace(body), None, "one end");
     }
 
     fn response(&mut self, tx_id: u32, response: &Response<'_>) -> bool {
-        let told = self.0.get_mut(&tx_id).expect("a request before its answer");
-        assert!(!told.unseen, "an answer after it was given up: {told:?}");
+        let reported = self.0.get_mut(&tx_id).expect("a request before its answer");
+        assert!(!reported.unseen, "an answer after it was given up: {reported:?}");
         let answer = (response.status, response.location.map(<[u8]>::to_vec));
-        assert_eq!(told.answer.replace(answer), None, "one answer");
+        assert_eq!(reported.answer.replace(answer), None, "one answer");
         true
     }
 
     fn response_body(&mut self, tx_id: u32, bytes: &[u8]) -> bool {
-        let told = self.0.get_mut(&tx_id).expect("a request before its answer's body");
-        assert!(told.answer.is_some() && told.answer_body.is_none(), "a body within its answer");
-        assert!(!bytes.is_empty() && told.begun.len() < BODY_BEGINNING, "only what is wanted");
-        told.begun.extend_from_slice(bytes);
-        told.begun.truncate(BODY_BEGINNING);
-        told.begun.len() < BODY_BEGINNING
+        let reported = self.0.get_mut(&tx_id).expect("a request before its answer's body");
+        assert!(reported.answer.is_some() && reported.answer_body.is_none(), "a body within its answer");
+        assert!(!bytes.is_empty() && reported.begun.len() < BODY_BEGINNING, "only what is wanted");
+        reported.begun.extend_from_slice(bytes);
+        reported.begun.truncate(BODY_BEGINNING);
+        reported.begun.len() < BODY_BEGINNING
     }
 
     fn response_end(&mut self, tx_id: u32, body: u64) {
-        let told = self.0.get_mut(&tx_id).expect("a request before its answer's end");
-        assert!(told.answer.is_some(), "an answer before its end");
-        assert_eq!(told.answer_body.replace(body), None, "one end");
+        let reported = self.0.get_mut(&tx_id).expect("a request before its answer's end");
+        assert!(reported.answer.is_some(), "an answer before its end");
+        assert_eq!(reported.answer_body.replace(body), None, "one end");
     }
 
     fn unseen(&mut self, tx_id: u32) {
-        let told = self.0.get_mut(&tx_id).expect("a request before it is given up");
-        assert!(told.answer.is_none() && !told.unseen, "given up once, and only unanswered: {told:?}");
-        told.unseen = true;
+        let reported = self.0.get_mut(&tx_id).expect("a request before it is given up");
+        assert!(reported.answer.is_none() && !reported.unseen, "given up once, and only unanswered: {reported:?}");
+        reported.unseen = true;
     }
 }
 
@@ -93,11 +93,11 @@ impl Recorder {
     }
 
     fn act(&mut self, act: impl FnOnce(&mut Connection, &mut ParseScope<'_, Book>)) {
-        let Self { connection, limits, counters, told, .. } = self;
-        act(connection, &mut ParseScope { limits, counters, handler: told });
+        let Self { connection, limits, counters, reported, .. } = self;
+        act(connection, &mut ParseScope { limits, counters, handler: reported });
     }
 
-    /// The next bytes of the client, in one segment that acknowledges so much of the server's stream.
+    /// The next bytes of the client, in one segment that acknowledges this much of the server's stream.
     pub(crate) fn client(&mut self, bytes: &[u8], acked: u64) {
         let offset = self.offsets[0];
         self.offsets[0] += bytes.len() as u64;
@@ -123,25 +123,25 @@ impl Recorder {
         });
     }
 
-    /// How much of the client's and the server's streams passed.
+    /// How much of the client's and the server's streams has passed.
     pub(crate) fn offsets(&self) -> [u64; 2] {
         self.offsets
     }
 
     /// The requests in their order.
-    pub(crate) fn requests(&self) -> Vec<Told> {
-        self.told.0.values().cloned().collect()
+    pub(crate) fn requests(&self) -> Vec<Reported> {
+        self.reported.0.values().cloned().collect()
     }
 
     /// Method, target and host of every request.
     pub(crate) fn lines(&self) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let host = |told: &Told| told.host.as_deref().map_or("-".into(), text);
-        self.told.0.values().map(|t| format!("{} {} {}", text(&t.method), text(&t.target), host(t))).collect()
+        let host = |reported: &Reported| reported.host.as_deref().map_or("-".into(), text);
+        self.reported.0.values().map(|t| format!("{} {} {}", text(&t.method), text(&t.target), host(t))).collect()
     }
 }
 
-/// Dice that fall the same way in every run.
+/// Pseudo-random numbers, the same in every run.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 

@@ -1,5 +1,4 @@
-//! The program on a virtual cable, for the live tests: started, watched, signalled, ended; and whole HTTP conversations
-//! as frames.
+//! The program on a virtual link, for the live tests: start, watch, signal, end; and HTTP conversations as frames.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,43 +13,43 @@ use crate::support::virtual_link::Sender;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_smsentry");
 
-/// What nobody should be given.
+/// A file that should not be accessible.
 const SECRET: &str = r#"{"api_key":"made up"}"#;
 
 /// A running smsentry that does not outlive the test.
 pub(crate) struct Sensor {
     child: Child,
-    said: Arc<Mutex<String>>,
+    messages: Arc<Mutex<String>>,
     listener: Option<std::thread::JoinHandle<()>>,
     pub(crate) stdout: Option<ChildStdout>,
 }
 
 impl Sensor {
-    /// Starts with these arguments and waits until it listens.
+    /// Starts with these arguments and waits until it captures.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (stderr, heard) = (child.stderr.take().unwrap(), Arc::clone(&said));
+        let messages = Arc::new(Mutex::new(String::new()));
+        let (stderr, log) = (child.stderr.take().unwrap(), Arc::clone(&messages));
         let listener = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                heard.lock().unwrap().push_str(&format!("{line}\n"));
+                log.lock().unwrap().push_str(&format!("{line}\n"));
             }
         });
         let stdout = child.stdout.take();
-        let sensor = Self { child, said, listener: Some(listener), stdout };
+        let sensor = Self { child, messages, listener: Some(listener), stdout };
         sensor.wait_for("signatures loaded", 10);
         sensor
     }
 
-    /// What it said so far.
-    pub(crate) fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+    /// Its messages so far.
+    pub(crate) fn messages(&self) -> String {
+        self.messages.lock().unwrap().clone()
     }
 
     pub(crate) fn wait_for(&self, words: &str, seconds: u64) {
-        eventually(seconds, || self.said().contains(words), || format!("{words:?} in\n{}", self.said()));
+        eventually(seconds, || self.messages().contains(words), || format!("{words:?} in\n{}", self.messages()));
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -58,33 +57,33 @@ impl Sensor {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
-    /// Waits until it ended by itself: its exit code, and everything it said.
+    /// Waits until it has ended by itself. Returns its exit code and all its messages.
     pub(crate) fn ended_within(mut self, longest: Duration) -> (Option<i32>, String) {
         let begun = Instant::now();
         let status: ExitStatus = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(begun.elapsed() < longest, "still there after {longest:?}:\n{}", self.said());
+            assert!(begun.elapsed() < longest, "still there after {longest:?}:\n{}", self.messages());
             std::thread::sleep(Duration::from_millis(5));
         };
         if let Some(listener) = self.listener.take() {
             listener.join().unwrap();
         }
-        (status.code(), self.said())
+        (status.code(), self.messages())
     }
 
-    /// Ends it by a signal, which must work within so many seconds.
+    /// Ends it by a signal, which must take effect within so many seconds.
     pub(crate) fn end(self, signal: &str, seconds: f64) -> (Option<i32>, String) {
         self.signal(signal);
         self.ended_within(Duration::from_secs_f64(seconds))
     }
 
-    /// Ends it in order: exit code 0 within two seconds.
+    /// Ends it in order: exit code 0 in time.
     pub(crate) fn finish(self) -> String {
-        let (code, said) = self.end("-TERM", 2.0);
-        assert_eq!(code, Some(0), "{said}");
-        said
+        let (code, messages) = self.end("-TERM", 2.0);
+        assert_eq!(code, Some(0), "{messages}");
+        messages
     }
 }
 
@@ -95,16 +94,16 @@ impl Drop for Sensor {
     }
 }
 
-/// Waits until it is so, at most so many seconds.
-pub(crate) fn eventually(seconds: u64, what: impl Fn() -> bool, tell: impl Fn() -> String) {
+/// Waits until the condition holds, at most so many seconds.
+pub(crate) fn eventually(seconds: u64, what: impl Fn() -> bool, describe: impl Fn() -> String) {
     let begun = Instant::now();
     while !what() {
-        assert!(begun.elapsed() < Duration::from_secs(seconds), "after {seconds} s not: {}", tell());
+        assert!(begun.elapsed() < Duration::from_secs(seconds), "after {seconds} s not: {}", describe());
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// A directory for one run's logs.
+/// A directory for the logs of a run.
 pub(crate) struct Logs(tempfile::TempDir);
 
 impl Logs {
@@ -120,7 +119,7 @@ impl Logs {
         self.0.path().join(name)
     }
 
-    /// The EVE records of this type so far; every line but one that is being written must be whole.
+    /// The EVE records of this type so far; every line but one that is being written must be complete.
     pub(crate) fn records(&self, event: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.file("eve.json")).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
@@ -134,7 +133,7 @@ impl Logs {
     }
 }
 
-/// The EVE records of a log that nobody writes any more: every line must be whole.
+/// The EVE records of a log that is no longer written; every line must be complete.
 pub(crate) fn records_of(path: &Path) -> Vec<Value> {
     parsed(&std::fs::read_to_string(path).unwrap_or_default())
 }
@@ -152,8 +151,8 @@ pub(crate) fn metadata<'a>(alert: &'a Value, key: &str) -> &'a str {
     alert["alert"]["metadata"][key][0].as_str().unwrap_or_default()
 }
 
-/// A conversation with 192.0.2.80, as frames.
-pub(crate) struct Talk {
+/// A connection to 192.0.2.80, as frames.
+pub(crate) struct Connection {
     pub(crate) port: u16,
     pub(crate) server_port: u16,
     /// VLAN tags: ethertype and id.
@@ -163,7 +162,7 @@ pub(crate) struct Talk {
     answered: u32,
 }
 
-impl Talk {
+impl Connection {
     pub(crate) fn new(port: u16) -> Self {
         Self { port, server_port: 80, tags: Vec::new(), server_mac: [0xff; 6], asked: 1001, answered: 5001 }
     }
@@ -196,12 +195,12 @@ impl Talk {
         frame
     }
 
-    /// All of a conversation with one question, left open.
+    /// A complete connection with one request, left open.
     pub(crate) fn whole(port: u16, target: &str) -> Vec<Vec<u8>> {
-        let mut talk = Self::new(port);
-        let mut frames = talk.open();
-        frames.push(talk.ask(target));
-        frames.push(talk.answer("404 Not Found"));
+        let mut connection = Self::new(port);
+        let mut frames = connection.open();
+        frames.push(connection.ask(target));
+        frames.push(connection.answer("404 Not Found"));
         frames
     }
 

@@ -1,9 +1,9 @@
-//! The program as a user starts it, for the tests that look at it from outside.
+//! Runs the program as a user does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// How a run ended, and what it said.
+/// The exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     /// Exit code; -1 for a signal.
@@ -22,7 +22,7 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Asserts the exit code and that standard error is this one line, in which all of `parts` stand.
+    /// Asserts the exit code and that standard error is one line that contains all of `parts`.
     #[track_caller]
     pub(crate) fn complains(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
@@ -31,26 +31,26 @@ impl Ran {
         parts.iter().for_each(|part| assert!(self.err.contains(part), "{part:?} is missing: {self:?}"));
     }
 
-    /// Asserts the exit code and that standard error begins as all messages do, and that there is no output.
+    /// Asserts the exit code and that standard error begins like all messages, and that there is no output.
     #[track_caller]
     pub(crate) fn complains_first(&self, code: i32) {
         assert_eq!((self.code, &*self.out), (code, ""), "{self:?}");
         assert!(self.err.starts_with("smsentry: "), "{self:?}");
     }
 
-    /// Asserts that all went well and nothing was said.
+    /// Asserts success without messages.
     #[track_caller]
     pub(crate) fn is_quiet(&self) {
         assert_eq!((self.code, &*self.err), (0, ""));
     }
 }
 
-/// The project's folder.
+/// The project's directory.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The program, in the project's folder, with nothing to read on standard input.
+/// The program, in the project's directory, with empty standard input.
 pub(crate) fn smsentry() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smsentry"));
     command.current_dir(root()).stdin(Stdio::null());
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
     smsentry().args(arguments).output().unwrap().into()
 }
 
-/// Every bundled capture, in the order of names, relative to the project's folder.
+/// Every bundled capture, sorted by name, relative to the project's directory.
 pub(crate) fn captures() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join("pcaps")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = entries.filter(|name| name.to_str().unwrap().contains(".pcap")).collect();
@@ -70,7 +70,7 @@ pub(crate) fn captures() -> Vec<PathBuf> {
     names.into_iter().map(|name| Path::new("pcaps").join(name)).collect()
 }
 
-/// Whether this process may do everything.
+/// Whether this process has all privileges.
 pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)

@@ -1,4 +1,4 @@
-//! Random records for the tests of the formats: every string may hold any bytes, every figure any value.
+//! Random records for the tests of the formats: every string may hold any bytes, every number any value.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) fn context(sensor_name: Option<&str>) -> LineContext {
     }
 }
 
-/// A plain alert: the diary's first request, answered with 404.
+/// A plain alert: the first request of the diary, answered with 404.
 pub(crate) fn plain() -> Alert {
     Alert {
         transaction: Box::new(Transaction {
@@ -184,7 +184,7 @@ impl Random {
         self.next() & 1 == 1
     }
 
-    /// A figure: small, any, or the largest.
+    /// A number: small, any, or the largest.
     fn figure(&mut self) -> u64 {
         match self.below(4) {
             0 => u64::MAX,
@@ -203,7 +203,7 @@ impl Random {
         })
     }
 
-    /// A string: of any bytes, any characters, or plain; seldom longer than every cap.
+    /// A string: of any bytes, any characters, or plain; rarely longer than every cap.
     fn bytes(&mut self) -> Vec<u8> {
         let len = match self.below(20) {
             0 => 0,
@@ -259,7 +259,7 @@ impl Random {
         }
     }
 
-    /// A request and its answer.
+    /// A request and its response.
     pub(crate) fn transaction(&mut self) -> Transaction {
         let (client, server) = self.ends();
         let mut vlans = Vlans::default();
@@ -368,7 +368,7 @@ impl Random {
     }
 }
 
-/// The alert that needs the most room: every string is long, and of what grows most when it is written.
+/// The largest alert: every string is long, and of characters that grow most when they are written.
 pub(crate) fn greedy() -> Vec<Alert> {
     let grown: [&[u8]; 5] = ["\u{1}".as_bytes(), "\u{10ffff}".as_bytes(), b"\xff", b"\"", b"a"];
     grown.map(greedy_of).to_vec()

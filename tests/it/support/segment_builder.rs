@@ -1,5 +1,5 @@
-//! Captures written by hand: TCP segments by symbols, made into frames, put through decoding and one shard of the sensor.
-//! Not a test: other modules say what must come of it.
+//! Captures written by hand: TCP segments in symbolic form, turned into frames, decoded and fed to one shard of the
+//! sensor.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -17,10 +17,10 @@ use smsentry::sensor::{Counters, Options, Ports, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 
-/// When captures begin, in seconds since the epoch.
+/// The start of captures, in seconds since the epoch.
 pub(crate) const EPOCH: i64 = 1_760_000_000;
 
-/// A generator of numbers that need not be random, only many (SplitMix64).
+/// A pseudo-random number generator (SplitMix64).
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -56,7 +56,7 @@ impl Dice {
     }
 }
 
-/// Who sends.
+/// The sender of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
     Client,
@@ -64,7 +64,7 @@ pub(crate) enum Sender {
 }
 pub(crate) use Sender::{Client, Server};
 
-/// What is wrong with a segment's checksums.
+/// Errors in a segment's checksums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Damage {
     #[default]
@@ -95,7 +95,7 @@ pub(crate) struct Seg {
     pub(crate) ip_id: Option<u16>,
     /// Captured bytes of the frame.
     pub(crate) snaplen: usize,
-    /// Microseconds since the packet before; negative for a recorder whose clock goes back.
+    /// Microseconds since the previous packet; negative for a recorder whose clock goes back.
     pub(crate) wait: i64,
 }
 
@@ -223,7 +223,7 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    /// A client of its own for every `number`.
+    /// A different client for every `number`.
     pub(crate) fn new(number: u16) -> Self {
         let [high, low] = number.to_be_bytes();
         Self {
@@ -275,11 +275,11 @@ impl Conn {
     pub(crate) fn bare(self, from: Sender, seq: i64, ack: i64) -> Seg {
         self.seg(from, "A", seq, ack, b"")
     }
-    /// The client sends.
+    /// A segment of the client.
     pub(crate) fn up(self, seq: i64, ack: i64, bytes: impl AsRef<[u8]>) -> Seg {
         self.seg(Client, "PA", seq, ack, bytes.as_ref())
     }
-    /// The server sends.
+    /// A segment of the server.
     pub(crate) fn down(self, seq: i64, ack: i64, bytes: impl AsRef<[u8]>) -> Seg {
         self.seg(Server, "PA", seq, ack, bytes.as_ref())
     }
@@ -291,7 +291,7 @@ impl Conn {
             self.bare(Client, client + 1, server + 1),
         ]
     }
-    /// One request, one answer, from the first to the last packet.
+    /// One request, one response, from the first to the last packet.
     pub(crate) fn exchange(self, request: impl AsRef<[u8]>, answer: impl AsRef<[u8]>) -> Vec<Seg> {
         let (request, answer) = (request.as_ref(), answer.as_ref());
         let (there, back) = (1 + request.len() as i64, 1 + answer.len() as i64);
@@ -312,12 +312,12 @@ pub(crate) fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: victim.example\r\nUser-Agent: probe/1.0\r\n\r\n")
 }
 
-/// The answer that there is no such thing.
+/// A 404 response.
 pub(crate) const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// What is told of a probe but for the packets that carried it.
+/// The reported fields of a probe, without the packets that carried it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Told {
+pub(crate) struct Reported {
     pub(crate) client: String,
     pub(crate) tx_id: u32,
     pub(crate) late: bool,
@@ -333,25 +333,25 @@ pub(crate) struct Told {
     pub(crate) conflict: bool,
 }
 
-/// What came of a capture.
+/// The result of a capture.
 pub(crate) struct Run {
     pub(crate) records: Vec<Record>,
     pub(crate) flow: flow::Counters,
     pub(crate) http: http::Counters,
     pub(crate) sensor: Counters,
     pub(crate) decode: decode::Counters,
-    /// What was in use at most: flows, their memory, memory of waiting segments, of held requests.
+    /// Peak use: flows, their memory, memory of waiting segments, of held requests.
     pub(crate) most: [usize; 4],
 }
 
 impl Run {
     /// The alerts, by client and request.
-    pub(crate) fn told(&self) -> Vec<Told> {
-        let mut told: Vec<Told> = self
+    pub(crate) fn reported(&self) -> Vec<Reported> {
+        let mut emitted: Vec<Reported> = self
             .records
             .iter()
             .filter_map(|record| match &record.body {
-                Body::Alert(alert) if !alert.signature.support && !alert.suppressed => Some(Told {
+                Body::Alert(alert) if !alert.signature.support && !alert.suppressed => Some(Reported {
                     client: format!("{:?}", alert.transaction.client),
                     tx_id: alert.transaction.tx_id,
                     late: alert.late.is_some(),
@@ -369,8 +369,8 @@ impl Run {
                 _ => None,
             })
             .collect();
-        told.sort();
-        told
+        emitted.sort();
+        emitted
     }
 
     /// Targets and outcomes of the alerts, in the order in which they came.
@@ -421,12 +421,12 @@ pub(crate) fn options() -> Options {
     Options { ports: Ports::Any, http_events: true, ..Options::default() }
 }
 
-/// Puts a capture through decoding and a sensor with the usual options.
+/// Decodes a capture and feeds it to a sensor with the usual options.
 pub(crate) fn run(segs: &[Seg]) -> Run {
     run_with(segs, options())
 }
 
-/// Puts a capture through decoding and a sensor; the clock is the running maximum of the times.
+/// Decodes a capture and feeds it to a sensor; the clock is the running maximum of the times.
 pub(crate) fn run_with(segs: &[Seg], options: Options) -> Run {
     run_against(segs, options, &SIGNATURES)
 }

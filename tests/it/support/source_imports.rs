@@ -1,5 +1,5 @@
 //! Reads the Rust sources below `src/`: the paths each file names, and what the architecture rules forbid. Test modules
-//! are left out. Helper of [`crate::repo::architecture`] and [`crate::repo::import_cycles`].
+//! are left out. Used by [`crate::repo::architecture`] and [`crate::repo::import_cycles`].
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
-//! A virtual cable in a network namespace for the live tests. Needs root and `ip`; says so where it can't run.
+//! A virtual link (veth pair) in a network namespace for the live tests. Needs root and `ip`; prints a message where it
+//! can't run.
 //!
-//! Each test runs itself again inside a namespace (`ip netns exec`), so that nothing outside is touched. In there
-//! `probe0` is captured and `probe1`, the other end of the cable, sends.
+//! Each test runs itself again inside a namespace (`ip netns exec`), so that nothing outside is changed. Inside,
+//! `probe0` is captured and `probe1`, the other end of the link, sends.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use smsentry::capture::live::{Counters, LiveOptions, LiveSource, Statistics};
 /// Set inside the namespace.
 const INSIDE: &str = "SMSENTRY_TEST_NAMESPACE";
 
-/// A namespace, removed with everything in it when this goes, also by a panic.
+/// A namespace, removed with everything in it on drop, also after a panic.
 pub(crate) struct Namespace(pub(crate) String);
 
 impl Namespace {
@@ -44,7 +45,7 @@ impl Drop for Namespace {
     }
 }
 
-/// The name the test binary gives to the test function in which `closure` stands.
+/// The name of the test function that contains `closure`, as the test binary prints it.
 pub(crate) fn test_of<F>(_closure: &F) -> String {
     let path = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
     path.split_once("::").unwrap().1.to_owned()
@@ -55,7 +56,7 @@ pub(crate) fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Runs `body`, a closure of a test function, inside a namespace of its own.
+/// Runs `body`, a closure of a test function, inside a new namespace.
 pub(crate) fn in_namespace<F: FnOnce()>(body: F) {
     if is_inside() {
         return body();
@@ -69,9 +70,9 @@ pub(crate) fn in_namespace<F: FnOnce()>(body: F) {
         .env(INSIDE, &namespace.0)
         .output()
         .unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("1 passed"), "{test}:\n{said}\n{complained}");
-    for line in complained.lines().filter(|line| line.starts_with("SKIPPED")) {
+    let (messages, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && messages.contains("1 passed"), "{test}:\n{messages}\n{errors}");
+    for line in errors.lines().filter(|line| line.starts_with("SKIPPED")) {
         eprintln!("{line}");
     }
 }
@@ -81,8 +82,8 @@ pub(crate) fn ip(words: &str) {
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Lays the cable, up at both ends, silent (no IPv6, no ARP).
-pub(crate) fn lay_cable() {
+/// Creates the link, up at both ends, silent (no IPv6, no ARP).
+pub(crate) fn create_link() {
     ip("link add name probe0 type veth peer name probe1");
     for end in ["probe0", "probe1"] {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6"), "1");
@@ -90,7 +91,7 @@ pub(crate) fn lay_cable() {
     }
 }
 
-/// An end of the cable that sends.
+/// The sending end of the link.
 pub(crate) struct Sender(pcap::Capture<pcap::Active>);
 
 impl Sender {
@@ -132,7 +133,7 @@ pub(crate) fn options() -> LiveOptions {
     LiveOptions { ring_mib: 8, ..LiveOptions::new("probe0") }
 }
 
-/// Everything that comes until there was nothing for half a second.
+/// All frames until none came for half a second.
 pub(crate) fn receive(source: &mut LiveSource) -> Vec<Vec<u8>> {
     let (mut frames, mut block, mut last) = (Vec::new(), Block::default(), Instant::now());
     while last.elapsed() < Duration::from_millis(500) {
@@ -148,7 +149,7 @@ pub(crate) fn receive(source: &mut LiveSource) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Waits until the figures say so, at most for three seconds.
+/// Waits until the counters fulfil the condition, at most for so long.
 pub(crate) fn eventually(statistics: &Statistics, what: impl Fn(&Counters) -> bool) -> Counters {
     let begun = Instant::now();
     loop {

@@ -1,12 +1,12 @@
-//! Properties of the candidates of a target: bounded, no two alike, the same with and without the fast path.
+//! Properties of a target's candidates: bounded, without duplicates, the same with and without the fast path.
 
 use proptest::prelude::*;
 use smsentry::uri::{MAX_CANDIDATES, MAX_TARGET, Normaliser, Trailing};
 
-/// Everything a candidate says, owned.
-type Told = (Vec<u8>, Vec<u8>, Trailing, Vec<&'static str>, Option<Vec<u8>>, u8);
+/// All fields of a candidate, owned.
+type Fields = (Vec<u8>, Vec<u8>, Trailing, Vec<&'static str>, Option<Vec<u8>>, u8);
 
-fn told(candidates: smsentry::uri::Candidates<'_>) -> Vec<Told> {
+fn fields(candidates: smsentry::uri::Candidates<'_>) -> Vec<Fields> {
     candidates
         .iter()
         .map(|one| {
@@ -17,7 +17,7 @@ fn told(candidates: smsentry::uri::Candidates<'_>) -> Vec<Told> {
         .collect()
 }
 
-/// Targets made of the pieces that mean something.
+/// Targets made of the substrings that matter.
 fn target() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "/",
@@ -67,11 +67,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
-    fn the_fast_path_is_the_slow_path(start in prop::sample::select(vec!["/", ""]), rest in target(), connect: bool) {
+    fn fast_path_equals_slow_path(start in prop::sample::select(vec!["/", ""]), rest in target(), connect: bool) {
         let target = [start.as_bytes(), &rest].concat();
         let method: &[u8] = if connect { b"CONNECT" } else { b"GET" };
-        let fast = told(Normaliser::new().candidates(method, &target));
-        let slow = told(Normaliser::new().every(method, &target));
+        let fast = fields(Normaliser::new().candidates(method, &target));
+        let slow = fields(Normaliser::new().every(method, &target));
         prop_assert_eq!(fast, slow);
     }
 
@@ -80,7 +80,7 @@ proptest! {
         let mut normaliser = Normaliser::new();
         let candidates = normaliser.candidates(b"GET", &target);
         prop_assert!((1..=MAX_CANDIDATES).contains(&candidates.len()));
-        let all = told(candidates);
+        let all = fields(candidates);
         for (at, one) in all.iter().enumerate() {
             prop_assert!(one.0.is_empty() || one.0.starts_with(b"/"));
             prop_assert!(one.0.len() <= target.len() + 1);
@@ -93,10 +93,10 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_between_targets_does_not_show(targets in prop::collection::vec(target(), 1..6)) {
+    fn reused_buffers_do_not_affect_the_next_target(targets in prop::collection::vec(target(), 1..6)) {
         let mut kept = Normaliser::new();
         for target in targets {
-            prop_assert_eq!(told(kept.candidates(b"GET", &target)), told(Normaliser::new().candidates(b"GET", &target)));
+            prop_assert_eq!(fields(kept.candidates(b"GET", &target)), fields(Normaliser::new().candidates(b"GET", &target)));
         }
     }
 }
@@ -119,7 +119,7 @@ fn plain_targets_are_borrowed() {
 }
 
 #[test]
-fn hosts_and_forms() {
+fn hosts_and_forms_are_recognised() {
     let mut normaliser = Normaliser::new();
     for (method, target, host, path) in [
         ("GET", "http://U:p@Victim.Example:8080/Sms/env?x", Some("victim.example"), "/sms/env"),

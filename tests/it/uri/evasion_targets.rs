@@ -1,4 +1,4 @@
-//! The shared evasion captures' expected requests: every target that is a probe is found, every other is silent.
+//! The expected requests of the shared evasion captures: every target that is a probe matches, no other does.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 use smsentry::signature::Signatures;
 use smsentry::uri::Normaliser;
 
-/// `expected.json` of the evasion set, if it is at hand.
+/// `expected.json` of the evasion set, if present.
 fn expected() -> Option<Value> {
     let shared = std::env::var_os("SMSENTRY_SHARED")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
@@ -14,9 +14,9 @@ fn expected() -> Option<Value> {
     Some(serde_json::from_str(&text).expect("expected.json is JSON"))
 }
 
-/// The raw bytes of a request's target, if they are told in full.
+/// The raw bytes of a request's target, if listed in full.
 fn target(request: &Value) -> Option<Vec<u8>> {
-    // A lone `*` with any host stands for a target that the set does not spell out.
+    // A lone `*` with any host replaces a target that the set does not spell out.
     if !request["target_len"].is_null() || (request["target"] == "*" && request["host"] == "*") {
         return None;
     }
@@ -27,7 +27,7 @@ fn target(request: &Value) -> Option<Vec<u8>> {
     request["target"].as_str().map(|text| text.chars().map(|c| c as u8).collect())
 }
 
-/// Near misses of single signatures that others of the pack mean.
+/// Near misses of single signatures that other built-in signatures match.
 pub(crate) fn is_meant(case: &str) -> bool {
     ["h096_", "h097_", "h102_"].iter().any(|near_miss| case.starts_with(near_miss))
 }
@@ -49,8 +49,8 @@ fn every_expected_probe_is_found_and_no_other() {
             let (Some(target), Some(method)) = (target(request), request["method"].as_str()) else { continue };
             let candidates = normaliser.candidates(method.as_bytes(), &target);
             let found = set.find(method.as_bytes(), &target, &candidates);
-            let told = found.is_some_and(|found| !found.signature.support);
-            assert_eq!(Some(told), request["probe"].as_bool(), "{id}: {request}");
+            let reported = found.is_some_and(|found| !found.signature.support);
+            assert_eq!(Some(reported), request["probe"].as_bool(), "{id}: {request}");
             seen += 1;
         }
     }

@@ -1,4 +1,4 @@
 //! Normal forms of request targets.
 
 mod candidates;
-mod evasion_targets;
+pub(crate) mod evasion_targets;

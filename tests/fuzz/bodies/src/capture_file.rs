@@ -1,4 +1,4 @@
-//! A capture file through the file reader.
+//! Reads a capture file with the file reader.
 
 use std::io::Read;
 
@@ -7,11 +7,11 @@ use smsentry::capture::file::{self, FileSource};
 use smsentry::packet::Link;
 use smsentry::time::Timestamp;
 
-/// What a reader gave.
+/// The frames and the error that a reader returned.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct ReadResult {
     frames: Vec<Frame>,
-    /// Frames before the fault, its offset and cause; [`None`] at a clean end.
+    /// Frames before the error, its offset and its cause; [`None`] at a clean end.
     fault: Option<(u64, Option<u64>, String)>,
 }
 
@@ -24,14 +24,14 @@ struct Frame {
     bytes: Vec<u8>,
 }
 
-/// Compressed data can hold far more than they are; this much is looked at.
+/// Compressed data can expand to far more than the input; at most this many bytes are read.
 const MOST: usize = 16 << 20;
 
-/// A style, and the file. Holds: the same frames and the same fault for blocks of any size, for readers that give a few
-/// bytes at a time, and for a file on disk; it ends.
+/// The input is a style and the file. Checks that blocks of any size, readers that return a few bytes at a time and a
+/// file on disk give the same frames and the same error, and that reading ends.
 pub fn capture_file(data: &[u8]) {
     let [style, file @ ..] = data else { return };
-    // Zstandard's frames may be such as are passed over (RFC 8878 section 3.1.2).
+    // A Zstandard file may contain skippable frames (RFC 8878 section 3.1.2).
     let skippable = file.get(1..4) == Some(&[0x2a, 0x4d, 0x18]) && file[0] >> 4 == 5;
     let packed = skippable || file.starts_with(&[0x1f, 0x8b]) || file.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
     if packed {
@@ -48,38 +48,41 @@ pub fn capture_file(data: &[u8]) {
     }
 }
 
-fn read<R: Read>(reader: R, size: BlockSize) -> Told {
+fn read<R: Read>(reader: R, size: BlockSize) -> ReadResult {
     match FileSource::new(reader, String::new(), 0, size, None) {
         Ok(source) => drain(source),
-        Err(error) => Told { frames: Vec::new(), fault: Some((error.frames, error.offset, error.cause)) },
+        Err(error) => ReadResult { frames: Vec::new(), fault: Some((error.frames, error.offset, error.cause)) },
     }
 }
 
-fn on_disk(file: &[u8], size: BlockSize) -> Told {
+fn on_disk(file: &[u8], size: BlockSize) -> ReadResult {
     let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
     let path = std::env::temp_dir().join(format!("smsentry-fuzz-{}-{thread}", std::process::id()));
     std::fs::write(&path, file).expect("the directory for temporary files can be written");
     let inputs = file::expand(std::slice::from_ref(&path));
     let input = inputs[0].as_ref().expect("the file is there");
-    let told = match file::open(input, 0, size, None) {
+    let result = match file::open(input, 0, size, None) {
         Ok(source) => drain(source),
-        Err(error) => Told { frames: Vec::new(), fault: Some((error.frames, error.offset, error.cause)) },
+        Err(error) => ReadResult { frames: Vec::new(), fault: Some((error.frames, error.offset, error.cause)) },
     };
     std::fs::remove_file(&path).expect("the file is there");
-    told
+    result
 }
 
-fn drain<R: Read>(mut source: FileSource<R>) -> Told {
-    let mut told = Told { frames: Vec::new(), fault: None };
+fn drain<R: Read>(mut source: FileSource<R>) -> ReadResult {
+    let mut result = ReadResult { frames: Vec::new(), fault: None };
     let (mut block, mut seen, mut idle) = (Block::default(), 0, 0);
     loop {
         block.clear();
         let status = source.fill(&mut block);
         for captured in &block.packets {
             assert!(captured.wire_len >= captured.len);
-            assert!(told.frames.last().is_none_or(|last| last.number < captured.frame), "frames are numbered in order");
+            assert!(
+                result.frames.last().is_none_or(|last| last.number < captured.frame),
+                "frames are numbered in order"
+            );
             let (start, len) = (captured.start as usize, captured.len as usize);
-            told.frames.push(Frame {
+            result.frames.push(Frame {
                 number: captured.frame,
                 link: captured.link,
                 time: captured.time,
@@ -92,11 +95,11 @@ fn drain<R: Read>(mut source: FileSource<R>) -> Told {
         assert!(idle < 1 << 16, "a reader that gives nothing and does not end");
         match status {
             Ok(FillStatus::More) if seen < MOST => {}
-            Ok(FillStatus::More) => return told,
+            Ok(FillStatus::More) => return result,
             Ok(FillStatus::End) => break,
             Err(error) => {
                 assert!(block.packets.is_empty(), "what was read comes before the fault");
-                told.fault = Some((error.frames, error.offset, error.cause));
+                result.fault = Some((error.frames, error.offset, error.cause));
                 break;
             }
         }
@@ -104,10 +107,10 @@ fn drain<R: Read>(mut source: FileSource<R>) -> Told {
     block.clear();
     let after = source.fill(&mut block);
     assert!(matches!(after, Ok(FillStatus::End)) && block.packets.is_empty(), "the end stays the end: {after:?}");
-    told
+    result
 }
 
-/// A reader that gives a few bytes at a time, as a slow pipe does.
+/// A reader that returns a few bytes at a time, as a slow pipe does.
 struct Trickle<'a> {
     rest: &'a [u8],
     step: usize,

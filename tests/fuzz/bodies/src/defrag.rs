@@ -1,4 +1,4 @@
-//! Fragments of a few datagrams through the decoder.
+//! Decodes fragments of a few datagrams.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ struct Fragment {
 }
 
 impl Fragment {
-    /// The IP packet, with a right header checksum.
+    /// The IP packet, with a correct header checksum.
     fn packet(&self) -> Vec<u8> {
         let mut packet = Vec::new();
         if self.v6 {
@@ -47,10 +47,10 @@ impl Fragment {
     }
 }
 
-/// What was sent of a datagram: offsets and bytes.
+/// The parts of a datagram that were sent: offsets and bytes.
 type Pieces = Vec<(usize, Vec<u8>)>;
 
-/// A byte of a datagram in the honest scripts.
+/// A byte of a datagram in a well-formed script.
 fn content(id: u8, at: usize) -> u8 {
     match at {
         // A TCP header without options.
@@ -59,9 +59,9 @@ fn content(id: u8, at: usize) -> u8 {
     }
 }
 
-/// A list of fragments. Holds: nothing is put together that was not sent, byte for byte and not from two rounds of an id
-/// that are a timeout apart; honest pieces that do not overlap in part give the datagram as soon as the last one is
-/// there; memory stays within the limit.
+/// The input is a list of fragments. Checks that no datagram is reassembled that was not sent, byte for byte, and none
+/// from two rounds of an id that are a timeout apart; that well-formed fragments without partial overlaps yield the
+/// datagram as soon as the last one arrives; and that memory stays within the limit.
 pub fn defrag(data: &[u8]) {
     let mut choices = Choices::new(data);
     let bits = choices.byte();
@@ -71,7 +71,7 @@ pub fn defrag(data: &[u8]) {
     let options = Options { limits, ..Options::default() };
     let mut decoder = Decoder::new(options, [3, 4]);
     let mut sent: HashMap<(bool, u8), Pieces> = HashMap::new();
-    let mut honestly: HashMap<(bool, u8), Honest> = HashMap::new();
+    let mut honestly: HashMap<(bool, u8), Reference> = HashMap::new();
     let mut clock = Timestamp::ZERO;
     let mut number = 0;
     while !choices.is_empty() && number < 400 {
@@ -98,7 +98,7 @@ pub fn defrag(data: &[u8]) {
             was_sent(whole, &sent[&key]);
         }
         if honest && bits & 2 == 0 {
-            let expected = honestly.entry(key).or_insert_with(|| Honest::new(key.1)).add(&fragment, clock);
+            let expected = honestly.entry(key).or_insert_with(|| Reference::new(key.1)).add(&fragment, clock);
             if let Some(expected) = expected {
                 let unfragmented = fragment.offset == 0 && !fragment.more;
                 assert!(
@@ -115,7 +115,7 @@ pub fn defrag(data: &[u8]) {
     assert_eq!(decoder.defrag_memory(), 0);
 }
 
-/// The next fragment, or time that passes.
+/// Chooses the next fragment, or a pause.
 fn choose(choices: &mut Choices<'_>, honest: bool, clock: &mut Timestamp) -> Option<Fragment> {
     let kind = choices.byte();
     if kind & 0x80 != 0 {
@@ -125,7 +125,8 @@ fn choose(choices: &mut Choices<'_>, honest: bool, clock: &mut Timestamp) -> Opt
     let (v6, id) = (kind & 1 != 0, (kind >> 1) & 3);
     let place = choices.half();
     if honest {
-        // Five pieces at most, of a length that the id has and with room for a TCP header; the last one is odd.
+        // Five pieces at most, of the length that belongs to the id, large enough for a TCP header; the last one is
+        // odd.
         let unit = 8 * (3 + usize::from(id) * 5);
         let pieces = 2 + usize::from(id);
         let piece = usize::from(place) % pieces;
@@ -144,7 +145,7 @@ fn choose(choices: &mut Choices<'_>, honest: bool, clock: &mut Timestamp) -> Opt
     Some(Fragment { v6, id, offset, more: place & 0x8000 != 0, data })
 }
 
-/// Every byte of a datagram was sent at its place.
+/// Checks that every byte of a datagram was sent at its offset.
 fn was_sent(whole: &[u8], sent: &[(usize, Vec<u8>)]) {
     let mut explained = vec![false; whole.len()];
     for (offset, data) in sent {
@@ -157,8 +158,8 @@ fn was_sent(whole: &[u8], sent: &[(usize, Vec<u8>)]) {
     assert!(explained.iter().all(|&it| it), "a byte that nobody sent there");
 }
 
-/// What honest pieces make of a datagram: the reference.
-struct Honest {
+/// The reference: reassembles well-formed fragments.
+struct Reference {
     have: [bool; 8],
     pieces: usize,
     unit: usize,
@@ -166,12 +167,12 @@ struct Honest {
     since: Option<Timestamp>,
 }
 
-impl Honest {
+impl Reference {
     fn new(id: u8) -> Self {
         Self { have: [false; 8], pieces: 2 + usize::from(id), unit: 8 * (3 + usize::from(id) * 5), id, since: None }
     }
 
-    /// The whole, if this piece completes it.
+    /// Returns the datagram if this piece completes it.
     fn add(&mut self, fragment: &Fragment, clock: Timestamp) -> Option<Vec<u8>> {
         let timeout = std::time::Duration::from_secs(if fragment.v6 { 60 } else { 30 });
         if self.since.is_some_and(|since| since.after(timeout) <= clock) {

@@ -1,4 +1,4 @@
-//! One frame of any link type through the decoder.
+//! Decodes one frame of any link type.
 
 use smsentry::decode::{BlockExtras, Counters, Decoder, Limits, Options, SkipReason};
 use smsentry::packet::{Link, Packet};
@@ -17,7 +17,7 @@ const LINKS: [Link; 9] = [
     Link::Other(147),
 ];
 
-/// A segment with all that belongs to it.
+/// A segment with its head and encapsulation.
 #[derive(Debug)]
 struct Found {
     head: Head,
@@ -25,9 +25,10 @@ struct Found {
     encapsulation: Encapsulation,
 }
 
-/// Link type, options, bytes that the capture cut, and the frame. Holds: spans lie where they should; the head says what
-/// the bytes say; every frame is counted once; Ethernet and bare IP give the same segment (the fast way and the slow
-/// one); a frame that was cut gives the beginning of the same segment, or none.
+/// The input is the link type, options, the number of bytes cut by the capture, and the frame. Checks that spans are
+/// within the frame; that the head agrees with the bytes; that every frame is counted once; that Ethernet and bare IP
+/// give the same segment (fast path and slow path); and that a truncated frame gives the beginning of the same segment,
+/// or none.
 pub fn frame(data: &[u8]) {
     let [link, bits, cut, frame @ ..] = data else { return };
     let link = LINKS[usize::from(*link) % LINKS.len()];
@@ -67,12 +68,12 @@ fn decode(options: Options, link: Link, bytes: &[u8], wire_len: u32) -> Result<F
     let place = span.whole.map_or(bytes, |whole| &extras.reassembled[whole as usize]);
     let tcp = place[span.start as usize..span.end as usize].to_vec();
     let encapsulation = extras.encapsulations[head.encapsulation as usize];
-    says_the_same(&head, &tcp);
+    head_agrees_with_bytes(&head, &tcp);
     let _ = Segment { head: &head, tcp: &tcp, encapsulation: &encapsulation }.checksum();
     Ok(Found { head, tcp, encapsulation })
 }
 
-/// `packets` is the sum of `tcp` and of the reasons to skip.
+/// Checks that `packets` is the sum of `tcp` and of the skip reasons.
 fn counted_once(counters: &Counters, segment: bool) {
     let skipped = counters.not_ip
         + counters.not_tcp
@@ -86,8 +87,8 @@ fn counted_once(counters: &Counters, segment: bool) {
     assert_eq!((counters.packets, counters.tcp, skipped), (1, u64::from(segment), u64::from(!segment)));
 }
 
-/// The head against the bytes, read here once more.
-fn says_the_same(head: &Head, tcp: &[u8]) {
+/// Compares the head with the bytes, which are parsed here a second time.
+fn head_agrees_with_bytes(head: &Head, tcp: &[u8]) {
     let half = |at: usize| u16::from_be_bytes([tcp[at], tcp[at + 1]]);
     let word = |at: usize| u32::from_be_bytes([tcp[at], tcp[at + 1], tcp[at + 2], tcp[at + 3]]);
     assert!((20..=60).contains(&head.header_len) && tcp.len() >= usize::from(head.header_len));
@@ -98,7 +99,7 @@ fn says_the_same(head: &Head, tcp: &[u8]) {
     assert_eq!((head.checksum, head.urgent), (half(16), half(18)));
 }
 
-/// The same IP packet without its Ethernet header goes the slow way, and is the same segment.
+/// The same IP packet without its Ethernet header takes the slow path and is the same segment.
 fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: &Result<Found, SkipReason>) {
     let version = match frame.get(12..15) {
         Some([0x08, 0x00, first]) if first >> 4 == 4 => 4,
@@ -106,7 +107,7 @@ fn without_ethernet(options: Options, frame: &[u8], wire_len: u32, found: &Resul
         _ => return,
     };
     let bare = decode(options, Link::RawIp, &frame[14..], wire_len - 14).ok();
-    // One header fewer may be what a limit allows.
+    // With one header fewer the packet may be within a limit.
     if matches!(found, Err(SkipReason::TooManyLayers)) {
         return;
     }

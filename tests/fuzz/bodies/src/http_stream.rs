@@ -1,10 +1,10 @@
-//! Two byte streams of one connection through the HTTP parser, whole and in pieces.
+//! Parses two byte streams of one connection, whole and in pieces.
 
 use smsentry::http::{BODY_BEGINNING, Connection, Counters, Direction, Handler, Limits, ParseScope, Request, Response};
 
 use super::packet::Choices;
 
-/// What the parser told.
+/// A call that the parser made to its handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Event {
     Request {
@@ -25,7 +25,7 @@ enum Event {
         fields: [Option<Vec<u8>>; 3],
         length: Option<u64>,
     },
-    /// The beginning of its body, however many pieces that came in.
+    /// The beginning of the body, joined from its pieces.
     Body {
         tx_id: u32,
         bytes: Vec<u8>,
@@ -90,7 +90,7 @@ impl Handler for Recorder {
     }
 }
 
-/// A connection with what it is asked with.
+/// A connection with its limits and recorder.
 struct Rig {
     connection: Connection,
     limits: Limits,
@@ -106,7 +106,8 @@ impl Rig {
     fn act(&mut self, act: impl FnOnce(&mut Connection, &mut ParseScope<'_, Recorder>)) {
         let Self { connection, limits, counters, recorder } = self;
         act(connection, &mut ParseScope { limits, counters, handler: recorder });
-        // A head of each direction, early answers with the beginnings of their bodies, and the requests that wait; each buffer may have grown by doubling.
+        // A head of each direction, early responses with the beginnings of their bodies, and the pending requests; each
+        // buffer may have grown by doubling.
         let most = 2 * (2 * limits.head + 2 * limits.line + 64 * limits.pending) + (16 << 10) + 2 * (64 << 10);
         assert!(connection.memory() <= most, "{} bytes", connection.memory());
     }
@@ -114,13 +115,14 @@ impl Rig {
     fn end(mut self) -> (Vec<Event>, Counters) {
         self.act(|connection, scope| connection.end(Direction::ToServer, scope));
         self.act(|connection, scope| connection.end(Direction::ToClient, scope));
-        makes_sense(&self.recorder.0);
+        check_events(&self.recorder.0);
         (self.recorder.0, self.counters)
     }
 }
 
-/// Both streams, where they are cut, and in what order the pieces come. Holds: in order, the pieces give what the whole
-/// gives; in any order and with losses, every request is told once and answered at most once.
+/// The input is both streams, where they are split, and the order of the pieces. Checks that pieces in order give the
+/// same result as the whole, and that in any order and with losses every request is reported once and answered at most
+/// once.
 pub fn http_stream(data: &[u8]) {
     let mut choices = Choices::new(data);
     let bits = choices.byte();
@@ -144,7 +146,7 @@ pub fn http_stream(data: &[u8]) {
     }
 }
 
-/// The client's bytes, then the server's, cut at these places.
+/// The client's bytes, then the server's, split at these positions.
 fn one_after_the_other(limits: Limits, streams: [&[u8]; 2], cuts: &[u16]) -> (Vec<Event>, Counters) {
     let mut rig = Rig::new(limits);
     let [client, server] = streams;
@@ -157,7 +159,7 @@ fn one_after_the_other(limits: Limits, streams: [&[u8]; 2], cuts: &[u16]) -> (Ve
     rig.end()
 }
 
-/// Pieces of both directions as the cuts say, some of them lost, with acknowledgments that may be anything.
+/// Pieces of both directions in the chosen order, some of them lost, with arbitrary acknowledgment numbers.
 fn in_any_order(limits: Limits, streams: [&[u8]; 2], cuts: &[u16]) {
     let mut rig = Rig::new(limits);
     let mut at = [0_usize; 2];
@@ -196,8 +198,8 @@ fn pieces<'a>(stream: &'a [u8], cuts: &[u16]) -> Vec<(usize, &'a [u8])> {
     places.windows(2).map(|pair| (pair[0], &stream[pair[0]..pair[1]])).collect()
 }
 
-/// Requests are numbered in order; each has one end, and one answer or none.
-fn makes_sense(events: &[Event]) {
+/// Checks that requests are numbered in order and that each ends once and has at most one response.
+fn check_events(events: &[Event]) {
     let (mut asked, mut ended) = (0, Vec::new());
     let (mut answered, mut unseen, mut closed) = (Vec::new(), Vec::new(), Vec::new());
     let once = |list: &mut Vec<u32>, tx_id: u32, what: &str| {

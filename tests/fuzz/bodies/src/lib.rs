@@ -1,14 +1,14 @@
-//! The bodies of the fuzz targets: what is done with the bytes, and what must hold then. Without libFuzzer, so that the
-//! tests replay stored cases and seeds through the same functions.
+//! The bodies of the fuzz targets: they interpret the bytes and check the properties. They don't depend on libFuzzer,
+//! so that the tests replay stored cases and seeds through the same functions.
 
 mod capture_file;
 mod defrag;
 mod frame;
 mod http_stream;
+mod lines;
 mod packet;
 mod signature_file;
 mod tcp_script;
-mod lines;
 mod uri;
 
 pub use capture_file::capture_file;
@@ -19,7 +19,7 @@ pub use signature_file::signature_file;
 pub use tcp_script::tcp_script;
 pub use uri::uri;
 
-/// The body of a target: it panics where it finds something.
+/// The body of a target. Panics if a property is violated.
 pub type Body = fn(&[u8]);
 
 /// The targets by name.

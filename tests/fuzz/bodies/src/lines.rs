@@ -1,11 +1,11 @@
-//! What must hold for every record, whatever the wire brought.
+//! Properties that hold for every record, whatever the input.
 
 use std::path::PathBuf;
 
 use smsentry::format::{Format, InputName, LINE_MAX, LineContext};
 use smsentry::record::Record;
 
-/// Writes a record in every format: a line of pure ASCII each, below the limit, and JSON that is JSON.
+/// Checks a record in every format: each line is ASCII and shorter than the limit, and JSON lines parse.
 pub fn check_lines(record: &Record) {
     let inputs = vec![InputName::File(PathBuf::from("x.pcap"))];
     let context = LineContext { sensor_name: Some("fuzz".to_owned()), inputs, one_stream: true, redact: false };

@@ -1,9 +1,9 @@
-//! TCP segments made by hand, and a reader of the bytes that a fuzzer chose.
+//! Builds TCP segments, and reads values from the fuzzer's input.
 
 use smsentry::segment::{Encapsulation, Endpoint, FlowKey, Head, Segment, Seq, TcpFlags};
 use smsentry::time::Timestamp;
 
-/// Takes numbers from the front of the input; zero when there is none left.
+/// Takes numbers from the front of the input; zero when it is used up.
 pub struct Choices<'a>(arbitrary::Unstructured<'a>);
 
 impl<'a> Choices<'a> {
@@ -27,7 +27,7 @@ impl<'a> Choices<'a> {
         self.0.arbitrary().unwrap_or(0)
     }
 
-    /// So many bytes, or what is left.
+    /// The next `n` bytes, or what is left.
     pub fn bytes(&mut self, len: usize) -> &'a [u8] {
         let len = len.min(self.0.len());
         self.0.bytes(len).unwrap_or_default()
@@ -38,7 +38,7 @@ impl<'a> Choices<'a> {
     }
 }
 
-/// A segment to be made.
+/// A segment to build.
 #[derive(Clone, Debug)]
 pub struct Made {
     pub source: Endpoint,
@@ -59,7 +59,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Hands the segment to `take`.
+    /// Passes the segment to `take`.
     pub fn give(&self, take: &mut dyn FnMut(&Segment<'_>)) {
         let (key, side) = FlowKey::new(self.source, self.destination);
         let mut tcp = Vec::with_capacity(20 + self.payload.len());

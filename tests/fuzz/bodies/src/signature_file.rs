@@ -1,10 +1,11 @@
-//! A signature file through the loader.
+//! Loads a signature file.
 
 use smsentry::signature::{SignatureFile, SignatureOrigin, Signatures, builtin};
 use smsentry::uri::Normaliser;
 
-/// A signature file, and behind a NUL the file that any `path_file` reads. Holds: it is refused with lines that are in
-/// the file and reasons of one line, or loaded and usable; the same every time; memory in proportion.
+/// The input is a signature file and, after a NUL, the file that any `path_file` reads. Checks that it is either
+/// refused with lines of the file and reasons of one line, or loaded and usable; the same every time; with memory in
+/// proportion.
 pub fn signature_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (text, paths) = text.split_once('\0').unwrap_or((text, ""));
@@ -17,7 +18,7 @@ pub fn signature_file(data: &[u8]) {
     };
     let source = SignatureFile { name: "dir/fuzz.toml", text, origin: SignatureOrigin::User };
     let alone = load(&[source]);
-    // The smallest of the built-in files: with all of them a run would be nothing but reading them.
+    // The smallest of the built-in files: with all of them a run would only parse these.
     let mut beside: Vec<_> = builtin().iter().min_by_key(|file| file.text.len()).copied().into_iter().collect();
     beside.push(source);
     let beside = load(&beside);

@@ -1,4 +1,4 @@
-//! A script of segments through the flow room, and through the sensor.
+//! Sends a script of segments through TCP reassembly, and through the sensor.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use smsentry::sensor::{self, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 
-use super::packet::{Choices, Made};
 use super::lines::check_lines;
+use super::packet::{Choices, Made};
 
-/// What a flow handed on.
+/// The data and gaps that a flow delivered.
 #[derive(Clone, Debug, Default)]
-struct Heard {
+struct Delivered {
     streams: [Stream; 2],
 }
 
@@ -30,20 +30,20 @@ struct Stream {
     ended: bool,
 }
 
-/// Keeps everything, and checks its order.
+/// Keeps all data, and checks its order.
 #[derive(Default)]
 struct Recorder {
-    closed: Vec<Heard>,
-    /// Whether bytes may be taken out, and a half may begin anew without its flow being closed.
+    closed: Vec<Delivered>,
+    /// Whether bytes may be removed, and whether a half stream may restart without its flow being closed.
     urgent: bool,
     restarts: bool,
 }
 
 impl Listener for Recorder {
-    type State = Heard;
+    type State = Delivered;
 
-    fn chunk(&mut self, _: &FlowView<'_>, heard: &mut Heard, side: Side, chunk: Chunk<'_>) {
-        let stream = &mut heard.streams[side as usize];
+    fn chunk(&mut self, _: &FlowView<'_>, delivered: &mut Delivered, side: Side, chunk: Chunk<'_>) {
+        let stream = &mut delivered.streams[side as usize];
         match chunk {
             Chunk::Data { bytes, offset, .. } => {
                 assert!(!bytes.is_empty(), "an empty chunk");
@@ -58,7 +58,7 @@ impl Listener for Recorder {
                 assert!(len > 0 && (self.restarts || !stream.ended), "a gap of nothing, or after the end");
                 stream.gaps += len;
                 stream.end += len;
-                // An urgent byte just before the gap was taken out.
+                // An urgent byte just before the gap was removed.
                 if self.urgent {
                     stream.end = stream.end.max(len);
                 }
@@ -66,20 +66,20 @@ impl Listener for Recorder {
         }
     }
 
-    fn end(&mut self, _: &FlowView<'_>, heard: &mut Heard, side: Side) {
-        let stream = &mut heard.streams[side as usize];
+    fn end(&mut self, _: &FlowView<'_>, delivered: &mut Delivered, side: Side) {
+        let stream = &mut delivered.streams[side as usize];
         assert!(self.restarts || !stream.ended, "two ends");
         stream.ended = true;
     }
 
-    fn waits(&mut self, _: &FlowView<'_>, _: &mut Heard, _: Side) {}
+    fn waits(&mut self, _: &FlowView<'_>, _: &mut Delivered, _: Side) {}
 
-    fn closed(&mut self, _: &FlowView<'_>, heard: &mut Heard, _: Reason) {
-        self.closed.push(std::mem::take(heard));
+    fn closed(&mut self, _: &FlowView<'_>, delivered: &mut Delivered, _: Reason) {
+        self.closed.push(std::mem::take(delivered));
     }
 
-    fn memory(heard: &Heard) -> usize {
-        heard.streams.iter().map(|stream| 64 * stream.data.len()).sum()
+    fn memory(delivered: &Delivered) -> usize {
+        delivered.streams.iter().map(|stream| 64 * stream.data.len()).sum()
     }
 }
 
@@ -88,28 +88,29 @@ fn signatures() -> Arc<Signatures> {
     Arc::clone(SET.get_or_init(|| Arc::new(Signatures::builtin().expect("the built-in signatures load"))))
 }
 
-/// The targets that the client of an HTTP script asks for.
+/// The targets of the requests in an HTTP script.
 const TARGETS: [&str; 5] = ["/", "/sms/api/", "/twilio/.config/bin/aws/lib/.env", "/img/a.png?x=1", "/sms_config.json"];
 
-/// The two ends of a script and what they say.
+/// The two ends of a script and their streams.
 struct Script {
     honest: bool,
     ends: [Endpoint; 2],
     isn: [Seq; 2],
     content: [Vec<u8>; 2],
-    /// Which bytes of each were sent.
+    /// The bytes of each that were sent.
     have: [Vec<bool>; 2],
-    /// Who said that he has sent everything.
+    /// The ends that have sent their FIN.
     fin: [bool; 2],
     cursor: [usize; 2],
     clock: Timestamp,
     number: u64,
     last: Option<Made>,
-    /// Until when the flow is known to every receiver, so that a segment from afar is no beginning.
+    /// The time until which every receiver knows the flow, so that a segment far outside the window does not begin a
+    /// new one.
     known_until: Timestamp,
 }
 
-/// No hole is given up within this time.
+/// A time within which no hole is given up.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 const CLIENT: usize = 0;
@@ -135,7 +136,7 @@ impl Script {
         }
     }
 
-    /// A segment of one end with what everybody would write into it.
+    /// A segment of one end with the usual header fields.
     fn plain(&mut self, from: usize, offset: usize, len: usize, flags: u8) -> Made {
         let offset = offset.min(self.content[from].len());
         let payload = self.content[from][offset..(offset + len).min(self.content[from].len())].to_vec();
@@ -159,7 +160,7 @@ impl Script {
         }
     }
 
-    /// How many bytes from its beginning an end has sent without a hole.
+    /// The number of bytes from the start that an end has sent without a hole.
     fn received(&self, from: usize) -> usize {
         self.have[from].iter().take_while(|&&have| have).count()
     }
@@ -179,7 +180,7 @@ impl Script {
         made
     }
 
-    /// The next segment, or time that passes.
+    /// Chooses the next segment, or a pause.
     fn choose(&mut self, choices: &mut Choices<'_>) -> Option<Made> {
         let kind = choices.byte();
         let from = usize::from(kind >> 7);
@@ -202,7 +203,7 @@ impl Script {
             9 => self.plain(from, self.cursor[from], 0, TcpFlags::ACK),
             10 => {
                 self.clock = self.clock.after(Duration::from_millis(u64::from(choices.half()) >> (kind >> 4 & 7)));
-                // What was far from a known flow may begin an unknown one.
+                // A segment far outside a known flow may begin an unknown one.
                 self.last = self.last.take().filter(|_| self.clock < self.known_until);
                 return None;
             }
@@ -215,7 +216,7 @@ impl Script {
         Some(made)
     }
 
-    /// What any server would drop.
+    /// A segment that every server drops.
     fn decoy(&mut self, from: usize, choices: &mut Choices<'_>) -> Made {
         let offset = usize::from(choices.half()) % (self.content[from].len() + 1);
         let mut made = self.plain(from, offset, 40, TcpFlags::ACK);
@@ -230,7 +231,7 @@ impl Script {
         made
     }
 
-    /// Anything at all.
+    /// An arbitrary segment.
     fn anything(&mut self, from: usize, choices: &mut Choices<'_>) -> Made {
         let mut made = self.plain(from, usize::from(choices.half()), usize::from(choices.byte()), choices.byte());
         let bits = choices.byte();
@@ -261,7 +262,7 @@ impl Script {
     }
 }
 
-/// Bytes whose place can be told from a few of them.
+/// Bytes whose position is determined by a few of them.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed;
     let next = || {
@@ -271,7 +272,7 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(len).collect()
 }
 
-/// Requests for [`TARGETS`] and their answers.
+/// Requests for [`TARGETS`] and their responses.
 fn conversation() -> [Vec<u8>; 2] {
     let request = |target: &&str| format!("GET {target} HTTP/1.1\r\nHost: example.org\r\nUser-Agent: x\r\n\r\n");
     let requests: String = TARGETS.iter().map(request).collect();
@@ -279,9 +280,10 @@ fn conversation() -> [Vec<u8>; 2] {
     [requests.into_bytes(), answer.repeat(TARGETS.len()).into_bytes()]
 }
 
-/// Options, and what the two ends send. Holds: what is handed on is in order, and nothing is lost track of; of an honest
-/// script (copies agree, decoys are such as every server drops) every byte handed on is the byte that was sent there, and
-/// without pauses and limits every byte that was sent is handed on; the requests in it are told, each once.
+/// The input is options, and the segments of both ends. Checks that data is delivered in order and that memory is
+/// accounted for. In a well-formed script (copies agree, and every server drops the decoys) every delivered byte is the
+/// byte sent at its offset, and without pauses and limits every byte that was sent is delivered; the requests in it are
+/// reported once each.
 pub fn tcp_script(data: &[u8]) {
     let mut choices = Choices::new(data);
     let (bits, more) = (choices.byte(), choices.byte());
@@ -314,25 +316,25 @@ pub fn tcp_script(data: &[u8]) {
             rig.give(&mut script, made);
         }
     }
-    let (heard, records) = rig.finish(script.clock);
+    let (delivered, records) = rig.finish(script.clock);
     if !honest {
         return;
     }
     let at_once = opened && !tiny && script.clock.since(began) < AT_ONCE;
     if at_once {
-        assert_eq!(heard.len(), 1, "one connection");
+        assert_eq!(delivered.len(), 1, "one connection");
     }
-    for heard in &heard {
-        for (from, stream) in heard.streams.iter().rev().enumerate() {
+    for delivered in &delivered {
+        for (from, stream) in delivered.streams.iter().rev().enumerate() {
             // The server's address is the lower one.
             was_sent(stream, &script.content[from], at_once);
             if at_once {
-                all_told(stream, &script, from);
+                all_delivered(stream, &script, from);
             }
         }
     }
     if at_once && http && script.received(CLIENT) == script.content[CLIENT].len() {
-        requests_told(&records);
+        requests_reported_once(&records);
     }
 }
 
@@ -347,8 +349,8 @@ fn few() -> Limits {
     }
 }
 
-/// Every byte handed on stands in the content at its offset; from some place on, where the beginning was not seen or a
-/// limit or a pause ended the flow before.
+/// Checks that every delivered byte is that of the content at its offset. Streams may begin later where the beginning
+/// was not seen, or where a limit or a pause ended the flow before.
 fn was_sent(stream: &Stream, content: &[u8], from_the_beginning: bool) {
     let fits = |base: usize| {
         stream
@@ -360,20 +362,20 @@ fn was_sent(stream: &Stream, content: &[u8], from_the_beginning: bool) {
     assert!(found, "bytes that were not sent there: {stream:?}");
 }
 
-/// Everything that was sent was handed on, and what was not sent is a gap.
-fn all_told(stream: &Stream, script: &Script, from: usize) {
+/// Checks that everything that was sent was delivered, and that the rest is a gap.
+fn all_delivered(stream: &Stream, script: &Script, from: usize) {
     let have = &script.have[from];
     let last = have.iter().rposition(|&have| have).map_or(0, |last| last + 1);
     let end = if script.fin[from] { have.len() } else { last };
-    let mut told = vec![false; have.len()];
+    let mut delivered = vec![false; have.len()];
     for (offset, bytes) in &stream.data {
-        told[*offset as usize..*offset as usize + bytes.len()].fill(true);
+        delivered[*offset as usize..*offset as usize + bytes.len()].fill(true);
     }
-    assert!(told == *have, "bytes that were sent were not handed on: {stream:?}");
+    assert!(delivered == *have, "bytes that were sent were not handed on: {stream:?}");
     assert_eq!(stream.gaps, have[..end].iter().filter(|&&have| !have).count() as u64);
 }
 
-fn requests_told(records: &[Record]) {
+fn requests_reported_once(records: &[Record]) {
     let mut targets: Vec<(u32, &[u8])> = Vec::new();
     let mut alerts = 0;
     for record in records {
@@ -389,9 +391,9 @@ fn requests_told(records: &[Record]) {
     assert_eq!(alerts, 3, "the probes among them");
 }
 
-/// The flow room, and the sensor beside it where the script is HTTP.
+/// TCP reassembly, and the sensor beside it where the script is HTTP.
 struct Rig {
-    flows: Flows<Heard>,
+    flows: Flows<Delivered>,
     recorder: Recorder,
     sensor: Option<(Sensor, CachedMatcher)>,
     records: Vec<Record>,
@@ -428,14 +430,14 @@ impl Rig {
         }
         self.flows.feed(segment, &mut self.recorder);
         assert!(self.flows.len() <= self.limits.flows);
-        // One segment more than the limit allows may have been on its way.
+        // One segment more than the limit allows may have been in progress.
         assert!(self.flows.queued_memory() <= self.limits.queued_memory + (4 << 10));
         if let Some((sensor, search)) = &mut self.sensor {
             sensor.feed(segment, search, &mut self.records);
         }
     }
 
-    fn finish(mut self, clock: Timestamp) -> (Vec<Heard>, Vec<Record>) {
+    fn finish(mut self, clock: Timestamp) -> (Vec<Delivered>, Vec<Record>) {
         let at = EventTime { clock, number: 0 };
         self.flows.finish(at, Reason::Stop, &mut self.recorder);
         assert_eq!((self.flows.len(), self.flows.memory(), self.flows.queued_memory()), (0, 0, 0));

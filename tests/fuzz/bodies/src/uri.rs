@@ -1,4 +1,4 @@
-//! A request target through the normaliser and the signatures.
+//! Normalises a request target and matches it against the signatures.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use smsentry::uri::{Candidate, Candidates, MAX_CANDIDATES, NormalHost, NormalPat
 
 const METHODS: [&[u8]; 4] = [b"GET", b"CONNECT", b"POST", b"\xff"];
 
-/// Kinds of pattern that the built-in files do not have, in short.
+/// Kinds of pattern that the built-in files lack.
 const MORE: &str = r#"
 family = "fuzz"
 [[signature]]
@@ -68,8 +68,8 @@ fn signatures() -> &'static Signatures {
     })
 }
 
-/// A method and a target. Holds: the fast way gives what the slow one gives; normal forms are normal, bounded and stay
-/// as they are when they are brought to normal form again; what is found is what a search pattern by pattern finds.
+/// The input is a method and a target. Checks that the fast path gives the same result as the slow path; that normal
+/// forms are normal, bounded and idempotent; and that the matches are those of a linear search over all patterns.
 pub fn uri(data: &[u8]) {
     let [method, target @ ..] = data else { return };
     let method = METHODS[usize::from(*method) % METHODS.len()];
@@ -122,13 +122,13 @@ fn is_normal(candidate: &Candidate<'_>, target: &[u8]) {
     }
 }
 
-/// Whether the naive search below knows this kind of signature.
+/// Whether the linear search below supports this kind of signature.
 fn is_simple(signature: &Signature) -> bool {
     let nothing_else = signature.query.is_empty() && signature.scope.unless.is_empty();
     !signature.support && nothing_else && matches!(signature.pattern, Pattern::Text(..))
 }
 
-/// Whether a signature matches, pattern by pattern.
+/// Reports whether a signature matches, pattern by pattern.
 fn matches(signature: &Signature, method: &[u8], target: &[u8], candidates: &Candidates<'_>) -> bool {
     let Pattern::Text(kind, patterns) = &signature.pattern else { return false };
     let methods = &signature.methods;
