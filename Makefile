@@ -11,7 +11,7 @@ FUZZ_TARGETS ?= frame capture_file tcp_script http_stream uri defrag signature_f
 # Rationale: the sensor's own code has no unsafe but in sys/, and without it a run does eight times as much.
 SANITIZER ?= none
 
-.PHONY: attack scale help run build test fmt clippy unit doc fuzz fuzz-check bless bench profile record setup
+.PHONY: attack scale help run build test fmt clippy unit doc msrv fuzz fuzz-check bless bench profile record setup
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ build: setup ## build target/release/smsentry
 test: setup fmt clippy unit doc fuzz-check ## the whole gate, the same at hand and in CI
 
 fmt:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 
 clippy: setup
@@ -36,6 +36,9 @@ unit: setup
 
 doc: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --document-private-items
+
+msrv: setup ## check that everything builds; CI runs it with the oldest supported toolchain
+	$(CARGO) check --locked --all-targets
 
 # The path only keeps libfuzzer-sys from building libFuzzer, which needs a C++ compiler; nothing is linked here. The
 # versions and the directory are those of the main package, so that little is built or fetched a second time.

@@ -24,3 +24,5 @@ mod format;
 mod live;
 // Properties of the repository: architecture, build, golden files, fuzz cases.
 mod repo;
+// Regressions by issue number.
+mod regression;

@@ -312,8 +312,8 @@ fn assess(situation: &Condition, alerts: &[Value]) -> Result<(), String> {
 
 #[test]
 fn every_condition_reports_the_three_probes_once() {
-    let judged = CONDITIONS.iter().map(|situation| assess(situation, &alerts(situation, &[])));
-    let wrong: Vec<String> = judged.filter_map(Result::err).collect();
+    let assessed = CONDITIONS.iter().map(|situation| assess(situation, &alerts(situation, &[])));
+    let wrong: Vec<String> = assessed.filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), CONDITIONS.len(), wrong.join("\n"));
 }
 

@@ -120,7 +120,7 @@ fn two_thousand_damaged_captures_are_survived() {
         let output = run(&arguments, &files);
         check_run(&output, &format!("round {round}"));
         assert_eq!(output.status.code(), Some(1), "round {round}: some of a hundred can't be read to their end");
-        assert!(output.stdout.len() > 10_000, "round {round}: what is readable is told");
+        assert!(output.stdout.len() > 10_000, "round {round}: readable packets are reported");
         files.iter().for_each(|file| fs::remove_file(file).unwrap());
     }
 }

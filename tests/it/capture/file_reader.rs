@@ -69,7 +69,7 @@ fn pcapng_sections_interfaces_and_blocks_are_read() {
             ByteOrder::Big => 100_i64.to_be_bytes(),
         };
         file.extend(captures::section(order));
-        file.extend(captures::block(order, 0x0bad_cafe, b"what nobody knows"));
+        file.extend(captures::block(order, 0x0bad_cafe, b"of unknown type!!"));
         file.extend(captures::interface(order, 1, 0, &[(2, b"eth0"), (9, &[9]), (14, &offset), (0, b"")]));
         file.extend(captures::interface(order, linktype, 5, &[(9, &[0x80 | 10]), (14, &offset)]));
         file.extend(captures::enhanced_with(order, 0, 5_000_000_007, 60, b"abcde", &[0, 1, 0, 0, 0, 0, 0, 0]));

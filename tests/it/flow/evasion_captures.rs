@@ -45,7 +45,7 @@ fn read(capture: &Path, more: &[&str]) -> (Vec<Reported>, Value) {
             host: text("hostname").map(|host| host + &port),
             probe: false,
         };
-        assert!(requests.insert(key, reported).is_none(), "{}: told twice", capture.display());
+        assert!(requests.insert(key, reported).is_none(), "{}: reported twice", capture.display());
     }
     for key in probes {
         requests.get_mut(&key).expect("an alert's request has a record").probe = true;

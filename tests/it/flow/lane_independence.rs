@@ -196,7 +196,7 @@ fn a_thousand_captures_do_not_depend_on_block_size() {
         let name = format!("{seed:04}.pcap");
         memchr::memmem::find(&expected, name.as_bytes()).is_some()
     };
-    assert!((0..1000).all(named), "a capture of which nothing is told");
+    assert!((0..1000).all(named), "a capture without output");
     for (lanes, block) in [(0, 1), (0, 7), (3, 7)] {
         assert!(replay(folder.path(), lanes, block, &[]) == expected, "{lanes} lanes, blocks of {block}");
     }

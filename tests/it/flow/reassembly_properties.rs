@@ -187,7 +187,7 @@ fn decoy(dice: &mut Dice, conn: Conn, next: i64, had: i64, stamped: bool) -> (&'
         11 => ("acknowledges long ago", seg.ack(had - 100_000 - far / 100)),
         12 => ("FIN that acknowledges too much", seg.ack(had + 100_000).flags("FA")),
         13 => ("SYN inside", forged.seg(Client, "S", 0, 0, lie.as_bytes())),
-        14 => ("data of nobody's SYN", forged.up(1, had, lie)),
+        14 => ("data of an unanswered SYN", forged.up(1, had, lie)),
         _ => ("FIN with a wrong checksum", seg.flags("FA").damage(Damage::Tcp)),
     };
     // Whatever else is wrong, its timestamp may be from the far future.

@@ -52,7 +52,7 @@ fn alert_lines(capture: &str, more: &[&str]) -> Vec<String> {
     let capture = Path::new("pcaps").join(capture);
     let ran = run(&[&["-q", "-S", file.to_str().unwrap(), "-r", capture.to_str().unwrap()], more].concat());
     assert_eq!((ran.code, &*ran.err), (0, ""));
-    assert!(!ran.out.contains("EXAMPLE") && !ran.out.contains("propertySources"), "nothing of a body is told");
+    assert!(!ran.out.contains("EXAMPLE") && !ran.out.contains("propertySources"), "no part of a body is reported");
     let events = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let short = |event: Value| {
         let (http, outcome) = (&event["http"], &event["alert"]["metadata"]["smsentry_outcome"][0]);

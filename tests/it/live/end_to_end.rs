@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::live_process::{BINARY, Connection, Logs, Sensor, eventually, metadata, of_type, records_of, send};
+use crate::support::live_process::{
+    BINARY, Connection, Logs, Sensor, below, eventually, metadata, of_type, prompt, records_of, send,
+};
 use crate::support::virtual_link::{Namespace, Process, Sender, create_link, in_namespace, ip};
 
 /// Records an interface with libpcap until it is stopped.
@@ -24,9 +26,12 @@ impl Recorder {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            while !asked.load(Ordering::SeqCst) {
+            // After the stop until the ring is empty.
+            loop {
+                let stopped = asked.load(Ordering::SeqCst);
                 match capture.next_packet() {
                     Ok(packet) => file.write(&packet),
+                    Err(_) if stopped => break,
                     Err(_) => std::thread::sleep(Duration::from_millis(1)),
                 }
             }
@@ -213,7 +218,7 @@ fn probe_followed_by_an_idle_link_is_reported_in_time() {
     in_namespace(|| {
         create_link();
         let mut sender = Sender::on("probe1");
-        for lanes in [&["--lanes", "0"][..], &[]] {
+        let mut run = |lanes: &[&str]| {
             let logs = Logs::new();
             let mut arguments = vec!["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "2"];
             arguments.extend(lanes);
@@ -222,12 +227,11 @@ fn probe_followed_by_an_idle_link_is_reported_in_time() {
             std::thread::sleep(Duration::from_millis(700));
             let mut connection = Connection::new(40_001);
             send(&mut sender, connection.open());
+            let before = Instant::now();
             sender.send(&connection.ask("/sms_config.json"));
-            let asked = Instant::now();
             eventually(4, || !logs.records("alert").is_empty(), || sensor.messages());
-            let passed = asked.elapsed();
+            let passed = before.elapsed();
             assert!(passed > Duration::from_millis(1900), "too early: {passed:?}");
-            assert!(passed < Duration::from_secs(3), "too late: {passed:?}");
             assert_eq!(metadata(&logs.records("alert")[0], "smsentry_outcome"), "pending");
             // A late response still proves `exposed`.
             sender.send(&connection.answer("200 OK"));
@@ -236,7 +240,10 @@ fn probe_followed_by_an_idle_link_is_reported_in_time() {
             assert_eq!(metadata(&late, "smsentry_outcome"), "exposed", "{late}");
             assert_eq!(metadata(&late, "smsentry_update"), "late-answer", "{late}");
             sensor.finish();
-        }
+            below(passed, Duration::from_secs(3), "the alert")
+        };
+        prompt(|| run(&["--lanes", "0"]));
+        prompt(|| run(&[]));
     });
 }
 
@@ -246,9 +253,10 @@ fn no_deadline_fires_while_the_response_waits_in_the_ring() {
     in_namespace(|| {
         create_link();
         let mut sender = Sender::on("probe1");
-        let logs = Logs::new();
-        let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1"]);
-        for round in 0..3 {
+        let mut run = |round: u16| {
+            let logs = Logs::new();
+            let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1"]);
+            let begun = Instant::now();
             let mut connections: Vec<_> = (0..50).map(|at| Connection::new(40_000 + round * 100 + at)).collect();
             for connection in &mut connections {
                 send(&mut sender, connection.open());
@@ -259,16 +267,20 @@ fn no_deadline_fires_while_the_response_waits_in_the_ring() {
             sensor.signal("-STOP");
             std::thread::sleep(Duration::from_millis(300));
             connections.iter_mut().for_each(|connection| sender.send(&connection.answer("200 OK")));
+            let answered = begun.elapsed();
             std::thread::sleep(Duration::from_millis(1500));
             sensor.signal("-CONT");
-            let count = 50 * (usize::from(round) + 1);
-            eventually(3, || logs.records("alert").len() >= count, || sensor.messages());
+            eventually(3, || logs.records("alert").len() >= 50, || sensor.messages());
             std::thread::sleep(Duration::from_millis(300));
-        }
-        let alerts = logs.records("alert");
-        let outcomes: Vec<_> = alerts.iter().map(|alert| metadata(alert, "smsentry_outcome")).collect();
-        assert_eq!(outcomes, ["exposed"; 150]);
-        sensor.finish();
+            sensor.finish();
+            // Later responses may rightly miss the deadline.
+            below(answered, Duration::from_secs(1), "the sender")?;
+            let alerts = logs.records("alert");
+            let outcomes: Vec<_> = alerts.iter().map(|alert| metadata(alert, "smsentry_outcome")).collect();
+            assert_eq!(outcomes, ["exposed"; 50]);
+            Ok(())
+        };
+        (0..3).for_each(|round| prompt(|| run(round)));
     });
 }
 
@@ -278,28 +290,34 @@ fn clock_is_right_after_a_busy_period() {
     in_namespace(|| {
         create_link();
         let mut sender = Sender::on("probe1");
-        let logs = Logs::new();
-        let arguments = ["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1.5", "--lanes", "0"];
-        let sensor = Sensor::start(&[&arguments[..], &["--set", "block.packets=1"]].concat());
-        std::thread::sleep(Duration::from_millis(300));
-        sensor.signal("-STOP");
-        for port in 41_000..41_100 {
-            send(&mut sender, Connection::whole(port, "/index.html"));
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let mut held = Connection::new(40_001);
-        send(&mut sender, held.open());
-        sender.send(&held.ask("/sms_config.json"));
-        let asked = Instant::now();
-        // Until the kernel has delivered the last part of its ring.
-        std::thread::sleep(Duration::from_millis(150));
-        sensor.signal("-CONT");
-        std::thread::sleep(Duration::from_millis(700));
-        sender.send(&held.answer("200 OK"));
-        eventually(3, || !logs.records("alert").is_empty(), || sensor.messages());
-        let alerts = logs.records("alert");
-        assert_eq!(metadata(&alerts[0], "smsentry_outcome"), "exposed", "after {:?}", asked.elapsed());
-        sensor.finish();
+        prompt(|| {
+            let logs = Logs::new();
+            let arguments = ["-i", "probe0", "-l", logs.path(), "--outcome-timeout", "1.5", "--lanes", "0"];
+            let sensor = Sensor::start(&[&arguments[..], &["--set", "block.packets=1"]].concat());
+            std::thread::sleep(Duration::from_millis(300));
+            sensor.signal("-STOP");
+            for port in 41_000..41_100 {
+                send(&mut sender, Connection::whole(port, "/index.html"));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let mut held = Connection::new(40_001);
+            send(&mut sender, held.open());
+            let asked = Instant::now();
+            sender.send(&held.ask("/sms_config.json"));
+            // Until the kernel has delivered the last part of its ring.
+            std::thread::sleep(Duration::from_millis(150));
+            sensor.signal("-CONT");
+            std::thread::sleep(Duration::from_millis(700));
+            sender.send(&held.answer("200 OK"));
+            let answered = asked.elapsed();
+            eventually(3, || !logs.records("alert").is_empty(), || sensor.messages());
+            let alerts = logs.records("alert");
+            sensor.finish();
+            // A later response may rightly miss the deadline.
+            below(answered, Duration::from_millis(1400), "the sender")?;
+            assert_eq!(metadata(&alerts[0], "smsentry_outcome"), "exposed", "after {answered:?}");
+            Ok(())
+        });
     });
 }
 

@@ -89,14 +89,14 @@ fn merged_segments_are_captured_whole_and_offloads_reported() {
             let itself = std::env::current_exe().unwrap();
             let server = other.exec(itself.to_str().unwrap()).args([&test, "--exact"]).env(ROLE, "server").spawn();
             let server = Process(server.unwrap());
-            let mut stream = (0..100).find_map(|_| {
+            let mut stream = (0..1200).find_map(|_| {
                 std::thread::sleep(Duration::from_millis(50));
                 TcpStream::connect_timeout(&"192.0.2.2:8080".parse().unwrap(), Duration::from_secs(1)).ok()
             });
             stream.as_mut().unwrap().write_all(&vec![b'x'; 1 << 20]).unwrap();
             drop(stream);
             server.succeed();
-            let frames = receive(&mut source);
+            let frames = receive(&mut source, 1);
             // Payload to the server by sequence number, so that a retransmission counts once.
             let mut segments = std::collections::BTreeMap::new();
             for bytes in frames.iter().filter(|bytes| bytes.get(36..38) == Some(&8080_u16.to_be_bytes())) {

@@ -27,7 +27,7 @@ fn stored_cases_pass() {
         for case in cases {
             let path = case.unwrap().path();
             let name = format!("{target}/{}", path.file_name().unwrap().to_string_lossy());
-            assert!(page.contains(&format!("`{name}`")), "cases/README.md does not tell what {name} was");
+            assert!(page.contains(&format!("`{name}`")), "cases/README.md does not describe {name}");
             println!("{name}");
             body(&fs::read(&path).unwrap());
         }

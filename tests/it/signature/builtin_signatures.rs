@@ -115,7 +115,7 @@ fn support_signatures_have_no_higher_rank() {
     for signature in set.iter().filter(|signature| is_ours(signature) && signature.support) {
         for hit in &signature.hits {
             let (found, also) = find(&set, &hit.method, &hit.target).expect("a hit");
-            assert!(found.support && also.is_empty(), "{hit}: told as {} {also:?}", found.slug);
+            assert!(found.support && also.is_empty(), "{hit}: reported as {} {also:?}", found.slug);
         }
     }
     for target in

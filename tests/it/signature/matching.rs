@@ -373,12 +373,12 @@ proptest! {
         let mut wanted = Vec::new();
         for which in order {
             if let Some(&(_, at)) = stack.iter().find(|(other, _)| *other == which) {
-                let (disguised, name) = evasion(which, at, &target);
+                let (evading, name) = evasion(which, at, &target);
                 // After a NUL that cuts, the blank means nothing.
                 if !(name == "whitespace" && wanted.contains(&"nul")) {
                     wanted.push(name);
                 }
-                target = disguised;
+                target = evading;
             }
         }
         let (slug, names, _) = find(set, "GET", target.as_bytes())

@@ -13,6 +13,10 @@ use crate::support::virtual_link::Sender;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_smsentry");
 
+/// Factor of every deadline: they say that something happens at all, and a busy machine may need far longer than an
+/// idle one. Promptness is checked by [`prompt`].
+const PATIENCE: u32 = 20;
+
 /// A file that should not be accessible.
 const SECRET: &str = r#"{"api_key":"made up"}"#;
 
@@ -52,14 +56,26 @@ impl Sensor {
         eventually(seconds, || self.messages().contains(words), || format!("{words:?} in\n{}", self.messages()));
     }
 
+    /// Requests statistics until the counters file has this counter at `least` or more.
+    pub(crate) fn wait_for_counter(&self, logs: &Logs, name: &str, least: u64) {
+        let reached = || {
+            self.signal("-USR1");
+            std::thread::sleep(Duration::from_millis(50));
+            let text = std::fs::read_to_string(logs.file("counters.json")).unwrap_or_default();
+            let counters: Option<Value> = serde_json::from_str(&text).ok();
+            counters.is_some_and(|counters| counters[name].as_u64() >= Some(least))
+        };
+        eventually(3, reached, || format!("{name} {least}: {}", self.messages()));
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
-    /// Waits until it has ended by itself. Returns its exit code and all its messages.
+    /// Waits until it has ended by itself, at most [`PATIENCE`] times `longest`. Returns its exit code and all its messages.
     pub(crate) fn ended_within(mut self, longest: Duration) -> (Option<i32>, String) {
-        let begun = Instant::now();
+        let (begun, longest) = (Instant::now(), longest * PATIENCE);
         let status: ExitStatus = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
@@ -94,13 +110,28 @@ impl Drop for Sensor {
     }
 }
 
-/// Waits until the condition holds, at most so many seconds.
+/// Waits until the condition holds, at most [`PATIENCE`] times so many seconds.
 pub(crate) fn eventually(seconds: u64, what: impl Fn() -> bool, describe: impl Fn() -> String) {
-    let begun = Instant::now();
+    let (begun, longest) = (Instant::now(), Duration::from_secs(seconds) * PATIENCE);
     while !what() {
-        assert!(begun.elapsed() < Duration::from_secs(seconds), "after {seconds} s not: {}", describe());
+        assert!(begun.elapsed() < longest, "after {longest:?} not: {}", describe());
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Runs a scenario whose timing a busy machine can disturb, until it succeeds, at most ten times. The scenario asserts
+/// what must always hold, and returns an error where only the time was wrong.
+pub(crate) fn prompt(mut scenario: impl FnMut() -> Result<(), String>) {
+    let mut errors = Vec::new();
+    while let Err(error) = scenario() {
+        errors.push(error);
+        assert!(errors.len() < 10, "every time: {errors:#?}");
+    }
+}
+
+/// An error if `time` is not below `limit`.
+pub(crate) fn below(time: Duration, limit: Duration, what: &str) -> Result<(), String> {
+    if time < limit { Ok(()) } else { Err(format!("{what}: {time:?}, {limit:?} allowed")) }
 }
 
 /// A directory for the logs of a run.

@@ -133,10 +133,11 @@ pub(crate) fn options() -> LiveOptions {
     LiveOptions { ring_mib: 8, ..LiveOptions::new("probe0") }
 }
 
-/// All frames until none came for half a second.
-pub(crate) fn receive(source: &mut LiveSource) -> Vec<Vec<u8>> {
-    let (mut frames, mut block, mut last) = (Vec::new(), Block::default(), Instant::now());
-    while last.elapsed() < Duration::from_millis(500) {
+/// Waits for `least` frames, at most a minute, and then until none came for half a second. Returns all of them.
+pub(crate) fn receive(source: &mut LiveSource, least: usize) -> Vec<Vec<u8>> {
+    let (mut frames, mut block, begun) = (Vec::new(), Block::default(), Instant::now());
+    let mut last = begun;
+    while last.elapsed() < Duration::from_millis(500) || (frames.len() < least && begun.elapsed().as_secs() < 60) {
         block.clear();
         assert_eq!(source.fill(&mut block).unwrap(), FillStatus::More);
         for at in 0..block.packets.len() {
@@ -149,12 +150,12 @@ pub(crate) fn receive(source: &mut LiveSource) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Waits until the counters fulfil the condition, at most for so long.
+/// Waits until the counters fulfil the condition, at most a minute.
 pub(crate) fn eventually(statistics: &Statistics, what: impl Fn(&Counters) -> bool) -> Counters {
     let begun = Instant::now();
     loop {
         let counters = statistics.read();
-        if what(&counters) || begun.elapsed() > Duration::from_secs(3) {
+        if what(&counters) || begun.elapsed() > Duration::from_secs(60) {
             assert!(what(&counters), "{counters:?}");
             return counters;
         }

@@ -155,7 +155,7 @@ fn was_sent(whole: &[u8], sent: &[(usize, Vec<u8>)]) {
             }
         }
     }
-    assert!(explained.iter().all(|&it| it), "a byte that nobody sent there");
+    assert!(explained.iter().all(|&it| it), "a byte that was not sent at this offset");
 }
 
 /// The reference: reassembles well-formed fragments.

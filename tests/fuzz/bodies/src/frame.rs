@@ -51,7 +51,7 @@ pub fn frame(data: &[u8]) {
             let len = |found: &Found| found.tcp.len() as u64 + u64::from(found.head.cut);
             assert_eq!(len(whole), len(part), "a cut frame has another length: {whole:?} {part:?}");
         }
-        assert!(found.is_ok() || part.is_err(), "a frame that was cut says more: {found:?}, {part:?}");
+        assert!(found.is_ok() || part.is_err(), "a truncated frame gives more: {found:?}, {part:?}");
     }
 }
 

@@ -371,7 +371,7 @@ fn all_delivered(stream: &Stream, script: &Script, from: usize) {
     for (offset, bytes) in &stream.data {
         delivered[*offset as usize..*offset as usize + bytes.len()].fill(true);
     }
-    assert!(delivered == *have, "bytes that were sent were not handed on: {stream:?}");
+    assert!(delivered == *have, "bytes that were sent were not delivered: {stream:?}");
     assert_eq!(stream.gaps, have[..end].iter().filter(|&&have| !have).count() as u64);
 }
 
