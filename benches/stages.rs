@@ -1,8 +1,8 @@
-//! What each stage costs, in nanoseconds a packet, target or line, on data made here. Not the whole program: threads,
-//! queues and output are in `whole.sh`.
+//! The cost of each stage, in nanoseconds per packet, target or line, on generated data. The whole program, with threads,
+//! queues and output, is measured by `whole.sh`.
 //!
-//! An iteration is one item (a packet, a target, a line); a stage always works through whole rounds of items, and what it
-//! says of itself is checked, so that nothing is measured that did not happen.
+//! An iteration is one item (a packet, a target, a line); a stage always works through complete rounds of items, and its
+//! results are checked, so that nothing is measured that did not happen.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by a panic has done its work")]
 
@@ -38,7 +38,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Measures rounds of `items` items each, `bytes` bytes together; `round` does one and returns how long it took.
+/// Measures rounds of `items` items each, `bytes` bytes together; `round` does one and returns its time.
 fn stage(criterion: &mut Criterion, name: [&str; 2], items: usize, bytes: usize, mut round: impl FnMut() -> Duration) {
     let mut group = criterion.benchmark_group(name[0]);
     group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: (bytes / items) as u64 });
@@ -52,7 +52,7 @@ fn stage(criterion: &mut Criterion, name: [&str; 2], items: usize, bytes: usize,
     group.finish();
 }
 
-/// How long `work` takes.
+/// Returns the result of `work` and its time.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let begun = Instant::now();
     let done = black_box(work());
@@ -82,7 +82,7 @@ fn each_block(path: &Path, mut visit: impl FnMut(&mut Block)) -> usize {
     }
 }
 
-/// A capture file that comes out of the page cache.
+/// A capture file in the page cache.
 fn read(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("browsing.pcap");
@@ -90,7 +90,7 @@ fn read(criterion: &mut Criterion) {
     std::fs::write(&path, capture.pcap()).unwrap();
     let (packets, bytes) = (capture.frames.len(), frame_bytes(&capture));
     stage(criterion, ["read", "pcap"], packets, bytes, || {
-        // As the decoder does: a frame that nobody looks at need not come into the cache.
+        // As the decoder does: an unread frame need not be loaded into the cache.
         let mut sum = 0;
         let look = |block: &mut Block| {
             sum += (0..block.packets.len()).map(|at| u64::from(block.packet(at, 0).bytes[12])).sum::<u64>();
@@ -105,7 +105,7 @@ fn frame_bytes(capture: &http_conversation::Capture) -> usize {
     capture.frames.iter().map(|(_, frame)| frame.len()).sum()
 }
 
-/// Frames without tags, fragments and tunnels, and recorded ones with two tags, which go layer by layer.
+/// Frames without tags, fragments and tunnels, and recorded ones with two tags, which take the slow path.
 fn decode(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("browsing.pcap");
@@ -139,8 +139,8 @@ fn decode_block(decoder: &mut Decoder, extras: &mut BlockExtras, block: &Block) 
     segments
 }
 
-/// A capture, decoded, and a shard that hears it again and again, each time an hour later, so that it never hears the
-/// same twice and is as warm as in a long run.
+/// A decoded capture and a shard to which it is fed repeatedly, each time an hour later, so that no packet is a repeat
+/// and the shard is as warm as in a long run.
 struct Replay {
     sensor: Sensor,
     search: CachedMatcher,
@@ -166,7 +166,7 @@ impl Replay {
         replay
     }
 
-    /// The whole capture once; the records stay in `records`.
+    /// Feeds the whole capture once; the records stay in `records`.
     fn round(&mut self) -> Duration {
         let Self { sensor, search, frames, segments, records } = self;
         let count = segments.len() as u64;
@@ -200,7 +200,7 @@ fn feed(criterion: &mut Criterion) {
             let before = replay.sensor.http_counters().requests;
             let spent = replay.round();
             assert!(replay.sensor.http_counters().requests > before, "no request was seen");
-            assert_eq!(replay.records.len(), alerts, "every probe is told of, and nothing else");
+            assert_eq!(replay.records.len(), alerts, "every probe is reported, and nothing else");
             spent
         });
     }
