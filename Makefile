@@ -11,7 +11,7 @@ FUZZ_TARGETS ?= frame capture_file tcp_script http_stream uri defrag signature_f
 # Rationale: the sensor's own code has no unsafe but in sys/, and without it a run does eight times as much.
 SANITIZER ?= none
 
-.PHONY: attack scale help run build test fmt clippy unit doc fuzz fuzz-check bless bench profile record setup
+.PHONY: attack scale help run build test fmt clippy unit doc msrv no-live fuzz fuzz-check bless bench dist deny record setup
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,10 @@ run: build ## build, replay a bundled capture: alerts (NDJSON) on stdout, the su
 build: setup ## build target/release/smsentry
 	@$(CARGO) build --release --locked
 
-test: setup fmt clippy unit doc fuzz-check ## the whole gate, the same at hand and in CI
+test: setup fmt clippy deny unit doc no-live fuzz-check ## the whole gate, the same at hand and in CI
 
 fmt:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 
 clippy: setup
@@ -37,6 +37,12 @@ unit: setup
 doc: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --document-private-items
 
+no-live: setup
+	$(CARGO) check --no-default-features --locked
+
+msrv: setup ## check that everything builds; CI runs it with the oldest supported toolchain
+	$(CARGO) check --locked --all-targets
+
 # The path only keeps libfuzzer-sys from building libFuzzer, which needs a C++ compiler; nothing is linked here. The
 # versions and the directory are those of the main package, so that little is built or fetched a second time.
 fuzz-check: setup
@@ -46,7 +52,7 @@ fuzz-check: setup
 # RUSTC_BOOTSTRAP: cargo-fuzz wants compiler options that a stable toolchain takes only so.
 fuzz: setup ## fuzz each target, SECONDS=60 each; FUZZ_TARGETS="uri frame" and SANITIZER=address choose
 	@command -v cargo-fuzz >/dev/null || [ -x "$$HOME/.cargo/bin/cargo-fuzz" ] || $(CARGO) install cargo-fuzz --locked
-	SMSENTRY_FUZZ_CORPUS="$(CURDIR)/tests/fuzz/corpus" $(CARGO) test --locked --test all fuzz_cases::seeds
+	SMSENTRY_FUZZ_CORPUS="$(CURDIR)/tests/fuzz/corpus" $(CARGO) test --locked --test it fuzz_cases::seeds
 	@for target in $(FUZZ_TARGETS); do \
 	echo "fuzz: $$target for $(SECONDS) s"; \
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz --sanitizer $(SANITIZER) $$target -- \
@@ -56,17 +62,24 @@ bless: setup ## write the golden files anew from what smsentry says now; read th
 	SMSENTRY_BLESS=1 $(CARGO) test --locked golden
 
 attack: setup ## memory under attack in full, a few minutes
-	$(CARGO) test --release --locked --test all limits::memory_under_attack_in_full -- --ignored --nocapture
+	$(CARGO) test --release --locked --test it limits::memory_under_attack_in_full -- --ignored --nocapture
 
 scale: setup ## what a million patterns cost: time, memory, probes
-	$(CARGO) test --release --locked --test all signature_scale:: -- --include-ignored --nocapture --test-threads=1
+	$(CARGO) test --release --locked --test it signature::scale:: -- --include-ignored --nocapture --test-threads=1
 
 bench: setup ## run the benchmarks of the stages and of very many patterns (the whole program: benches/whole.sh)
 	$(CARGO) bench --locked --bench stages --bench scale
 	@echo "The whole program beside tcpdump: benches/whole.sh [CAPTURE...]; see benches/README.md."
 
-profile: setup ## record anew what optimised builds know of branches (benches/README.md); after changes, before a release
-	@CARGO="$(CARGO)" benches/profile.sh
+dist: setup ## release binary with a profile recorded on the spot by cargo-pgo, stripped: target/dist/smsentry
+	@scripts/dist.sh "$(CARGO)"
+
+# Rationale: without the network the advisory database can't be fetched; licences and bans are checked all the same.
+deny: setup ## check licences, bans, sources and advisories of all dependencies
+	@command -v cargo-deny >/dev/null || [ -x "$$HOME/.cargo/bin/cargo-deny" ] || \
+	{ echo "deny: installing cargo-deny (some minutes)" >&2; $(CARGO) install cargo-deny --locked --quiet; }
+	$(CARGO) deny --locked check licenses bans sources
+	@$(CARGO) deny --locked check advisories || echo "deny: advisories not checked (is the database reachable?)" >&2
 
 record: ## record pcaps/ again from nothing (root; see pcaps/README.md)
 	pcaps/record.sh

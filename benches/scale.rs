@@ -1,21 +1,17 @@
-//! What a benign target costs, from its bytes to "no signature", with few patterns and with very many; and what loading
-//! them costs. The same sets and targets as `tests/all/signature_scale.rs`, which holds the ratios to their bounds.
+//! The cost of a benign target, from its bytes to "no signature", with few patterns and with very many; and the cost of
+//! loading them. The same sets and targets as in `tests/it/signature/scale.rs`, which checks the ratios.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by a panic has done its work")]
-
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/all/patterns.rs"]
-mod patterns;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use patterns::{listed, load, of_every_kind, path_file, raw, signatures, target, words};
 use smsentry::signature::Signatures;
 use smsentry::uri::Normaliser;
+use smsentry_generators::word_list::{listed, load, of_every_kind, path_file, raw, signatures, target, words};
 
-/// Different targets, so that no cache knows them by heart.
+/// Many different targets, more than a cache holds.
 const TARGETS: usize = 100_000;
 
 fn main() {
@@ -29,7 +25,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Normal form and search; `time` is that of one target.
+/// Normal form and search; `time` is per target.
 fn find(criterion: &mut Criterion) {
     let targets: Vec<String> = (0..TARGETS).map(target).collect();
     let mut group = criterion.benchmark_group("find");
@@ -60,7 +56,7 @@ fn find(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// From text to a set that is ready.
+/// From text to a loaded set.
 fn loading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
     group.sample_size(10);

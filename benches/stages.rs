@@ -1,16 +1,10 @@
-//! What each stage costs, in nanoseconds a packet, target or line, on data made here. Not the whole program: threads,
-//! queues and output are in `whole.sh`.
+//! The cost of each stage, in nanoseconds per packet, target or line, on generated data. The whole program, with threads,
+//! queues and output, is measured by `whole.sh`.
 //!
-//! An iteration is one item (a packet, a target, a line); a stage always works through whole rounds of items, and what it
-//! says of itself is checked, so that nothing is measured that did not happen.
+//! An iteration is one item (a packet, a target, a line); a stage always works through complete rounds of items, and its
+//! results are checked, so that nothing is measured that did not happen.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by a panic has done its work")]
-
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/all/talk.rs"]
-mod talk;
-#[path = "stages/traffic.rs"]
-mod traffic;
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -29,6 +23,7 @@ use smsentry::sensor::{self, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 use smsentry::uri::Normaliser;
+use smsentry_generators::{http_conversation, web_traffic};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -44,7 +39,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Measures rounds of `items` items each, `bytes` bytes together; `round` does one and returns how long it took.
+/// Measures rounds of `items` items each, `bytes` bytes together; `round` does one and returns its time.
 fn stage(criterion: &mut Criterion, name: [&str; 2], items: usize, bytes: usize, mut round: impl FnMut() -> Duration) {
     let mut group = criterion.benchmark_group(name[0]);
     group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: (bytes / items) as u64 });
@@ -58,7 +53,7 @@ fn stage(criterion: &mut Criterion, name: [&str; 2], items: usize, bytes: usize,
     group.finish();
 }
 
-/// How long `work` takes.
+/// Returns the result of `work` and its time.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let begun = Instant::now();
     let done = black_box(work());
@@ -88,15 +83,15 @@ fn each_block(path: &Path, mut visit: impl FnMut(&mut Block)) -> usize {
     }
 }
 
-/// A capture file that comes out of the page cache.
+/// A capture file in the page cache.
 fn read(criterion: &mut Criterion) {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("browsing.pcap");
-    let capture = traffic::browsing();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("browsing.pcap");
+    let capture = web_traffic::browsing();
     std::fs::write(&path, capture.pcap()).unwrap();
     let (packets, bytes) = (capture.frames.len(), frame_bytes(&capture));
     stage(criterion, ["read", "pcap"], packets, bytes, || {
-        // As the decoder does: a frame that nobody looks at need not come into the cache.
+        // As the decoder does: an unread frame need not be loaded into the cache.
         let mut sum = 0;
         let look = |block: &mut Block| {
             sum += (0..block.packets.len()).map(|at| u64::from(block.packet(at, 0).bytes[12])).sum::<u64>();
@@ -107,15 +102,15 @@ fn read(criterion: &mut Criterion) {
     });
 }
 
-fn frame_bytes(capture: &talk::Capture) -> usize {
+fn frame_bytes(capture: &http_conversation::Capture) -> usize {
     capture.frames.iter().map(|(_, frame)| frame.len()).sum()
 }
 
-/// Frames without tags, fragments and tunnels, and recorded ones with two tags, which go layer by layer.
+/// Frames without tags, fragments and tunnels, and recorded ones with two tags, which take the slow path.
 fn decode(criterion: &mut Criterion) {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("browsing.pcap");
-    std::fs::write(&path, traffic::browsing().pcap()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("browsing.pcap");
+    std::fs::write(&path, web_traffic::browsing().pcap()).unwrap();
     let tagged = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/qinq.pcap");
     for (name, path) in [("plain", path), ("two tags", tagged)] {
         let blocks = blocks(&path);
@@ -145,8 +140,8 @@ fn decode_block(decoder: &mut Decoder, extras: &mut BlockExtras, block: &Block) 
     segments
 }
 
-/// A capture, decoded, and a shard that hears it again and again, each time an hour later, so that it never hears the
-/// same twice and is as warm as in a long run.
+/// A decoded capture and a shard to which it is fed repeatedly, each time an hour later, so that no packet is a repeat
+/// and the shard is as warm as in a long run.
 struct Replay {
     sensor: Sensor,
     search: CachedMatcher,
@@ -156,7 +151,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(capture: talk::Capture, http_events: bool) -> Self {
+    fn new(capture: http_conversation::Capture, http_events: bool) -> Self {
         let options = sensor::Options { http_events, ..sensor::Options::default() };
         let sensor = Sensor::new(options, [1, 2]);
         let search = CachedMatcher::new(Arc::new(Signatures::builtin().unwrap()));
@@ -172,7 +167,7 @@ impl Replay {
         replay
     }
 
-    /// The whole capture once; the events stay in `events`.
+    /// Feeds the whole capture once; the events stay in `events`.
     fn round(&mut self) -> Duration {
         let Self { sensor, search, frames, segments, events } = self;
         let count = segments.len() as u64;
@@ -196,9 +191,9 @@ impl Replay {
 /// From segments to records, all in one shard: flow, http, normal form, signatures, outcome.
 fn feed(criterion: &mut Criterion) {
     for (name, capture, alerts) in [
-        ("browsing", traffic::browsing(), 0),
-        ("scan without hits", traffic::scan(false), 0),
-        ("probe storm", traffic::scan(true), traffic::SCANNED),
+        ("browsing", web_traffic::browsing(), 0),
+        ("scan without hits", web_traffic::scan(false), 0),
+        ("probe storm", web_traffic::scan(true), web_traffic::SCANNED),
     ] {
         let (packets, bytes) = (capture.frames.len(), frame_bytes(&capture));
         let mut replay = Replay::new(capture, false);
@@ -206,7 +201,7 @@ fn feed(criterion: &mut Criterion) {
             let before = replay.sensor.http_counters().requests;
             let spent = replay.round();
             assert!(replay.sensor.http_counters().requests > before, "no request was seen");
-            assert_eq!(replay.events.len(), alerts, "every probe is told of, and nothing else");
+            assert_eq!(replay.events.len(), alerts, "every probe is reported, and nothing else");
             spent
         });
     }
@@ -217,7 +212,7 @@ fn find(criterion: &mut Criterion) {
     let set = Signatures::builtin().unwrap();
     let hits = set.iter().filter(|signature| !signature.support).flat_map(|signature| &signature.hits);
     let probes = hits.map(|hit| (hit.method.clone(), hit.target.clone())).collect::<Vec<_>>();
-    let benign = traffic::targets(10_000).into_iter().map(|target| ("GET".to_owned(), target)).collect::<Vec<_>>();
+    let benign = web_traffic::targets(10_000).into_iter().map(|target| ("GET".to_owned(), target)).collect::<Vec<_>>();
     for (name, requests, expected) in [("benign targets", &benign, 0), ("probes", &probes, probes.len())] {
         let bytes = requests.iter().map(|(_, target)| target.len()).sum();
         let mut normaliser = Normaliser::new();
@@ -237,11 +232,11 @@ fn find(criterion: &mut Criterion) {
 
 /// Records to lines of EVE and of Zeek's JSON.
 fn format(criterion: &mut Criterion) {
-    let mut replay = Replay::new(traffic::scan(true), true);
+    let mut replay = Replay::new(web_traffic::scan(true), true);
     replay.round();
     let records = std::mem::take(&mut replay.events).into_iter().filter_map(|event| event.record().cloned());
     let (alerts, requests): (Vec<Record>, Vec<_>) = records.partition(|record| matches!(record.body, Body::Alert(_)));
-    assert!(alerts.len() == traffic::SCANNED && requests.len() == traffic::SCANNED);
+    assert!(alerts.len() == web_traffic::SCANNED && requests.len() == web_traffic::SCANNED);
     let inputs = vec![InputName::File(PathBuf::from("storm.pcap"))];
     let context = LineContext { sensor_name: Some("sensor-1".to_owned()), inputs, one_stream: true, redact: false };
     let mut out = Vec::new();

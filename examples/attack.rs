@@ -4,19 +4,18 @@
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
-#[path = "../tests/all/attack.rs"]
-mod attack;
+use smsentry_generators::attack_traffic;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, n] = arguments.as_slice() else {
-        for shape in &attack::SHAPES {
+        for shape in &attack_traffic::SHAPES {
             println!("{:16} {}", shape.name, shape.what);
         }
         return ExitCode::from(2);
     };
     let Ok(n) = n.parse() else { return ExitCode::from(2) };
-    match attack::write(name, n, &mut BufWriter::with_capacity(1 << 20, io::stdout().lock())) {
+    match attack_traffic::write(name, n, &mut BufWriter::with_capacity(1 << 20, io::stdout().lock())) {
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(_)) => ExitCode::FAILURE,
         None => ExitCode::from(2),

@@ -11,10 +11,6 @@ rust_needed=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$(dirname "$0")
 log() { echo "setup: $*" >&2; }
 die() { log "$*"; exit 1; }
 
-# Cargo runs it for every crate of this package; some ways of copying a directory lose the permission.
-wrapper=$(dirname "$0")/../.cargo/rustc-with-profile
-[ -x "$wrapper" ] || die "$wrapper: is not executable (chmod +x it)"
-
 # Checks that a program that includes pcap.h compiles and links with -lpcap, which the build requires.
 has_libpcap() {
     # shellcheck disable=SC2086

@@ -1,5 +1,5 @@
-//! An in-order request that matches no signature, and its answer, cost no allocation: flow known, after warm-up, head in
-//! one segment. A program of its own, since it counts what its allocator is asked for.
+//! An in-order request that matches no signature, and its response, cost no allocation: flow known, after warm-up, head
+//! in one segment. A separate program, since it replaces the global allocator with a counting one.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 #![allow(clippy::unwrap_used, reason = "a test that fails by a panic has done its work")]
@@ -24,7 +24,7 @@ thread_local! {
 struct Counting;
 
 fn count() {
-    // A thread that is ending has no counter any more.
+    // A thread that is ending no longer has a counter.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
@@ -32,24 +32,24 @@ fn count() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -57,7 +57,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The way from frames to records, without threads.
+/// Decoder and sensor, without threads.
 struct Line {
     decoder: Decoder,
     extras: BlockExtras,
@@ -89,13 +89,13 @@ impl Line {
     }
 }
 
-/// A connection's frames, made before anything is counted.
+/// The frames of a connection, made before anything is counted.
 #[derive(Default)]
-struct Talk {
+struct Connection {
     next: [u32; 2],
 }
 
-impl Talk {
+impl Connection {
     fn frame(&mut self, from: usize, syn: bool, bytes: &[u8]) -> Vec<u8> {
         let (client, server) = ([198, 51, 100, 7], [192, 0, 2, 10]);
         let builder = PacketBuilder::ethernet2([2; 6], [4; 6]);
@@ -128,7 +128,7 @@ fn response(body: usize) -> Vec<u8> {
     [head.into_bytes(), vec![b'x'; body]].concat()
 }
 
-/// Targets as browsers send them; some need the longer way through the normal form.
+/// Targets as browsers send them; some need the slow path of the normal form.
 const TARGETS: [&str; 6] = [
     "/",
     "/index.html?page=2&sort=asc",
@@ -139,17 +139,17 @@ const TARGETS: [&str; 6] = [
 ];
 
 #[test]
-fn a_request_that_does_not_match_and_its_answer() {
-    let mut talk = Talk::default();
-    let opening = [talk.frame(0, true, b""), talk.frame(1, true, b""), talk.frame(0, false, b"")];
-    // As much to warm up as is counted.
+fn request_without_match_and_its_response_allocate_nothing() {
+    let mut connection = Connection::default();
+    let opening = [connection.frame(0, true, b""), connection.frame(1, true, b""), connection.frame(0, false, b"")];
+    // The warm-up is as long as the counted part.
     let mut rounds = Vec::new();
     for _ in 0..2 {
         let mut frames = Vec::new();
         for target in TARGETS {
-            frames.push(talk.frame(0, false, &request(target)));
-            frames.push(talk.frame(1, false, &response(300)));
-            frames.push(talk.frame(0, false, b""));
+            frames.push(connection.frame(0, false, &request(target)));
+            frames.push(connection.frame(1, false, &response(300)));
+            frames.push(connection.frame(0, false, b""));
         }
         rounds.push(frames);
     }
@@ -162,16 +162,16 @@ fn a_request_that_does_not_match_and_its_answer() {
         assert_eq!(asked, 0, "frame {at} ({}): {asked} allocations", TARGETS[at / 3]);
     }
     assert_eq!(line.sensor.http_counters().requests, 2 * TARGETS.len() as u64, "the requests were seen");
-    // The first page of a flow is told of, if any signature asks for it.
+    // The first page view of a flow is recorded, if any signature requests it.
     assert!(line.out.iter().all(|event| matches!(event, Event::PageView(..))) && line.out.len() <= 1);
 }
 
-/// The count itself works: a probe is kept, and that costs memory.
+/// The counting works: a probe is kept, which allocates.
 #[test]
-fn a_probe_does_allocate() {
-    let mut talk = Talk::default();
-    let opening = [talk.frame(0, true, b""), talk.frame(1, true, b""), talk.frame(0, false, b"")];
-    let probe = talk.frame(0, false, &request("/sms_config.json"));
+fn probe_allocates() {
+    let mut connection = Connection::default();
+    let opening = [connection.frame(0, true, b""), connection.frame(1, true, b""), connection.frame(0, false, b"")];
+    let probe = connection.frame(0, false, &request("/sms_config.json"));
     let mut line = Line::new();
     opening.iter().for_each(|frame| line.frame(frame));
     let before = COUNT.get();

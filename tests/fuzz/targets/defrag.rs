@@ -1,5 +1,5 @@
-//! See [`smsentry_fuzz::defrag`].
+//! See [`smsentry_fuzz_bodies::defrag`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz::defrag(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz_bodies::defrag(data));

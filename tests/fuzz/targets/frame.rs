@@ -1,5 +1,5 @@
-//! See [`smsentry_fuzz::frame`].
+//! See [`smsentry_fuzz_bodies::frame`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz::frame(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz_bodies::frame(data));

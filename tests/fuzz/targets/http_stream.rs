@@ -1,5 +1,5 @@
-//! See [`smsentry_fuzz::http_stream`].
+//! See [`smsentry_fuzz_bodies::http_stream`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz::http_stream(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz_bodies::http_stream(data));

@@ -1,5 +1,5 @@
-//! See [`smsentry_fuzz::tcp_script`].
+//! See [`smsentry_fuzz_bodies::tcp_script`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz::tcp_script(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz_bodies::tcp_script(data));

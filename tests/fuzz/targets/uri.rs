@@ -1,5 +1,5 @@
-//! See [`smsentry_fuzz::uri`].
+//! See [`smsentry_fuzz_bodies::uri`].
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz::uri(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| smsentry_fuzz_bodies::uri(data));

@@ -1,0 +1,9 @@
+//! Requests, responses, bodies, their pairing and the outcomes they prove.
+
+mod body_outcomes;
+mod body_prefix;
+mod linear_cost;
+mod pairing;
+mod recorded_outcomes;
+mod request_parsing;
+mod response_outcomes;
