@@ -79,7 +79,8 @@ deny: setup ## check licences, bans, sources and advisories of all dependencies
 	@command -v cargo-deny >/dev/null || [ -x "$$HOME/.cargo/bin/cargo-deny" ] || \
 	{ echo "deny: installing cargo-deny (some minutes)" >&2; $(CARGO) install cargo-deny --locked --quiet; }
 	$(CARGO) deny --locked check licenses bans sources
-	@$(CARGO) deny --locked check advisories || echo "deny: advisories not checked (is the database reachable?)" >&2
+	@if $(CARGO) deny --locked fetch db >/dev/null 2>&1; then $(CARGO) deny --locked check advisories; \
+	else echo "deny: advisories not checked: their database can't be fetched" >&2; fi
 
 record: ## record pcaps/ again from nothing (root; see pcaps/README.md)
 	pcaps/record.sh

@@ -53,7 +53,7 @@ impl std::fmt::Display for LiveError {
                 write!(
                     out,
                     "{interface}: capturing is not permitted: the capability CAP_NET_RAW is missing \
-                     (once: sudo setcap cap_net_raw+ep /path/to/smsentry - or run it as root)"
+                     (grant it once: sudo setcap cap_net_raw+ep \"$(command -v smsentry)\"; or run as root)"
                 )
             }
             Self::Filter(error) => error.fmt(out),

@@ -451,7 +451,7 @@ fn suppress_files_are_reloaded_with_the_signatures() {
         std::fs::write(&file, "[[suppress]]\n").unwrap();
         sensor.signal("-USR2");
         sensor.wait_for("mine.toml:1: it would hide everything", 3);
-        sensor.wait_for("stay", 3);
+        sensor.wait_for("are kept", 3);
         probe(40_004, "/sms_config.json");
         probe(40_005, "/sms_bomber.exe");
         seen(3);

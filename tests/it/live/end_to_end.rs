@@ -132,11 +132,13 @@ fn live_run_finds_what_the_replay_of_the_same_packets_finds() {
         let root = tempfile::tempdir().unwrap();
         let _server = serve(&other, root.path());
         for (offloads, lanes) in [("off", &["--lanes", "0"][..]), ("on", &[]), ("off", &["--lanes", "3"])] {
+            let mut set = true;
             for (mut command, end) in [(Command::new("ethtool"), "probe0"), (other.exec("ethtool"), "probe1")] {
                 let words = ["gro", "gso", "tso", "tx", "rx"].into_iter().flat_map(|name| [name, offloads]);
                 command.args(["-K", end]).args(words).stderr(Stdio::null()).stdout(Stdio::null());
                 if !command.status().is_ok_and(|done| done.success()) {
-                    eprintln!("SKIPPED offloads {offloads}: no ethtool, or not here");
+                    eprintln!("SKIPPED offloads {offloads}: ethtool is missing, or cannot set them here");
+                    set = false;
                 }
             }
             let logs = Logs::new();
@@ -151,7 +153,8 @@ fn live_run_finds_what_the_replay_of_the_same_packets_finds() {
             for words in ["listening on probe0, link type EN10MB", "promiscuous, ring 64 MiB", "no filter"] {
                 assert!(start.contains(words), "{words:?} in {start}");
             }
-            assert_eq!(start.contains("ethtool -K probe0 gro off"), offloads == "on", "{start}");
+            let advised = start.contains("ethtool -K probe0 gro off");
+            assert!(!set || advised == (offloads == "on"), "{start}");
             ask_everything();
             recorder.stop();
             let messages = sensor.finish();
@@ -391,8 +394,7 @@ fn errors_are_reported_in_one_line() {
             let drop_all = ["--reuid", "65534", "--regid", "65534", "--clear-groups", program, "-i", interface];
             let (code, messages) = reported("setpriv", &drop_all);
             assert_eq!(code, Some(1), "{messages}");
-            let command = format!("setcap cap_net_raw,cap_net_admin=eip {program}");
-            assert!(messages.contains("CAP_NET_RAW") && messages.contains(&command), "{messages}");
+            assert!(messages.contains("CAP_NET_RAW") && messages.contains("setcap cap_net_raw+ep "), "{messages}");
         }
     });
 }

@@ -145,7 +145,7 @@ fn signals_work_on_an_idle_link() {
             assert_eq!(loaded(&sensor.messages()), before + 1);
             std::fs::write(extra, "[[signature]\n").unwrap();
             sensor.signal("-USR2");
-            sensor.wait_for("the signatures in use stay", 2);
+            sensor.wait_for("the signatures and suppressions in use are kept", 2);
             assert!(sensor.messages().contains("extra.toml"), "{}", sensor.messages());
             std::thread::sleep(Duration::from_millis(300));
             let (code, messages) = sensor.end(last, 2.0);
@@ -317,7 +317,7 @@ fn closed_output_ends_the_run() {
             let (code, messages) = sensor.ended_within(Duration::from_secs(3));
             assert_eq!(code, Some(1), "{messages}");
             assert_eq!(
-                messages.lines().filter(|line| line.contains("standard output: nobody reads")).count(),
+                messages.lines().filter(|line| line.contains("standard output: the reader closed it")).count(),
                 1,
                 "{messages}"
             );

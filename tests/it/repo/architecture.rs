@@ -171,7 +171,7 @@ fn check_system(file: &SourceFile, path: &[String], found: &mut Vec<String>) {
     let path = path.join("::").replacen("core::", "std::", 1).replacen("alloc::", "std::", 1);
     let within =
         |system: &&str| path == **system || path.strip_prefix(*system).is_some_and(|rest| rest.starts_with("::"));
-    if SYSTEM.iter().any(|system| within(system)) {
+    if SYSTEM.iter().any(within) {
         found.push(format!("names {path}, which only modules from sys upwards may"));
     }
 }

@@ -15,7 +15,7 @@ fn folders(files: &[SourceFile]) -> BTreeMap<Vec<String>, Graph> {
     let mut graphs: BTreeMap<Vec<String>, Graph> = BTreeMap::new();
     for file in files {
         for name in &file.names {
-            let Some(path) = name.from_root() else { continue };
+            let Some(path) = name.path_from_root() else { continue };
             let target = resolve(&modules, path);
             let shared = file.module.iter().zip(&target).take_while(|(own, other)| own == other).count();
             if shared > 0 && shared < file.module.len() && shared < target.len() {

@@ -41,7 +41,7 @@ pub(crate) struct NamedPath {
 
 impl NamedPath {
     /// The path from the crate root, if it begins with `crate`, `smsentry`, `self` or `super`.
-    pub(crate) fn from_root(&self) -> Option<Vec<String>> {
+    pub(crate) fn path_from_root(&self) -> Option<Vec<String>> {
         let rest = |skip: usize| self.segments[skip..].to_vec();
         match self.segments.first()?.as_str() {
             "crate" | "smsentry" => Some(rest(1)),
@@ -133,9 +133,9 @@ impl Collector {
         }
     }
 
-    fn use_leaf(&mut self, prefix: &mut Vec<String>, last: &str) {
+    fn use_leaf(&mut self, prefix: &[String], last: &str) {
         // `use a::{self}` is `use a`.
-        let mut path = prefix.clone();
+        let mut path = prefix.to_vec();
         if last != "self" || path.is_empty() {
             path.push(last.to_owned());
         }
