@@ -9,7 +9,7 @@ pub const MAX_RING_MIB: u32 = 2047;
 /// How an interface is captured.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
-    /// The interface's name, its number in [`list_interfaces`], or `any`.
+    /// The interface's name, its number in `list_interfaces`, or `any`.
     pub interface: String,
     /// Bytes kept of each frame; 0 and more than [`LiveOptions::MAX_SNAPLEN`] mean that.
     pub snaplen: u32,
