@@ -1,12 +1,12 @@
-//! What the sensor says to a person, on standard error: messages, and a progress bar where that is a terminal. Not the
-//! output.
+//! Writes messages for the user to standard error, and a progress bar if standard error is a terminal. Does not write
+//! the output.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The one who speaks; clones speak with the same voice.
+/// Writes messages to standard error. Clones share the same progress bar.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
     quiet: bool,
@@ -14,14 +14,14 @@ pub struct Console {
 }
 
 impl Console {
-    /// Speaks errors only if `quiet`.
+    /// Creates a console that writes only errors if `quiet`.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
         Self { quiet, progress: None }
     }
 
-    /// Shows how much of `total` bytes is read, if standard error is a terminal. The bar appears after half a second:
-    /// short replays need none.
+    /// Shows a progress bar for `total` bytes, if standard error is a terminal. The bar appears after half a second,
+    /// because short replays need none.
     pub fn show_progress(&mut self, total: u64) {
         if self.quiet || total == 0 || !std::io::stderr().is_terminal() {
             return;
@@ -31,7 +31,7 @@ impl Console {
         self.progress = Some(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
     }
 
-    /// So many bytes are read.
+    /// Sets the progress bar to `read` bytes.
     pub fn progress(&self, read: u64) {
         if let Some(bar) = &self.progress {
             if bar.is_hidden() && bar.elapsed() > Duration::from_millis(500) {
@@ -41,28 +41,28 @@ impl Console {
         }
     }
 
-    /// Takes the progress bar away.
+    /// Removes the progress bar.
     pub fn end_progress(&mut self) {
         if let Some(bar) = self.progress.take() {
             bar.finish_and_clear();
         }
     }
 
-    /// Says something that is good to know.
+    /// Writes an informational message, unless the console is quiet.
     pub fn info(&self, text: &str) {
         if !self.quiet {
-            self.tell(text);
+            self.write_line(text);
         }
     }
 
-    /// Says something that must be known.
+    /// Writes an error message, even if the console is quiet.
     pub fn error(&self, text: &str) {
-        self.tell(text);
+        self.write_line(text);
     }
 
-    fn tell(&self, text: &str) {
+    fn write_line(&self, text: &str) {
         let line = || {
-            // A closed standard error is no reason to stop.
+            // A closed standard error must not stop the sensor.
             let _ = writeln!(std::io::stderr().lock(), "smsentry: {}", printable(text));
         };
         match &self.progress {
@@ -72,12 +72,12 @@ impl Console {
     }
 }
 
-/// The text without anything that steers a terminal: file names are chosen by others.
+/// Replaces the characters that control a terminal: file names may come from untrusted input.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_bidirectional(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Marks that change the direction of text (Unicode Standard Annex 9).
+/// Returns whether `c` changes the direction of text (Unicode Standard Annex 9).
 fn is_bidirectional(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}')
 }

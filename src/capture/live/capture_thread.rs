@@ -1,5 +1,5 @@
-//! The capture thread: empties the kernel's ring into blocks. It never waits for its caller but for an empty block, and
-//! never grows: what does not fit stays in the ring.
+//! The capture thread: reads frames from the kernel's ring into blocks. It waits for the caller only to get an empty
+//! block. Its memory is bounded: frames that do not fit stay in the ring.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -20,53 +20,53 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct FilledBlock {
     pub(super) block: Block,
-    /// When the ring was last known to be empty: nothing older comes after this block. By the capture's clock.
+    /// Time at which the ring was last known to be empty, by the capture's clock. No older frame follows this block.
     pub(super) drained: Duration,
-    /// When the block's last frame was captured, by the same clock.
+    /// Time at which the block's last frame was captured, by the same clock.
     pub(super) newest: Duration,
 }
 
-/// A block is handed on at the latest this long after its first frame.
+/// Maximum time from a block's first frame until the block is passed to the caller.
 const BLOCK_AGE: Duration = Duration::from_millis(10);
-/// How long the thread sleeps on an idle link before it looks around.
-const IDLE: Duration = Duration::from_millis(200);
-/// How often libpcap is asked for its figures.
-const FIGURES: Duration = Duration::from_secs(1);
-/// How long the thread waits for an empty block before it looks around.
-const EMPTY: Duration = Duration::from_millis(100);
-/// What was on the wire is readable after the ring's timeout (and the grain of the kernel's timer): until then, an empty
-/// ring says nothing, and after a stop the ring is still emptied.
-const LINGER: Duration = Duration::from_millis(TIMEOUT_MILLIS as u64 + 20);
-/// How long a stop may take, when the ring is far behind.
-const LAST_CALL: Duration = Duration::from_secs(1);
-/// Frames asked for at once. Rationale: libpcap can't be told to stop in the middle, so this bounds how far a block is
-/// overfilled; more gain nothing.
+/// Maximum sleep on an idle link before the thread checks its state.
+const IDLE_SLEEP: Duration = Duration::from_millis(200);
+/// Interval at which libpcap's statistics are read.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum wait for an empty block before the thread checks its state.
+const EMPTY_BLOCK_WAIT: Duration = Duration::from_millis(100);
+/// Maximum delay until a frame from the wire is readable: the ring's timeout plus the kernel timer's granularity.
+/// Within this delay, an empty ring does not prove that no frame arrived, and after a stop the ring is still read.
+const RING_DELAY: Duration = Duration::from_millis(TIMEOUT_MILLIS as u64 + 20);
+/// Maximum duration of a stop when the ring holds a large backlog.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+/// Maximum frames requested per read. Rationale: libpcap can't be stopped in the middle of a read, so this bounds how
+/// far a block is overfilled; a higher value gains nothing.
 const BATCH: usize = 64;
-/// The longest frame that is usual (merged by GRO or TSO), for the same bound.
+/// Longest common frame in bytes (merged by GRO or TSO), for the same bound.
 const LONG_FRAME: usize = 1 << 16;
 
-/// The thread's state.
+/// State of the capture thread.
 pub(super) struct Capture {
     pub(super) options: LiveOptions,
     /// `None` while there is no interface to read from.
     pub(super) opened: Option<Opened>,
-    /// It is not a network interface (`any`): never down.
+    /// Whether the source is not a network interface (`any`); it is then never down.
     pub(super) is_special: bool,
     pub(super) shared: Arc<Shared>,
     full: Sender<FilledBlock>,
     empty: Receiver<Block>,
     block: Option<Block>,
-    /// When the block got its first frame.
+    /// Time at which the block got its first frame.
     begun: Option<Instant>,
-    /// When the ring was last seen empty.
+    /// Time at which the ring was last known to be empty.
     pub(super) drained: Duration,
     frame: u64,
     pub(super) totals: Totals,
     pub(super) figures_due: Instant,
-    /// Failed reads in a row.
+    /// Number of consecutive failed reads.
     pub(super) failures: u32,
-    /// Nobody takes blocks any more.
-    orphaned: bool,
+    /// Whether the caller is gone, so that no blocks are received any more.
+    caller_gone: bool,
 }
 
 impl Capture {
@@ -77,7 +77,7 @@ impl Capture {
         full: Sender<FilledBlock>,
         empty: Receiver<Block>,
     ) -> Self {
-        let (block, begun, drained, frame, failures, orphaned) = (None, None, Duration::ZERO, 0, 0, false);
+        let (block, begun, drained, frame, failures, caller_gone) = (None, None, Duration::ZERO, 0, 0, false);
         let (totals, figures_due) = (Totals::default(), Instant::now());
         let is_special = opened.as_ref().is_some_and(|opened| opened.index.is_none());
         Self {
@@ -94,16 +94,19 @@ impl Capture {
             totals,
             figures_due,
             failures,
-            orphaned,
+            caller_gone,
         }
     }
 
-    /// Captures until it is stopped or the caller is gone. The error is one line for the user.
+    /// Captures until it is stopped or the caller is gone.
+    ///
+    /// # Errors
+    /// The cause in one line for the user.
     pub(super) fn run(mut self) -> Result<(), String> {
         sys::mask_signals();
         let mut outcome = Ok(());
         while outcome.is_ok() && !self.stopped() {
-            // libpcap says nothing when an interface goes down, only when it goes away.
+            // libpcap does not report that an interface went down, only that it was removed.
             let is_lost = self.opened.is_none() || self.keep_figures() && !self.is_up();
             outcome = if is_lost { self.wait_for_interface() } else { self.step() };
         }
@@ -113,20 +116,20 @@ impl Capture {
         outcome
     }
 
-    /// Whether the capture is asked to end.
+    /// Reports whether a stop of the capture was requested.
     pub(super) fn stopped(&self) -> bool {
         self.shared.stop.load(Ordering::SeqCst)
     }
 
-    /// One look at the ring.
+    /// Reads the ring once.
     fn step(&mut self) -> Result<(), String> {
-        if !self.has_room() {
+        if !self.obtain_block() {
             return Ok(());
         }
         match self.read() {
             Ok(0) => {
                 self.failures = 0;
-                self.rest(IDLE);
+                self.wait_for_frames(IDLE_SLEEP);
                 Ok(())
             }
             Ok(_) => {
@@ -140,23 +143,23 @@ impl Capture {
         }
     }
 
-    /// Makes sure of a block to fill; false when there is none yet.
-    fn has_room(&mut self) -> bool {
+    /// Obtains a block to fill, if there is none. Returns whether one is available.
+    fn obtain_block(&mut self) -> bool {
         if self.block.is_none() {
-            match self.empty.recv_timeout(EMPTY) {
+            match self.empty.recv_timeout(EMPTY_BLOCK_WAIT) {
                 Ok(block) => self.block = Some(block),
                 Err(RecvTimeoutError::Timeout) => {}
-                // The caller is gone, and has asked for the end before it went.
-                Err(RecvTimeoutError::Disconnected) => self.orphaned = true,
+                // The caller is gone; it requested a stop before that.
+                Err(RecvTimeoutError::Disconnected) => self.caller_gone = true,
             }
         }
         self.block.is_some()
     }
 
-    /// Reads a batch of frames into the block: how many came.
+    /// Reads a batch of frames into the block. Returns the number of frames read.
     fn read(&mut self) -> Result<usize, pcap::Error> {
         let (Some(block), Some(opened)) = (&mut self.block, &mut self.opened) else { return Ok(0) };
-        let asked = self.shared.clock.now();
+        let read_at = self.shared.clock.now();
         let count = batch(block, self.options.block, self.options.snaplen);
         let Opened { handle, link, nanoseconds, .. } = opened;
         let (frame, before) = (&mut self.frame, block.packets.len());
@@ -169,14 +172,15 @@ impl Capture {
         if more > 0 && self.begun.is_none() {
             self.begun = Some(Instant::now());
         }
-        // libpcap counts what its own copy of the filter refused, too: nothing was put into the block then.
+        // libpcap also counts frames that its own copy of the filter rejected; these are not in the block.
         let read = read?.max(more);
         if read == 0 {
-            self.drained = self.drained.max(asked.saturating_sub(LINGER));
+            self.drained = self.drained.max(read_at.saturating_sub(RING_DELAY));
         }
         Ok(read)
     }
 
+    /// Reports whether the block is full or has reached its maximum age.
     fn is_due(&self) -> bool {
         let BlockSize { bytes, packets } = self.options.block;
         let full =
@@ -184,8 +188,9 @@ impl Capture {
         full || self.begun.is_some_and(|begun| begun.elapsed() >= BLOCK_AGE)
     }
 
-    /// The ring is empty: hands on what is due, and sleeps until there is more, at most for `longest`.
-    fn rest(&mut self, longest: Duration) {
+    /// Handles an empty ring: passes on a block that is due, then sleeps until there are more frames, at most for
+    /// `longest`.
+    fn wait_for_frames(&mut self, longest: Duration) {
         if self.is_due() {
             self.hand_on();
         }
@@ -199,35 +204,36 @@ impl Capture {
         let eventfd = self.shared.wake.as_fd();
         let descriptor = self.opened.as_ref().map_or(eventfd, |opened| opened.handle.as_fd());
         if wait([descriptor, eventfd], pause) && self.opened.is_some() {
-            // The interface has an error that libpcap will tell at the next read; should it not, this is no busy loop.
+            // The interface has an error that libpcap reports at the next read. The sleep avoids a busy loop if it does
+            // not.
             std::thread::sleep(BLOCK_AGE);
         }
     }
 
-    /// Gives the block to the caller.
+    /// Passes the block to the caller, unless it is empty.
     pub(super) fn hand_on(&mut self) {
         self.begun = None;
         let Some(block) = self.block.take_if(|block| !block.packets.is_empty()) else { return };
         let age = block.packets.last().map_or(Duration::ZERO, |last| wall_clock().since(last.time));
-        // The computer's time may have been set since: never before the ring was empty.
+        // The system time may have been set since, so the result is never earlier than `drained`.
         let newest = self.shared.clock.now().saturating_sub(age).max(self.drained);
-        // The queue has room for every block there is: this fails only when the caller is gone.
+        // The queue has capacity for the whole pool, so this fails only when the caller is gone.
         if let Err(refused) = self.full.try_send(FilledBlock { block, drained: self.drained, newest }) {
             let lost = refused.into_inner().block.packets.len();
             self.shared.counters.own_drops.fetch_add(lost as u64, Ordering::Relaxed);
         }
     }
 
-    /// At the end: what was captured until now, also what comes out of the ring only with its timeout.
+    /// Reads all frames captured until now, including those that the ring releases only after its timeout.
     pub(super) fn drain(&mut self) {
         let (begun, until) = (Instant::now(), wall_clock());
-        while self.opened.is_some() && !self.orphaned && begun.elapsed() < LAST_CALL {
-            if !self.has_room() {
+        while self.opened.is_some() && !self.caller_gone && begun.elapsed() < DRAIN_LIMIT {
+            if !self.obtain_block() {
                 continue;
             }
             match self.read() {
-                Ok(0) if begun.elapsed() >= LINGER => break,
-                // The bell still rings, so it can't be slept upon.
+                Ok(0) if begun.elapsed() >= RING_DELAY => break,
+                // The eventfd is still readable, so waiting on it would return at once.
                 Ok(0) => std::thread::sleep(BLOCK_AGE / 2),
                 Ok(_) => {
                     let last = self.block.as_ref().and_then(|block| block.packets.last());
@@ -245,11 +251,11 @@ impl Capture {
         self.hand_on();
     }
 
-    /// Brings the figures up to date, once a second: whether it was time.
+    /// Updates the statistics once a second. Returns whether an update was due.
     pub(super) fn keep_figures(&mut self) -> bool {
         let now = Instant::now();
         let Some(opened) = self.opened.as_mut().filter(|_| now >= self.figures_due) else { return false };
-        self.figures_due = now + FIGURES;
+        self.figures_due = now + STATS_INTERVAL;
         if let Ok(pcap::Stat { received, dropped, .. }) = opened.handle.stats() {
             self.totals.update(received, dropped, interface_drops(&self.options.interface), &self.shared.counters);
         }
@@ -257,12 +263,12 @@ impl Capture {
     }
 }
 
-/// The computer's time, which the kernel stamps frames with.
+/// Returns the system time, which the kernel uses for frame timestamps.
 fn wall_clock() -> Timestamp {
     Timestamp::ZERO.after(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// How many frames to ask for, so that the block is overfilled by little.
+/// Returns the number of frames to request, so that the block is overfilled by one long frame at most.
 fn batch(block: &Block, size: BlockSize, snaplen: u32) -> usize {
     let long = LONG_FRAME.min(snaplen as usize).max(1);
     let bytes = size.bytes.saturating_sub(block.bytes.len());
@@ -270,7 +276,7 @@ fn batch(block: &Block, size: BlockSize, snaplen: u32) -> usize {
     (bytes / long + 1).min(packets).clamp(1, BATCH)
 }
 
-/// Puts a frame into the block.
+/// Appends a frame to the block.
 fn push(block: &mut Block, packet: &pcap::Packet<'_>, link: Link, nanoseconds: bool, frame: u64) {
     let fraction = packet.header.ts.tv_usec;
     let nanos = if nanoseconds { fraction } else { fraction.saturating_mul(1000) };
@@ -281,12 +287,12 @@ fn push(block: &mut Block, packet: &pcap::Packet<'_>, link: Link, nanoseconds: b
     block.packets.push(FrameRef { start, len, wire_len: packet.header.len.max(len), link, frame, time });
 }
 
-/// Sleeps until one of `descriptors` is ready, at most for `pause`; whether the first one reports an error.
+/// Sleeps until one of `descriptors` is ready, at most for `pause`. Returns whether the first one reports an error.
 pub(super) fn wait<const N: usize>(descriptors: [BorrowedFd<'_>; N], pause: Duration) -> bool {
     match sys::poll(descriptors, pause) {
         Ok(ready) => ready.first().is_some_and(|ready| ready.failed),
         Err(_) => {
-            // Out of memory in the kernel: no reason to spin.
+            // The kernel is out of memory: sleep instead of retrying at once.
             std::thread::sleep(pause);
             false
         }
@@ -298,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_never_overfills_by_more_than_a_long_frame() {
+    fn batch_overfills_by_at_most_one_long_frame() {
         let mut block = Block::default();
         let size = BlockSize::default();
         assert_eq!(batch(&block, size, 262_144), 17);

@@ -1,4 +1,4 @@
-//! The figures of a live capture, kept by its thread and readable by all, and what there is to tell about its
+//! Statistics of a live capture, updated by the capture thread and readable from any thread, and events of its
 //! interface.
 
 use crate::capture::source::LiveCounters;
@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::capture::live;
 
-/// Something that happened to the interface. Displays as one line without the interface's name.
+/// A state change of the interface. Displays as one line without the interface's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterfaceEvent {
-    /// It is down and waited for.
+    /// The interface is down; the capture waits for it.
     Down,
-    /// It is gone and waited for.
+    /// The interface was removed; the capture waits for it.
     Gone,
-    /// Reading failed for another reason; it is opened again.
+    /// Reading failed for another reason; the interface is reopened.
     Failed,
-    /// It captures again; packets in between were not seen.
+    /// The capture continues; packets in between were not seen.
     Back,
 }
 
@@ -25,14 +25,14 @@ impl std::fmt::Display for InterfaceEvent {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             Self::Down => "the interface is down; waiting for it (ip link set … up)",
-            Self::Gone => "the interface is gone; waiting for it to come back",
-            Self::Failed => "the capture failed; opening the interface again",
-            Self::Back => "the interface captures again; what passed in between was not seen",
+            Self::Gone => "the interface was removed; waiting for it to return",
+            Self::Failed => "the capture failed; reopening the interface",
+            Self::Back => "the interface captures again; packets in between were not seen",
         })
     }
 }
 
-/// Reads the figures of a capture. Cheap to clone, from any thread, also after the capture's end.
+/// Handle to the statistics of a capture. Cheap to clone; usable from any thread, also after the end of the capture.
 #[derive(Clone, Debug)]
 pub struct Statistics(Arc<live::Shared>);
 
@@ -41,13 +41,13 @@ impl Statistics {
         Self(shared)
     }
 
-    /// The figures: the kernel's at most a second old, or final after the end.
+    /// Returns the statistics. The kernel's counters are at most one second old, and final after the end.
     #[must_use]
     pub fn read(&self) -> LiveCounters {
         self.0.counters.read()
     }
 
-    /// What happened to the interface since this was last asked, oldest first.
+    /// Removes and returns the interface events since the last call, oldest first.
     #[must_use]
     pub fn take_notices(&self) -> Vec<InterfaceEvent> {
         let mut notices = self.0.counters.notices.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,10 +55,12 @@ impl Statistics {
     }
 }
 
-/// Rationale: an interface that flaps while nobody asks must not fill the memory; the first ones say enough.
-const NOTICES: usize = 64;
+/// Maximum number of stored interface events.
+///
+/// Rationale: an interface that flaps while no caller takes the events must not exhaust memory; the first ones suffice.
+const MAX_EVENTS: usize = 64;
 
-/// The figures as the capture thread writes them.
+/// Statistics and interface events that the capture thread writes.
 #[derive(Debug, Default)]
 pub(super) struct SharedCounters {
     received: AtomicU64,
@@ -87,15 +89,15 @@ impl SharedCounters {
 
     pub(super) fn notice(&self, notice: InterfaceEvent) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.len() < NOTICES {
+        if notices.len() < MAX_EVENTS {
             notices.push_back(notice);
         }
     }
 }
 
-/// libpcap's 32-bit totals of one opened interface, made into ever-growing 64-bit ones.
+/// Extends libpcap's 32-bit totals of one opened interface to 64-bit totals that do not wrap.
 ///
-/// Rationale: 2^32 frames pass in 72 minutes at a million a second.
+/// Rationale: at a million frames per second, 2^32 frames pass in 72 minutes.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     received: u32,
@@ -104,8 +106,8 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Adds what came since the last call. `if_dropped` is the system's own total for the interface, not libpcap's,
-    /// which is wrong after a start that was not at zero.
+    /// Adds the increase since the last call. `if_dropped` is the system's own total for the interface, not libpcap's,
+    /// which is wrong if the system's total was not zero at the start.
     pub(super) fn update(&mut self, received: u32, dropped: u32, if_dropped: Option<u64>, counters: &SharedCounters) {
         let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
         add(&counters.received, received.wrapping_sub(self.received).into());
@@ -118,17 +120,17 @@ impl Totals {
     }
 }
 
-/// What an interface lost so far, since it was made: frames missed and queues overrun, as libpcap sums them too
-/// (sysfs, `statistics/`). `None` where the system does not say (`any`).
+/// Returns the number of frames an interface has dropped since it was created: missed frames plus queue overruns, the
+/// same sum that libpcap uses (sysfs, `statistics/`). `None` where the system does not report it (`any`).
 pub(super) fn interface_drops(interface: &str) -> Option<u64> {
     if interface.contains('/') {
         return None;
     }
-    let figure = |name: &str| -> Option<u64> {
+    let statistic = |name: &str| -> Option<u64> {
         let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/statistics/{name}")).ok()?;
         text.trim().parse().ok()
     };
-    Some(figure("rx_missed_errors")?.saturating_add(figure("rx_fifo_errors").unwrap_or(0)))
+    Some(statistic("rx_missed_errors")?.saturating_add(statistic("rx_fifo_errors").unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -143,16 +145,16 @@ mod tests {
         let read = counters.read();
         assert_eq!(read.received, u64::from(u32::MAX - 9) + 20);
         assert_eq!((read.kernel_drops, read.interface_drops), (5, 3));
-        // The interface was opened again: its totals begin at zero.
+        // The interface was reopened, so its totals start at zero.
         let mut totals = Totals::default();
         totals.update(7, 0, None, &counters);
         assert_eq!(counters.read().received, u64::from(u32::MAX) + 11 + 7);
     }
 
     #[test]
-    fn notices_are_bounded() {
+    fn stored_events_are_bounded() {
         let counters = SharedCounters::default();
         (0..1000).for_each(|_| counters.notice(InterfaceEvent::Down));
-        assert_eq!(counters.notices.lock().unwrap().len(), NOTICES);
+        assert_eq!(counters.notices.lock().unwrap().len(), MAX_EVENTS);
     }
 }

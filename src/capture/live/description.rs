@@ -1,25 +1,25 @@
-//! What the start line of a live run says of the capture.
+//! Description of a live capture for the start line of a run.
 
 use crate::capture::live::offloads::Offloads;
 use crate::capture::live::open::Opened;
 use crate::capture::live::{LiveOptions, open};
 
-/// A capture as it was opened. Displays as one line.
+/// Parameters of an opened capture. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The interface.
+    /// Interface name.
     pub interface: String,
     /// libpcap's name of the link type (`EN10MB`, `LINUX_SLL`); `None` while the interface is down.
     pub link_type: Option<String>,
-    /// The filter that is in effect: the user's, widened for VLAN tags; `None` captures everything.
+    /// Filter in effect: the user's, widened for VLAN tags; `None` captures everything.
     pub filter: Option<String>,
-    /// Whether frames to other stations are asked for (`any` never asks).
+    /// Whether promiscuous mode is requested, to capture frames to other stations (never for `any`).
     pub promiscuous: bool,
-    /// Size of the kernel's ring in MiB, as asked for.
+    /// Requested size of the kernel's ring in MiB.
     pub ring_mib: u32,
     /// Bytes kept of each frame.
     pub snaplen: u32,
-    /// Offloads that merge packets.
+    /// Active offloads that merge packets.
     pub offloads: Vec<Offloads>,
 }
 

@@ -1,29 +1,29 @@
-//! Why an interface can't be opened, each in one line with the way out.
+//! Errors of opening an interface, each displayed as one line with a remedy.
 
 use crate::capture::bpf::FilterError;
 
-/// Why an interface can't be opened.
+/// Error of opening an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveError {
-    /// The name is not that of an interface.
+    /// No interface has this name.
     NoSuchInterface {
         /// The name as given.
         interface: String,
-        /// The names there are.
+        /// Names of the existing interfaces.
         existing: Vec<String>,
     },
-    /// The process lacks the privilege.
+    /// The process lacks the privilege to capture.
     NotPermitted {
         /// The interface.
         interface: String,
     },
-    /// The filter is wrong, or can't be used on the interface's link type.
+    /// The filter is invalid, or can't be used on the interface's link type.
     Filter(FilterError),
-    /// Anything else libpcap or the system says.
+    /// Any other error that libpcap or the system reports.
     Other {
         /// The interface.
         interface: String,
-        /// What they say.
+        /// The error text of libpcap or the system.
         cause: String,
     },
 }
@@ -33,7 +33,8 @@ impl LiveError {
         Self::Other { interface: interface.to_owned(), cause: cause.to_owned() }
     }
 
-    /// The exit code of a run that ends by this: 2 for a filter (usage), else 1 (an input that can't be opened).
+    /// Returns the exit code of a run that ends with this error: 2 for a filter (usage), else 1 (an input that can't be
+    /// opened).
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         if matches!(self, Self::Filter(_)) { 2 } else { 1 }
@@ -47,7 +48,7 @@ impl std::fmt::Display for LiveError {
                 write!(out, "{interface}: no such interface (-D lists them)")
             }
             Self::NoSuchInterface { interface, existing } => {
-                write!(out, "{interface}: no such interface; there are {} (-D says more)", existing.join(", "))
+                write!(out, "{interface}: no such interface; available: {} (-D lists details)", existing.join(", "))
             }
             Self::NotPermitted { interface } => {
                 write!(
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_privilege_names_capability_and_command() {
+    fn missing_privilege_names_capability_and_command() {
         let message = LiveError::NotPermitted { interface: "eth0".into() }.to_string();
         assert!(message.starts_with("eth0: "), "{message}");
         assert!(message.contains("CAP_NET_RAW") && message.contains("setcap cap_net_raw+ep "));

@@ -1,6 +1,6 @@
-//! A network interface as a [`PacketSource`]: a thread of its own captures through libpcap and swaps full blocks for empty
-//! ones. Nothing is decoded, dropped or told to anyone here; a caller who is slow leaves packets to the kernel's ring,
-//! whose losses are counted.
+//! Live capture of a network interface as a [`PacketSource`]: a separate thread captures through libpcap and exchanges
+//! full blocks for empty ones. Does not decode, drop or report packets. If the caller is slow, packets stay in the
+//! kernel's ring, whose drops are counted.
 //!
 //! ```text
 //! kernel ring ─► capture thread ─► full blocks ─► LiveSource::fill ─► caller
@@ -37,14 +37,18 @@ pub use interfaces::{Interface, list_interfaces};
 pub use offloads::Offloads;
 pub use options::{LiveOptions, MAX_RING_MIB};
 
-/// Rationale: enough to ride out a scheduling pause of the caller at 1 Gbit/s; longer ones are the ring's part.
-const POOL: usize = 8;
-/// How long [`LiveSource::fill`] waits before it hands on an empty block, so that deadlines fall due on an idle link.
-const IDLE: Duration = Duration::from_millis(250);
-
-/// An open interface.
+/// Number of blocks.
 ///
-/// Invariant: the blocks in `full`, in `empty` and with the capture thread are `POOL`; `fill` swaps one for one.
+/// Rationale: enough to cover a scheduling pause of the caller at 1 Gbit/s; the ring covers longer ones.
+const POOL_BLOCKS: usize = 8;
+/// Maximum time that [`LiveSource::fill`] waits before it returns an empty block, so that deadlines expire on an idle
+/// link.
+const IDLE_WAIT: Duration = Duration::from_millis(250);
+
+/// An open interface that is being captured.
+///
+/// Invariant: the number of blocks in `full`, in `empty` and with the capture thread is `POOL_BLOCKS`; `fill` exchanges
+/// one for one.
 #[derive(Debug)]
 pub struct LiveSource {
     input: u32,
@@ -54,12 +58,12 @@ pub struct LiveSource {
     empty: Sender<Block>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<(), String>>>,
-    /// Up to when time was handed on, by [`Shared::clock`]: as passed, or with the frames' own stamps.
-    told: Duration,
+    /// Time by [`Shared::clock`] up to which time was reported to the caller: as elapsed time, or by frame timestamps.
+    reported_until: Duration,
     frames: u64,
 }
 
-/// What the capture thread and the others both see.
+/// State shared between the capture thread and the handles.
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
@@ -68,13 +72,14 @@ struct Shared {
     clock: drain_clock::DrainClock,
 }
 
-/// Ends the capture from any thread. Cheap to clone.
+/// Stops the capture from any thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StopHandle(Arc<Shared>);
 
 impl StopHandle {
-    /// Asks the capture to end. What the kernel holds by now still arrives, then `fill` says [`FillStatus::End`]; all of
-    /// it within a tenth of a second on a link that is idle or down, and a second when the caller is far behind.
+    /// Requests the end of the capture. The frames that the kernel holds by now are still delivered, then `fill`
+    /// returns [`FillStatus::End`]. This takes at most a tenth of a second on a link that is idle or down, and one
+    /// second when the caller is far behind.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::SeqCst);
         self.0.wake.notify();
@@ -82,12 +87,12 @@ impl StopHandle {
 }
 
 impl LiveSource {
-    /// Opens an interface and starts to capture. An interface that is down is no error: it is waited for, and a
-    /// [`InterfaceEvent`] says so. Its blocks carry `input`.
+    /// Opens an interface and starts to capture. An interface that is down is not an error: the capture waits for it
+    /// and reports an [`InterfaceEvent`]. The blocks carry `input`.
     ///
     /// # Errors
-    /// When there is no such interface, the process may not capture, the filter does not fit the interface, or libpcap
-    /// gives another reason.
+    /// If there is no such interface, the process lacks the privilege to capture, the filter does not fit the
+    /// interface, or libpcap reports another error.
     pub fn open(options: LiveOptions, input: u32) -> Result<Self, LiveError> {
         let mut options = options;
         options.interface = interfaces::resolve(&options.interface)?;
@@ -103,10 +108,10 @@ impl LiveSource {
             counters: counters::SharedCounters::default(),
             clock: drain_clock::DrainClock::start(),
         });
-        let (full_sender, full) = bounded(POOL);
-        let (empty, empty_receiver) = bounded(POOL);
-        for _ in 0..POOL {
-            // The channel has room for the whole pool.
+        let (full_sender, full) = bounded(POOL_BLOCKS);
+        let (empty, empty_receiver) = bounded(POOL_BLOCKS);
+        for _ in 0..POOL_BLOCKS {
+            // The channel has capacity for the whole pool.
             let _ = empty.try_send(Block::default());
         }
         let interface = options.interface.clone();
@@ -114,54 +119,64 @@ impl LiveSource {
         let thread = std::thread::Builder::new()
             .name(format!("capture {interface}"))
             .spawn(move || capture.run())
-            .map_err(|error| LiveError::other(&interface, &format!("no thread for the capture: {error}")))?;
+            .map_err(|error| LiveError::other(&interface, &format!("cannot start the capture thread: {error}")))?;
         let thread = Some(thread);
-        Ok(Self { input, interface, description, full, empty, shared, thread, told: Duration::ZERO, frames: 0 })
+        Ok(Self {
+            input,
+            interface,
+            description,
+            full,
+            empty,
+            shared,
+            thread,
+            reported_until: Duration::ZERO,
+            frames: 0,
+        })
     }
 
-    /// What the start line says of this capture.
+    /// Returns the description of this capture for the start line.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// The figures of this capture; readable from any thread, also after its end.
+    /// Returns a handle to the statistics of this capture, usable from any thread, also after its end.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         Statistics::new(Arc::clone(&self.shared))
     }
 
-    /// Ends the capture from any thread.
+    /// Returns a handle that stops the capture from any thread.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle(Arc::clone(&self.shared))
     }
 
-    /// The next block, or the time up to which there certainly is none.
+    /// Returns the next block, or the time up to which there is certainly none.
     fn next(&mut self) -> Result<Next, SourceError> {
-        match self.full.recv_timeout(IDLE) {
+        match self.full.recv_timeout(IDLE_WAIT) {
             Ok(full) => return Ok(Next::FilledBlock(full)),
             Err(RecvTimeoutError::Disconnected) => return self.ended().map(|()| Next::End),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        // First the time, then the queue: whatever was captured before that time is in the queue by now.
+        // The time is read before the queue: all frames captured before that time are then in the queue.
         let drained = self.shared.clock.drained();
         Ok(self.full.try_recv().map_or(Next::Nothing(drained), Next::FilledBlock))
     }
 
-    /// The capture thread has ended: why.
+    /// Joins the capture thread, which has ended, and returns its outcome.
     fn ended(&mut self) -> Result<(), SourceError> {
         let cause = match self.thread.take().map(JoinHandle::join) {
             None | Some(Ok(Ok(()))) => return Ok(()),
             Some(Ok(Err(cause))) => cause,
             Some(Err(_)) => "the capture thread panicked".to_owned(),
         };
-        let remedy = "start again when the cause is gone";
+        let remedy = "restart when the cause is resolved";
         Err(SourceError { input: self.interface.clone(), frames: self.frames, offset: None, cause, remedy })
     }
 }
 
-/// What [`LiveSource::next`] found.
+/// Result of [`LiveSource::next`].
 enum Next {
     FilledBlock(capture_thread::FilledBlock),
     Nothing(Duration),
@@ -176,18 +191,19 @@ impl PacketSource for LiveSource {
             Next::FilledBlock(mut full) => {
                 std::mem::swap(block, &mut full.block);
                 full.block.clear();
-                // Never full: a block left it for each that comes back. A thread that has ended needs none.
+                // The queue is never full: a block was taken from it for each one returned. A thread that has ended
+                // needs none.
                 let _ = self.empty.try_send(full.block);
                 newest = full.newest;
                 (full.drained, FillStatus::More)
             }
             Next::Nothing(drained) => (drained, FillStatus::More),
-            Next::End => (self.told, FillStatus::End),
+            Next::End => (self.reported_until, FillStatus::End),
         };
         block.input = self.input;
-        block.elapsed = now.saturating_sub(self.told);
-        // The frames themselves tell of the time up to the last of them.
-        self.told = self.told.max(now).max(newest);
+        block.elapsed = now.saturating_sub(self.reported_until);
+        // The timestamps of the frames cover the time up to the last one.
+        self.reported_until = self.reported_until.max(now).max(newest);
         self.frames += block.packets.len() as u64;
         Ok(status)
     }
@@ -212,11 +228,11 @@ impl PacketSource for LiveSource {
 impl Drop for LiveSource {
     fn drop(&mut self) {
         StopHandle(Arc::clone(&self.shared)).stop();
-        // So that the thread does not wait for room.
+        // The thread must not wait for an empty block or for queue capacity.
         self.full = crossbeam_channel::never();
         self.empty = bounded(0).0;
         if let Some(thread) = self.thread.take() {
-            // A panic was printed by its thread; there is nobody left to tell.
+            // The thread has already printed its panic, and there is no caller to report it to.
             let _ = thread.join();
         }
     }

@@ -1,15 +1,15 @@
-//! Which offloads of an interface merge packets before a capture sees them.
+//! Detects the offloads of an interface that merge packets before they are captured.
 
 use crate::capture::live::interfaces::list_interfaces;
 use crate::sys;
 
-/// The merging offloads of one interface that are on. They make frames longer than the wire's, with checksums that are
-/// not those of the wire; nothing is lost by it, but sequence, sizes and times are not the wire's.
+/// Active offloads of one interface that merge packets. They make frames longer than on the wire, with different
+/// checksums. No data is lost, but order, sizes and times of the packets differ from those on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offloads {
-    /// The interface.
+    /// Interface name.
     pub interface: String,
-    /// Their names as ethtool(8) takes them: `gro`, `lro`, `gso`, `tso`.
+    /// Names of the active offloads, as ethtool(8) accepts them: `gro`, `lro`, `gso`, `tso`.
     pub on: Vec<&'static str>,
 }
 
@@ -21,7 +21,7 @@ const ETHTOOL_GGRO: u32 = 0x2b;
 const ETH_FLAG_LRO: u32 = 1 << 15;
 
 impl Offloads {
-    /// Those of `interface`; of every interface for `any`. Interfaces without any are left out.
+    /// Returns the active offloads of `interface`, or of every interface for `any`. Interfaces without any are omitted.
     #[must_use]
     pub fn of(interface: &str) -> Vec<Self> {
         let names = if interface == "any" {
@@ -29,12 +29,12 @@ impl Offloads {
         } else {
             vec![interface.to_owned()]
         };
-        let all = names.into_iter().map(|interface| Self { on: merging(&interface), interface });
+        let all = names.into_iter().map(|interface| Self { on: merging_offloads(&interface), interface });
         all.filter(|offloads| !offloads.on.is_empty()).collect()
     }
 
-    /// The command that turns off what merges received packets (`gro`, `lro`); `None` when neither is on. What merges
-    /// sent ones concerns only a capture on the server itself.
+    /// Returns the command that disables the offloads that merge received packets (`gro`, `lro`); `None` when neither
+    /// is on. Offloads that merge sent packets affect only a capture on the server itself.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let received: Vec<_> = self.on.iter().filter(|name| matches!(**name, "gro" | "lro")).collect();
@@ -50,7 +50,8 @@ impl std::fmt::Display for Offloads {
     }
 }
 
-fn merging(interface: &str) -> Vec<&'static str> {
+/// Returns the names of the active merging offloads of `interface`.
+fn merging_offloads(interface: &str) -> Vec<&'static str> {
     let on = |command, mask| sys::ethtool_value(interface, command).is_some_and(|value| value & mask != 0);
     let known = [
         ("gro", on(ETHTOOL_GGRO, u32::MAX)),
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_merges_received_packets_is_advised_against() {
+    fn remedy_covers_only_receive_offloads() {
         let mut offloads = Offloads { interface: "eth0".into(), on: vec!["gro", "tso"] };
         assert_eq!(offloads.remedy().as_deref(), Some("ethtool -K eth0 gro off"));
         offloads.on = vec!["gso"];

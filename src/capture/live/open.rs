@@ -1,4 +1,4 @@
-//! Opening an interface through libpcap, and telling apart why it can't be.
+//! Opens an interface through libpcap, and classifies the errors of opening it.
 
 use crate::capture::bpf::{Filter, FilterError, cause};
 use crate::capture::libpcap_ffi;
@@ -6,44 +6,44 @@ use crate::capture::live::{LiveError, LiveOptions, interfaces};
 use crate::packet::Link;
 use crate::sys;
 
-/// How long the kernel keeps a part of the ring that is not full, in milliseconds.
+/// Maximum time that the kernel holds back a part of the ring that is not full, in milliseconds.
 ///
-/// Rationale: never immediate mode, which leaves room for 32 frames. One part (256 KiB) goes per timeout and per fill,
-/// so with 50 ms a ring of 64 MiB holds 12 s of a quiet link while the caller is busy.
+/// Rationale: immediate mode is not used, because its ring has capacity for only 32 frames. One part (256 KiB) is used
+/// per timeout and per fill, so with 50 ms a ring of 64 MiB holds 12 s of a quiet link while the caller is busy.
 pub(super) const TIMEOUT_MILLIS: u16 = 50;
 
-/// An interface that captures.
+/// An interface opened for capture.
 pub(super) struct Opened {
     pub(super) handle: pcap::Capture<pcap::Active>,
     pub(super) link: Link,
-    /// Whether time stamps count nanoseconds.
+    /// Whether timestamps are in nanoseconds.
     pub(super) nanoseconds: bool,
-    /// The interface's index at that time; another one says that it was made anew.
+    /// Index of the interface when it was opened; a different index means that it was created again.
     pub(super) index: Option<u32>,
-    /// The expression the kernel runs.
+    /// Filter expression that the kernel applies.
     pub(super) filter: Option<String>,
     number: i32,
 }
 
 impl Opened {
-    /// libpcap's name of the link type.
+    /// Returns libpcap's name of the link type.
     pub(super) fn link_name(&self) -> String {
         pcap::Linktype(self.number).get_name().unwrap_or_else(|_| format!("number {}", self.number))
     }
 }
 
-/// Whether the interface is to be put in promiscuous mode. libpcap has no such mode for `any`, and a warning of its
-/// makes the `pcap` crate fail.
+/// Returns whether to request promiscuous mode. libpcap has no such mode for `any`, and its warning makes the `pcap`
+/// crate fail.
 pub(super) fn asks_promiscuous(options: &LiveOptions) -> bool {
     options.promiscuous && options.interface != "any"
 }
 
-/// Opens the interface; `None` when it is down.
+/// Opens the interface. Returns `None` when it is down.
 pub(super) fn open(options: &mut LiveOptions) -> Result<Option<Opened>, LiveError> {
     let index = sys::interface_index(&options.interface);
     let handle = match activate(options, asks_promiscuous(options)) {
         Ok(handle) => handle,
-        // An interface that can't be promiscuous is better than none.
+        // A capture without promiscuous mode is better than none.
         Err(error) => match reason(options, &error) {
             None => return Ok(None),
             Some(reason @ (LiveError::NotPermitted { .. } | LiveError::NoSuchInterface { .. })) => return Err(reason),
@@ -71,7 +71,8 @@ fn activate(options: &LiveOptions, promiscuous: bool) -> Result<pcap::Capture<pc
         .open()
 }
 
-/// Why opening failed, by the state of the interface rather than by libpcap's words; `None` when it is down.
+/// Returns the reason why opening failed, derived from the state of the interface rather than from libpcap's text;
+/// `None` when the interface is down.
 fn reason(options: &LiveOptions, error: &pcap::Error) -> Option<LiveError> {
     let interface = &options.interface;
     if !sys::may_capture() {
@@ -86,8 +87,9 @@ fn reason(options: &LiveOptions, error: &pcap::Error) -> Option<LiveError> {
     }
 }
 
-/// Gives the kernel the widened expression, or the user's own where the link type has no `vlan`. Compiled against the
-/// open interface, because libpcap then looks for tags that the hardware took out of the frame.
+/// Sets the widened expression as the kernel's filter, or the user's own where the link type has no `vlan`. It is
+/// compiled against the open interface, because libpcap then also checks for tags that the hardware
+/// removed from the frame. Returns the expression that was set.
 fn set_filter(
     handle: &mut pcap::Capture<pcap::Active>,
     filter: &mut Filter,

@@ -1,4 +1,4 @@
-//! What the capture thread does when the interface goes down or away: it says so once, waits, and goes on.
+//! Handles an interface that goes down or is removed: the capture thread reports it once, waits, and then continues.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
@@ -10,17 +10,21 @@ use crate::capture::live::counters::{InterfaceEvent, Totals};
 use crate::capture::live::{LiveError, open};
 use crate::sys;
 
-/// The first and the longest pause between two looks at an interface that is down or gone.
+/// Initial and maximum pause between two checks of an interface that is down or removed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// Failed reads in a row, each on a fresh handle, after which the capture gives up.
+/// Maximum number of consecutive failed reads, each on a new handle. The capture ends if there are more.
 const MAX_FAILURES: u32 = 20;
 
 impl Capture {
-    /// A read failed: the interface went down or away, or something else is wrong.
+    /// Handles a failed read: the interface went down or was removed, or there is another error.
+    ///
+    /// # Errors
+    /// If the reads keep failing, or if the interface can't be reopened and waiting does not help.
     pub(super) fn failed(&mut self, error: &pcap::Error) -> Result<(), String> {
         self.hand_on();
         if self.is_up() {
-            // Down and up again before we looked. Twice in a row it is something else, and a new handle may help.
+            // The interface may have gone down and up again before this check. Two failures in a row have another
+            // cause, and a new handle may help.
             self.failures += 1;
             if self.failures < 2 {
                 return Ok(());
@@ -28,19 +32,19 @@ impl Capture {
             self.notice(InterfaceEvent::Failed);
             self.close();
             if self.failures > MAX_FAILURES {
-                return Err(format!("the capture fails again and again: {}", cause(error)));
+                return Err(format!("the capture fails repeatedly: {}", cause(error)));
             }
             wait([self.shared.wake.as_fd()], PAUSES.1);
         }
         self.wait_for_interface()
     }
 
-    /// Whether the opened interface is there and up. What is not a network interface always is.
+    /// Reports whether the opened interface exists and is up. Always true if it is not a network interface.
     pub(super) fn is_up(&self) -> bool {
         self.is_special || sys::interface_is_up(&self.options.interface) == Some(true) && self.is_same()
     }
 
-    /// Whether the interface of that name is still the one that was opened.
+    /// Reports whether the interface of that name is still the one that was opened.
     fn is_same(&self) -> bool {
         self.opened.as_ref().is_some_and(|opened| opened.index == sys::interface_index(&self.options.interface))
     }
@@ -49,7 +53,7 @@ impl Capture {
         self.shared.counters.notice(notice);
     }
 
-    /// Lets go of the handle, with its last figures.
+    /// Closes the handle, after a last update of its statistics.
     fn close(&mut self) {
         self.figures_due = Instant::now();
         self.keep_figures();
@@ -57,11 +61,14 @@ impl Capture {
         self.totals = Totals::default();
     }
 
-    /// Waits until the interface captures (again), or a stop.
+    /// Waits until the interface captures (again), or until a stop is requested.
+    ///
+    /// # Errors
+    /// If the interface can't be reopened and waiting does not help.
     pub(super) fn wait_for_interface(&mut self) -> Result<(), String> {
         self.shared.counters.outages.fetch_add(1, Ordering::Relaxed);
         self.drain();
-        let mut told = None;
+        let mut last_notice = None;
         let mut pause = PAUSES.0;
         while !self.stopped() {
             let up = sys::interface_is_up(&self.options.interface);
@@ -75,12 +82,12 @@ impl Capture {
                 }
             } else {
                 let notice = if up.is_some() { InterfaceEvent::Down } else { InterfaceEvent::Gone };
-                if told != Some(notice) {
+                if last_notice != Some(notice) {
                     self.notice(notice);
-                    told = Some(notice);
+                    last_notice = Some(notice);
                 }
             }
-            // Nothing is captured, so nothing older can come.
+            // Nothing is being captured, so no older frame can follow.
             self.drained = self.shared.clock.now();
             self.shared.clock.publish(self.drained);
             self.keep_figures();
@@ -90,7 +97,10 @@ impl Capture {
         Ok(())
     }
 
-    /// Opens the interface again: whether that went well. The error says that waiting will not help.
+    /// Reopens the interface. Returns whether that succeeded.
+    ///
+    /// # Errors
+    /// If waiting does not help.
     fn reopen(&mut self) -> Result<bool, String> {
         match open::open(&mut self.options) {
             Ok(None) | Err(LiveError::NoSuchInterface { .. } | LiveError::Other { .. }) => Ok(false),
@@ -100,7 +110,7 @@ impl Capture {
                 self.figures_due = Instant::now();
                 Ok(true)
             }
-            Err(error) => Err(format!("it came back, but can't be opened again: {error}")),
+            Err(error) => Err(format!("the interface returned, but cannot be reopened: {error}")),
         }
     }
 }

@@ -344,7 +344,7 @@ fn interface_that_goes_away_is_reported_and_waited_for() {
         sensor.wait_for("probe0: the interface captures again", 3);
         probe("after down and up");
         ip("link del probe0");
-        sensor.wait_for("probe0: the interface is gone; waiting for it", 3);
+        sensor.wait_for("probe0: the interface was removed; waiting for it", 3);
         create_link();
         eventually(3, || sensor.messages().matches("captures again").count() == 2, || sensor.messages());
         probe("after it was made anew");
