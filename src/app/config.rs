@@ -1,4 +1,4 @@
-//! What a run is asked to do, parsed and checked: plain data. Not the command line's grammar, which `cli` has.
+//! Configuration of a run: plain data, parsed and checked. Does not parse the command line; see `cli`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,108 +10,108 @@ use crate::decode;
 use crate::format::Format;
 use crate::sensor;
 
-/// Where packets come from.
+/// Source of packets.
 #[derive(Clone, Debug)]
 pub enum CaptureInput {
     /// Files, directories, and `-` for standard input, in this order.
     Files(Vec<PathBuf>),
-    /// An interface.
+    /// A live interface.
     Interface(Interface),
 }
 
-/// A live interface.
+/// Options of a live interface.
 #[derive(Clone, Debug)]
 pub struct Interface {
-    /// Its name, or `any`.
+    /// Name of the interface, or `any`.
     pub name: String,
     /// Ring size in MiB.
     pub ring_mib: u32,
-    /// Whether frames to other stations are asked for.
+    /// Whether the interface is put into promiscuous mode, to receive frames for other stations.
     pub promiscuous: bool,
-    /// Bytes kept of each frame.
+    /// Bytes captured of each frame, at most.
     pub snaplen: u32,
 }
 
-/// What is told of.
+/// Record types that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
-    /// Probes.
+    /// Alerts for probes.
     pub alert: bool,
-    /// Every request.
+    /// A record for every HTTP request.
     pub http: bool,
-    /// Figures.
+    /// Stats records.
     pub stats: bool,
 }
 
-/// Everything that can be chosen for a run.
+/// All options of a run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where packets come from.
+    /// Source of packets.
     pub origin: CaptureInput,
-    /// A filter in libpcap's language.
+    /// Capture filter in libpcap's filter syntax.
     pub filter: Option<String>,
-    /// Directory for the logs; standard output without one.
+    /// Directory for the logs; `None` for standard output.
     pub directory: Option<PathBuf>,
-    /// The output's format.
+    /// Format of the log lines.
     pub format: Format,
-    /// What is told of.
+    /// Record types that are written.
     pub events: Events,
-    /// Time between stats records, live.
+    /// Time between stats records in live mode.
     pub stats_interval: Duration,
-    /// File for all counters.
+    /// File that all counters are written to.
     pub counters_file: Option<PathBuf>,
-    /// Files of signatures.
+    /// Signature files.
     pub signatures: SignatureFiles,
     /// Suppress files.
     pub suppress: Vec<PathBuf>,
-    /// Whether suppress files hide nothing and it is only said what they would hide.
+    /// Whether suppress files suppress nothing, and the alerts that they would suppress are only reported.
     pub dry_run: bool,
-    /// What the context remembers.
+    /// Limits of the alert context.
     pub context: context::Limits,
-    /// Threads that handle flows; 0: none but the one that reads.
+    /// Threads that process flows; with 0, the reading thread processes them.
     pub lanes: usize,
-    /// The decoder's options.
+    /// Options of the decoder.
     pub decode: decode::Options,
-    /// The sensor's options; its limits are those of one shard.
+    /// Options of the sensor; its limits apply to one shard.
     pub sensor: sensor::Options,
-    /// What is done with records before they are written.
+    /// Options of the alert pipeline, which processes records before they are written.
     pub alert_pipeline: pipeline::Options,
-    /// Size of blocks.
+    /// Size limits for a block.
     pub block: BlockSize,
-    /// Whether all files are one capture, whatever their times.
+    /// Whether all files are processed as one capture, regardless of their timestamps.
     pub continuous: bool,
-    /// Stop after so many packets.
+    /// Number of packets after which the run stops.
     pub count: Option<u64>,
-    /// The sensor's name in the output.
+    /// Sensor name that is written to the records.
     pub sensor_name: Option<String>,
-    /// Leave secrets in URLs out of the output.
+    /// Whether secrets in URLs are removed from the output.
     pub redact: bool,
-    /// Say errors only.
+    /// Whether only errors are written to the console.
     pub quiet: bool,
-    /// Say every counter that moved at the end.
+    /// Verbosity; above 0, every non-zero counter is written at the end.
     pub verbose: u8,
-    /// Alerts of this severity or worse make the exit code 3.
+    /// Severity: alerts of this severity or worse make the exit code 3.
     pub fail_on_alert: Option<u8>,
-    /// Losses above this make the exit code 4.
+    /// Packet loss in percent above which the exit code is 4.
     pub max_drop_percent: Option<f64>,
-    /// Live: how long a link may be without an HTTP request before that is told.
+    /// Time that a live link may be without an HTTP request before a warning is emitted.
     pub silence: Duration,
-    /// The packet at which a lane shall panic: for tests of what happens then.
+    /// Packet at which a lane panics, for tests of panic handling.
     #[doc(hidden)]
     pub panic_at: Option<u64>,
 }
 
-/// Which signatures are loaded.
+/// Signature files to load.
 #[derive(Clone, Debug, Default)]
 pub struct SignatureFiles {
-    /// Files in addition.
+    /// Files loaded in addition to the built-in signatures.
     pub add: Vec<PathBuf>,
-    /// Files instead of the built-in ones.
+    /// Files loaded instead of the built-in signatures.
     pub only: Vec<PathBuf>,
 }
 
 impl Config {
-    /// A run over `origin` with the defaults of the command line, alerts on standard output.
+    /// Creates the configuration of a run over `origin` with the command-line defaults: alerts on standard output.
     #[must_use]
     pub fn new(origin: CaptureInput) -> Self {
         let block = match origin {
@@ -148,7 +148,7 @@ impl Config {
         }
     }
 
-    /// Whether the run captures from an interface.
+    /// Reports whether the run captures from an interface.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         matches!(self.origin, CaptureInput::Interface(_))

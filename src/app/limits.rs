@@ -1,42 +1,45 @@
-//! The limits by the names that `--set` knows them by. Not what they mean: each room says that of its own.
+//! Maps the names that `--set` accepts to the limits of a run. Does not enforce limits; each module enforces its own.
 
 use crate::app::config::Config;
 use crate::flow::SHARDS;
 
-/// Every limit: its name, and what it counts.
+/// All limits: the name, and the unit with what is limited.
 pub const LIMITS: &[(&str, &str)] = &[
     ("flow.count", "flows"),
-    ("flow.memory", "bytes for flows and what is kept for them"),
-    ("flow.timeout.new", "seconds without a packet while there is no data"),
-    ("flow.timeout.established", "seconds without a packet"),
+    ("flow.memory", "bytes for flows and their state"),
+    ("flow.timeout.new", "seconds without a packet for a flow without data"),
+    ("flow.timeout.established", "seconds without a packet for a flow with data"),
     ("flow.timeout.closing", "seconds after a reset or both FINs"),
     ("tcp.queued", "bytes of out-of-order segments"),
     ("tcp.queued_per_direction", "bytes of out-of-order segments in one direction"),
     ("tcp.segments_per_direction", "out-of-order segments in one direction"),
     ("tcp.syn_candidates", "sequence numbers of unanswered SYNs in one direction"),
     ("defrag.memory", "bytes of fragments"),
-    ("defrag.datagrams", "datagrams being put together"),
+    ("defrag.datagrams", "datagrams in reassembly"),
     ("defrag.fragments", "fragments of a datagram"),
-    ("defrag.timeout.ipv4", "seconds for an IPv4 datagram to become complete"),
-    ("defrag.timeout.ipv6", "seconds for an IPv6 datagram to become complete"),
-    ("decode.layers", "layers of a frame"),
+    ("defrag.timeout.ipv4", "seconds for the reassembly of an IPv4 datagram"),
+    ("defrag.timeout.ipv6", "seconds for the reassembly of an IPv6 datagram"),
+    ("decode.layers", "layers in a frame"),
     ("decode.tunnels", "tunnels in a frame"),
-    ("decode.labels", "VLAN tags and MPLS labels of a frame"),
-    ("decode.extensions", "IPv6 extension headers of a frame"),
+    ("decode.labels", "VLAN tags and MPLS labels in a frame"),
+    ("decode.extensions", "IPv6 extension headers in a frame"),
     ("http.line", "bytes of a request line"),
-    ("http.head", "bytes of a head"),
-    ("http.waiting", "requests of a flow that wait for an answer"),
-    ("alert.held", "bytes of held requests"),
-    ("context.pages", "pairs of a client and a server that showed it a page"),
-    ("context.sources", "sources of which is known what they asked for, to judge what looks legitimate"),
+    ("http.head", "bytes of a message head"),
+    ("http.waiting", "pending requests of a flow"),
+    ("alert.held", "bytes of pending transactions"),
+    ("context.pages", "client and server pairs with a page view"),
+    ("context.sources", "source addresses whose requests are stored, to evaluate which traffic looks legitimate"),
     ("live.silence", "seconds without an HTTP request before a live run warns"),
-    ("alert.per_flow", "alerts of a flow, after which only new ones are told"),
-    ("campaign.sources", "sources of which is known what they asked for"),
-    ("campaign.memory", "bytes for what is known of sources"),
-    ("campaign.window", "seconds within which three signatures make a campaign, and after which a quiet one is over"),
-    ("limit.kinds", "kinds of alerts of which repeats are kept back"),
-    ("limit.memory", "bytes of alerts kept back"),
-    ("limit.seconds", "seconds for which repeats are kept back"),
+    ("alert.per_flow", "alerts of a flow, after which only new pairs of signature and outcome are reported"),
+    ("campaign.sources", "source addresses whose requests are stored"),
+    ("campaign.memory", "bytes for source state"),
+    (
+        "campaign.window",
+        "seconds within which three signatures start a campaign, and without a hit after which one ends",
+    ),
+    ("limit.kinds", "kinds of alerts whose repeats are aggregated"),
+    ("limit.memory", "bytes of aggregated alerts"),
+    ("limit.seconds", "seconds for which repeats are aggregated"),
     ("block.packets", "packets of a block"),
     ("block.bytes", "bytes of a block"),
 ];
@@ -44,13 +47,13 @@ pub const LIMITS: &[(&str, &str)] = &[
 /// Sets the limit `name` of `config`.
 ///
 /// # Errors
-/// A line that says what is wrong with the name or the value.
+/// Returns a line that states the error in the name or the value.
 pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
     let Ok(number) = value.parse::<usize>() else {
         return Err(format!("--set {name}={value}: the value is not a whole number"));
     };
     let number = number.max(1);
-    // What flows share is shared out among the shards.
+    // Limits shared by all flows are divided among the shards.
     let share = number.div_ceil(SHARDS);
     let seconds = std::time::Duration::from_secs(number as u64);
     let (flow, timeouts) = (&mut config.sensor.flow.limits, &mut config.sensor.flow.timeouts);
@@ -92,7 +95,7 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "block.bytes" => config.block.bytes = number,
         _ => {
             let names: Vec<&str> = LIMITS.iter().map(|&(name, _)| name).collect();
-            return Err(format!("--set {name}: there is no such limit (there are {})", names.join(", ")));
+            return Err(format!("--set {name}: unknown limit (known limits: {})", names.join(", ")));
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Signature files and suppress files from disk: read, loaded, and loaded again while the sensor runs. Not what is in
-//! them: see [`crate::signature`] and [`crate::alerts::suppress`].
+//! Reads and loads signature files and suppress files, and reloads them while the sensor runs. Does not parse their
+//! content; see [`crate::signature`] and [`crate::alerts::suppress`].
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// Loads the built-in signatures and the user's files, or the user's files alone.
 ///
 /// # Errors
-/// Everything that is wrong, a line each: file, line and reason.
+/// Returns all errors, one line each: file, line and cause.
 pub fn load_signatures(files: &SignatureFiles) -> Result<Signatures, Vec<String>> {
     let mut texts = Vec::new();
     let mut errors = Vec::new();
@@ -35,11 +35,11 @@ pub fn load_signatures(files: &SignatureFiles) -> Result<Signatures, Vec<String>
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
-/// The built-in signatures as `build.rs` left them.
+/// The built-in signatures as serialised by `build.rs`.
 static PREBUILT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/signatures.bin"));
 
-/// The signatures of a run: the built-in ones without what only the commands for signatures show, or as
-/// [`load_signatures`] has them.
+/// Loads the signatures of a run: without user files, the prebuilt built-in ones, which lack the fields that only the
+/// signature commands print; otherwise the result of [`load_signatures`].
 fn signatures_of_run(files: &SignatureFiles) -> Result<Signatures, Vec<String>> {
     if files.only.is_empty() && files.add.is_empty() {
         return Signatures::from_prebuilt(PREBUILT).map_err(|error| vec![format!("built-in signatures: {error}")]);
@@ -50,7 +50,7 @@ fn signatures_of_run(files: &SignatureFiles) -> Result<Signatures, Vec<String>> 
 /// Loads suppress files.
 ///
 /// # Errors
-/// Everything that is wrong, a line each: file, line and reason.
+/// Returns all errors, one line each: file, line and cause.
 fn load_suppressions(files: &[PathBuf]) -> Result<Suppressions, Vec<String>> {
     let (mut texts, mut errors) = (Vec::new(), Vec::new());
     for path in files {
@@ -67,13 +67,13 @@ fn load_suppressions(files: &[PathBuf]) -> Result<Suppressions, Vec<String>> {
     }
 }
 
-/// What is loaded from files.
+/// Signatures and suppressions loaded from files.
 pub type Loaded = (Arc<Signatures>, Suppressions);
 
-/// Loads signatures and suppress files; neither, if there is something wrong with one of them.
+/// Loads signatures and suppress files; returns neither if one of them has an error.
 ///
 /// # Errors
-/// Everything that is wrong, a line each: file, line and reason.
+/// Returns all errors, one line each: file, line and cause.
 pub fn load(signatures: &SignatureFiles, suppress: &[PathBuf]) -> Result<Loaded, Vec<String>> {
     match (signatures_of_run(signatures), load_suppressions(suppress)) {
         (Ok(signatures), Ok(suppressions)) => Ok((Arc::new(signatures), suppressions)),
@@ -83,54 +83,60 @@ pub fn load(signatures: &SignatureFiles, suppress: &[PathBuf]) -> Result<Loaded,
     }
 }
 
-/// What is to be told of suppress files before they are used: entries that are over today, or never match.
+/// Returns the warnings about suppress files to emit before they are used: entries that have expired as of today, or
+/// that never match.
 #[must_use]
 pub fn review(suppressions: &Suppressions, signatures: &Signatures) -> Vec<String> {
     let today = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     suppressions.review(signatures, Timestamp::ZERO.after(today))
 }
 
-/// `see`: where the file was named.
+/// Reads a text file. `see` names the option that the file was given with.
+///
+/// # Errors
+/// Returns a line with the path, the cause and `see`.
 fn read(path: &Path, see: &str) -> Result<String, String> {
-    /// Rationale: a million paths take about 50 MB; more is a mistake (a device, a log).
-    const MOST: u64 = 64 << 20;
+    /// Size limit in bytes. Rationale: a million paths take about 50 MB; a larger file is a mistake (a device, a log).
+    const MAX_LEN: u64 = 64 << 20;
     let describe = |cause: &dyn std::fmt::Display| format!("{}: cannot be read: {cause} ({see})", path.display());
     let metadata = std::fs::metadata(path).map_err(|error| describe(&error))?;
     if metadata.is_dir() {
         return Err(describe(&"it is a directory"));
     }
-    if metadata.len() > MOST {
+    if metadata.len() > MAX_LEN {
         return Err(describe(&"it is larger than 64 MiB"));
     }
-    // A device or a pipe does not say how long it is.
+    // The metadata of a device or a pipe do not contain its length.
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| describe(&error))?;
-    file.take(MOST + 1).read_to_string(&mut text).map_err(|error| describe(&error))?;
-    if text.len() as u64 > MOST { Err(describe(&"it is larger than 64 MiB")) } else { Ok(text) }
+    file.take(MAX_LEN + 1).read_to_string(&mut text).map_err(|error| describe(&error))?;
+    if text.len() as u64 > MAX_LEN { Err(describe(&"it is larger than 64 MiB")) } else { Ok(text) }
 }
 
-/// A reload on a thread of its own.
+/// Reload of the files on a separate thread.
 #[derive(Debug)]
 pub(crate) struct Reload(Receiver<Result<Loaded, Vec<String>>>);
 
 impl Reload {
-    /// Begins to load.
+    /// Starts the reload.
     pub(crate) fn begin(signatures: SignatureFiles, suppress: Vec<PathBuf>) -> Self {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
             sys::mask_signals();
-            // Nobody waits for it any more when the run is over.
+            // The receiver is gone if the run has ended.
             let _ = sender.send(load(&signatures, &suppress));
         });
         Self(receiver)
     }
 
-    /// What came of it, once it did.
+    /// Returns the result once the reload has finished.
     pub(crate) fn result(&self) -> Option<Result<Loaded, Vec<String>>> {
         match self.0.try_recv() {
             Ok(result) => Some(result),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(vec!["loading the signatures failed".to_owned()])),
+            Err(TryRecvError::Disconnected) => Some(Err(vec![
+                "signatures: cannot load: the reload thread ended without a result (reload again)".to_owned(),
+            ])),
         }
     }
 }

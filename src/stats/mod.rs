@@ -1,5 +1,5 @@
-//! The figures of a run: every room's counters put together, as EVE's `stats`, as one JSON object, and as the lines that
-//! close a run. Not the counting, which each room does for itself.
+//! Statistics of a run: combines the counters of all modules into EVE's `stats` record, one JSON object, and the
+//! closing summary lines. Does not count; each module has its own counters.
 
 pub mod traffic;
 pub mod visibility;
@@ -36,16 +36,16 @@ crate::counters! {
     }
 }
 
-/// What the pump knows.
+/// Stats of the dispatcher.
 #[derive(Clone, Debug, Default)]
 pub struct DispatcherStats {
-    /// The decode room's counters.
+    /// Counters of the decoder.
     pub decode: decode::Counters,
     /// Length of the longest packet.
     pub max_packet: u32,
-    /// Memory of fragments that wait, in bytes.
+    /// Memory of buffered fragments, in bytes.
     pub defrag_memory: usize,
-    /// Kinds of traffic.
+    /// TCP payload by kind of traffic.
     pub traffic: TrafficStats,
     /// Counters of the dispatcher.
     pub counters: DispatcherCounters,
@@ -53,40 +53,40 @@ pub struct DispatcherStats {
     pub source: SourceStats,
     /// Signature reloads.
     pub reloads: ReloadCounters,
-    /// Signatures in use.
+    /// Number of signatures in use.
     pub signatures: usize,
-    /// The clock when the run began, and now.
+    /// Clock at the start of the run, and now.
     pub clock: [Timestamp; 2],
     /// Time since the start: packet time in replay.
     pub uptime: Duration,
 }
 
-/// What a lane counted, summed over its shards.
+/// Stats of a lane, summed over its shards.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LaneStats {
-    /// The flow room's counters.
+    /// Counters of the flow module.
     pub flow: flow::Counters,
-    /// The http room's counters.
+    /// Counters of the http module.
     pub http: http::Counters,
-    /// The sensor's counters.
+    /// Counters of the sensor.
     pub sensor: sensor::Counters,
-    /// Flows alive, their memory, that of waiting segments, that of held requests; in bytes.
+    /// Number of active flows; then memory in bytes of flows, of out-of-order segments, and of pending transactions.
     pub usage: [usize; 4],
 }
 
 impl LaneStats {
-    /// Adds another lane's figures.
+    /// Adds the stats of another lane.
     pub fn merge(&mut self, other: &Self) {
         self.flow.merge(&other.flow);
         self.http.merge(&other.http);
         self.sensor.merge(&other.sensor);
-        for (sum, figure) in self.usage.iter_mut().zip(other.usage) {
-            *sum += figure;
+        for (sum, value) in self.usage.iter_mut().zip(other.usage) {
+            *sum += value;
         }
     }
 }
 
-/// What the desk knows.
+/// Stats of the output stage.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputStats {
     /// Alerts by outcome, in the order of [`OUTCOMES`].
@@ -95,9 +95,9 @@ pub struct OutputStats {
     pub campaigns: u64,
     /// Alerts and campaign records by severity; the index is the severity.
     pub severities: [u64; 5],
-    /// The row's counters.
+    /// Counters of the alert pipeline.
     pub alert_pipeline: pipeline::Counters,
-    /// The output's counters.
+    /// Counters of the log set.
     pub logs: log::Counters,
 }
 
@@ -119,26 +119,26 @@ impl OutputStats {
         self.severities[usize::from(campaign.severity()).min(4)] += 1;
     }
 
-    /// Alerts in all, without campaign records.
+    /// Returns the total number of alerts, without campaign records.
     #[must_use]
     pub fn alerts(&self) -> u64 {
         self.outcomes.iter().sum()
     }
 }
 
-/// All figures of a run.
+/// All stats of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunStats {
-    /// The pump's.
+    /// Stats of the dispatcher.
     pub dispatcher: DispatcherStats,
-    /// The lanes'.
+    /// Stats of all lanes.
     pub lanes: LaneStats,
-    /// The desk's.
+    /// Stats of the output stage.
     pub output: OutputStats,
 }
 
 impl RunStats {
-    /// EVE's `stats`.
+    /// Returns EVE's `stats` record.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (decode, flow) = (&self.dispatcher.decode, &self.lanes.flow);
@@ -189,7 +189,7 @@ impl RunStats {
         }
     }
 
-    /// Calls `visit` with the name and value of every counter there is.
+    /// Calls `visit` with the name and value of every counter.
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
         self.dispatcher.source.replay.each(visit);
         self.dispatcher.counters.each(visit);
@@ -212,11 +212,11 @@ impl RunStats {
         self.output.alert_pipeline.each(visit);
         self.output.logs.each(visit);
         visit("signature.loaded", self.dispatcher.signatures as u64);
-        // In replay too, so that a reader finds the same keys everywhere.
+        // In replay too, so that the keys are the same in every run.
         self.dispatcher.source.live.unwrap_or_default().each(visit);
     }
 
-    /// Share of packets lost, in percent of all that should have been seen.
+    /// Returns the share of lost packets, in percent of all packets that the sensor should have received.
     #[must_use]
     pub fn drop_percent(&self) -> f64 {
         let capture = self.dispatcher.source.live.unwrap_or_default();
@@ -224,43 +224,43 @@ impl RunStats {
         percent(lost, capture.received.max(self.dispatcher.decode.packets) + capture.interface_drops)
     }
 
-    /// Packets this process lost, after the kernel had handed them over.
+    /// Returns the number of packets that this process dropped after the kernel had delivered them.
     fn own_drops(&self) -> u64 {
         self.dispatcher.counters.dropped + self.dispatcher.source.live.unwrap_or_default().own_drops
     }
 
-    /// The lines that close a run, or that SIGUSR1 asks for.
+    /// Returns the summary lines that are written at the end of a run and on SIGUSR1.
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
-        let (pump, flow) = (&self.dispatcher, &self.lanes.flow);
+        let (dispatcher, flow) = (&self.dispatcher, &self.lanes.flow);
         let mut lines = vec![self.alert_line()];
         lines.push(format!(
             "{} packets, {} bytes; {} flows, {} HTTP requests",
-            pump.decode.packets, pump.decode.bytes, flow.flows, self.lanes.http.requests
+            dispatcher.decode.packets, dispatcher.decode.bytes, flow.flows, self.lanes.http.requests
         ));
-        let traffic = &pump.traffic.counters;
-        let all = traffic.http_bytes + traffic.tls_bytes + traffic.other_bytes;
+        let traffic = &dispatcher.traffic.counters;
+        let total = traffic.http_bytes + traffic.tls_bytes + traffic.other_bytes;
         let sensor = &self.lanes.sensor;
         lines.push(format!(
             "TCP payload: {:.0} % on HTTP ports, {:.0} % TLS, {:.0} % other; {:.0} % of ended flows one-sided; {} gaps; \
              {} bad checksums; {} copies of packets removed",
-            percent(traffic.http_bytes, all),
-            percent(traffic.tls_bytes, all),
-            percent(traffic.other_bytes, all),
+            percent(traffic.http_bytes, total),
+            percent(traffic.tls_bytes, total),
+            percent(traffic.other_bytes, total),
             percent(sensor.one_sided, sensor.ended),
             flow.gaps,
-            flow.bad_checksum + pump.decode.ip_bad_checksum,
+            flow.bad_checksum + dispatcher.decode.ip_bad_checksum,
             flow.duplicates
         ));
         if traffic.http_elsewhere > 0 {
-            let ports: Vec<String> = pump.traffic.elsewhere.iter().map(u16::to_string).collect();
+            let ports: Vec<String> = dispatcher.traffic.elsewhere.iter().map(u16::to_string).collect();
             lines.push(format!(
                 "HTTP was seen on ports that are not in --ports: {} ({} messages)",
                 ports.join(", "),
                 traffic.http_elsewhere
             ));
         }
-        if let Some(capture) = pump.source.live {
+        if let Some(capture) = dispatcher.source.live {
             lines.push(format!(
                 "{} packets received, {} dropped by the kernel, {} dropped by the interface, {} dropped by smsentry",
                 capture.received,
