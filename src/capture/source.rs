@@ -16,17 +16,17 @@ crate::counters! {
 }
 
 crate::counters! {
-    /// What a live capture received and lost. `received` includes what the kernel dropped, as libpcap counts on Linux.
+    /// Packets received and lost by a live capture. `received` includes what the kernel dropped, as libpcap counts on Linux.
     pub struct LiveCounters {
         /// Frames that passed the filter, those dropped by the kernel included.
         received: "capture.kernel_packets",
-        /// Frames for which the kernel's ring had no room.
+        /// Frames for which the kernel's ring had no space.
         kernel_drops: "capture.kernel_drops",
         /// Frames the interface or its driver lost before the kernel saw them.
         interface_drops: "capture.kernel_ifdrops",
         /// Frames put into blocks.
         delivered: "capture.packets",
-        /// Frames read from the ring that could not be handed on, because the run ended.
+        /// Frames read from the ring that could not be delivered, because the run ended.
         own_drops: "capture.own_drops",
         /// How often the interface was opened again.
         reopens: "capture.reopens",

@@ -106,7 +106,7 @@ pub mod live {
     ///
     /// # Errors
     /// Always.
-    pub fn list_interfaces() -> Result<Vec<String>, String> {
-        Err(LiveError.to_string())
+    pub fn list_interfaces() -> Result<Vec<String>, LiveError> {
+        Err(LiveError)
     }
 }

@@ -1,21 +1,19 @@
-//! The figures of a live capture, kept by its thread and readable by all, and what there is to tell about its
-//! interface.
+//! Counters and events of a live capture: written by its thread, readable from any thread.
 
-use crate::capture::source::LiveCounters;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use crate::capture::live;
+use crate::capture::source::LiveCounters;
 
-/// Something that happened to the interface. Displays as one line without the interface's name.
+/// A change of the interface's state. Displays as one line without the interface's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterfaceEvent {
-    /// It is down and waited for.
+    /// It is down; the capture waits for it.
     Down,
-    /// It is gone and waited for.
+    /// It is gone; the capture waits for it.
     Gone,
-    /// Reading failed for another reason; it is opened again.
+    /// Reading failed for another reason; the interface is reopened.
     Failed,
     /// It captures again; packets in between were not seen.
     Back,
@@ -25,40 +23,18 @@ impl std::fmt::Display for InterfaceEvent {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             Self::Down => "the interface is down; waiting for it (ip link set … up)",
-            Self::Gone => "the interface is gone; waiting for it to come back",
-            Self::Failed => "the capture failed; opening the interface again",
-            Self::Back => "the interface captures again; what passed in between was not seen",
+            Self::Gone => "the interface is gone; waiting for it",
+            Self::Failed => "the capture failed; reopening the interface",
+            Self::Back => "the interface captures again; packets in between were not seen",
         })
     }
 }
 
-/// Reads the figures of a capture. Cheap to clone, from any thread, also after the capture's end.
-#[derive(Clone, Debug)]
-pub struct Statistics(Arc<live::Shared>);
+/// Maximum number of pending events. Rationale: an interface that flaps must not fill the memory; the first events are
+/// enough.
+const MAX_EVENTS: usize = 64;
 
-impl Statistics {
-    pub(super) fn new(shared: Arc<live::Shared>) -> Self {
-        Self(shared)
-    }
-
-    /// The figures: the kernel's at most a second old, or final after the end.
-    #[must_use]
-    pub fn read(&self) -> LiveCounters {
-        self.0.counters.read()
-    }
-
-    /// What happened to the interface since this was last asked, oldest first.
-    #[must_use]
-    pub fn take_notices(&self) -> Vec<InterfaceEvent> {
-        let mut notices = self.0.counters.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        notices.drain(..).collect()
-    }
-}
-
-/// Rationale: an interface that flaps while nobody asks must not fill the memory; the first ones say enough.
-const NOTICES: usize = 64;
-
-/// The figures as the capture thread writes them.
+/// The counters as the capture thread writes them.
 #[derive(Debug, Default)]
 pub(super) struct SharedCounters {
     received: AtomicU64,
@@ -68,11 +44,11 @@ pub(super) struct SharedCounters {
     pub(super) own_drops: AtomicU64,
     pub(super) reopens: AtomicU64,
     pub(super) outages: AtomicU64,
-    notices: Mutex<VecDeque<InterfaceEvent>>,
+    events: Mutex<VecDeque<InterfaceEvent>>,
 }
 
 impl SharedCounters {
-    fn read(&self) -> LiveCounters {
+    pub(super) fn read(&self) -> LiveCounters {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LiveCounters {
             received: value(&self.received),
@@ -85,15 +61,19 @@ impl SharedCounters {
         }
     }
 
-    pub(super) fn notice(&self, notice: InterfaceEvent) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.len() < NOTICES {
-            notices.push_back(notice);
+    pub(super) fn take_events(&self) -> Vec<InterfaceEvent> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+
+    pub(super) fn add_event(&self, event: InterfaceEvent) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.len() < MAX_EVENTS {
+            events.push_back(event);
         }
     }
 }
 
-/// libpcap's 32-bit totals of one opened interface, made into ever-growing 64-bit ones.
+/// Extends libpcap's 32-bit totals of one opened interface to 64 bits.
 ///
 /// Rationale: 2^32 frames pass in 72 minutes at a million a second.
 #[derive(Debug, Default)]
@@ -104,8 +84,8 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Adds what came since the last call. `if_dropped` is the system's own total for the interface, not libpcap's,
-    /// which is wrong after a start that was not at zero.
+    /// Adds the increase since the last call. `if_dropped` is the system's own total for the interface, not libpcap's,
+    /// which is wrong unless it began at zero.
     pub(super) fn update(&mut self, received: u32, dropped: u32, if_dropped: Option<u64>, counters: &SharedCounters) {
         let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed);
         add(&counters.received, received.wrapping_sub(self.received).into());
@@ -118,17 +98,17 @@ impl Totals {
     }
 }
 
-/// What an interface lost so far, since it was made: frames missed and queues overrun, as libpcap sums them too
-/// (sysfs, `statistics/`). `None` where the system does not say (`any`).
+/// Returns the number of frames that an interface lost since it was created: frames missed and queue overruns, summed as
+/// by libpcap (sysfs, `statistics/`). `None` where the system does not report it (`any`).
 pub(super) fn interface_drops(interface: &str) -> Option<u64> {
     if interface.contains('/') {
         return None;
     }
-    let figure = |name: &str| -> Option<u64> {
+    let value = |name: &str| -> Option<u64> {
         let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/statistics/{name}")).ok()?;
         text.trim().parse().ok()
     };
-    Some(figure("rx_missed_errors")?.saturating_add(figure("rx_fifo_errors").unwrap_or(0)))
+    Some(value("rx_missed_errors")?.saturating_add(value("rx_fifo_errors").unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -136,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn totals_grow_past_32_bits() {
+    fn totals_exceed_32_bits() {
         let (counters, mut totals) = (SharedCounters::default(), Totals::default());
         totals.update(u32::MAX - 9, 5, Some(1000), &counters);
         totals.update(10, 5, Some(1003), &counters);
@@ -150,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn notices_are_bounded() {
+    fn pending_events_are_bounded() {
         let counters = SharedCounters::default();
-        (0..1000).for_each(|_| counters.notice(InterfaceEvent::Down));
-        assert_eq!(counters.notices.lock().unwrap().len(), NOTICES);
+        (0..1000).for_each(|_| counters.add_event(InterfaceEvent::Down));
+        assert_eq!(counters.take_events().len(), MAX_EVENTS);
     }
 }

@@ -1,10 +1,10 @@
-//! What the start line of a live run says of the capture.
+//! The description of a live capture in the start message.
 
 use crate::capture::live::offloads::Offloads;
-use crate::capture::live::open::Opened;
-use crate::capture::live::{LiveOptions, open};
+use crate::capture::live::open::{Opened, uses_promiscuous_mode};
+use crate::capture::live::options::LiveOptions;
 
-/// A capture as it was opened. Displays as one line.
+/// The properties of an opened capture. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// The interface.
@@ -13,9 +13,9 @@ pub struct Description {
     pub link_type: Option<String>,
     /// The filter that is in effect: the user's, widened for VLAN tags; `None` captures everything.
     pub filter: Option<String>,
-    /// Whether frames to other stations are asked for (`any` never asks).
+    /// Whether the interface is put into promiscuous mode (`any` never is).
     pub promiscuous: bool,
-    /// Size of the kernel's ring in MiB, as asked for.
+    /// Requested size of the kernel's ring in MiB.
     pub ring_mib: u32,
     /// Bytes kept of each frame.
     pub snaplen: u32,
@@ -32,7 +32,7 @@ impl Description {
                 (Some(opened), _) => opened.filter.clone(),
                 (None, filter) => filter.as_ref().map(|filter| filter.expression().to_owned()),
             },
-            promiscuous: open::asks_promiscuous(options),
+            promiscuous: uses_promiscuous_mode(options),
             ring_mib: options.ring_mib,
             snaplen: options.snaplen,
             offloads: Offloads::of(&options.interface),

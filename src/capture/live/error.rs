@@ -1,15 +1,15 @@
-//! Why an interface can't be opened, each in one line with the way out.
+//! Errors of live capture. Each displays as one line with the interface, the cause and the remedy.
 
 use crate::capture::bpf::FilterError;
 
-/// Why an interface can't be opened.
+/// Error of an interface that cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveError {
-    /// The name is not that of an interface.
+    /// No interface has this name.
     NoSuchInterface {
         /// The name as given.
         interface: String,
-        /// The names there are.
+        /// The names of the existing interfaces.
         existing: Vec<String>,
     },
     /// The process lacks the privilege.
@@ -17,13 +17,15 @@ pub enum LiveError {
         /// The interface.
         interface: String,
     },
-    /// The filter is wrong, or can't be used on the interface's link type.
+    /// The filter is invalid, or cannot be used on the interface's link type.
     Filter(FilterError),
-    /// Anything else libpcap or the system says.
+    /// libpcap cannot list the interfaces; its message.
+    List(String),
+    /// Any other error of libpcap or the system.
     Other {
         /// The interface.
         interface: String,
-        /// What they say.
+        /// Its message.
         cause: String,
     },
 }
@@ -33,7 +35,8 @@ impl LiveError {
         Self::Other { interface: interface.to_owned(), cause: cause.to_owned() }
     }
 
-    /// The exit code of a run that ends by this: 2 for a filter (usage), else 1 (an input that can't be opened).
+    /// Returns the exit code of a run that ends with this error: 2 for a filter (usage), else 1 (an input that cannot be
+    /// opened).
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         if matches!(self, Self::Filter(_)) { 2 } else { 1 }
@@ -47,7 +50,7 @@ impl std::fmt::Display for LiveError {
                 write!(out, "{interface}: no such interface (-D lists them)")
             }
             Self::NoSuchInterface { interface, existing } => {
-                write!(out, "{interface}: no such interface; there are {} (-D says more)", existing.join(", "))
+                write!(out, "{interface}: no such interface; there are {} (-D lists them)", existing.join(", "))
             }
             Self::NotPermitted { interface } => {
                 write!(
@@ -57,6 +60,7 @@ impl std::fmt::Display for LiveError {
                 )
             }
             Self::Filter(error) => error.fmt(out),
+            Self::List(cause) => write!(out, "cannot list the interfaces: {cause}"),
             Self::Other { interface, cause } => {
                 write!(out, "{interface}: cannot capture: {cause} (-D lists the interfaces)")
             }
@@ -66,12 +70,35 @@ impl std::fmt::Display for LiveError {
 
 impl std::error::Error for LiveError {}
 
+/// Error that ends a running capture. Displays as the cause only.
+#[derive(Debug)]
+pub(super) enum CaptureError {
+    /// Reading fails repeatedly although the interface is up; libpcap's message.
+    Read(String),
+    /// The interface is up again but cannot be opened.
+    Reopen(LiveError),
+    /// The capture thread panicked.
+    Panic,
+}
+
+impl std::fmt::Display for CaptureError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Read(cause) => write!(out, "the capture fails repeatedly: {cause}"),
+            Self::Reopen(error) => write!(out, "the interface is up again, but cannot be opened: {error}"),
+            Self::Panic => out.write_str("the capture thread panicked"),
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_privilege_names_capability_and_command() {
+    fn missing_privilege_is_reported_with_capability_and_command() {
         let message = LiveError::NotPermitted { interface: "eth0".into() }.to_string();
         assert!(message.starts_with("eth0: "), "{message}");
         assert!(message.contains("CAP_NET_RAW") && message.contains("setcap cap_net_raw+ep "));

@@ -1,15 +1,15 @@
-//! Which offloads of an interface merge packets before a capture sees them.
+//! Offloads of an interface that merge packets before they are captured.
 
 use crate::capture::live::interfaces::list_interfaces;
 use crate::sys;
 
-/// The merging offloads of one interface that are on. They make frames longer than the wire's, with checksums that are
-/// not those of the wire; nothing is lost by it, but sequence, sizes and times are not the wire's.
+/// The merging offloads of one interface that are on. Frames are then longer than on the wire, with other checksums; no
+/// data are lost, but order, sizes and times differ from the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offloads {
     /// The interface.
     pub interface: String,
-    /// Their names as ethtool(8) takes them: `gro`, `lro`, `gso`, `tso`.
+    /// Their names in ethtool(8): `gro`, `lro`, `gso`, `tso`.
     pub on: Vec<&'static str>,
 }
 
@@ -21,7 +21,7 @@ const ETHTOOL_GGRO: u32 = 0x2b;
 const ETH_FLAG_LRO: u32 = 1 << 15;
 
 impl Offloads {
-    /// Those of `interface`; of every interface for `any`. Interfaces without any are left out.
+    /// Returns those of `interface`, or of every interface for `any`. Interfaces without any are omitted.
     #[must_use]
     pub fn of(interface: &str) -> Vec<Self> {
         let names = if interface == "any" {
@@ -33,8 +33,8 @@ impl Offloads {
         all.filter(|offloads| !offloads.on.is_empty()).collect()
     }
 
-    /// The command that turns off what merges received packets (`gro`, `lro`); `None` when neither is on. What merges
-    /// sent ones concerns only a capture on the server itself.
+    /// Returns the command that turns off the merging of received packets (`gro`, `lro`); `None` when neither is on.
+    /// Merging of sent packets affects only a capture on the server itself.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let received: Vec<_> = self.on.iter().filter(|name| matches!(**name, "gro" | "lro")).collect();
@@ -46,10 +46,11 @@ impl Offloads {
 impl std::fmt::Display for Offloads {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{} merges packets ({})", self.interface, self.on.join(", "))?;
-        self.remedy().map_or(Ok(()), |command| write!(out, "; to see them as on the wire: {command}"))
+        self.remedy().map_or(Ok(()), |command| write!(out, "; to capture them as on the wire: {command}"))
     }
 }
 
+/// Returns the names of the merging offloads that are on.
 fn merging(interface: &str) -> Vec<&'static str> {
     let on = |command, mask| sys::ethtool_value(interface, command).is_some_and(|value| value & mask != 0);
     let known = [
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_merges_received_packets_is_advised_against() {
+    fn remedy_covers_only_offloads_of_received_packets() {
         let mut offloads = Offloads { interface: "eth0".into(), on: vec!["gro", "tso"] };
         assert_eq!(offloads.remedy().as_deref(), Some("ethtool -K eth0 gro off"));
         offloads.on = vec!["gso"];

@@ -3,31 +3,31 @@
 use crate::capture::block::BlockSize;
 use crate::capture::bpf::Filter;
 
-/// The largest ring in MiB that libpcap's 31-bit size can say.
+/// The largest ring in MiB: libpcap's size in bytes has 31 bits.
 pub const MAX_RING_MIB: u32 = 2047;
 
-/// How an interface is captured.
+/// Options of an interface.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
     /// The interface's name, its number in `list_interfaces`, or `any`.
     pub interface: String,
-    /// Bytes kept of each frame; 0 and more than [`LiveOptions::MAX_SNAPLEN`] mean that.
+    /// Bytes kept of each frame; 0 and values above [`LiveOptions::MAX_SNAPLEN`] mean that maximum.
     pub snaplen: u32,
-    /// Whether frames to other stations are asked for.
+    /// Whether frames to other stations are captured (promiscuous mode).
     pub promiscuous: bool,
     /// Size of the kernel's ring in MiB, 1 to [`MAX_RING_MIB`].
     pub ring_mib: u32,
-    /// What to capture; everything without one.
+    /// The capture filter; without one everything is captured.
     pub filter: Option<Filter>,
-    /// When a block is full.
+    /// Limits at which a block is full.
     pub block: BlockSize,
 }
 
 impl LiveOptions {
-    /// The most libpcap keeps of a frame, and the default: merged (GRO, TSO) frames are up to 64 KiB and more.
+    /// The most bytes that libpcap keeps of a frame, and the default: merged (GRO, TSO) frames are up to 64 KiB and more.
     pub const MAX_SNAPLEN: u32 = 262_144;
 
-    /// The defaults for an interface: whole frames, promiscuous, a ring of 64 MiB, no filter.
+    /// Returns the defaults for an interface: whole frames, promiscuous, a ring of 64 MiB, no filter.
     #[must_use]
     pub fn new(interface: &str) -> Self {
         Self {
