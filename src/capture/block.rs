@@ -14,13 +14,14 @@ pub struct BlockSize {
 }
 
 impl BlockSize {
-    /// Limits for files. Rationale: the slab is read, decoded and processed again and again, and stays in a second-level
-    /// cache of 1 MiB, half of which another process may use.
+    /// Limits for files. Rationale: the slab is read, decoded and processed again and again, and stays in a
+    /// second-level cache of 1 MiB, half of which another process may use.
     pub const OF_FILES: Self = Self { bytes: 256 << 10, packets: 4096 };
 }
 
 impl Default for BlockSize {
-    /// Returns the limits for interfaces, whose blocks are also delivered by age. Rationale: fewer hand-overs under load.
+    /// Returns the limits for interfaces, whose blocks are also delivered by age. Rationale: fewer hand-overs under
+    /// load.
     fn default() -> Self {
         Self { bytes: 1 << 20, packets: 4096 }
     }

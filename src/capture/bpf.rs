@@ -1,5 +1,5 @@
-//! Capture filters: a user's BPF expression, widened so that it also matches VLAN-tagged traffic, compiled per link type
-//! and run on frames. libpcap compiles and runs it (pcap-filter(7)).
+//! Capture filters: a user's BPF expression, widened so that it also matches VLAN-tagged traffic, compiled per link
+//! type and run on frames. libpcap compiles and runs it (pcap-filter(7)).
 
 use crate::capture::libpcap_ffi;
 
@@ -13,7 +13,7 @@ pub struct Filter {
 struct Program {
     effective: String,
     code: pcap::BpfProgram,
-    /// How VLAN tags are removed from a frame where `vlan` cannot be compiled.
+    /// Removes VLAN tags from a frame where `vlan` cannot be compiled.
     untag: Option<Untag>,
 }
 
@@ -78,8 +78,9 @@ impl Filter {
         Ok(&self.program(link_number)?.effective)
     }
 
-    /// Returns whether a frame passes. `link_number` is the number in the capture file (LINKTYPE) or from libpcap (DLT),
-    /// `wire_len` the frame's length on the wire (compared by `len`, `greater` and `less`), `bytes` the captured bytes.
+    /// Returns whether a frame passes. `link_number` is the number in the capture file (LINKTYPE) or from libpcap
+    /// (DLT), `wire_len` the frame's length on the wire (compared by `len`, `greater` and `less`), `bytes` the captured
+    /// bytes.
     ///
     /// # Errors
     /// When the expression cannot be compiled for this link type (such as `ether host` on raw IP); the same each time.
@@ -161,8 +162,8 @@ fn compile_unchanged(expression: &str, link_number: u32) -> Result<pcap::BpfProg
     pcap::Capture::dead(pcap::Linktype(number)).and_then(|handle| handle.compile(expression, true)).map_err(refuse)
 }
 
-/// Returns libpcap's internal number (DLT) for a number in a capture file (LINKTYPE). They differ where systems disagreed
-/// on the DLT before LINKTYPEs were introduced (pcap-common.c); RAW is the common case.
+/// Returns libpcap's internal number (DLT) for a number in a capture file (LINKTYPE). They differ where systems
+/// disagreed on the DLT before LINKTYPEs were introduced (pcap-common.c); RAW is the common case.
 const fn dlt(link_number: u32) -> u32 {
     match link_number {
         100 => 11,

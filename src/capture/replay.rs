@@ -1,5 +1,5 @@
-//! Replays capture files one after the other as one source. A file that cannot be read further is reported, and the next
-//! one follows. Files are read by [`super::file`].
+//! Replays capture files one after the other as one source. A file that cannot be read further is reported, and the
+//! next one follows. Files are read by [`super::file`].
 
 use crate::capture::block::{Block, BlockSize};
 use crate::capture::bpf::Filter;

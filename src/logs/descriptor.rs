@@ -1,5 +1,5 @@
-//! The descriptor that lines are written to: blocking in replay, non-blocking in live runs, where nothing may wait for a
-//! reader. Lines are buffered by [`super::log`].
+//! The descriptor that lines are written to: blocking in replay, non-blocking in live runs, where nothing may wait for
+//! a reader. Lines are buffered by [`super::log`].
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -13,8 +13,8 @@ const MAX_WRITE: usize = 4096;
 
 /// A file, pipe, socket or terminal for lines.
 ///
-/// Rationale: not `O_NONBLOCK`, which is a property of the open file: that of standard output may be a terminal that the
-/// shell continues to use.
+/// Rationale: not `O_NONBLOCK`, which is a property of the open file: that of standard output may be a terminal that
+/// the shell continues to use.
 #[derive(Debug)]
 pub(crate) struct LogDescriptor {
     file: File,

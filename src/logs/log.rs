@@ -28,7 +28,7 @@ crate::counters! {
 
 /// Maximum number of bytes buffered for an output that accepts no data.
 const MAX_PENDING: usize = 16 << 20;
-/// How long the end of a live run waits for a reader.
+/// Maximum time that the end of a live run waits for a reader.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Number of buffered bytes at which a write begins at the latest.
 const BATCH: usize = 256 << 10;

@@ -11,8 +11,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-/// Returns the index of the network interface `name` in this network namespace; it changes when the interface is created
-/// anew.
+/// Returns the index of the network interface `name` in this network namespace; it changes when the interface is
+/// created anew.
 #[must_use]
 pub fn interface_index(name: &str) -> Option<u32> {
     rustix::net::netdevice::name_to_index(control_socket().ok()?, name).ok()
@@ -28,8 +28,8 @@ pub fn interface_is_up(name: &str) -> Option<bool> {
     Some(i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0)
 }
 
-/// Returns one of ethtool's 32-bit properties of an interface (linux/ethtool.h, `struct ethtool_value`); `None` when the
-/// interface or its driver does not have it.
+/// Returns one of ethtool's 32-bit properties of an interface (linux/ethtool.h, `struct ethtool_value`); `None` when
+/// the interface or its driver does not have it.
 #[must_use]
 pub fn ethtool_value(name: &str, command: u32) -> Option<u32> {
     let mut request = interface_request(name)?;

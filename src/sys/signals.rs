@@ -1,5 +1,5 @@
-//! Signals that control the process, as flags and a descriptor to wait for. Not by signal-hook: the second SIGINT must end
-//! the process with its default action, and SIGINT alone must interrupt system calls.
+//! Signals that control the process, as flags and a descriptor to wait for. Not by signal-hook: the second SIGINT must
+//! end the process with its default action, and SIGINT alone must interrupt system calls.
 
 // Rationale: sigaction(2) is not wrapped by a safe crate in this form; each block states why it is sound.
 #![allow(unsafe_code)]
@@ -27,10 +27,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs the handler for SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the process at
-    /// once, by that signal. SIGINT and SIGTERM interrupt system calls (`ErrorKind::Interrupted` from a blocked `read`
-    /// of a pipe is the opportunity to check [`Signals::stop`]); the others restart them. SIGPIPE stays ignored, as
-    /// Rust's start-up code leaves it. May be called again.
+    /// Installs the handler for SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the
+    /// process at once, by that signal. SIGINT and SIGTERM interrupt system calls (`ErrorKind::Interrupted` from a
+    /// blocked `read` of a pipe is the opportunity to check [`Signals::stop`]); the others restart them. SIGPIPE stays
+    /// ignored, as Rust's start-up code leaves it. May be called again.
     ///
     /// # Errors
     /// When the process has no descriptor left.
@@ -92,8 +92,8 @@ impl Signals {
         RELOAD.swap(false, Ordering::SeqCst)
     }
 
-    /// Waits until `descriptor` (standard input, for example) is readable, a signal arrives, or `timeout` passes. Returns
-    /// whether it is readable. After a stop signal it never waits.
+    /// Waits until `descriptor` (standard input, for example) is readable, a signal arrives, or `timeout` passes.
+    /// Returns whether it is readable. After a stop signal it never waits.
     ///
     /// # Errors
     /// The error of poll(2).

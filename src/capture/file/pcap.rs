@@ -1,5 +1,5 @@
-//! The pcap format: a header of 24 bytes, then records. Supports microsecond and nanosecond files, both byte orders, and
-//! the old variants that libpcap reads. pcapng is parsed by [`super::pcapng`].
+//! The pcap format: a header of 24 bytes, then records. Supports microsecond and nanosecond files, both byte orders,
+//! and the old variants that libpcap reads. pcapng is parsed by [`super::pcapng`].
 //!
 //! Sources: draft-ietf-opsawg-pcap for the format, libpcap's `sf-pcap.c` for the variants.
 

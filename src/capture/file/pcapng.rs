@@ -8,7 +8,8 @@ use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 
-/// Block types of the draft, sections 4.1 to 4.4: section header, interface description, enhanced packet, simple packet.
+/// Block types of the draft, sections 4.1 to 4.4: section header, interface description, enhanced packet, simple
+/// packet.
 const SHB_MAGIC: u32 = 0x0a0d_0d0a;
 const IDB_MAGIC: u32 = 1;
 const EPB_MAGIC: u32 = 6;

@@ -26,7 +26,7 @@ const MIN_READ: usize = 64 << 10;
 /// Spare capacity beyond what `read_to_end` needs, so that its probe for the end never makes the slab grow.
 const SLACK: usize = 64;
 
-/// How a reader is read.
+/// The way a reader is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadMode {
     /// A file with all its bytes available: a slab at a time.
@@ -35,7 +35,7 @@ pub(super) enum ReadMode {
     Arriving,
 }
 
-/// Why a scan of the available bytes ended.
+/// The reason for the end of a scan of the available bytes.
 #[derive(Debug)]
 enum ScanEnd {
     /// The block is full.
@@ -68,7 +68,7 @@ pub struct FileSource<R = Box<dyn Read + Send>> {
     mean_record: usize,
     /// Whether the reader is at its end, or failed.
     ended: bool,
-    /// Why the reader failed.
+    /// The reader's error.
     read_error: Option<String>,
     /// The error to return once the frames before it are delivered.
     pending_error: Option<SourceError>,

@@ -30,14 +30,14 @@ pub(super) struct FilledBlock {
 
 /// Maximum age of a block when it is delivered, from its first frame.
 const BLOCK_AGE: Duration = Duration::from_millis(10);
-/// How long the thread sleeps on an idle link before it checks for a stop and the state of the interface.
+/// Time the thread sleeps on an idle link before it checks for a stop and the state of the interface.
 const IDLE: Duration = Duration::from_millis(200);
 /// Interval at which libpcap's counters are read.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the thread waits for an empty block before it checks for a stop.
+/// Time the thread waits for an empty block before it checks for a stop.
 const EMPTY_WAIT: Duration = Duration::from_millis(100);
-/// Time after which a packet of the wire is readable: the ring's timeout and the resolution of the kernel's timer. Until
-/// then an empty ring proves nothing, and after a stop the ring is still read.
+/// Time after which a packet of the wire is readable: the ring's timeout and the resolution of the kernel's timer.
+/// Until then an empty ring proves nothing, and after a stop the ring is still read.
 const RING_DELAY: Duration = Duration::from_millis(TIMEOUT_MILLIS as u64 + 20);
 /// Maximum duration of a stop, when the ring is far behind.
 const MAX_DRAIN: Duration = Duration::from_secs(1);

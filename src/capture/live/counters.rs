@@ -98,8 +98,8 @@ impl Totals {
     }
 }
 
-/// Returns the number of frames that an interface lost since it was created: frames missed and queue overruns, summed as
-/// by libpcap (sysfs, `statistics/`). `None` where the system does not report it (`any`).
+/// Returns the number of frames that an interface lost since it was created: frames missed and queue overruns, summed
+/// as by libpcap (sysfs, `statistics/`). `None` where the system does not report it (`any`).
 pub(super) fn interface_drops(interface: &str) -> Option<u64> {
     if interface.contains('/') {
         return None;

@@ -35,8 +35,8 @@ impl LiveError {
         Self::Other { interface: interface.to_owned(), cause: cause.to_owned() }
     }
 
-    /// Returns the exit code of a run that ends with this error: 2 for a filter (usage), else 1 (an input that cannot be
-    /// opened).
+    /// Returns the exit code of a run that ends with this error: 2 for a filter (usage), else 1 (an input that cannot
+    /// be opened).
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         if matches!(self, Self::Filter(_)) { 2 } else { 1 }

@@ -8,7 +8,7 @@ use crate::capture::live::options::LiveOptions;
 use crate::packet::Link;
 use crate::sys;
 
-/// How long the kernel holds back a part of the ring that is not full, in milliseconds.
+/// Time in milliseconds for which the kernel holds back a part of the ring that is not full.
 ///
 /// Rationale: never immediate mode, which has space for only 32 frames. One part (256 KiB) is used per timeout or fill,
 /// so with 50 ms a ring of 64 MiB holds 12 s of a quiet link while the caller is busy.
@@ -34,8 +34,8 @@ impl Opened {
     }
 }
 
-/// Returns whether the interface is put into promiscuous mode. libpcap has no such mode for `any`: it would warn, and the
-/// `pcap` crate would fail.
+/// Returns whether the interface is put into promiscuous mode. libpcap has no such mode for `any`: it would warn, and
+/// the `pcap` crate would fail.
 pub(super) fn uses_promiscuous_mode(options: &LiveOptions) -> bool {
     options.promiscuous && options.interface != "any"
 }
@@ -73,8 +73,8 @@ fn activate(options: &LiveOptions, promiscuous: bool) -> Result<pcap::Capture<pc
         .open()
 }
 
-/// Determines why opening failed, by the state of the interface rather than by libpcap's message. Returns `None` when the
-/// interface is down.
+/// Determines why opening failed, by the state of the interface rather than by libpcap's message. Returns `None` when
+/// the interface is down.
 fn reason(options: &LiveOptions, error: &pcap::Error) -> Option<LiveError> {
     let interface = &options.interface;
     if !sys::may_capture() {

@@ -24,7 +24,8 @@ pub struct LiveOptions {
 }
 
 impl LiveOptions {
-    /// The most bytes that libpcap keeps of a frame, and the default: merged (GRO, TSO) frames are up to 64 KiB and more.
+    /// The most bytes that libpcap keeps of a frame, and the default: merged (GRO, TSO) frames are up to 64 KiB and
+    /// more.
     pub const MAX_SNAPLEN: u32 = 262_144;
 
     /// Returns the defaults for an interface: whole frames, promiscuous, a ring of 64 MiB, no filter.

@@ -21,8 +21,8 @@ impl Capture {
     pub(super) fn failed(&mut self, error: &pcap::Error) -> Result<(), CaptureError> {
         self.deliver();
         if self.is_up() {
-            // The interface may have been down for a moment. After a second failure it is something else, and a new handle
-            // may help.
+            // The interface may have been down for a moment. After a second failure it is something else, and a new
+            // handle may help.
             self.failures += 1;
             if self.failures < 2 {
                 return Ok(());

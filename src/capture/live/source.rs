@@ -16,10 +16,10 @@ use crate::capture::live::options::{LiveOptions, MAX_RING_MIB};
 use crate::capture::live::shared::{Shared, Statistics, StopHandle};
 use crate::capture::source::{FillStatus, LiveCounters, PacketSource, SourceError, SourceStats};
 
-/// Number of blocks. Rationale: enough for a scheduling pause of the caller at 1 Gbit/s; longer pauses are covered by the
-/// ring.
+/// Number of blocks. Rationale: enough for a scheduling pause of the caller at 1 Gbit/s; longer pauses are covered by
+/// the ring.
 const POOL: usize = 8;
-/// How long [`LiveSource::fill`] waits before it returns an empty block, so that deadlines fall due on an idle link.
+/// Time after which [`LiveSource::fill`] returns an empty block, so that deadlines fall due on an idle link.
 const IDLE: Duration = Duration::from_millis(250);
 
 /// An open interface.
