@@ -4,16 +4,16 @@
 //! Only signatures that describe legitimate requesters (`legitimate` in their files) are evaluated; the findings are in
 //! the alert as `smsentry_context`, with the names of [`ContextTag`]. A hit is legitimate use if
 //!
-//! * the signature has `after_page`, the Referer is another page of the requested host, and that server sent this client
-//!   a web page within the 30 minutes before: a visitor's browser fetches what the page needs; or
+//! * the signature has `after_page`, the Referer is another page of the requested host, and that server sent this
+//!   client a web page within the 30 minutes before: a visitor's browser fetches what the page needs; or
 //! * it is the provider's own call, as the signature's `webhook` describes it;
 //!
 //! and the source did not request many different things. A Referer, a user agent and a field can be forged, so a source
 //! gets no discount any more once, within 10 minutes,
 //!
 //! * it had hits of 3 different signatures that were not legitimate use, or
-//! * it had hits of 5 different signatures that would be. Rationale: a site runs one or two plugins that send SMS, and a
-//!   provider calls a few addresses; a source that requests a fifth is working through a list.
+//! * it had hits of 5 different signatures that would be. Rationale: a site runs one or two plugins that send SMS, and
+//!   a provider calls a few addresses; a source that requests a fifth is working through a list.
 //!
 //! Hits discounted before that stay unreported.
 
@@ -100,8 +100,8 @@ impl ContextTag {
     }
 }
 
-/// Returns the confidence that an alert is a probe: the signature's own confidence, one step higher if all tags raise it
-/// or the source requested many different things, one step lower if all tags lower it.
+/// Returns the confidence that an alert is a probe: the signature's own confidence, one step higher if all tags raise
+/// it or the source requested many different things, one step lower if all tags lower it.
 #[must_use]
 pub fn confidence(alert: &Alert) -> Confidence {
     let mut found = [false; 2];

@@ -1,10 +1,10 @@
-//! The alert pipeline: the stages that process each event between the sensor and the writer, one after the other over one
-//! ordered stream: context, suppression, threshold, campaigns. Does not order the events, which the output stage does,
-//! and does not write.
+//! The alert pipeline: the stages that process each event between the sensor and the writer, one after the other over
+//! one ordered stream: context, suppression, threshold, campaigns. Does not order the events, which the output stage
+//! does, and does not write.
 //!
-//! The result is a function of the stream and of the clock at its end. Deadlines at or before D are processed before the
-//! first event decided at D or later, and no later event was decided before the clock. So nothing depends on where a
-//! batch ends.
+//! The result is a function of the stream and of the clock at its end. Deadlines at or before D are processed before
+//! the first event decided at D or later, and no later event was decided before the clock. So nothing depends on where
+//! a batch ends.
 
 use crate::alerts::campaign::{self, Campaigns};
 use crate::alerts::context;

@@ -1,6 +1,6 @@
 //! The alert threshold: the first alert of a signature, source, server and outcome is emitted at once, its repeats are
-//! merged into one alert per minute. Only reduces output: alerts with outcome `exposed` are always emitted, and every hit
-//! counts in its campaign.
+//! merged into one alert per minute. Only reduces output: alerts with outcome `exposed` are always emitted, and every
+//! hit counts in its campaign.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -139,7 +139,8 @@ impl Threshold {
         summary
     }
 
-    /// Returns the next merged alert, because the input ended or the clock restarts; `None` once all state is discarded.
+    /// Returns the next merged alert, because the input ended or the clock restarts; `None` once all state is
+    /// discarded.
     pub fn finish(&mut self) -> Option<Record> {
         while let Some((slot, _)) = self.kinds.oldest(0) {
             let summary = self.take_summary(slot);

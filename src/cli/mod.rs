@@ -168,7 +168,7 @@ struct Arguments {
     /// Check signatures, suppress files and filter, print the counts and exit
     #[arg(short = 'T', long = "test", help_heading = "Detection")]
     test: bool,
-    /// Seconds that an alert waits for the server's response; 0 writes it at the request
+    /// Seconds that an alert waits for the server's response; 0 writes the alert at the request
     #[arg(long, value_name = "SECS", default_value_t = 10.0, value_parser = parse_seconds,
           allow_negative_numbers = true, help_heading = "Detection")]
     outcome_timeout: f64,

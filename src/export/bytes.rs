@@ -17,11 +17,11 @@ pub(super) fn content(bytes: &[u8]) -> String {
     text
 }
 
-/// Returns the longest run of bytes that all `texts` contain, without any of `breaks`; empty if there is none. Of several
-/// of the same length, the first in the first text.
+/// Returns the longest run of bytes that all `texts` contain, without any of `breaks`; empty if there is none. Of
+/// several of the same length, the first in the first text.
 pub(super) fn common(texts: &[&[u8]], breaks: &[u8]) -> Vec<u8> {
-    /// Maximum length of the result. Rationale: an engine searches for a few bytes first; longer runs cost memory and find
-    /// nothing more.
+    /// Maximum length of the result. Rationale: an engine searches for a few bytes first; longer runs cost memory and
+    /// find nothing more.
     const MAX_LEN: usize = 64;
     let Some((first, others)) = texts.split_first() else { return Vec::new() };
     for len in (1..=first.len().min(MAX_LEN)).rev() {

@@ -1,5 +1,5 @@
-//! The metadata of a signature as the rule languages share it: message, class, references, metadata keys. The conditions
-//! are written by each language's own module.
+//! The metadata of a signature as the rule languages share it: message, class, references, metadata keys. The
+//! conditions are written by each language's own module.
 
 use crate::signature::Signature;
 

@@ -1,12 +1,14 @@
-//! Writes signatures as rules of other tools: Suricata, Snort 3, Zeek (signatures and intelligence files) and Sigma. Does
-//! not match requests and does not write files: an export is a text and a list of what the language cannot express.
+//! Writes signatures as rules of other tools: Suricata, Snort 3, Zeek (signatures and intelligence files) and Sigma.
+//! Does not match requests and does not write files: an export is a text and a list of what the language cannot
+//! express.
 //!
-//! Nothing is dropped silently: a signature is in the text, in the list, or in both if the rule is less specific than the
-//! signature or lacks a condition. The tools match a request in a normal form of their own, so the evasions that only
-//! smsentry undoes (see [`Language::differences`]) affect all rules of a language and are listed in the head of its text.
+//! Nothing is dropped silently: a signature is in the text, in the list, or in both if the rule is less specific than
+//! the signature or lacks a condition. The tools match a request in a normal form of their own, so the evasions that
+//! only smsentry undoes (see [`Language::differences`]) affect all rules of a language and are listed in the head of
+//! its text.
 //!
-//! `path.rs` writes patterns as regular expressions in three dialects, `tree.rs` long lists within them, `bytes.rs` finds
-//! the bytes that all matches have in common, and every language has a file of its own.
+//! `path.rs` writes patterns as regular expressions in three dialects, `tree.rs` long lists within them, `bytes.rs`
+//! finds the bytes that all matches have in common, and every language has a file of its own.
 
 mod bytes;
 mod ids;

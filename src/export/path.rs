@@ -1,9 +1,9 @@
 //! Writes patterns of paths, hosts, words and queries as regular expressions, in the dialects of other tools. The rules
 //! around them are written by each language's own module.
 //!
-//! A tool matches a request target in a normal form of its own; the expressions undo those of our normalisation steps that
-//! the tool lacks: repeated slashes, backslashes, `;parameters`, trailing characters. They are anchored, so that no part
-//! of the query is taken for the path.
+//! A tool matches a request target in a normal form of its own; the expressions undo those of our normalisation steps
+//! that the tool lacks: repeated slashes, backslashes, `;parameters`, trailing characters. They are anchored, so that
+//! no part of the query is taken for the path.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use super::unsupported::Unsupported;
 use crate::signature::{MatchKind, Pattern, QueryCondition, Signature, WordList};
 use crate::uri::{NormalHost, NormalPath};
 
-/// The regular expression syntax of a tool, and what the tool leaves in a path. Each expression can be embedded in others
-/// as it is.
+/// The regular expression syntax of a tool, and what the tool leaves in a path. Each expression can be embedded in
+/// others as it is.
 pub(super) struct Dialect {
     /// Opens a group that captures nothing.
     pub group: &'static str,
@@ -30,7 +30,8 @@ pub(super) struct Dialect {
     pub parameters: &'static str,
     /// From the beginning to any position in the path, except within parameters.
     pub before: &'static str,
-    /// From the beginning to the position after a slash or another word separator, or nothing; except within parameters.
+    /// From the beginning to the position after a slash or another word separator, or nothing; except within
+    /// parameters.
     pub word_start: &'static str,
     /// Bytes without meaning at the end of a path.
     pub trailing: &'static str,
@@ -43,8 +44,8 @@ pub(super) struct Dialect {
 }
 
 /// PCRE on Suricata's `http.uri` and Snort's `http_uri`: decoded once, followed by the query. libhtp leaves `%2f`, `;`,
-/// `//` and `\`. Possessive, so that no target causes excessive backtracking. `;` and `"` are written as bytes, since they
-/// would end an option.
+/// `//` and `\`. Possessive, so that no target causes excessive backtracking. `;` and `"` are written as bytes, since
+/// they would end an option.
 pub(super) const PCRE: Dialect = Dialect {
     group: "(?:",
     escape: |byte| match byte {
@@ -65,9 +66,9 @@ pub(super) const PCRE: Dialect = Dialect {
     word_ends: Some(r"(?=[\s._~\/\x5c\x3b?#\x00-]|%2f|$)"),
 };
 
-/// Zeek's syntax: no lazy or possessive operators, no look-ahead, capturing groups only, and no `\s`; a slash is written as
-/// a byte because two escaped ones in a row end the expression. On a URI decoded once, with its query; dot segments
-/// remain.
+/// Zeek's syntax: no lazy or possessive operators, no look-ahead, capturing groups only, and no `\s`; a slash is
+/// written as a byte because two escaped ones in a row end the expression. On a URI decoded once, with its query; dot
+/// segments remain.
 pub(super) const ZEEK: Dialect = Dialect {
     group: "(",
     escape: |byte| format!("\\x{byte:02x}"),
@@ -149,8 +150,8 @@ impl Dialect {
         }
     }
 
-    /// Writes an alternation of several texts; `slash` is the expression for each `/` in them. A few are written one after
-    /// the other, since people read rules.
+    /// Writes an alternation of several texts; `slash` is the expression for each `/` in them. A few are written one
+    /// after the other, since people read rules.
     fn any_text(&self, texts: &[impl AsRef<[u8]>], slash: &str) -> String {
         /// Maximum number of texts written one after the other. Rationale: as many as are easily read.
         const FEW: usize = 8;
@@ -298,8 +299,8 @@ impl Dialect {
         format!("{}{}{}+){{0,{more}}}", self.group, self.between(), self.inside)
     }
 
-    /// Writes the test that the last segments have no words but those of the lists, and that the last segment has a word of
-    /// each list of `plain`.
+    /// Writes the test that the last segments have no words but those of the lists, and that the last segment has a
+    /// word of each list of `plain`.
     fn only(&self, lists: &[WordList], plain: &[WordList], last: u8) -> String {
         let Self { group, .. } = self;
         // The last word of an entry with slashes.
@@ -356,7 +357,8 @@ impl Dialect {
         if self.word_end.contains("\\x2d") { "\\x2d" } else { "-" }
     }
 
-    /// Writes a condition on the query. With `beside_path`, the text is the target with its path; otherwise the query alone.
+    /// Writes a condition on the query. With `beside_path`, the text is the target with its path; otherwise the query
+    /// alone.
     pub(super) fn query(&self, condition: &QueryCondition, beside_path: bool) -> String {
         let Self { group, end, .. } = self;
         let hash = if end.contains("\\x23") { "\\x23" } else { "#" };
@@ -376,8 +378,8 @@ impl Dialect {
         }
     }
 
-    /// Writes the test for the host of an absolute-form or CONNECT target, undecoded. `scheme` is the expression before the
-    /// authority.
+    /// Writes the test for the host of an absolute-form or CONNECT target, undecoded. `scheme` is the expression before
+    /// the authority.
     pub(super) fn host(&self, patterns: &[String], scheme: &str) -> String {
         let Self { group, .. } = self;
         let (space, slash) = match self.dash() {

@@ -1,5 +1,5 @@
-//! Writes Sigma rules for the logs of web servers, one YAML document each. Rules for a particular log store are made from
-//! them by `sigma convert`.
+//! Writes Sigma rules for the logs of web servers, one YAML document each. Rules for a particular log store are made
+//! from them by `sigma convert`.
 
 use super::path::{SIGMA, tests};
 use super::unsupported::Unsupported;

@@ -13,7 +13,7 @@ pub(super) const DIFFERENCES: &[&str] = &[
     "http.uri is decoded once: double percent-encoding, %uHHHH, overlong and full-width letters are left as they are.",
     "A request target ends at its first blank; what follows is not matched.",
     "Dot segments are resolved before other evasions are undone: /x/..;/ or \\..\\ remain, and // counts as a segment.",
-    "A target that does not begin with / is parsed as scheme:rest up to its first colon, and the scheme is not matched.",
+    "A target that does not begin with / is parsed as scheme:rest up to its first colon; the scheme is not matched.",
     "A decoded ? or # ends the path, like one that was sent undecoded.",
 ];
 

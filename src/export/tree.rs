@@ -1,10 +1,11 @@
-//! Writes a list of texts as one expression in which common prefixes appear once. The expressions around it are written by
-//! [`super::path`](mod@super::path).
+//! Writes a list of texts as one expression in which common prefixes appear once. The expressions around it are written
+//! by [`super::path`](mod@super::path).
 //!
-//! Engines that try one alternative after the other leave such a tree at the first byte that fits none of the texts, and
-//! rules have a maximum length that a list of several hundred words would exceed.
+//! Engines that try one alternative after the other leave such a tree at the first byte that fits none of the texts,
+//! and rules have a maximum length that a list of several hundred words would exceed.
 
-/// Returns an expression for any of `texts`, which are sorted and distinct; `byte` writes one byte, `group` opens a group.
+/// Returns an expression for any of `texts`, which are sorted and distinct; `byte` writes one byte, `group` opens a
+/// group.
 pub(super) fn tree(texts: &[&[u8]], group: &str, byte: &dyn Fn(u8) -> String) -> String {
     let (optional, rest) = match texts.split_first() {
         Some(([], rest)) => (true, rest),

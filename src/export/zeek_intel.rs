@@ -1,5 +1,5 @@
-//! Writes a file for Zeek's intelligence framework: the hosts that open-proxy tests request. Paths cannot be exported: an
-//! `Intel::URL` is one host with one path, and a signature of paths names no host.
+//! Writes a file for Zeek's intelligence framework: the hosts that open-proxy tests request. Paths cannot be exported:
+//! an `Intel::URL` is one host with one path, and a signature of paths names no host.
 
 use super::unsupported::Unsupported;
 use super::{Rule, ids};

@@ -1,5 +1,5 @@
-//! The records and events that the sensor and the alert pipeline produce: plain owned data, complete enough to be written
-//! in any format. Knows no output format; see [`crate::format`].
+//! The records and events that the sensor and the alert pipeline produce: plain owned data, complete enough to be
+//! written in any format. Knows no output format; see [`crate::format`].
 
 mod list;
 
@@ -20,7 +20,8 @@ use crate::uri::Evasions;
 pub enum Event {
     /// A record.
     Record(Record),
-    /// A web page was shown to a client. Never written; the alert pipeline evaluates the client's later requests with it.
+    /// A web page was shown to a client. Never written; the alert pipeline evaluates the client's later requests with
+    /// it.
     PageView(Order, PageView),
 }
 
@@ -203,8 +204,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Returns the protocol version as written; `HTTP/0.9` for a complete request without one, `None` if the head was cut
-    /// before it.
+    /// Returns the protocol version as written; `HTTP/0.9` for a complete request without one, `None` if the head was
+    /// cut before it.
     #[must_use]
     pub fn version(&self) -> Option<&[u8]> {
         match &*self.protocol {

@@ -1,5 +1,5 @@
-//! Statistics of a source's hits: counts, times, and short lists of names with their totals. Does not decide when hits are
-//! a campaign; see [`super`].
+//! Statistics of a source's hits: counts, times, and short lists of names with their totals. Does not decide when hits
+//! are a campaign; see [`super`].
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -15,8 +15,8 @@ const MAX_LISTED: usize = 20;
 /// Maximum number of distinct names that are counted; there may be more. Rationale: five times the signatures of a long
 /// sweep, and 8 KiB.
 const MAX_COUNTED: usize = 1024;
-/// Maximum length of a listed name, in bytes. Rationale: fits a browser's complete user agent, and enough of a target to
-/// distinguish it from others.
+/// Maximum length of a listed name, in bytes. Rationale: fits a browser's complete user agent, and enough of a target
+/// to distinguish it from others.
 const MAX_NAME: usize = 256;
 /// Length of the header before the text of a listed name, in bytes.
 const ENTRY_HEADER: usize = 11;
@@ -160,9 +160,9 @@ impl HitStats {
 /// distinguished by a 64-bit hash: of two names with equal hashes only one is counted.
 #[derive(Debug, Default)]
 struct Lists {
-    /// The listed names of all lists, concatenated: the list (1 byte), the number of the hit that added it (8), its length
-    /// (2), its text. Rationale: most lists hold one or two names, and there are hundreds of thousands of lists; in one
-    /// buffer they are one allocation, and one or two cache lines.
+    /// The listed names of all lists, concatenated: the list (1 byte), the number of the hit that added it (8), its
+    /// length (2), its text. Rationale: most lists hold one or two names, and there are hundreds of thousands of lists;
+    /// in one buffer they are one allocation, and one or two cache lines.
     entries: Vec<u8>,
     /// Number of listed names.
     listed: [u8; LISTS],

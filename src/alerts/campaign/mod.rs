@@ -1,16 +1,16 @@
-//! Campaigns: correlates one source's hits, and emits a record when a campaign begins, as it grows, and when it ends. Does
-//! not emit the alerts themselves, which come before, and does not decide what is a hit.
+//! Campaigns: correlates one source's hits, and emits a record when a campaign begins, as it grows, and when it ends.
+//! Does not emit the alerts themselves, which come before, and does not decide what is a hit.
 //!
 //! A campaign begins with three distinct signatures within ten minutes. Times are those of the requests; hits arrive in
-//! the order of the output stage, so that a request with a late response may arrive after younger ones. Before a campaign
-//! begins, statistics are kept per signature and discarded ten minutes after the signature's last request.
+//! the order of the output stage, so that a request with a late response may arrive after younger ones. Before a
+//! campaign begins, statistics are kept per signature and discarded ten minutes after the signature's last request.
 //!
 //! # The fingerprint
 //!
 //! `f-` and 16 hexadecimal digits: 64-bit FNV-1a over the hash of the field names of the campaign's first request
-//! ([`crate::record::RequestTraits::field_order`], 8 bytes) and the ids of its first three distinct signatures in the order
-//! of their first requests (4 bytes each), all big-endian. It contains no address, time or name, so that it is the same
-//! for the same tool on every sensor.
+//! ([`crate::record::RequestTraits::field_order`], 8 bytes) and the ids of its first three distinct signatures in the
+//! order of their first requests (4 bytes each), all big-endian. It contains no address, time or name, so that it is
+//! the same for the same tool on every sensor.
 
 mod hit_stats;
 

@@ -1,5 +1,5 @@
-//! Parses one suppress file: from TOML to checked entries, or to a list of errors, each with its line. Does not compare the
-//! entries with the loaded signatures ([`super::review`]).
+//! Parses one suppress file: from TOML to checked entries, or to a list of errors, each with its line. Does not compare
+//! the entries with the loaded signatures ([`super::review`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -187,8 +187,8 @@ impl fmt::Display for TooBroad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allow => f.write_str(
-                "an allow entry must name what is normal use, and where: write signature, family or product, and host or \
-                 destination",
+                "an allow entry must name what is normal use, and where: write signature, family or product, and host \
+                 or destination",
             ),
             Self::Unconditional => write!(f, "it would hide everything: write one of {}", CONDITIONS.join(", ")),
         }
@@ -259,8 +259,8 @@ fn expiry(value: &Value) -> Option<Expiry> {
     Some(Expiry { day: date.to_string(), until: Timestamp::from_secs_nanos((days + 1).saturating_mul(86_400), 0) })
 }
 
-/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, so that the leap
-/// day is the last.
+/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, so that the
+/// leap day is the last.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);

@@ -1,5 +1,5 @@
-//! Finds the entries that may match an alert: each entry is indexed by the condition that it shares with the fewest other
-//! entries. Does not check the other conditions.
+//! Finds the entries that may match an alert: each entry is indexed by the condition that it shares with the fewest
+//! other entries. Does not check the other conditions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -13,8 +13,8 @@ const MAX_HOST: usize = 255;
 
 /// Maps the items of conditions to entries.
 ///
-/// Invariant: every entry is listed under every item of one of its conditions, so that if it matches an alert, one of the
-/// alert's keys leads to it.
+/// Invariant: every entry is listed under every item of one of its conditions, so that if it matches an alert, one of
+/// the alert's keys leads to it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: HashMap<Vec<u8>, Vec<u32>>,

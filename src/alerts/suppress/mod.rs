@@ -1,5 +1,5 @@
-//! Suppress files: the user's own exceptions, checked for every alert. Legitimate use that the sensor recognises by itself
-//! is in [`crate::alerts::context`].
+//! Suppress files: the user's own exceptions, checked for every alert. Legitimate use that the sensor recognises by
+//! itself is in [`crate::alerts::context`].
 //!
 //! ```
 //! # use smsentry::alerts::suppress::{SuppressFile, Suppressions};
@@ -19,9 +19,9 @@
 //! # assert_eq!(set.entries().len(), 2);
 //! ```
 //!
-//! All conditions of an entry must hold; of a list, at least one item. `allow` takes precedence over `suppress`, then the
-//! first entry that matches. `file.rs` reads a file, `index.rs` finds the entries that may match, `review.rs` finds those
-//! that never will.
+//! All conditions of an entry must hold; of a list, at least one item. `allow` takes precedence over `suppress`, then
+//! the first entry that matches. `file.rs` reads a file, `index.rs` finds the entries that may match, `review.rs` finds
+//! those that never will.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -258,8 +258,8 @@ impl Suppressions {
         Ok(Self { counts: vec![0; entries.len()], index, entries })
     }
 
-    /// Returns the index and the treatment of the entry that matches an alert, if there is one. Does not count the match;
-    /// see [`Suppressions::count`].
+    /// Returns the index and the treatment of the entry that matches an alert, if there is one. Does not count the
+    /// match; see [`Suppressions::count`].
     #[must_use]
     pub fn find(&self, alert: &Alert) -> Option<(usize, Treatment)> {
         if self.entries.is_empty() {

@@ -1,5 +1,5 @@
-//! Finds entries without effect: expired ones, and those that never match with the loaded signatures. These are warnings,
-//! not errors: the file is used all the same.
+//! Finds entries without effect: expired ones, and those that never match with the loaded signatures. These are
+//! warnings, not errors: the file is used all the same.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -83,8 +83,8 @@ impl<'a> SignatureNames<'a> {
 }
 
 impl Suppressions {
-    /// Returns the warnings to print at the start, one per line: entries that have expired by `now`, and those that never
-    /// match.
+    /// Returns the warnings to print at the start, one per line: entries that have expired by `now`, and those that
+    /// never match.
     #[must_use]
     pub fn review(&self, signatures: &Signatures, now: Timestamp) -> Vec<String> {
         let names = SignatureNames::of(signatures);

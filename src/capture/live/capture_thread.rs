@@ -31,7 +31,7 @@ pub(super) struct FilledBlock {
 /// Maximum age of a block when it is delivered, from its first frame.
 const BLOCK_AGE: Duration = Duration::from_millis(10);
 /// Time the thread sleeps on an idle link before it checks for a stop and the state of the interface.
-const IDLE: Duration = Duration::from_millis(200);
+const IDLE_SLEEP: Duration = Duration::from_millis(200);
 /// Interval at which libpcap's counters are read.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 /// Time the thread waits for an empty block before it checks for a stop.
@@ -68,7 +68,7 @@ pub(super) struct Capture {
     /// Consecutive failed reads.
     pub(super) failures: u32,
     /// Whether the caller is gone.
-    orphaned: bool,
+    caller_gone: bool,
 }
 
 impl Capture {
@@ -79,7 +79,7 @@ impl Capture {
         full: Sender<FilledBlock>,
         empty: Receiver<Block>,
     ) -> Self {
-        let (block, begun, drained, frame, failures, orphaned) = (None, None, Duration::ZERO, 0, 0, false);
+        let (block, begun, drained, frame, failures, caller_gone) = (None, None, Duration::ZERO, 0, 0, false);
         let (totals, counters_due) = (Totals::default(), Instant::now());
         let is_special = opened.as_ref().is_some_and(|opened| opened.index.is_none());
         Self {
@@ -96,7 +96,7 @@ impl Capture {
             totals,
             counters_due,
             failures,
-            orphaned,
+            caller_gone,
         }
     }
 
@@ -128,7 +128,7 @@ impl Capture {
         match self.read() {
             Ok(0) => {
                 self.failures = 0;
-                self.wait_idle(IDLE);
+                self.wait_idle(IDLE_SLEEP);
                 Ok(())
             }
             Ok(_) => {
@@ -149,7 +149,7 @@ impl Capture {
                 Ok(block) => self.block = Some(block),
                 Err(RecvTimeoutError::Timeout) => {}
                 // The caller is gone; it asked for the end before.
-                Err(RecvTimeoutError::Disconnected) => self.orphaned = true,
+                Err(RecvTimeoutError::Disconnected) => self.caller_gone = true,
             }
         }
         self.block.is_some()
@@ -225,7 +225,7 @@ impl Capture {
     /// Delivers everything captured until now, including frames that the ring releases only after its timeout.
     pub(super) fn drain(&mut self) {
         let (begun, until) = (Instant::now(), wall_clock());
-        while self.opened.is_some() && !self.orphaned && begun.elapsed() < MAX_DRAIN {
+        while self.opened.is_some() && !self.caller_gone && begun.elapsed() < MAX_DRAIN {
             if !self.get_block() {
                 continue;
             }

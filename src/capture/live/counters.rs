@@ -11,7 +11,7 @@ use crate::capture::source::LiveCounters;
 pub enum InterfaceEvent {
     /// It is down; the capture waits for it.
     Down,
-    /// It is gone; the capture waits for it.
+    /// It was removed; the capture waits for it.
     Gone,
     /// Reading failed for another reason; the interface is reopened.
     Failed,
@@ -23,7 +23,7 @@ impl std::fmt::Display for InterfaceEvent {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             Self::Down => "the interface is down; waiting for it (ip link set … up)",
-            Self::Gone => "the interface is gone; waiting for it",
+            Self::Gone => "the interface was removed; waiting for it to return",
             Self::Failed => "the capture failed; reopening the interface",
             Self::Back => "the interface captures again; packets in between were not seen",
         })

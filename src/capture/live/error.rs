@@ -50,7 +50,7 @@ impl std::fmt::Display for LiveError {
                 write!(out, "{interface}: no such interface (-D lists them)")
             }
             Self::NoSuchInterface { interface, existing } => {
-                write!(out, "{interface}: no such interface; there are {} (-D lists them)", existing.join(", "))
+                write!(out, "{interface}: no such interface; available: {} (-D lists details)", existing.join(", "))
             }
             Self::NotPermitted { interface } => {
                 write!(
@@ -85,7 +85,7 @@ impl std::fmt::Display for CaptureError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Read(cause) => write!(out, "the capture fails repeatedly: {cause}"),
-            Self::Reopen(error) => write!(out, "the interface is up again, but cannot be opened: {error}"),
+            Self::Reopen(error) => write!(out, "the interface returned, but cannot be reopened: {error}"),
             Self::Panic => out.write_str("the capture thread panicked"),
         }
     }

@@ -46,7 +46,7 @@ impl Offloads {
 impl std::fmt::Display for Offloads {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{} merges packets ({})", self.interface, self.on.join(", "))?;
-        self.remedy().map_or(Ok(()), |command| write!(out, "; to capture them as on the wire: {command}"))
+        self.remedy().map_or(Ok(()), |command| write!(out, "; to see them as on the wire: {command}"))
     }
 }
 

@@ -111,7 +111,7 @@ impl LiveSource {
             Some(Ok(Err(error))) => error,
             Some(Err(_)) => CaptureError::Panic,
         };
-        let (input, cause, remedy) = (self.interface.clone(), error.to_string(), "restart when the cause is fixed");
+        let (input, cause, remedy) = (self.interface.clone(), error.to_string(), "restart when the cause is resolved");
         Err(SourceError { input, frames: self.frames, offset: None, cause, remedy })
     }
 }

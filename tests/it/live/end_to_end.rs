@@ -21,7 +21,9 @@ struct Recorder(Arc<AtomicBool>, std::thread::JoinHandle<()>);
 impl Recorder {
     fn on(interface: &str, path: &Path) -> Self {
         let capture = pcap::Capture::from_device(interface).unwrap().promisc(true).immediate_mode(true);
-        let mut capture = capture.precision(pcap::Precision::Nano).timeout(10).open().unwrap().setnonblock().unwrap();
+        // Immediate mode reserves a whole snapshot length per packet: the default buffer holds 32, this one 1024.
+        let capture = capture.precision(pcap::Precision::Nano).timeout(10).snaplen(65_535).buffer_size(64 << 20);
+        let mut capture = capture.open().unwrap().setnonblock().unwrap();
         let mut file = capture.savefile(path).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
@@ -35,6 +37,7 @@ impl Recorder {
                     Err(_) => std::thread::sleep(Duration::from_millis(1)),
                 }
             }
+            assert_eq!(capture.stats().unwrap().dropped, 0, "the recording is incomplete");
         });
         Self(stop, thread)
     }
@@ -344,7 +347,7 @@ fn interface_that_goes_away_is_reported_and_waited_for() {
         sensor.wait_for("probe0: the interface captures again", 3);
         probe("after down and up");
         ip("link del probe0");
-        sensor.wait_for("probe0: the interface is gone; waiting for it", 3);
+        sensor.wait_for("probe0: the interface was removed; waiting for it", 3);
         create_link();
         eventually(3, || sensor.messages().matches("captures again").count() == 2, || sensor.messages());
         probe("after it was made anew");
