@@ -1,4 +1,4 @@
-//! Stands in for [`bpf`] and [`live`] in builds without the feature `live`: filters and interfaces are refused with an
+//! Replaces [`bpf`] and [`live`] in builds without the feature `live`: filters and interfaces are refused with an
 //! error, replay without a filter works.
 
 #[path = "live/options.rs"]
