@@ -99,7 +99,7 @@ fn print_interfaces() -> Exit {
             Exit::Finished
         }
         Err(error) => {
-            Console::default().error(&error);
+            Console::default().error(&error.to_string());
             Exit::Input
         }
     }

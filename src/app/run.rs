@@ -201,7 +201,7 @@ fn open_writer(
     };
     let mut logs = logs.inspect_err(|error| console.error(&error.to_string())).ok()?;
     if live_since.is_some() {
-        logs.never_wait();
+        logs.set_nonblocking();
     }
     let context = LineContext {
         sensor_name: config.sensor_name.clone(),

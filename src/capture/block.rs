@@ -1,32 +1,33 @@
-//! The block: a recycled slab of captured frames, the unit in which packets travel from a source to the lanes.
-//! Not a queue, and nothing is decoded here.
+//! The block: a recycled slab of captured frames, the unit in which packets pass from a source to the lanes. Blocks are
+//! filled by [`super::source`]; their frames are decoded by [`crate::decode`].
 
 use crate::packet::{Link, Packet};
 use crate::time::Timestamp;
 
-/// When a block is full.
+/// Limits at which a block is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSize {
-    /// Bytes of frames.
+    /// Maximum number of bytes of frames.
     pub bytes: usize,
-    /// Frames.
+    /// Maximum number of frames.
     pub packets: usize,
 }
 
 impl BlockSize {
-    /// For files. Rationale: what is read, decoded and handled again and again stays in a second-level cache of 1 MiB, half
-    /// of which may be another's.
+    /// Limits for files. Rationale: the slab is read, decoded and processed again and again, and stays in a
+    /// second-level cache of 1 MiB, half of which another process may use.
     pub const OF_FILES: Self = Self { bytes: 256 << 10, packets: 4096 };
 }
 
 impl Default for BlockSize {
-    /// For interfaces, of which blocks are handed on when they get old. Rationale: fewer hand-overs under load.
+    /// Returns the limits for interfaces, whose blocks are also delivered by age. Rationale: fewer hand-overs under
+    /// load.
     fn default() -> Self {
         Self { bytes: 1 << 20, packets: 4096 }
     }
 }
 
-/// Where a frame stands in its block, and what its recorder said of it.
+/// A frame's position in its block, with its lengths, number and time.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameRef {
     /// Offset of the first byte in [`Block::bytes`].
@@ -44,7 +45,7 @@ pub struct FrameRef {
 }
 
 impl FrameRef {
-    /// The frame with its bytes, which stand in `slab`; numbered `number` in the run.
+    /// Returns the frame with its bytes in `slab`, as packet `number` of the run.
     #[must_use]
     #[inline]
     pub fn packet<'a>(&self, slab: &'a [u8], number: u64) -> Packet<'a> {
@@ -61,24 +62,24 @@ impl FrameRef {
 pub struct Block {
     /// Index of the input (file or interface) in the run's list.
     pub input: u32,
-    /// The slab. Bytes between and after frames (file headers, a record's head) mean nothing.
+    /// The slab. Bytes between and after frames (file headers, record headers) are not used.
     pub bytes: Vec<u8>,
     /// The frames, in the order of capture.
     pub packets: Vec<FrameRef>,
-    /// Live: at least how much time passed from the end of the block before to the end of this one, by the monotonic
+    /// Live: a lower bound of the time from the end of the previous block to the end of this one, by the monotonic
     /// clock. Zero in replay.
     pub elapsed: std::time::Duration,
 }
 
 impl Block {
-    /// Makes the block empty; its memory stays.
+    /// Makes the block empty and keeps its memory.
     pub fn clear(&mut self) {
         self.packets.clear();
         self.bytes.clear();
         self.elapsed = std::time::Duration::ZERO;
     }
 
-    /// The frame at `at`, numbered `number` in the run.
+    /// Returns the frame at index `at`, as packet `number` of the run.
     #[must_use]
     pub fn packet(&self, at: usize, number: u64) -> Packet<'_> {
         self.packets[at].packet(&self.bytes, number)

@@ -1,9 +1,9 @@
-//! Capture filters: a user's BPF expression, made so that it does not lose VLAN-tagged traffic, compiled per link type
-//! and run on frames. Not a filter language of ours: libpcap compiles and runs it (pcap-filter(7)).
+//! Capture filters: a user's BPF expression, widened so that it also matches VLAN-tagged traffic, compiled per link
+//! type and run on frames. libpcap compiles and runs it (pcap-filter(7)).
 
 use crate::capture::libpcap_ffi;
 
-/// A user's filter expression with its compiled programs, one per link type met.
+/// A user's filter expression with its compiled programs, one per link type seen.
 pub struct Filter {
     expression: String,
     programs: Vec<(u32, Result<Program, FilterError>)>,
@@ -13,16 +13,16 @@ pub struct Filter {
 struct Program {
     effective: String,
     code: pcap::BpfProgram,
-    /// How tags are taken off where `vlan` can't be compiled.
+    /// Removes VLAN tags from a frame where `vlan` cannot be compiled.
     untag: Option<Untag>,
 }
 
-/// Why an expression can't be used. Displays as one line that names the expression, the cause and the way out.
+/// Error of an expression that cannot be used. Displays as one line with the expression, the cause and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
     /// The expression as the user wrote it.
     pub expression: String,
-    /// What libpcap says.
+    /// libpcap's message.
     pub cause: String,
 }
 
@@ -35,58 +35,58 @@ impl std::fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
+impl FilterError {
+    fn new(expression: &str, cause: &str) -> Self {
+        Self { expression: expression.to_owned(), cause: cause.to_owned() }
+    }
+}
+
 /// DLT_EN10MB.
 const ETHERNET: u32 = 1;
 
-/// Link types to try before an expression is called wrong: some words are only known on one of them.
-/// Ethernet, raw IP, Linux cooked 1 and 2, BSD loopback, 802.11, 802.11 with radiotap.
-const JUDGES: [u32; 7] = [ETHERNET, 101, 113, 276, 0, 105, 127];
+/// Link types to try besides Ethernet before an expression is rejected: some keywords are valid for only one of them.
+/// Raw IP, Linux cooked 1 and 2, BSD loopback, 802.11, 802.11 with radiotap.
+const OTHER_LINK_TYPES: [u32; 6] = [101, 113, 276, 0, 105, 127];
 
 impl Filter {
     /// Checks `expression`, which must not be empty.
     ///
     /// # Errors
-    /// When libpcap compiles it for no usual link type; the message is that for Ethernet.
+    /// When libpcap compiles it for none of the usual link types; the message is that for Ethernet.
     pub fn new(expression: &str) -> Result<Self, FilterError> {
-        let mut filter = Self { expression: expression.to_owned(), programs: Vec::new() };
         if expression.trim().is_empty() {
-            return Err(filter.error("the expression is empty"));
+            return Err(FilterError::new(expression, "the expression is empty"));
         }
-        let mut first = None;
-        for link_number in JUDGES {
-            match compile(expression, link_number) {
-                Ok(program) => {
-                    filter.programs.push((link_number, Ok(program)));
-                    return Ok(filter);
-                }
-                Err(cause) => first = first.or(Some(cause)),
-            }
-        }
-        Err(filter.error(&first.unwrap_or_default()))
+        let try_link = |link_number| Ok((link_number, Ok(compile(expression, link_number)?)));
+        let program = try_link(ETHERNET).or_else(|error: FilterError| {
+            OTHER_LINK_TYPES.into_iter().find_map(|link_number| try_link(link_number).ok()).ok_or(error)
+        })?;
+        Ok(Self { expression: expression.to_owned(), programs: vec![program] })
     }
 
-    /// The expression as the user wrote it.
+    /// Returns the expression as the user wrote it.
     #[must_use]
     pub fn expression(&self) -> &str {
         &self.expression
     }
 
-    /// The expression that is compiled for a link type: the user's, widened for VLAN tags where that is possible.
+    /// Returns the expression that is compiled for a link type: the user's, widened for VLAN tags where possible.
     ///
     /// # Errors
-    /// When it can't be compiled for this link type.
+    /// When it cannot be compiled for this link type.
     pub fn effective(&mut self, link_number: u32) -> Result<&str, FilterError> {
         Ok(&self.program(link_number)?.effective)
     }
 
-    /// Whether a frame passes. `link_number` is the number in the capture file (LINKTYPE) or from libpcap (DLT),
-    /// `wire_len` the frame's length on the wire (what `len`, `greater` and `less` compare), `bytes` what was captured.
+    /// Returns whether a frame passes. `link_number` is the number in the capture file (LINKTYPE) or from libpcap
+    /// (DLT), `wire_len` the frame's length on the wire (compared by `len`, `greater` and `less`), `bytes` the captured
+    /// bytes.
     ///
     /// # Errors
-    /// When the expression can't be compiled for this link type (`ether host` on raw IP, say); the same each time.
+    /// When the expression cannot be compiled for this link type (such as `ether host` on raw IP); the same each time.
     pub fn matches(&mut self, link_number: u32, wire_len: u32, bytes: &[u8]) -> Result<bool, FilterError> {
         // libpcap compares the address family of BSD loopback in this host's byte order. No family is above 255, so a
-        // record from a host of the other order shows it, and is what DLT_LOOP is.
+        // record from a host of the other byte order is recognisable, and has the format of DLT_LOOP.
         let swapped = link_number == 0 && cfg!(target_endian = "little") && bytes.starts_with(&[0, 0]);
         let program = self.program(if swapped { 108 } else { link_number })?;
         if libpcap_ffi::filter_accepts(&program.code, wire_len, bytes) {
@@ -95,25 +95,21 @@ impl Filter {
         Ok(program.untag.is_some_and(|untag| untag.any_layer(wire_len, bytes, &program.code)))
     }
 
+    /// Returns the program for a link type, compiled at the first call.
     fn program(&mut self, link_number: u32) -> Result<&Program, FilterError> {
         let at = match self.programs.iter().position(|(number, _)| *number == link_number) {
             Some(at) => at,
             None => {
-                let compiled = compile(&self.expression, link_number).map_err(|cause| self.error(&cause));
-                self.programs.push((link_number, compiled));
+                self.programs.push((link_number, compile(&self.expression, link_number)));
                 self.programs.len() - 1
             }
         };
         self.programs[at].1.as_ref().map_err(Clone::clone)
     }
-
-    fn error(&self, cause: &str) -> FilterError {
-        FilterError { expression: self.expression.clone(), cause: cause.to_owned() }
-    }
 }
 
 impl Clone for Filter {
-    /// The copy compiles anew: libpcap's programs can't be copied.
+    /// The copy compiles again: libpcap's programs cannot be copied.
     fn clone(&self) -> Self {
         Self { expression: self.expression.clone(), programs: Vec::new() }
     }
@@ -125,14 +121,14 @@ impl std::fmt::Debug for Filter {
     }
 }
 
-/// The expression widened so that it also finds what it names behind one, two or three VLAN tags; as it is when it
-/// names `vlan` itself.
+/// Widens an expression so that it also matches behind one, two or three VLAN tags. An expression that contains `vlan`
+/// is returned unchanged.
 ///
-/// Rationale: `tcp port 80` is false for a tagged frame, whose type field says VLAN, and `vlan` moves the offsets of
-/// everything after it; so the expression is repeated inside, one level per tag.
+/// Rationale: `tcp port 80` is false for a tagged frame, whose type field is that of VLAN, and `vlan` moves the offsets
+/// of everything after it; so the expression is repeated inside, one level per tag.
 #[must_use]
 pub fn with_vlan(expression: &str) -> String {
-    if names_vlan(expression) {
+    if contains_vlan(expression) {
         return expression.to_owned();
     }
     let bare = expression.trim();
@@ -141,32 +137,33 @@ pub fn with_vlan(expression: &str) -> String {
     format!("{bare} or (vlan and ({bare} or (vlan and ({bare} or (vlan and {bare})))))")
 }
 
-/// Whether `vlan` is a word of the expression (not a part of a host's name).
-fn names_vlan(expression: &str) -> bool {
+/// Returns whether `vlan` is a word of the expression (not a part of a host's name).
+fn contains_vlan(expression: &str) -> bool {
     expression.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))).any(|word| word == "vlan")
 }
 
-/// Compiles for one link type: widened if that is possible there, else as it is. The error is libpcap's, for the
-/// expression as it is.
-fn compile(expression: &str, link_number: u32) -> Result<Program, String> {
-    // First as it is: `tcp) or (udp` is wrong, but right inside the brackets of the widened one.
-    let code = compile_text(expression, link_number)?;
+/// Compiles an expression for one link type: widened if that is possible there, else unchanged. The error is libpcap's
+/// message for the unchanged expression.
+fn compile(expression: &str, link_number: u32) -> Result<Program, FilterError> {
+    // First unchanged: `tcp) or (udp` is invalid, but valid inside the brackets of the widened expression.
+    let code = compile_unchanged(expression, link_number)?;
     let widened = with_vlan(expression);
     // `vlan` is unknown on some link types (raw IP, cooked) and not allowed after `mpls`.
-    if let Ok(code) = compile_text(&widened, link_number) {
+    if let Ok(code) = compile_unchanged(&widened, link_number) {
         return Ok(Program { effective: widened, code, untag: None });
     }
     Ok(Program { effective: expression.to_owned(), code, untag: Untag::of(link_number) })
 }
 
-fn compile_text(text: &str, link_number: u32) -> Result<pcap::BpfProgram, String> {
-    let number = i32::try_from(dlt(link_number)).map_err(|_| format!("link type {link_number} is unknown"))?;
-    let judge = pcap::Capture::dead(pcap::Linktype(number)).map_err(|error| cause(&error))?;
-    judge.compile(text, true).map_err(|error| cause(&error))
+fn compile_unchanged(expression: &str, link_number: u32) -> Result<pcap::BpfProgram, FilterError> {
+    let number = i32::try_from(dlt(link_number))
+        .map_err(|_| FilterError::new(expression, &format!("link type {link_number} is unknown")))?;
+    let refuse = |error: pcap::Error| FilterError::new(expression, &cause(&error));
+    pcap::Capture::dead(pcap::Linktype(number)).and_then(|handle| handle.compile(expression, true)).map_err(refuse)
 }
 
-/// libpcap's internal number (DLT) for a number in a capture file (LINKTYPE). They differ where systems disagreed on
-/// the DLT before there were LINKTYPEs (pcap-common.c); RAW is the one people have.
+/// Returns libpcap's internal number (DLT) for a number in a capture file (LINKTYPE). They differ where systems
+/// disagreed on the DLT before LINKTYPEs were introduced (pcap-common.c); RAW is the common case.
 const fn dlt(link_number: u32) -> u32 {
     match link_number {
         100 => 11,
@@ -178,7 +175,7 @@ const fn dlt(link_number: u32) -> u32 {
     }
 }
 
-/// libpcap's message alone, in one line.
+/// Returns libpcap's message alone, in one line.
 pub(crate) fn cause(error: &pcap::Error) -> String {
     match error {
         pcap::Error::PcapError(text) => one_line(text.strip_prefix("can't parse filter expression: ").unwrap_or(text)),
@@ -190,7 +187,8 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Takes VLAN tags off a Linux cooked frame, where libpcap has no `vlan`: what is left is what the expression means.
+/// Removes VLAN tags from a Linux cooked frame, for which libpcap has no `vlan`, so that the expression applies to the
+/// rest.
 #[derive(Clone, Copy, Debug)]
 enum Untag {
     /// The type at offset 14, the payload at 16.
@@ -199,7 +197,7 @@ enum Untag {
     Sll2,
 }
 
-/// As many as the widened expression looks behind.
+/// As many tags as in the widened expression.
 const MAX_TAGS: usize = 3;
 
 impl Untag {
@@ -211,7 +209,7 @@ impl Untag {
         }
     }
 
-    /// Whether `code` accepts the frame without its first tag, its first two, or three.
+    /// Returns whether `code` accepts the frame without its first tag, its first two, or three.
     fn any_layer(self, wire_len: u32, bytes: &[u8], code: &pcap::BpfProgram) -> bool {
         let (kind_at, payload_at) = match self {
             Self::Sll => (14, 16),
@@ -241,7 +239,6 @@ impl Untag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::filter_file::expression_of_file;
 
     /// An Ethernet frame with these tags (type, id) before an IPv4 TCP segment to `port`.
     fn frame(tags: &[(u16, u16)], port: u16) -> Vec<u8> {
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn up_to_three_tags_do_not_hide_what_the_expression_names() {
+    fn expression_matches_behind_up_to_three_tags() {
         let tags = [(0x88a8, 7), (0x8100, 8), (0x8100, 9)];
         for expression in ["tcp port 80", "tcp port 81 or port 80", "tcp[2:2]=80||udp", "port 80 and host 192.0.2.1"] {
             for depth in 0..=3 {
@@ -277,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_names_vlan_is_left_alone() {
+    fn expression_with_vlan_is_unchanged() {
         assert_eq!(with_vlan("vlan 7 and tcp"), "vlan 7 and tcp");
         assert_eq!(with_vlan("(vlan)"), "(vlan)");
         assert!(with_vlan("host vlan-gw.example").starts_with("(host vlan-gw.example) or (vlan and"));
@@ -286,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn link_types_without_vlan_take_the_expression_alone() {
+    fn expression_is_unchanged_for_link_types_without_vlan() {
         assert!(matches("tcp port 80", 101, &ip(80)));
         assert!(matches("tcp port 80", 12, &ip(80)));
         assert!(!matches("tcp port 80", 101, &ip(81)));
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn tagged_cooked_frames_are_found() {
+    fn tagged_cooked_frames_match() {
         for tags in 0..=3_usize {
             let chain: Vec<u8> = (0..tags).flat_map(|at| [0, 7, if at + 1 == tags { 8 } else { 0x81 }, 0]).collect();
             let outer: &[u8] = if tags == 0 { &[8, 0] } else { &[0x81, 0] };
@@ -316,14 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_those_of_the_wire() {
+    fn length_keywords_compare_wire_lengths() {
         let mut filter = Filter::new("greater 1000").unwrap();
         assert!(filter.matches(1, 1500, &frame(&[], 80)).unwrap());
         assert!(!filter.matches(1, 54, &frame(&[], 80)).unwrap());
     }
 
     #[test]
-    fn a_wrong_expression_is_named_with_cause_and_way_out() {
+    fn invalid_expression_is_reported_with_cause_and_remedy() {
         for wrong in ["tcp prot 80", "tcp) or (udp", "", "  ", "port 80\0", "port 80 and"] {
             let message = Filter::new(wrong).unwrap_err().to_string();
             assert!(message.contains(wrong.trim()) && message.contains("pcap-filter"), "{message}");
@@ -337,15 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_another_link_type_is_not_wrong() {
+    fn keyword_of_another_link_type_is_accepted() {
         assert!(Filter::new("wlan type data").is_ok());
-    }
-
-    #[test]
-    fn a_filter_file_is_its_lines_without_comments() {
-        assert_eq!(
-            expression_of_file("# web\ntcp port 80 # plain\n\r\n  or tcp port 8080\r\n"),
-            "tcp port 80 or tcp port 8080"
-        );
     }
 }

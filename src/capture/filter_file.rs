@@ -13,11 +13,15 @@ pub struct FilterFileError {
 
 impl fmt::Display for FilterFileError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: cannot be read: {} (give -F a file with a filter)", self.path.display(), self.error)
+        write!(out, "{}: cannot read: {} (give -F a text file with a filter)", self.path.display(), self.error)
     }
 }
 
-impl std::error::Error for FilterFileError {}
+impl std::error::Error for FilterFileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
 
 /// Returns the expression in a file.
 ///
@@ -35,4 +39,17 @@ pub fn read_expression(path: &Path) -> Result<String, FilterFileError> {
 pub fn expression_of_file(text: &str) -> String {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_joined_without_comments() {
+        assert_eq!(
+            expression_of_file("# web\ntcp port 80 # plain\n\r\n  or tcp port 8080\r\n"),
+            "tcp port 80 or tcp port 8080"
+        );
+    }
 }

@@ -1,5 +1,5 @@
-//! Capture files one after the other as one source. A file that can't be read further is told of and left; the next one
-//! follows. Not the reading of a file: see [`super::file`].
+//! Replays capture files one after the other as one source. A file that cannot be read further is reported, and the
+//! next one follows. Files are read by [`super::file`].
 
 use crate::capture::block::{Block, BlockSize};
 use crate::capture::bpf::Filter;
@@ -15,13 +15,13 @@ pub(crate) struct Replay {
     size: BlockSize,
     filter: Option<Filter>,
     console: Console,
-    /// Bytes of the files that are done.
-    done: u64,
+    /// Bytes of the files that are finished.
+    finished_bytes: u64,
     pub(crate) counters: ReplayCounters,
 }
 
 impl Replay {
-    /// Expands what the user named. What can't be opened is told of at once.
+    /// Creates a source of the expanded inputs; errors are reported at once.
     pub(crate) fn new(
         expanded: Vec<Result<Input, SourceError>>,
         size: BlockSize,
@@ -39,25 +39,26 @@ impl Replay {
                 }
             }
         }
-        Self { inputs, next: 0, current: None, size, filter, console, done: 0, counters }
+        Self { inputs, next: 0, current: None, size, filter, console, finished_bytes: 0, counters }
     }
 
-    /// The files that will be read.
+    /// Returns the files that will be read.
     pub(crate) fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
-    /// Bytes read so far.
+    /// Returns the number of bytes read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
-        self.done + self.current.as_ref().map_or(0, FileSource::bytes_read)
+        self.finished_bytes + self.current.as_ref().map_or(0, FileSource::bytes_read)
     }
 
-    /// Whether some input could not be opened, or not be read to its end.
+    /// Returns whether an input could not be opened or not be read to its end.
     pub(crate) fn had_errors(&self) -> bool {
         self.counters.unreadable + self.counters.truncated > 0
     }
 
-    fn open(&mut self) {
+    /// Opens the next file.
+    fn open_next(&mut self) {
         let index = self.next;
         self.next += 1;
         let filter = self.filter.clone().map(|mut filter| -> FrameFilter {
@@ -87,12 +88,12 @@ impl PacketSource for Replay {
                 if self.next == self.inputs.len() {
                     return Ok(FillStatus::End);
                 }
-                self.open();
+                self.open_next();
                 continue;
             };
             let result = source.fill(block);
             self.console.progress(self.bytes_read());
-            let over = match result {
+            let ended = match result {
                 Ok(FillStatus::More) => false,
                 Ok(FillStatus::End) => true,
                 Err(error) => {
@@ -101,11 +102,11 @@ impl PacketSource for Replay {
                     true
                 }
             };
-            if over {
-                self.done = self.bytes_read();
+            if ended {
+                self.finished_bytes = self.bytes_read();
                 self.current = None;
             }
-            if !over || !block.packets.is_empty() {
+            if !ended || !block.packets.is_empty() {
                 return Ok(FillStatus::More);
             }
         }

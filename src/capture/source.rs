@@ -16,21 +16,22 @@ crate::counters! {
 }
 
 crate::counters! {
-    /// What a live capture received and lost. `received` includes what the kernel dropped, as libpcap counts on Linux.
+    /// Packets received and lost by a live capture. `received` includes what the kernel dropped, as libpcap counts on
+    /// Linux.
     pub struct LiveCounters {
         /// Frames that passed the filter, those dropped by the kernel included.
         received: "capture.kernel_packets",
-        /// Frames for which the kernel's ring had no room.
+        /// Frames for which the kernel's ring had no space.
         kernel_drops: "capture.kernel_drops",
         /// Frames the interface or its driver lost before the kernel saw them.
         interface_drops: "capture.kernel_ifdrops",
         /// Frames put into blocks.
         delivered: "capture.packets",
-        /// Frames read from the ring that could not be handed on, because the run ended.
+        /// Frames read from the ring that could not be delivered, because the run ended.
         own_drops: "capture.own_drops",
-        /// How often the interface was opened again.
+        /// Number of times the interface was reopened.
         reopens: "capture.reopens",
-        /// How often the interface went down or away.
+        /// Number of times the interface went down or disappeared.
         outages: "capture.outages",
     }
 }
@@ -63,7 +64,8 @@ pub trait PacketSource {
         Vec::new()
     }
 
-    /// Asks the source to end. Returns whether it still delivers what it holds and reports [`FillStatus::End`] afterwards.
+    /// Asks the source to end. Returns whether it still delivers what it holds and reports [`FillStatus::End`]
+    /// afterwards.
     fn stop(&mut self) -> bool {
         false
     }
@@ -90,7 +92,7 @@ pub struct SourceError {
     pub offset: Option<u64>,
     /// The cause.
     pub cause: String,
-    /// What the user can do about it.
+    /// Advice for the user; may be empty.
     pub remedy: &'static str,
 }
 

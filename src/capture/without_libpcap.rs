@@ -1,4 +1,4 @@
-//! Stands in for [`bpf`] and [`live`] in builds without the feature `live`: filters and interfaces are refused with an
+//! Replaces [`bpf`] and [`live`] in builds without the feature `live`: filters and interfaces are refused with an
 //! error, replay without a filter works.
 
 #[path = "live/options.rs"]
@@ -106,7 +106,7 @@ pub mod live {
     ///
     /// # Errors
     /// Always.
-    pub fn list_interfaces() -> Result<Vec<String>, String> {
-        Err(LiveError.to_string())
+    pub fn list_interfaces() -> Result<Vec<String>, LiveError> {
+        Err(LiveError)
     }
 }

@@ -1,5 +1,5 @@
-//! Where lines go: standard output, or files in a directory. Whole lines only; what could not be written is kept and
-//! written first when there is room again. Not the making of lines.
+//! Writes lines to standard output or to files in a directory. Only complete lines are written; lines that cannot be
+//! written are kept and written first later. Lines are formatted by [`crate::format`].
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -9,42 +9,34 @@ use std::time::{Duration, Instant};
 
 use crate::format::{Format, Log};
 use crate::logs::descriptor::LogDescriptor;
+pub use crate::logs::error::{LogError, OpenError};
 use crate::time::Timestamp;
 
 crate::counters! {
-    /// What this room counts.
+    /// Counters of the logs.
     pub struct Counters {
-        /// Lines handed to the system.
+        /// Lines written.
         lines: "output.lines",
-        /// Lines lost because the output took nothing for too long, or until the end.
+        /// Lines lost because the output accepted no data for too long, or until the end.
         dropped: "output.dropped",
         /// Writes that failed.
         failures: "output.write_failures",
-        /// Half lines of an earlier process that were ended before appending.
+        /// Partial lines of an earlier process that were ended before appending.
         torn_repaired: "output.torn_repaired",
     }
 }
 
-/// Bytes kept for an output that takes nothing at the moment.
-const KEPT: usize = 16 << 20;
-/// How long the end of a run waits for a reader, live.
-const GRACE: Duration = Duration::from_secs(2);
-/// A write begins when this many bytes are there, at the latest.
+/// Maximum number of bytes buffered for an output that accepts no data.
+const MAX_PENDING: usize = 16 << 20;
+/// Maximum time that the end of a live run waits for a reader.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Number of buffered bytes at which a write begins at the latest.
 const BATCH: usize = 256 << 10;
 
-/// What became of a write.
-#[derive(Debug)]
-pub enum LogError {
-    /// Nobody reads any more (EPIPE).
-    Closed,
-    /// It failed; told for the first time since it last worked. The line says what.
-    Failing(String),
-}
-
-/// A destination: the file of one log, or standard output for all of them.
+/// A destination: the file of one log, or standard output for all logs.
 ///
-/// Invariant: `pending` begins at the beginning of a line, unless the system took half a line and would not give it
-/// back (a pipe).
+/// Invariant: `pending` begins at the beginning of a line, unless a partial line was written that cannot be removed (to
+/// a pipe).
 #[derive(Debug)]
 struct LogFile {
     log: Log,
@@ -52,11 +44,13 @@ struct LogFile {
     path: Option<PathBuf>,
     descriptor: LogDescriptor,
     pending: Vec<u8>,
+    /// Whether the last write failed.
     failing: bool,
+    /// Whether the reader is gone.
     closed: bool,
-    /// It takes nothing at the moment, and must not be waited for.
+    /// Whether it accepts no data at the moment, and is not waited for.
     stalled: bool,
-    /// That it loses lines was told.
+    /// Whether lines were dropped since it last accepted all data.
     overflowing: bool,
 }
 
@@ -65,154 +59,143 @@ struct LogFile {
 pub struct LogSet {
     format: Format,
     logs: Vec<LogFile>,
-    /// What was counted.
+    /// Counters of all logs.
     pub counters: Counters,
 }
 
 impl LogSet {
-    /// Standard output: one stream for all logs, in the order in which their lines are added.
+    /// Opens standard output: one stream for all logs, in the order in which their lines are added.
     ///
     /// # Errors
-    /// A line with the cause, when the process has no descriptor left.
-    pub fn stdout(format: Format) -> Result<Self, String> {
-        // Its own descriptor: Rust's standard output keeps half lines in a buffer.
-        let file = io::stdout()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|error| format!("standard output: cannot be written: {error} (close other files)"))?;
+    /// When the process has no descriptor left.
+    pub fn stdout(format: Format) -> Result<Self, OpenError> {
+        // A descriptor of its own: Rust's standard output buffers partial lines.
+        let file = io::stdout().as_fd().try_clone_to_owned().map_err(OpenError::Stdout)?;
         let logs = format.logs().first().map(|&log| LogFile::new(log, None, File::from(file)));
         Ok(Self { format, logs: logs.into_iter().collect(), counters: Counters::default() })
     }
 
-    /// Files in `directory`, which is made if it is not there; lines are appended.
+    /// Opens files in `directory`, which is created if it does not exist; lines are appended.
     ///
     /// # Errors
-    /// A line with the path, the cause and the way out.
-    pub fn directory(format: Format, directory: &Path, opened: Timestamp) -> Result<Self, String> {
-        let explain = |path: &Path, error: &io::Error| {
-            format!("{}: cannot be written: {error} (give -l a directory that this user may write)", path.display())
-        };
-        std::fs::create_dir_all(directory).map_err(|error| explain(directory, &error))?;
-        let mut output = Self { format, logs: Vec::new(), counters: Counters::default() };
+    /// When the directory or a file cannot be created or opened.
+    pub fn directory(format: Format, directory: &Path, opened: Timestamp) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(directory).map_err(|error| OpenError::file(directory, error))?;
+        let mut set = Self { format, logs: Vec::new(), counters: Counters::default() };
         for &log in format.logs() {
             let path = directory.join(log.file_name());
-            let file = open(&path, &mut output.counters).map_err(|error| explain(&path, &error))?;
-            let mut sink = LogFile::new(log, Some(path), file);
-            sink.begin(format, opened);
-            output.logs.push(sink);
+            let file = open(&path, &mut set.counters).map_err(|error| OpenError::file(&path, error))?;
+            let mut log_file = LogFile::new(log, Some(path), file);
+            log_file.write_header(format, opened);
+            set.logs.push(log_file);
         }
-        Ok(output)
+        Ok(set)
     }
 
-    /// From now on nothing waits for a reader: what is not taken at once is kept, up to a bound.
-    pub fn never_wait(&mut self) {
-        self.logs.iter_mut().for_each(|sink| sink.descriptor.waits = false);
+    /// Makes all writes non-blocking: data that are not accepted at once are buffered, up to 16 MiB per log.
+    pub fn set_nonblocking(&mut self) {
+        self.logs.iter_mut().for_each(|file| file.descriptor.blocking = false);
     }
 
-    /// Whether lines are kept for a reader who takes none at the moment.
+    /// Returns whether lines are buffered for a reader that accepts none at the moment.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
-        self.logs.iter().any(|sink| sink.stalled)
+        self.logs.iter().any(|file| file.stalled)
     }
 
-    /// Waits until a reader who took none takes lines again, at most for `longest`.
-    pub fn wait_for_room(&self, longest: Duration) {
-        if let Some(sink) = self.logs.iter().find(|sink| sink.stalled) {
-            sink.descriptor.wait_for_room(longest);
+    /// Waits until a stalled reader accepts lines again, at most for `longest`.
+    pub fn wait_writable(&self, longest: Duration) {
+        if let Some(file) = self.logs.iter().find(|file| file.stalled) {
+            file.descriptor.wait_writable(longest);
         }
     }
 
-    /// Whether the lines go to files.
+    /// Returns whether the lines are written to files.
     #[must_use]
     pub fn is_directory(&self) -> bool {
-        self.logs.iter().any(|sink| sink.path.is_some())
+        self.logs.iter().any(|file| file.path.is_some())
     }
 
-    /// Whether there is room for another line of `log`. Without, call [`LogSet::drop_line`].
+    /// Returns whether another line of `log` can be buffered. If not, call [`LogSet::drop_line`].
     #[must_use]
-    pub fn has_room(&self, log: Log) -> bool {
-        self.logs[self.at(log)].pending.len() <= KEPT
+    pub fn has_capacity(&self, log: Log) -> bool {
+        self.logs[self.index_of(log)].pending.len() <= MAX_PENDING
     }
 
-    /// A line of `log` is lost, since there is no room for it.
+    /// Counts a line of `log` that is dropped because the buffer is full.
     pub fn drop_line(&mut self, log: Log) -> Option<LogError> {
         self.counters.dropped += 1;
-        let at = self.at(log);
-        let sink = &mut self.logs[at];
-        let first = !std::mem::replace(&mut sink.overflowing, true);
-        let text = || format!("{}: takes no more, and 16 MiB are kept: records are lost now", sink.name());
-        first.then(|| LogError::Failing(text()))
+        let at = self.index_of(log);
+        let file = &mut self.logs[at];
+        let is_first = !std::mem::replace(&mut file.overflowing, true);
+        is_first.then(|| LogError::Overflow { log: file.name() })
     }
 
-    /// The buffer that the next line of a log is to be appended to. Call [`LogSet::line_added`] then.
+    /// Returns the buffer to which the next line of a log is appended. Call [`LogSet::line_added`] afterwards.
     pub fn buffer(&mut self, log: Log) -> &mut Vec<u8> {
-        let at = self.at(log);
+        let at = self.index_of(log);
         &mut self.logs[at].pending
     }
 
-    /// The log's place in `logs`, which is never empty.
-    fn at(&self, log: Log) -> usize {
-        self.logs.iter().position(|sink| sink.log == log).unwrap_or(0)
+    /// Returns the log's index in `logs`, which is never empty.
+    fn index_of(&self, log: Log) -> usize {
+        self.logs.iter().position(|file| file.log == log).unwrap_or(0)
     }
 
-    /// A line was appended to the buffer of `log`.
+    /// Counts a line that was appended to the buffer of `log`, and writes the buffer when it is large enough.
     pub fn line_added(&mut self, log: Log) -> Option<LogError> {
-        let at = self.at(log);
-        let (counters, sink) = (&mut self.counters, &mut self.logs[at]);
+        let at = self.index_of(log);
+        let (counters, file) = (&mut self.counters, &mut self.logs[at]);
         counters.lines += 1;
-        if sink.pending.len() >= BATCH && !sink.stalled { sink.write(counters) } else { None }
+        if file.pending.len() >= BATCH && !file.stalled { file.write(counters) } else { None }
     }
 
-    /// Writes what is there.
+    /// Writes all buffered lines.
     pub fn flush(&mut self) -> Option<LogError> {
-        let mut trouble = None;
-        for sink in &mut self.logs {
-            trouble = sink.write(&mut self.counters).or(trouble);
+        let mut error = None;
+        for file in &mut self.logs {
+            error = file.write(&mut self.counters).or(error);
         }
-        trouble
+        error
     }
 
-    /// Closes the files and opens them by name again (log rotation). What is not written yet goes to the old ones.
+    /// Closes the files and opens them by name again (log rotation). Buffered lines are written to the old files.
     pub fn reopen(&mut self, now: Timestamp) -> Option<LogError> {
-        let mut trouble = self.flush();
-        for sink in &mut self.logs {
-            let Some(path) = sink.path.clone() else { continue };
-            sink.end(self.format, now);
-            trouble = sink.write(&mut self.counters).or(trouble);
+        let mut error = self.flush();
+        for file in &mut self.logs {
+            let Some(path) = file.path.clone() else { continue };
+            file.write_footer(self.format, now);
+            error = file.write(&mut self.counters).or(error);
             match open(&path, &mut self.counters) {
-                Ok(file) => {
-                    sink.descriptor = LogDescriptor::new(file, sink.descriptor.waits);
-                    sink.begin(self.format, now);
+                Ok(reopened) => {
+                    file.descriptor = LogDescriptor::new(reopened, file.descriptor.blocking);
+                    file.write_header(self.format, now);
                 }
-                Err(error) => {
-                    // The old file stays: better there than nowhere.
-                    let text =
-                        format!("{}: cannot be opened again: {error} (the old file stays in use)", path.display());
-                    trouble = Some(LogError::Failing(text));
-                }
+                // The old file stays in use.
+                Err(cause) => error = Some(LogError::Reopen { log: file.name(), error: cause }),
             }
         }
-        trouble
+        error
     }
 
-    /// Writes the ends of the logs and everything else that is there; what can't be written now is lost, and told.
+    /// Writes the footers and all buffered lines. Lines that cannot be written now are lost, which is an error.
     pub fn close(&mut self, now: Timestamp) -> Option<LogError> {
-        for sink in &mut self.logs {
-            if sink.path.is_some() {
-                sink.end(self.format, now);
+        for file in &mut self.logs {
+            if file.path.is_some() {
+                file.write_footer(self.format, now);
             }
         }
-        let begun = Instant::now();
-        let mut trouble = self.flush();
-        while self.is_stalled() && begun.elapsed() < GRACE {
-            self.wait_for_room(GRACE.saturating_sub(begun.elapsed()));
-            trouble = self.flush().or(trouble);
+        let started = Instant::now();
+        let mut error = self.flush();
+        while self.is_stalled() && started.elapsed() < CLOSE_TIMEOUT {
+            self.wait_writable(CLOSE_TIMEOUT.saturating_sub(started.elapsed()));
+            error = self.flush().or(error);
         }
         let mut lost = None;
-        for sink in &mut self.logs {
-            lost = sink.discard_pending(&mut self.counters).or(lost);
+        for file in &mut self.logs {
+            lost = file.discard_pending(&mut self.counters).or(lost);
         }
-        lost.or(trouble)
+        lost.or(error)
     }
 }
 
@@ -223,15 +206,15 @@ impl LogFile {
         Self { log, path, descriptor, pending: Vec::new(), failing, closed, stalled, overflowing }
     }
 
-    fn begin(&mut self, format: Format, opened: Timestamp) {
+    fn write_header(&mut self, format: Format, opened: Timestamp) {
         format.header(self.log, opened, &mut self.pending);
     }
 
-    fn end(&mut self, format: Format, closed: Timestamp) {
+    fn write_footer(&mut self, format: Format, closed: Timestamp) {
         format.footer(self.log, closed, &mut self.pending);
     }
 
-    /// Writes all that is pending; what the system does not take stays, so that no line is ever torn.
+    /// Writes the buffer. Bytes that are not accepted stay in it, so that no line is torn.
     fn write(&mut self, counters: &mut Counters) -> Option<LogError> {
         let mut written = 0;
         let mut result = Ok(());
@@ -241,11 +224,11 @@ impl LogFile {
                 Ok(0) => result = Err(io::Error::from(ErrorKind::WriteZero)),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.descriptor.waits => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.descriptor.blocking => {
                     self.stalled = true;
                     break;
                 }
-                // A pipe that somebody made so: its reader is slow, not gone.
+                // The pipe was made non-blocking by another process: its reader is slow, not gone.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(5)),
                 Err(error) => result = Err(error),
             }
@@ -267,31 +250,29 @@ impl LogFile {
             self.closed = true;
             return Some(LogError::Closed);
         }
-        let first = !std::mem::replace(&mut self.failing, true);
-        first.then(|| {
-            LogError::Failing(format!("{}: {error} (lines are kept, up to 16 MiB, and tried again)", self.name()))
-        })
+        let is_first = !std::mem::replace(&mut self.failing, true);
+        is_first.then(|| LogError::Write { log: self.name(), error })
     }
 
-    /// After a write that stopped within a line: cuts the half line from the end of a regular file, so that whoever
-    /// reads it finds whole lines. Returns how many bytes of `pending` are in the file then.
+    /// After a write that stopped within a line: removes the partial line from the end of a regular file, so that it
+    /// contains only complete lines. Returns how many bytes of `pending` are in the file afterwards.
     fn truncate_partial_line(&mut self, written: usize) -> usize {
-        let whole = self.pending[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let half = (written - whole) as u64;
+        let complete = self.pending[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let partial = (written - complete) as u64;
         let cut = |mut file: &File| -> io::Result<bool> {
             let metadata = file.metadata()?;
-            // Where others wrote behind us, it is not ours to cut.
+            // Another process appended to the file: it is not cut.
             if !metadata.is_file() || file.stream_position()? != metadata.len() {
                 return Ok(false);
             }
-            file.set_len(metadata.len().saturating_sub(half))?;
+            file.set_len(metadata.len().saturating_sub(partial))?;
             file.seek(SeekFrom::End(0))?;
             Ok(true)
         };
-        if half > 0 && matches!(cut(self.descriptor.file()), Ok(true)) { whole } else { written }
+        if partial > 0 && matches!(cut(self.descriptor.file()), Ok(true)) { complete } else { written }
     }
 
-    /// At the end: what is still pending is lost.
+    /// Discards the buffer at the end of a run; its lines are lost.
     fn discard_pending(&mut self, counters: &mut Counters) -> Option<LogError> {
         let lost = self.pending.iter().filter(|&&byte| byte == b'\n').count() as u64;
         self.pending.clear();
@@ -300,7 +281,7 @@ impl LogFile {
         }
         counters.lines = counters.lines.saturating_sub(lost);
         counters.dropped += lost;
-        Some(LogError::Failing(format!("{}: {lost} lines could not be written and are lost", self.name())))
+        Some(LogError::Lost { log: self.name(), lines: lost })
     }
 
     fn name(&self) -> String {
@@ -308,7 +289,7 @@ impl LogFile {
     }
 }
 
-/// Opens a log for appending; ends a half line that an earlier process left.
+/// Opens a log for appending, and ends a partial line of an earlier process.
 fn open(path: &Path, counters: &mut Counters) -> io::Result<File> {
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
     let mut last = [b'\n'];

@@ -106,7 +106,7 @@ impl OutputStage {
                     self.receive(message);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.writer.logs.wait_for_room(STALLED_LOG_WAIT);
+                    self.writer.logs.wait_writable(STALLED_LOG_WAIT);
                     self.writer.with_logs(|logs| logs.flush());
                 }
                 Err(RecvTimeoutError::Disconnected) => break,

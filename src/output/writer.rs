@@ -36,7 +36,7 @@ impl EventWriter {
             return;
         }
         let Some(log) = self.format.log(record) else { return };
-        if !self.logs.has_room(log) {
+        if !self.logs.has_capacity(log) {
             return self.with_logs(|logs| logs.drop_line(log));
         }
         self.format.write(record, &self.context, self.logs.buffer(log));
@@ -48,7 +48,7 @@ impl EventWriter {
         match act(&mut self.logs) {
             None => {}
             Some(LogError::Closed) => self.flags.output_closed.store(true, Ordering::Relaxed),
-            Some(LogError::Failing(text)) => self.console.error(&text),
+            Some(error) => self.console.error(&error.to_string()),
         }
     }
 }

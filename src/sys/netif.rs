@@ -1,17 +1,18 @@
 //! Network interfaces: index, state and properties (netdevice(7), linux/ethtool.h), the permission to capture, and the
 //! host's name. The list of interfaces comes from libpcap; see `capture::live`.
 
-// Rationale: ioctl(2) on interfaces has no safe wrapper; each block says why it is sound.
+// Rationale: ioctl(2) on interfaces has no safe wrapper; each block states why it is sound.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-/// Returns the index of the network interface `name` in this network namespace; it changes when the interface is created
-/// anew.
+/// Returns the index of the network interface `name` in this network namespace; it changes when the interface is
+/// created anew.
 #[must_use]
 pub fn interface_index(name: &str) -> Option<u32> {
     rustix::net::netdevice::name_to_index(control_socket().ok()?, name).ok()
@@ -27,8 +28,8 @@ pub fn interface_is_up(name: &str) -> Option<bool> {
     Some(i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0)
 }
 
-/// Returns one of ethtool's 32-bit properties of an interface (linux/ethtool.h, `struct ethtool_value`); `None` when the
-/// interface or its driver does not have it.
+/// Returns one of ethtool's 32-bit properties of an interface (linux/ethtool.h, `struct ethtool_value`); `None` when
+/// the interface or its driver does not have it.
 #[must_use]
 pub fn ethtool_value(name: &str, command: u32) -> Option<u32> {
     let mut request = interface_request(name)?;
@@ -45,15 +46,9 @@ pub fn ethtool_value(name: &str, command: u32) -> Option<u32> {
 /// Returns whether this process may open packet sockets (CAP_NET_RAW in its network namespace, packet(7)).
 #[must_use]
 pub fn may_capture() -> bool {
-    // SAFETY: socket takes three integers and returns a new descriptor or -1. Protocol 0 receives nothing.
-    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    if fd < 0 {
-        let cause = io::Error::last_os_error().raw_os_error();
-        return !matches!(cause, Some(libc::EPERM | libc::EACCES));
-    }
-    // SAFETY: the descriptor is new, open and owned by nobody else.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    true
+    // Without a protocol the socket receives nothing.
+    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None);
+    !matches!(socket, Err(Errno::PERM | Errno::ACCESS))
 }
 
 /// Creates an interface request with only the name; `None` when the name is empty or too long.
@@ -63,8 +58,8 @@ fn interface_request(name: &str) -> Option<libc::ifreq> {
     if name.is_empty() || name.len() >= request.ifr_name.len() {
         return None;
     }
-    for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *place = byte as libc::c_char;
+    for (target, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *target = byte as libc::c_char;
     }
     Some(request)
 }
@@ -72,7 +67,7 @@ fn interface_request(name: &str) -> Option<libc::ifreq> {
 /// Queries the kernel about an interface.
 ///
 /// # Safety
-/// `request` must be what `code` expects, and whatever it points to must be alive and large enough.
+/// `request` must be what `code` expects, and anything it points to must be alive and large enough.
 unsafe fn interface_ioctl(code: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
     let socket = control_socket()?;
     // SAFETY: the caller's promise.

@@ -10,9 +10,9 @@ use rustix::io::Errno;
 /// State of one descriptor after [`poll`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PollResult {
-    /// There is data to read, or the end of it.
+    /// Whether a read returns at once: with data, or at the end of the input.
     pub readable: bool,
-    /// The descriptor reports an error (for a capture: the interface went down or away).
+    /// Whether the descriptor reports an error (for a capture: the interface is down or gone).
     pub failed: bool,
 }
 
@@ -23,10 +23,8 @@ pub struct PollResult {
 /// The error of poll(2), except `EINTR`.
 pub fn poll<const N: usize>(descriptors: [BorrowedFd<'_>; N], timeout: Duration) -> io::Result<[PollResult; N]> {
     let mut entries = descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
-    match rustix::event::poll(&mut entries, Some(&timespec(timeout))) {
-        Ok(_) => {}
-        Err(Errno::INTR) => return Ok([PollResult::default(); N]),
-        Err(error) => return Err(error.into()),
+    if !wait(&mut entries, timeout)? {
+        return Ok([PollResult::default(); N]);
     }
     Ok(entries.map(|entry| PollResult {
         readable: entry.revents().intersects(PollFlags::IN | PollFlags::HUP),
@@ -40,17 +38,18 @@ pub fn poll<const N: usize>(descriptors: [BorrowedFd<'_>; N], timeout: Duration)
 /// # Errors
 /// The error of poll(2), except `EINTR`.
 pub fn wait_writable(descriptor: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
-    let mut entries = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
-    match rustix::event::poll(&mut entries, Some(&timespec(timeout))) {
+    wait(&mut [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)], timeout)
+}
+
+/// Returns whether an entry is ready; false after the timeout or a signal.
+fn wait(entries: &mut [PollFd<'_>], timeout: Duration) -> io::Result<bool> {
+    // Longer than the type holds is longer than any run.
+    let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+    match rustix::event::poll(entries, Some(&timeout)) {
         Ok(count) => Ok(count > 0),
         Err(Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-fn timespec(timeout: Duration) -> Timespec {
-    // Longer than the type holds is longer than any run.
-    Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
 }
 
 /// Ends a [`poll`] in another thread (eventfd(2)).
@@ -66,14 +65,16 @@ impl EventFd {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Makes the descriptor readable: whoever polls it wakes, now or at the next call.
+    /// Makes the descriptor readable: a poll of it returns, now or at the next call. Async-signal-safe: one write(2).
     pub fn notify(&self) {
-        notify(self.0.as_fd());
+        // It fails only when the counter is at its maximum: readable already.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
     /// Makes the descriptor unreadable again.
     pub fn drain(&self) {
-        drain(self.0.as_fd());
+        // The descriptor is non-blocking: the call returns at once.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 }
 
@@ -81,16 +82,6 @@ impl AsFd for EventFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// Adds one to an eventfd. Async-signal-safe: one write(2). Failure means that it is readable already.
-pub(super) fn notify(descriptor: BorrowedFd<'_>) {
-    let _ = rustix::io::write(descriptor, &1_u64.to_ne_bytes());
-}
-
-/// Resets an eventfd to zero. It does not block, so that the call returns at once.
-pub(super) fn drain(descriptor: BorrowedFd<'_>) {
-    let _ = rustix::io::read(descriptor, &mut [0; 8]);
 }
 
 #[cfg(test)]

@@ -1,46 +1,47 @@
-//! Signals that control the process, as flags and a descriptor to wait for. Not by signal-hook: the second SIGINT must end
-//! the process with its default action, and SIGINT alone must interrupt system calls.
+//! Signals that control the process, as flags and a descriptor to wait for. Not by signal-hook: the second SIGINT must
+//! end the process with its default action, and SIGINT alone must interrupt system calls.
 
-// Rationale: sigaction(2) is not wrapped by a safe crate in this form; each block says why it is sound.
+// Rationale: sigaction(2) is not wrapped by a safe crate in this form; each block states why it is sound.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use super::poll::{EventFd, drain, notify, poll};
+use super::poll::{EventFd, poll};
 
 static STOP: AtomicI32 = AtomicI32::new(0);
 static HANGUP: AtomicBool = AtomicBool::new(false);
 static STATISTICS: AtomicBool = AtomicBool::new(false);
 static RELOAD: AtomicBool = AtomicBool::new(false);
-static EVENTFD: AtomicI32 = AtomicI32::new(-1);
+/// Readable after a signal. Set before the handler is installed, and never closed.
+static EVENTFD: OnceLock<EventFd> = OnceLock::new();
 
 /// The signals that control the process. Signals belong to the process: every value reads the same flags.
 #[derive(Clone, Copy, Debug)]
 pub struct Signals {
-    eventfd: BorrowedFd<'static>,
+    eventfd: &'static EventFd,
 }
 
 impl Signals {
-    /// Installs the handler for SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the process at
-    /// once, by that signal. SIGINT and SIGTERM interrupt system calls (`ErrorKind::Interrupted` from a blocked `read`
-    /// of a pipe is the opportunity to check [`Signals::stop`]); the others restart them. SIGPIPE stays ignored, as
-    /// Rust's start-up code leaves it. May be called again.
+    /// Installs the handler for SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the
+    /// process at once, by that signal. SIGINT and SIGTERM interrupt system calls (`ErrorKind::Interrupted` from a
+    /// blocked `read` of a pipe is the opportunity to check [`Signals::stop`]); the others restart them. SIGPIPE stays
+    /// ignored, as Rust's start-up code leaves it. May be called again.
     ///
     /// # Errors
     /// When the process has no descriptor left.
     pub fn install() -> io::Result<Self> {
-        if EVENTFD.load(Ordering::SeqCst) < 0 {
-            let fresh = EventFd::new()?;
-            let fd = fresh.as_fd().as_raw_fd();
-            if EVENTFD.compare_exchange(-1, fd, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                // The handler may use the descriptor as long as the process lives.
-                std::mem::forget(fresh);
+        let eventfd = match EVENTFD.get() {
+            Some(eventfd) => eventfd,
+            None => {
+                let fresh = EventFd::new()?;
+                EVENTFD.get_or_init(|| fresh)
             }
-        }
+        };
         for (signal, flags) in [
             (libc::SIGINT, 0),
             (libc::SIGTERM, 0),
@@ -58,16 +59,13 @@ impl Signals {
                 return Err(io::Error::last_os_error());
             }
         }
-        // SAFETY: the descriptor in EVENTFD was leaked above or by an earlier call, and is never closed.
-        Ok(Self { eventfd: unsafe { BorrowedFd::borrow_raw(EVENTFD.load(Ordering::SeqCst)) } })
+        Ok(Self { eventfd })
     }
 
     /// Returns the signals if the handler was installed before.
     #[must_use]
     pub fn installed() -> Option<Self> {
-        let eventfd = EVENTFD.load(Ordering::SeqCst);
-        // SAFETY: the descriptor in EVENTFD is never closed.
-        (eventfd >= 0).then(|| Self { eventfd: unsafe { BorrowedFd::borrow_raw(eventfd) } })
+        EVENTFD.get().map(|eventfd| Self { eventfd })
     }
 
     /// Returns the number of the first SIGINT or SIGTERM, if one was received; it is never reset.
@@ -94,16 +92,16 @@ impl Signals {
         RELOAD.swap(false, Ordering::SeqCst)
     }
 
-    /// Waits until `descriptor` (standard input, for example) is readable, a signal arrives, or `timeout` passes. Returns
-    /// whether it is readable. After a stop signal it never waits.
+    /// Waits until `descriptor` (standard input, for example) is readable, a signal arrives, or `timeout` passes.
+    /// Returns whether it is readable. After a stop signal it never waits.
     ///
     /// # Errors
     /// The error of poll(2).
     pub fn wait_readable(&self, descriptor: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
         let timeout = if self.stop().is_some() { Duration::ZERO } else { timeout };
-        let [descriptor, eventfd] = poll([descriptor, self.eventfd], timeout)?;
+        let [descriptor, eventfd] = poll([descriptor, self.eventfd.as_fd()], timeout)?;
         if eventfd.readable {
-            drain(self.eventfd);
+            self.eventfd.drain();
         }
         Ok(descriptor.readable || descriptor.failed)
     }
@@ -112,7 +110,7 @@ impl Signals {
 impl AsFd for Signals {
     /// Readable after a signal until [`Signals::wait_readable`] returns.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.eventfd
+        self.eventfd.as_fd()
     }
 }
 
@@ -136,8 +134,10 @@ extern "C" fn handle(signal: libc::c_int) {
     // A signal handler must leave errno as it was.
     // SAFETY: __errno_location gives the address of this thread's errno, always valid.
     let errno = unsafe { *libc::__errno_location() };
-    // SAFETY: the descriptor in EVENTFD is never closed.
-    notify(unsafe { BorrowedFd::borrow_raw(EVENTFD.load(Ordering::SeqCst)) });
+    // `OnceLock::get` is one atomic load, `EventFd::notify` one write(2).
+    if let Some(eventfd) = EVENTFD.get() {
+        eventfd.notify();
+    }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }

@@ -1,5 +1,4 @@
-//! Compressed captures: gzip and zstd undone on the way, and the count of what was read of the file itself.
-//! Not a format of captures.
+//! Decompresses gzip and zstd captures while they are read, and counts the compressed bytes.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result};
 use std::sync::Arc;
@@ -11,16 +10,16 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::magic::Compression;
 
-/// Rationale: as much as a pipe gives at a time.
+/// Size of the read buffer in bytes. Rationale: the size of a pipe.
 const BUFFER: usize = 64 << 10;
 
-/// A reader that tells how many bytes went through it.
-pub(super) struct Counted<R> {
+/// Counts the bytes that are read through it.
+pub(super) struct CountingReader<R> {
     inner: R,
     count: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
         let read = self.inner.read(bytes)?;
         self.count.fetch_add(read as u64, Ordering::Relaxed);
@@ -28,39 +27,39 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Undoes `compression`; `count` gets the compressed bytes that were read.
+/// Returns a reader of the decompressed bytes; `count` is increased by the number of compressed bytes read.
 pub(super) fn decoder<R>(compression: Compression, inner: R, count: Arc<AtomicU64>) -> Box<dyn Read + Send>
 where
     R: Read + Send + 'static,
 {
-    let source = BufReader::with_capacity(BUFFER, Counted { inner, count });
+    let source = BufReader::with_capacity(BUFFER, CountingReader { inner, count });
     match compression {
         Compression::Gzip => Box::new(MultiGzDecoder::new(source)),
         Compression::Zstd => Box::new(Zstd::new(source)),
     }
 }
 
-/// A zstd file: frames one after the other, where ruzstd's own reader knows one.
+/// Reads a zstd file of any number of frames; ruzstd's own reader supports only one.
 struct Zstd<R> {
     frame: FrameDecoder,
     source: R,
-    /// Within a frame.
-    open: bool,
-    /// Why the file can't be read beyond what was decoded.
-    fault: Option<Error>,
+    /// Whether a frame was begun and is not finished.
+    in_frame: bool,
+    /// The error that follows the bytes decoded so far.
+    error: Option<Error>,
 }
 
 impl<R: BufRead> Zstd<R> {
     fn new(source: R) -> Self {
-        Self { frame: FrameDecoder::new(), source, open: false, fault: None }
+        Self { frame: FrameDecoder::new(), source, in_frame: false, error: None }
     }
 
-    /// Begins the next frame; false at the end of the file.
+    /// Begins the next frame. Returns false at the end of the file.
     fn next_frame(&mut self) -> Result<bool> {
         while !self.source.fill_buf()?.is_empty() {
             match self.frame.reset(&mut self.source) {
                 Ok(()) => {
-                    self.open = true;
+                    self.in_frame = true;
                     return Ok(true);
                 }
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
@@ -69,40 +68,40 @@ impl<R: BufRead> Zstd<R> {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(told(error)),
+                Err(error) => return Err(io_error(error)),
             }
         }
         Ok(false)
     }
 
-    /// Decodes until there is something to hand on, or the frame is done.
+    /// Decodes until bytes are available, or the frame is finished.
     fn decode(&mut self) {
         while self.frame.can_collect() == 0 && !self.frame.is_finished() {
             if let Err(error) = self.frame.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1)) {
-                self.fault = Some(told(error));
-                self.let_go();
+                self.error = Some(io_error(error));
+                self.flush_window();
                 return;
             }
         }
     }
 
-    /// After a fault: what is already decoded is held back as the window of blocks that will never come. An empty
-    /// last block (and a checksum, if the frame wants one) makes the decoder hand it on.
-    fn let_go(&mut self) {
+    /// After an error, makes the decoder release the decoded bytes that it holds back as the window of later blocks: by
+    /// an empty last block (and a checksum, if the frame has one).
+    fn flush_window(&mut self) {
         let last = [1, 0, 0, 0, 0, 0, 0];
         if self.frame.decode_blocks(last.as_slice(), BlockDecodingStrategy::UptoBlocks(1)).is_err() {
-            self.open = false;
+            self.in_frame = false;
         }
     }
 
-    /// At the end of a frame: the fault it ended with, or its checksum.
+    /// Ends a frame: returns its error, or checks its checksum.
     fn close(&mut self) -> Result<()> {
-        self.open = false;
-        if let Some(error) = self.fault.take() {
+        self.in_frame = false;
+        if let Some(error) = self.error.take() {
             return Err(error);
         }
         match (self.frame.get_checksum_from_data(), self.frame.get_calculated_checksum()) {
-            (Some(given), Some(found)) if given != found => Err(Error::other("its checksum is wrong")),
+            (Some(given), Some(found)) if given != found => Err(Error::other("wrong checksum")),
             _ => Ok(()),
         }
     }
@@ -114,8 +113,8 @@ impl<R: BufRead> Read for Zstd<R> {
             return Ok(0);
         }
         loop {
-            if !self.open {
-                if let Some(error) = self.fault.take() {
+            if !self.in_frame {
+                if let Some(error) = self.error.take() {
                     return Err(error);
                 }
                 if !self.next_frame()? {
@@ -131,8 +130,9 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
-/// The decoder's error; a file that ends too early is told apart, however deep the decoder hides it.
-fn told(error: FrameDecoderError) -> Error {
+/// Converts the decoder's error. A truncated file is reported as [`ErrorKind::UnexpectedEof`], which the decoder may
+/// wrap several times.
+fn io_error(error: FrameDecoderError) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if inner.downcast_ref::<Error>().is_some_and(|inner| inner.kind() == ErrorKind::UnexpectedEof) {

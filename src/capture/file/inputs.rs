@@ -1,4 +1,4 @@
-//! From what `-r` names to inputs, and from an input to a source. Not the reading itself.
+//! Expands the paths of `-r` to inputs, and opens an input as a source. Files are read by [`super::reader`].
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::compression::decoder;
-use super::magic::{LOOK, Magic};
+use super::format_error::CONVERT;
+use super::magic::{HEAD_LEN, Magic};
+use super::reader::{FileSource, FrameFilter, ReadMode};
 use super::stdin::Stdin;
-use super::{CONVERT, FileSource, FrameFilter, ReadMode};
 use crate::capture::block::BlockSize;
 use crate::capture::source::SourceError;
 
@@ -18,17 +19,17 @@ use crate::capture::source::SourceError;
 pub struct Input {
     /// The path as given (for a directory: joined with the file's name); `-` for standard input.
     pub name: String,
-    /// Where it is; [`None`] for standard input.
+    /// The file's path; [`None`] for standard input.
     pub path: Option<PathBuf>,
     /// Size in bytes of a regular file; [`None`] for a pipe.
     pub size: Option<u64>,
 }
 
-/// What the command line's `-r` names, one by one: a file, a directory's captures in the order of their names, `-`
-/// for standard input.
+/// Expands the paths of the command line's `-r`: a file, a directory's captures in the order of their names, or `-` for
+/// standard input.
 ///
-/// A directory's captures are its regular files that begin as one (compressed or not); its sub-directories are not
-/// entered. One bad entry does not stop the others.
+/// A directory's captures are its regular files that begin like a capture (compressed or not); its sub-directories are
+/// not entered. An error of one path does not affect the others.
 #[must_use]
 pub fn expand(paths: &[PathBuf]) -> Vec<Result<Input, SourceError>> {
     let mut inputs = Vec::new();
@@ -38,18 +39,18 @@ pub fn expand(paths: &[PathBuf]) -> Vec<Result<Input, SourceError>> {
             continue;
         }
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => directory(path, &mut inputs),
+            Ok(metadata) if metadata.is_dir() => add_directory(path, &mut inputs),
             Ok(metadata) => inputs.push(Ok(Input::file(path, &metadata))),
-            Err(error) => inputs.push(Err(refused(path, &error))),
+            Err(error) => inputs.push(Err(open_error(path, &error))),
         }
     }
     inputs
 }
 
-/// Opens an input; `index` is its place in the run's list.
+/// Opens an input; `index` is its index in the run's list.
 ///
 /// # Errors
-/// When it can't be opened, is empty, or is not a capture.
+/// When it cannot be opened, is empty, or is not a capture.
 pub fn open(
     input: &Input,
     index: u32,
@@ -57,17 +58,17 @@ pub fn open(
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
     let Some(path) = &input.path else {
-        let stdin = Stdin::open().map_err(|error| refused(Path::new("-"), &error))?;
+        let stdin = Stdin::open().map_err(|error| open_error(Path::new("-"), &error))?;
         return stdin_source(stdin, input, index, size, filter);
     };
-    let metadata = fs::metadata(path).map_err(|error| refused(path, &error))?;
+    let metadata = fs::metadata(path).map_err(|error| open_error(path, &error))?;
     if metadata.is_dir() {
-        return Err(failure(path, "is a directory".to_owned(), "name it with -r, and its captures are read"));
+        return Err(input_error(path, "is a directory".to_owned(), "give it to -r to read its captures"));
     }
-    let mut file = File::open(path).map_err(|error| refused(path, &error))?;
-    let pace = if metadata.is_file() { ReadMode::Full } else { ReadMode::Arriving };
+    let mut file = File::open(path).map_err(|error| open_error(path, &error))?;
+    let mode = if metadata.is_file() { ReadMode::Full } else { ReadMode::Arriving };
     let head = read_head(&mut file, input)?;
-    source(head, Box::new(file), pace, input, index, size, filter)
+    source(head, Box::new(file), mode, input, index, size, filter)
 }
 
 impl Input {
@@ -77,8 +78,8 @@ impl Input {
     }
 }
 
-/// Between two reads of a capture that is not compressed, the caller may look at signals; a decoder may not be
-/// interrupted.
+/// Opens standard input as a source. Reads of an uncompressed capture may be interrupted by a signal, so that the
+/// caller can handle it; a decoder cannot continue after an interrupted read.
 fn stdin_source(
     mut stdin: Stdin,
     input: &Input,
@@ -91,51 +92,52 @@ fn stdin_source(
     source(head, Box::new(stdin), ReadMode::Arriving, input, index, size, filter)
 }
 
-/// Enough bytes to know a compression by.
+/// Reads enough bytes to detect a compression.
 fn read_head(reader: &mut impl Read, input: &Input) -> Result<Vec<u8>, SourceError> {
     let mut head = Vec::new();
     match reader.take(4).read_to_end(&mut head) {
         Ok(_) => Ok(head),
-        Err(error) => Err(failure(Path::new(&input.name), format!("can't be read: {error}"), "")),
+        Err(error) => Err(input_error(Path::new(&input.name), format!("cannot read: {error}"), "")),
     }
 }
 
-/// Looks at the first bytes and puts the decoder between that they ask for.
+/// Creates a source, with the decoder for the compression that `head` shows.
 fn source(
     head: Vec<u8>,
     reader: Box<dyn Read + Send>,
-    pace: ReadMode,
+    mode: ReadMode,
     input: &Input,
     index: u32,
     size: BlockSize,
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
     let Magic::Compressed(compression) = Magic::of(&head) else {
-        return FileSource::with_head(head, reader, pace, input.name.clone(), index, size, filter);
+        return FileSource::with_head(head, reader, mode, input.name.clone(), index, size, filter);
     };
     let count = Arc::new(AtomicU64::new(0));
     let reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&count));
     let mut source =
-        FileSource::with_head(Vec::new(), reader, pace, input.name.clone(), index, size, filter).map_err(|error| {
+        FileSource::with_head(Vec::new(), reader, mode, input.name.clone(), index, size, filter).map_err(|error| {
             SourceError { cause: format!("decompressed with {}, {}", compression.name(), error.cause), ..error }
         })?;
-    source.compressed = Some(count);
+    source.compressed_bytes = Some(count);
     Ok(source)
 }
 
-/// Standard input can be read only once.
+/// Returns standard input as an input, which can be read only once.
 fn stdin_once(before: &[Result<Input, SourceError>]) -> Result<Input, SourceError> {
-    let twice = before.iter().flatten().any(|input| input.path.is_none());
-    if twice {
-        return Err(failure(Path::new("-"), "standard input is named twice".to_owned(), "name it once"));
+    let is_repeated = before.iter().flatten().any(|input| input.path.is_none());
+    if is_repeated {
+        return Err(input_error(Path::new("-"), "standard input is named twice".to_owned(), "name it once"));
     }
     Ok(Input { name: "-".to_owned(), path: None, size: None })
 }
 
-fn directory(path: &Path, inputs: &mut Vec<Result<Input, SourceError>>) {
+/// Adds the captures of a directory.
+fn add_directory(path: &Path, inputs: &mut Vec<Result<Input, SourceError>>) {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) => return inputs.push(Err(refused(path, &error))),
+        Err(error) => return inputs.push(Err(open_error(path, &error))),
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort_unstable();
@@ -148,49 +150,52 @@ fn directory(path: &Path, inputs: &mut Vec<Result<Input, SourceError>>) {
         match begins_as_capture(&path) {
             Ok(true) => inputs.push(Ok(Input::file(&path, &metadata))),
             Ok(false) => {}
-            Err(error) => inputs.push(Err(refused(&path, &error))),
+            Err(error) => inputs.push(Err(open_error(&path, &error))),
         }
     }
     if inputs.len() == before {
-        inputs.push(Err(failure(path, "the directory holds no captures".to_owned(), CONVERT)));
+        inputs.push(Err(input_error(path, "the directory contains no captures".to_owned(), CONVERT)));
     }
 }
 
-/// Whether a file is a capture by its first bytes; of a compressed one by the first bytes within.
+/// Returns whether a file is a capture by its first bytes, decompressed if it is compressed.
 fn begins_as_capture(path: &Path) -> std::io::Result<bool> {
     let mut file = File::open(path)?;
     let mut head = Vec::new();
-    file.by_ref().take(LOOK as u64).read_to_end(&mut head)?;
+    file.by_ref().take(HEAD_LEN as u64).read_to_end(&mut head)?;
     let Magic::Compressed(compression) = Magic::of(&head) else {
         return Ok(Magic::of(&head) != Magic::Unknown);
     };
     let mut within = Vec::new();
     let mut reader = decoder(compression, Cursor::new(head).chain(file), Arc::new(AtomicU64::new(0)));
-    // What can't be decompressed is a damaged capture or none at all; the first is told when it is opened.
-    let broken = reader.by_ref().take(LOOK as u64).read_to_end(&mut within).is_err();
+    // If decompression fails, the file is a damaged capture, which is reported when it is opened, or no capture.
+    let failed = reader.by_ref().take(HEAD_LEN as u64).read_to_end(&mut within).is_err();
     Ok(match Magic::of(&within) {
         Magic::Pcap(_) | Magic::PcapNg => true,
         Magic::Compressed(_) => false,
-        Magic::Unknown => broken && within.is_empty() && named_as_capture(path),
+        Magic::Unknown => failed && within.is_empty() && named_as_capture(path),
     })
 }
 
-/// Rationale: only for a compressed file without a readable byte, where its name is all there is to go by.
+/// Returns whether the name of a file is that of a capture.
+///
+/// Rationale: only for a compressed file without a readable byte, where nothing but the name is known.
 fn named_as_capture(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().to_ascii_lowercase().contains("pcap"))
 }
 
-fn refused(path: &Path, error: &std::io::Error) -> SourceError {
+/// Describes an error of opening a file.
+fn open_error(path: &Path, error: &std::io::Error) -> SourceError {
     let (cause, remedy) = match error.kind() {
         std::io::ErrorKind::NotFound => ("no such file".to_owned(), "check the path"),
         std::io::ErrorKind::PermissionDenied => {
-            ("may not be read".to_owned(), "run as a user who may, or change the file's permissions")
+            ("permission denied".to_owned(), "run as a user who may read it, or change its permissions")
         }
-        _ => (format!("can't be opened: {error}"), ""),
+        _ => (format!("cannot open: {error}"), ""),
     };
-    failure(path, cause, remedy)
+    input_error(path, cause, remedy)
 }
 
-fn failure(path: &Path, cause: String, remedy: &'static str) -> SourceError {
+fn input_error(path: &Path, cause: String, remedy: &'static str) -> SourceError {
     SourceError { input: path.display().to_string(), frames: 0, offset: None, cause, remedy }
 }

@@ -1,20 +1,20 @@
-//! What a file is, by its first bytes; its name says nothing. Not a check that the rest is sound.
+//! Detects the type of a file by its first bytes; its name is ignored. The rest of the file is not checked.
 
 use super::parse_step::ByteOrder;
 
-/// How many bytes a decision may want.
-pub(super) const LOOK: usize = 24;
+/// Number of bytes that a decision may need.
+pub(super) const HEAD_LEN: usize = 24;
 
-/// Which of the classic format's variants.
+/// A variant of the pcap format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pcap {
+pub(super) struct PcapVariant {
     pub(super) order: ByteOrder,
     pub(super) nanoseconds: bool,
-    /// Alexey Kuznetzov's patched libpcap of the 1990s: longer record heads.
+    /// Whether it is that of Alexey Kuznetzov's patched libpcap of the 1990s: longer record headers.
     pub(super) kuznetzov: bool,
 }
 
-/// A compression that is undone on the way.
+/// A supported compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     /// RFC 1952, any number of members.
@@ -24,7 +24,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// Its name, as people know it.
+    /// Returns its usual name.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -33,45 +33,46 @@ impl Compression {
     }
 }
 
-/// What the first bytes say.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Magic {
-    Pcap(Pcap),
+    Pcap(PcapVariant),
     PcapNg,
     Compressed(Compression),
     Unknown,
 }
 
 impl Magic {
-    /// Judges a file by its first bytes (up to [`LOOK`] are looked at).
+    /// Detects the type of a file by its first bytes, of which up to [`HEAD_LEN`] are used.
     pub(super) fn of(head: &[u8]) -> Self {
         let Some(&first) = head.first_chunk::<4>() else { return Self::Unknown };
         for (order, number) in
             [(ByteOrder::Little, u32::from_le_bytes(first)), (ByteOrder::Big, u32::from_be_bytes(first))]
         {
             match number {
-                0xa1b2_c3d4 => return Self::Pcap(Pcap { order, nanoseconds: false, kuznetzov: false }),
-                0xa1b2_3c4d => return Self::Pcap(Pcap { order, nanoseconds: true, kuznetzov: false }),
-                0xa1b2_cd34 => return Self::Pcap(Pcap { order, nanoseconds: false, kuznetzov: true }),
+                0xa1b2_c3d4 => return Self::Pcap(PcapVariant { order, nanoseconds: false, kuznetzov: false }),
+                0xa1b2_3c4d => return Self::Pcap(PcapVariant { order, nanoseconds: true, kuznetzov: false }),
+                0xa1b2_cd34 => return Self::Pcap(PcapVariant { order, nanoseconds: false, kuznetzov: true }),
                 _ => {}
             }
         }
         match first {
-            // Its first four bytes are line ends: only with the byte-order magic is it no text.
-            [0x0a, 0x0d, 0x0d, 0x0a] if byte_order(head) => Self::PcapNg,
+            // Its first four bytes are line breaks: text, unless the byte-order magic follows.
+            [0x0a, 0x0d, 0x0d, 0x0a] if may_have_byte_order_magic(head) => Self::PcapNg,
             [0x1f, 0x8b, ..] => Self::Compressed(Compression::Gzip),
-            // A frame, or one to skip (RFC 8878, sections 3.1.1 and 3.1.2).
+            // A frame, or a skippable one (RFC 8878, sections 3.1.1 and 3.1.2).
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Compressed(Compression::Zstd),
             _ => Self::Unknown,
         }
     }
 }
 
-fn byte_order(head: &[u8]) -> bool {
+/// Returns whether the byte-order magic of a pcapng section is there, or could still follow.
+fn may_have_byte_order_magic(head: &[u8]) -> bool {
     matches!(head.get(8..12), None | Some([0x4d, 0x3c, 0x2b, 0x1a] | [0x1a, 0x2b, 0x3c, 0x4d]))
 }
 
-/// What to call something that is no capture, for the message.
+/// Describes a file that is not a capture, for the error message.
 pub(super) fn describe(head: &[u8]) -> String {
     let known = match head {
         [] => return "it is empty".to_owned(),
@@ -90,8 +91,8 @@ pub(super) fn describe(head: &[u8]) -> String {
 }
 
 fn describe_unknown(head: &[u8]) -> String {
-    let text = head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
-    if text {
+    let is_text = head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
+    if is_text {
         let line = head.split(|&byte| byte == b'\n' || byte == b'\r').find(|line| !line.is_empty()).unwrap_or_default();
         return format!("it is not a capture, it looks like text: \"{}\"", line.escape_ascii());
     }

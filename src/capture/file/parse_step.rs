@@ -1,56 +1,57 @@
-//! What a capture format says of the bytes at hand: a frame, something to pass over, more bytes needed, or a fault.
-//! Not a reader: no format here moves a byte.
+//! Result of parsing the bytes at the current position of a capture file, and what both formats share. The formats do
+//! not move any bytes; [`super::reader`] does.
 
+use super::format_error::FormatError;
 use crate::packet::Link;
 use crate::time::Timestamp;
 
-/// The most bytes of one frame that are taken, 262,144.
+/// The maximum number of bytes of one frame, 262,144.
 ///
-/// Source: libpcap's MAXIMUM_SNAPLEN. Only captures of USB and D-Bus have larger ones.
+/// Source: libpcap's MAXIMUM_SNAPLEN. Only captures of USB and D-Bus have larger frames.
 pub(super) const MAX_FRAME: u32 = 262_144;
 
 /// A frame within its record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    /// Where its bytes begin, from the start of the record.
+    /// Offset of its first byte from the start of the record.
     pub(super) start: usize,
-    /// How many bytes were captured (at most [`MAX_FRAME`]).
+    /// Number of captured bytes (at most [`MAX_FRAME`]).
     pub(super) len: u32,
     /// Length on the wire, never below `len`.
     pub(super) wire_len: u32,
-    /// The link type's number as the file has it.
+    /// The link type's number in the file.
     pub(super) linktype: u32,
-    /// The same, as our own type.
+    /// The link type.
     pub(super) link: Link,
     /// The recorder's time stamp.
     pub(super) time: Timestamp,
 }
 
-/// One step through a capture. A record may reach beyond the bytes at hand: the rest of it is passed over.
+/// One step through a capture. A record may extend beyond the available bytes: the rest of it is skipped.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A frame, in a record of `size` bytes; the frame itself is at hand.
+    /// A frame, in a record of `size` bytes; all bytes of the frame are available.
     Frame {
         /// Bytes of the record.
         size: usize,
         /// The frame.
         frame: Frame,
     },
-    /// `size` bytes that hold no frame.
-    Pass {
-        /// Bytes to pass over.
+    /// `size` bytes without a frame.
+    Skip {
+        /// Bytes to skip.
         size: usize,
     },
-    /// `size` bytes must be at hand to go on.
+    /// `size` bytes must be available to continue.
     Need {
         /// Bytes from the start of the record.
         size: usize,
     },
     /// The capture is damaged here.
-    Fault(String),
+    Fault(FormatError),
 }
 
-/// The order of the bytes in a file's numbers: that of the host that recorded it.
+/// Byte order of a file's numbers: that of the host that recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ByteOrder {
     /// Least significant byte first.
@@ -60,7 +61,7 @@ pub(super) enum ByteOrder {
 }
 
 impl ByteOrder {
-    /// The 32-bit number at `at`, or zero beyond the end.
+    /// Returns the 32-bit number at `at`, or zero beyond the end.
     #[inline]
     pub(super) fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let Some(&raw) = bytes.get(at..).and_then(<[u8]>::first_chunk::<4>) else { return 0 };
@@ -70,7 +71,7 @@ impl ByteOrder {
         }
     }
 
-    /// The 16-bit number at `at`, or zero beyond the end.
+    /// Returns the 16-bit number at `at`, or zero beyond the end.
     #[inline]
     pub(super) fn u16(self, bytes: &[u8], at: usize) -> u16 {
         let Some(&raw) = bytes.get(at..).and_then(<[u8]>::first_chunk::<2>) else { return 0 };
@@ -81,7 +82,7 @@ impl ByteOrder {
     }
 }
 
-/// The limit that a recorder's snapshot length sets.
+/// Returns the limit on captured bytes that a recorder's snapshot length sets.
 ///
 /// Zero and numbers above `i32::MAX` mean "no limit" (libpcap's `pcap_adjust_snapshot`).
 pub(super) const fn snapshot_limit(snaplen: u32) -> u32 {

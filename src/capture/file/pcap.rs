@@ -1,31 +1,32 @@
-//! The classic capture file: a header of 24 bytes, then records. Knows microsecond and nanosecond files, both byte
-//! orders, and the old variants that libpcap reads. Not pcapng.
+//! The pcap format: a header of 24 bytes, then records. Supports microsecond and nanosecond files, both byte orders,
+//! and the old variants that libpcap reads. pcapng is parsed by [`super::pcapng`].
 //!
-//! The format: draft-ietf-opsawg-pcap; the variants: libpcap's `sf-pcap.c`.
+//! Sources: draft-ietf-opsawg-pcap for the format, libpcap's `sf-pcap.c` for the variants.
 
-use super::magic::Pcap as Variant;
+use super::format_error::FormatError;
+use super::magic::PcapVariant;
 use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 
 /// Size of the file's header in bytes.
 pub(super) const HEADER: usize = 24;
-/// Size of a record's head in bytes; Kuznetzov's variant adds eight bytes about the interface.
+/// Size of a record's header in bytes; Kuznetzov's variant adds eight bytes about the interface.
 const RECORD: usize = 16;
 const RECORD_KUZNETZOV: usize = 24;
 
-/// Where a record keeps its two lengths.
+/// Order of a record's two lengths.
 #[derive(Clone, Copy, Debug)]
 enum Lengths {
     /// Captured, then original: since version 2.4.
     InOrder,
     /// Original, then captured: before version 2.3, and DG/UX's 543.0.
     Swapped,
-    /// Version 2.3 had both: the smaller one is the captured length.
+    /// Version 2.3 had both orders: the smaller length is the captured one.
     ByValue,
 }
 
-/// What the header of a capture says of all its records.
+/// Parses records by the properties in the file header.
 #[derive(Debug)]
 pub(super) struct Pcap {
     order: ByteOrder,
@@ -38,11 +39,11 @@ pub(super) struct Pcap {
 }
 
 impl Pcap {
-    /// Reads the file's header.
+    /// Parses the file header.
     ///
     /// # Errors
-    /// A version that no libpcap reads; the text says which.
-    pub(super) fn open(variant: Variant, header: &[u8; HEADER]) -> Result<Self, String> {
+    /// A version that libpcap does not read either.
+    pub(super) fn open(variant: PcapVariant, header: &[u8; HEADER]) -> Result<Self, FormatError> {
         // Magic number, major and minor version, time zone, accuracy, snapshot length, link type.
         let order = variant.order;
         let versions = (order.u16(header, 4), order.u16(header, 6));
@@ -51,17 +52,13 @@ impl Pcap {
             (2, 0..=2) | (543, 0) => Lengths::Swapped,
             (2, 3) => Lengths::ByValue,
             (2, 4) => Lengths::InOrder,
-            (major, minor) => {
-                return Err(format!(
-                    "it is a pcap file of version {major}.{minor}, which libpcap does not read either"
-                ));
-            }
+            (major, minor) => return Err(FormatError::PcapVersion { major, minor }),
         };
-        // The upper bits say how many bytes of frame check sequence follow each frame.
+        // The upper bits are the number of bytes of frame check sequence that follow each frame.
         let linktype = network & 0x03ff_ffff;
         let mut snaplen = snapshot_limit(snaplen);
         if variant.kuznetzov && linktype == 1 {
-            // Its cooked mode put an Ethernet header before what the snapshot length allowed.
+            // Its cooked mode put an Ethernet header before the bytes that the snapshot length allowed.
             snaplen = snaplen.saturating_add(14);
         }
         Ok(Self {
@@ -75,8 +72,8 @@ impl Pcap {
         })
     }
 
-    /// The record at the start of `bytes`.
-    // Rationale: as a call it is a third dearer, and it is made once a packet.
+    /// Parses the record at the start of `bytes`.
+    // Rationale: as a call it costs a third more, and it runs once per packet.
     #[inline(always)]
     pub(super) fn step(&self, bytes: &[u8]) -> Step {
         let Some(head) = bytes.first_chunk::<RECORD>() else { return Step::Need { size: self.record } };
@@ -90,9 +87,7 @@ impl Pcap {
             std::mem::swap(&mut caplen, &mut len);
         }
         if caplen > MAX_FRAME {
-            return Step::Fault(format!(
-                "the next record claims a frame of {caplen} captured bytes, and none has more than {MAX_FRAME}"
-            ));
+            return Step::Fault(FormatError::LongFrame { caplen, limit: MAX_FRAME });
         }
         let size = self.record + caplen as usize;
         if bytes.len() < size {
@@ -102,7 +97,7 @@ impl Pcap {
         let fraction = i64::from(self.order.u32(head, 4)) * self.nanos_per_tick;
         let frame = Frame {
             start: self.record,
-            // Whoever wrote more than the header's snapshot length is cut to it, as libpcap does.
+            // Frames longer than the header's snapshot length are cut to it, as libpcap does.
             len: caplen.min(self.snaplen),
             wire_len: len.max(caplen.min(self.snaplen)),
             linktype: self.linktype,

@@ -1,13 +1,15 @@
-//! pcapng: sections, interfaces and blocks. Reads packets in enhanced, simple and obsolete blocks of any number of
-//! interfaces and sections, and passes over every other block. Not the classic format.
+//! The pcapng format: sections, interfaces and blocks. Reads packets in enhanced, simple and obsolete blocks of any
+//! number of interfaces and sections, and skips every other block. The older format is parsed by [`super::pcap`].
 //!
-//! The format: draft-ietf-opsawg-pcapng.
+//! Source: draft-ietf-opsawg-pcapng.
 
+use super::format_error::FormatError;
 use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
 use crate::packet::Link;
 use crate::time::Timestamp;
 
-/// Block types of the draft, sections 4.1 to 4.4: section header, interface description, enhanced packet, simple packet.
+/// Block types of the draft, sections 4.1 to 4.4: section header, interface description, enhanced packet, simple
+/// packet.
 const SHB_MAGIC: u32 = 0x0a0d_0d0a;
 const IDB_MAGIC: u32 = 1;
 const EPB_MAGIC: u32 = 6;
@@ -16,28 +18,28 @@ const SPB_MAGIC: u32 = 3;
 const PB_MAGIC: u32 = 2;
 /// A section header's byte-order magic as a little-endian host writes it.
 const BYTE_ORDER: [u8; 4] = [0x4d, 0x3c, 0x2b, 0x1a];
-/// The largest block that is not taken for damage. Source: libpcap's `INITIAL_MAX_BLOCKSIZE`.
+/// The largest block that is not considered damage. Source: libpcap's `INITIAL_MAX_BLOCKSIZE`.
 const MAX_BLOCK: u32 = 16 << 20;
-/// Blocks above this are read at their beginning and the rest is passed over.
+/// Of blocks above this size only the beginning is read; the rest is skipped.
 ///
-/// Rationale: holds the largest frame with its head, so that no slab grows beyond it for the sake of options.
+/// Rationale: holds the largest frame with its header, so that no slab grows beyond it because of options.
 const LARGE_BLOCK: u32 = 512 << 10;
 /// Rationale: libpcap and Wireshark set no limit; the most interfaces seen in a merged capture are some hundreds.
 const MAX_INTERFACES: usize = 65_536;
-/// Type and length before a block's body.
+/// Size of the type and the length before a block's body.
 const HEAD: usize = 8;
-/// The length again behind it.
+/// Size of the repeated length after the body.
 const TRAILER: usize = 4;
 /// The smallest block. Source: draft, section 3.1.
 const MIN_BLOCK: u32 = 12;
 const NANOS: u64 = 1_000_000_000;
 
-/// How an interface counts time.
+/// The unit of an interface's time stamps.
 #[derive(Clone, Copy, Debug)]
 enum Ticks {
-    /// A tick is so many nanoseconds.
+    /// Nanoseconds per tick.
     Nanos(i64),
-    /// So many ticks are a second: powers of two, and finer than a nanosecond.
+    /// Ticks per second: powers of two, and units below a nanosecond.
     PerSecond(u64),
 }
 
@@ -69,24 +71,24 @@ impl Interface {
     }
 }
 
-/// The state of a walk through a pcapng file.
+/// Parses the blocks of a pcapng file, with the state of the current section.
 #[derive(Debug)]
 pub(super) struct PcapNg {
     order: ByteOrder,
     interfaces: Vec<Interface>,
-    /// Of a large block that was passed over: its length, which stands once more behind it.
+    /// Length of a large block of which only the trailer, which repeats the length, is still to come.
     awaited: Option<u32>,
-    /// Before the end of the first section header.
+    /// Whether the first section header is not parsed yet.
     first: bool,
 }
 
 impl PcapNg {
-    /// Before the first section.
+    /// Returns the state at the start of a file.
     pub(super) const fn new() -> Self {
         Self { order: ByteOrder::Little, interfaces: Vec::new(), awaited: None, first: true }
     }
 
-    /// The block at the start of `bytes`.
+    /// Parses the block at the start of `bytes`.
     #[inline]
     pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
         if let Some(length) = self.awaited {
@@ -97,29 +99,27 @@ impl PcapNg {
         };
         let section = head[..4] == SHB_MAGIC.to_le_bytes();
         if section {
-            match &head[8..] {
-                magic if *magic == BYTE_ORDER => self.order = ByteOrder::Little,
+            match [head[8], head[9], head[10], head[11]] {
+                BYTE_ORDER => self.order = ByteOrder::Little,
                 [0x1a, 0x2b, 0x3c, 0x4d] => self.order = ByteOrder::Big,
-                magic => return Step::Fault(format!("a section begins with the byte-order magic {magic:02x?}")),
+                magic => return Step::Fault(FormatError::ByteOrderMagic(magic)),
             }
         }
         let (kind, length) = (self.order.u32(head, 0), self.order.u32(head, 4));
         if length < MIN_BLOCK || (length % 4 != 0 && !self.first) || length > MAX_BLOCK {
-            return Step::Fault(format!(
-                "the next block claims {length} bytes, which is no multiple of 4 between {MIN_BLOCK} and {MAX_BLOCK}"
-            ));
+            return Step::Fault(FormatError::BlockLength { length, min: MIN_BLOCK, max: MAX_BLOCK });
         }
-        if length > LARGE_BLOCK { self.large(kind, length, bytes) } else { self.whole(kind, length, bytes) }
+        if length > LARGE_BLOCK { self.large(kind, length, bytes) } else { self.complete(kind, length, bytes) }
     }
 
-    /// A block that is read as a whole.
+    /// Parses a block that is read completely.
     #[inline]
-    fn whole(&mut self, kind: u32, length: u32, bytes: &[u8]) -> Step {
+    fn complete(&mut self, kind: u32, length: u32, bytes: &[u8]) -> Step {
         let size = length as usize;
         let Some(block) = bytes.get(..size) else { return Step::Need { size } };
         let (body, trailer) = block[HEAD..].split_at(size - HEAD - TRAILER);
         let repeated = self.order.u32(trailer, 0);
-        // As libpcap: what the first section header has at its end does not matter.
+        // As libpcap: the repeated length of the first section header is ignored.
         if repeated == length || self.first {
             self.body(kind, body, body.len(), size)
         } else {
@@ -127,17 +127,17 @@ impl PcapNg {
         }
     }
 
-    /// A block of which only the beginning is looked at, and nothing at all if it can't matter.
+    /// Parses the beginning of a large block, or skips it if its type is not used.
     fn large(&mut self, kind: u32, length: u32, bytes: &[u8]) -> Step {
         let size = length as usize - TRAILER;
-        let matters = matches!(kind, SHB_MAGIC | IDB_MAGIC | EPB_MAGIC | SPB_MAGIC | PB_MAGIC);
-        let step = if matters {
+        let is_used = matches!(kind, SHB_MAGIC | IDB_MAGIC | EPB_MAGIC | SPB_MAGIC | PB_MAGIC);
+        let step = if is_used {
             let Some(body) = bytes.get(HEAD..LARGE_BLOCK as usize) else {
                 return Step::Need { size: LARGE_BLOCK as usize };
             };
             self.body(kind, body, size - HEAD, size)
         } else {
-            Step::Pass { size }
+            Step::Skip { size }
         };
         if !matches!(step, Step::Fault(_)) {
             self.awaited = Some(length);
@@ -145,44 +145,46 @@ impl PcapNg {
         step
     }
 
+    /// Checks the repeated length after a large block.
     fn large_end(&mut self, bytes: &[u8], length: u32) -> Step {
         if bytes.len() < TRAILER {
             return Step::Need { size: TRAILER };
         }
         match self.order.u32(bytes, 0) {
-            again if again == length => {
+            end if end == length => {
                 self.awaited = None;
-                Step::Pass { size: TRAILER }
+                Step::Skip { size: TRAILER }
             }
-            again => unequal(length, again),
+            end => unequal(length, end),
         }
     }
 
-    /// What a block says: `body` is its beginning, `room` the size of the whole body, `size` what to pass over after.
+    /// Parses a block's body: `body` is its available beginning, `body_size` the size of the complete body, `size` the
+    /// number of bytes to skip afterwards.
     #[inline]
-    fn body(&mut self, kind: u32, body: &[u8], room: usize, size: usize) -> Step {
+    fn body(&mut self, kind: u32, body: &[u8], body_size: usize, size: usize) -> Step {
         let order = self.order;
         let packet = match kind {
             EPB_MAGIC | PB_MAGIC if body.len() < 20 => return too_short(kind),
-            EPB_MAGIC => self.packet(order.u32(body, 0), body, room),
-            PB_MAGIC => self.packet(u32::from(order.u16(body, 0)), body, room),
+            EPB_MAGIC => self.packet(order.u32(body, 0), body, body_size),
+            PB_MAGIC => self.packet(u32::from(order.u16(body, 0)), body, body_size),
             SPB_MAGIC if body.len() < 4 => return too_short(kind),
-            SPB_MAGIC => self.simple_packet(body, room),
+            SPB_MAGIC => self.simple_packet(body, body_size),
             SHB_MAGIC if body.len() < 16 => return too_short(kind),
             SHB_MAGIC if order.u16(body, 4) != 1 => {
                 let (major, minor) = (order.u16(body, 4), order.u16(body, 6));
-                return Step::Fault(format!("a section of pcapng version {major}.{minor}, which nobody reads"));
+                return Step::Fault(FormatError::PcapNgVersion { major, minor });
             }
             SHB_MAGIC => {
                 self.interfaces.clear();
                 self.first = false;
-                return Step::Pass { size };
+                return Step::Skip { size };
             }
             IDB_MAGIC => match self.interface(body) {
-                Ok(()) => return Step::Pass { size },
+                Ok(()) => return Step::Skip { size },
                 Err(cause) => Err(cause),
             },
-            _ => return Step::Pass { size },
+            _ => return Step::Skip { size },
         };
         match packet {
             Ok(frame) => Step::Frame { size, frame },
@@ -190,20 +192,21 @@ impl PcapNg {
         }
     }
 
-    /// An enhanced packet block (draft, section 4.3) or an obsolete one: they differ in the interface's number only.
+    /// Parses an enhanced packet block (draft, section 4.3) or an obsolete one, which differs only in the interface's
+    /// number.
     #[inline]
-    fn packet(&self, interface: u32, body: &[u8], room: usize) -> Result<Frame, String> {
+    fn packet(&self, interface: u32, body: &[u8], body_size: usize) -> Result<Frame, FormatError> {
         let order = self.order;
         let ticks = (u64::from(order.u32(body, 4)) << 32) | u64::from(order.u32(body, 8));
         let (caplen, len) = (order.u32(body, 12), order.u32(body, 16));
-        self.frame(interface, ticks, caplen, len, 20, room)
+        self.frame(interface, ticks, caplen, len, 20, body_size)
     }
 
-    /// A simple packet block (draft, section 4.4): of the section's first interface, without a time.
-    fn simple_packet(&self, body: &[u8], room: usize) -> Result<Frame, String> {
+    /// Parses a simple packet block (draft, section 4.4): of the section's first interface, without a time.
+    fn simple_packet(&self, body: &[u8], body_size: usize) -> Result<Frame, FormatError> {
         let len = self.order.u32(body, 0);
         let snaplen = self.interfaces.first().map_or(MAX_FRAME, |interface| interface.snaplen);
-        self.frame(0, 0, len.min(snaplen), len, 4, room)
+        self.frame(0, 0, len.min(snaplen), len, 4, body_size)
     }
 
     #[inline]
@@ -214,13 +217,14 @@ impl PcapNg {
         caplen: u32,
         len: u32,
         start: usize,
-        room: usize,
-    ) -> Result<Frame, String> {
+        body_size: usize,
+    ) -> Result<Frame, FormatError> {
         let Some(interface) = self.interfaces.get(interface as usize) else {
-            return Err(format!("a packet of interface {interface}, which the section does not describe"));
+            return Err(FormatError::UnknownInterface(interface));
         };
-        if caplen as usize > room - start {
-            return Err(format!("a packet of {caplen} bytes in a block that has room for {}", room - start));
+        let space = body_size - start;
+        if caplen as usize > space {
+            return Err(FormatError::LongPacket { caplen, space });
         }
         let kept = caplen.min(MAX_FRAME);
         Ok(Frame {
@@ -233,13 +237,13 @@ impl PcapNg {
         })
     }
 
-    /// An interface description block (draft, section 4.2).
-    fn interface(&mut self, body: &[u8]) -> Result<(), String> {
+    /// Parses an interface description block (draft, section 4.2).
+    fn interface(&mut self, body: &[u8]) -> Result<(), FormatError> {
         if body.len() < 8 {
-            return Err("an interface is described in too short a block".to_owned());
+            return Err(FormatError::ShortInterface);
         }
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(format!("more than {MAX_INTERFACES} interfaces in a section"));
+            return Err(FormatError::TooManyInterfaces { limit: MAX_INTERFACES });
         }
         let linktype = u32::from(self.order.u16(body, 0));
         let mut interface = Interface {
@@ -254,8 +258,8 @@ impl PcapNg {
         Ok(())
     }
 
-    /// The options about time: if_tsresol (9) and if_tsoffset (14). A list that is cut short ends where it is cut.
-    fn options(&self, body: &[u8], interface: &mut Interface) -> Result<(), String> {
+    /// Parses the options about time: if_tsresol (9) and if_tsoffset (14). A truncated list ends where it is cut.
+    fn options(&self, body: &[u8], interface: &mut Interface) -> Result<(), FormatError> {
         let mut at = 8;
         while let Some(option) = body.get(at..).filter(|rest| rest.len() >= 4) {
             let (code, length) = (self.order.u16(option, 0), usize::from(self.order.u16(option, 2)));
@@ -276,8 +280,8 @@ impl PcapNg {
     }
 }
 
-/// What if_tsresol means: a negative power of 10, or of 2 with the highest bit set.
-fn ticks(resolution: u8) -> Result<Ticks, String> {
+/// Decodes if_tsresol: a negative power of 10, or of 2 if the highest bit is set.
+fn ticks(resolution: u8) -> Result<Ticks, FormatError> {
     let exponent = u32::from(resolution & 0x7f);
     let (base, rate) =
         if resolution & 0x80 == 0 { (10, 10_u64.checked_pow(exponent)) } else { (2, 2_u64.checked_pow(exponent)) };
@@ -286,16 +290,16 @@ fn ticks(resolution: u8) -> Result<Ticks, String> {
             Ok(Ticks::Nanos(i64::try_from(NANOS / rate).expect("a second has fewer nanoseconds than i64::MAX")))
         }
         Some(rate) => Ok(Ticks::PerSecond(rate)),
-        None => Err(format!("an interface counts time in steps of {base}^-{exponent} seconds, too fine for any clock")),
+        None => Err(FormatError::TimeResolution { base, exponent }),
     }
 }
 
 #[cold]
-fn unequal(length: u32, again: u32) -> Step {
-    Step::Fault(format!("a block claims {length} bytes at its head and {again} at its end"))
+fn unequal(head: u32, end: u32) -> Step {
+    Step::Fault(FormatError::UnequalLengths { head, end })
 }
 
 #[cold]
 fn too_short(kind: u32) -> Step {
-    Step::Fault(format!("a block of type {kind} is too short for what it should hold"))
+    Step::Fault(FormatError::ShortBlock { kind })
 }

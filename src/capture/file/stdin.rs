@@ -1,4 +1,4 @@
-//! Standard input, read so that a signal is noticed while the pipe says nothing. Not the reading of a capture.
+//! Standard input, read so that a signal is noticed while the pipe is idle.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
@@ -10,7 +10,7 @@ use crate::sys::Signals;
 /// Standard input without a buffer of its own.
 pub(super) struct Stdin {
     file: File,
-    /// Whether a signal other than to stop ends a read with [`ErrorKind::Interrupted`].
+    /// Whether a signal other than a stop ends a read with [`ErrorKind::Interrupted`].
     pub(super) interruptible: bool,
 }
 
@@ -23,10 +23,10 @@ impl Stdin {
 impl Read for Stdin {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
         /// Rationale: any; a signal ends the wait at once.
-        const LOOK: Duration = Duration::from_secs(1);
-        // A process that takes no signals is ended by them.
+        const WAIT: Duration = Duration::from_secs(1);
+        // A process without signal handlers is ended by them.
         if let Some(signals) = Signals::installed() {
-            while !signals.wait_readable(self.file.as_fd(), LOOK)? {
+            while !signals.wait_readable(self.file.as_fd(), WAIT)? {
                 if signals.stop().is_some() {
                     return Err(Error::new(ErrorKind::ConnectionAborted, "stopped by a signal"));
                 }
@@ -37,4 +37,9 @@ impl Read for Stdin {
         }
         self.file.read(bytes)
     }
+}
+
+/// Returns whether a signal asked the process to end: a failed read is no error of the input then.
+pub(in crate::capture) fn stop_requested() -> bool {
+    Signals::installed().is_some_and(|signals| signals.stop().is_some())
 }

@@ -1,5 +1,5 @@
-//! The capture thread: reads frames from the kernel's ring into blocks. It waits for the caller only to get an empty
-//! block. Its memory is bounded: frames that do not fit stay in the ring.
+//! The capture thread: moves frames from the kernel's ring into blocks. It waits for its caller only when it has no
+//! empty block, and uses constant memory: frames without a block stay in the ring.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -10,62 +10,64 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::capture::block::{Block, BlockSize, FrameRef};
 use crate::capture::live::counters::{Totals, interface_drops};
+use crate::capture::live::error::CaptureError;
 use crate::capture::live::open::{Opened, TIMEOUT_MILLIS};
-use crate::capture::live::{LiveOptions, Shared};
+use crate::capture::live::options::LiveOptions;
+use crate::capture::live::shared::Shared;
 use crate::packet::Link;
 use crate::sys;
 use crate::time::Timestamp;
 
-/// A block on its way to the caller.
+/// A block for the caller.
 #[derive(Debug)]
 pub(super) struct FilledBlock {
     pub(super) block: Block,
-    /// Time at which the ring was last known to be empty, by the capture's clock. No older frame follows this block.
+    /// When the ring was last known to be empty: no older packet follows this block. By the capture's clock.
     pub(super) drained: Duration,
-    /// Time at which the block's last frame was captured, by the same clock.
+    /// When the block's last frame was captured, by the same clock.
     pub(super) newest: Duration,
 }
 
-/// Maximum time from a block's first frame until the block is passed to the caller.
+/// Maximum age of a block when it is delivered, from its first frame.
 const BLOCK_AGE: Duration = Duration::from_millis(10);
-/// Maximum sleep on an idle link before the thread checks its state.
+/// Time the thread sleeps on an idle link before it checks for a stop and the state of the interface.
 const IDLE_SLEEP: Duration = Duration::from_millis(200);
-/// Interval at which libpcap's statistics are read.
-const STATS_INTERVAL: Duration = Duration::from_secs(1);
-/// Maximum wait for an empty block before the thread checks its state.
-const EMPTY_BLOCK_WAIT: Duration = Duration::from_millis(100);
-/// Maximum delay until a frame from the wire is readable: the ring's timeout plus the kernel timer's granularity.
-/// Within this delay, an empty ring does not prove that no frame arrived, and after a stop the ring is still read.
+/// Interval at which libpcap's counters are read.
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
+/// Time the thread waits for an empty block before it checks for a stop.
+const EMPTY_WAIT: Duration = Duration::from_millis(100);
+/// Time after which a packet of the wire is readable: the ring's timeout and the resolution of the kernel's timer.
+/// Until then an empty ring proves nothing, and after a stop the ring is still read.
 const RING_DELAY: Duration = Duration::from_millis(TIMEOUT_MILLIS as u64 + 20);
-/// Maximum duration of a stop when the ring holds a large backlog.
-const DRAIN_LIMIT: Duration = Duration::from_secs(1);
-/// Maximum frames requested per read. Rationale: libpcap can't be stopped in the middle of a read, so this bounds how
-/// far a block is overfilled; a higher value gains nothing.
+/// Maximum duration of a stop, when the ring is far behind.
+const MAX_DRAIN: Duration = Duration::from_secs(1);
+/// Maximum number of frames per read. Rationale: a read by libpcap cannot be stopped in the middle, so this bounds how
+/// far a block is overfilled; larger batches are not faster.
 const BATCH: usize = 64;
-/// Longest common frame in bytes (merged by GRO or TSO), for the same bound.
+/// The longest common frame in bytes (merged by GRO or TSO), for the same bound.
 const LONG_FRAME: usize = 1 << 16;
 
-/// State of the capture thread.
+/// The state of the capture thread.
 pub(super) struct Capture {
     pub(super) options: LiveOptions,
-    /// `None` while there is no interface to read from.
+    /// `None` while the interface is down or gone.
     pub(super) opened: Option<Opened>,
-    /// Whether the source is not a network interface (`any`); it is then never down.
+    /// Whether the device is not a network interface (`any`), which is never down.
     pub(super) is_special: bool,
     pub(super) shared: Arc<Shared>,
     full: Sender<FilledBlock>,
     empty: Receiver<Block>,
     block: Option<Block>,
-    /// Time at which the block got its first frame.
+    /// When the first frame was put into the block.
     begun: Option<Instant>,
-    /// Time at which the ring was last known to be empty.
+    /// When the ring was last seen empty.
     pub(super) drained: Duration,
     frame: u64,
     pub(super) totals: Totals,
-    pub(super) figures_due: Instant,
-    /// Number of consecutive failed reads.
+    pub(super) counters_due: Instant,
+    /// Consecutive failed reads.
     pub(super) failures: u32,
-    /// Whether the caller is gone, so that no blocks are received any more.
+    /// Whether the caller is gone.
     caller_gone: bool,
 }
 
@@ -78,7 +80,7 @@ impl Capture {
         empty: Receiver<Block>,
     ) -> Self {
         let (block, begun, drained, frame, failures, caller_gone) = (None, None, Duration::ZERO, 0, 0, false);
-        let (totals, figures_due) = (Totals::default(), Instant::now());
+        let (totals, counters_due) = (Totals::default(), Instant::now());
         let is_special = opened.as_ref().is_some_and(|opened| opened.index.is_none());
         Self {
             options,
@@ -92,50 +94,47 @@ impl Capture {
             drained,
             frame,
             totals,
-            figures_due,
+            counters_due,
             failures,
             caller_gone,
         }
     }
 
     /// Captures until it is stopped or the caller is gone.
-    ///
-    /// # Errors
-    /// The cause in one line for the user.
-    pub(super) fn run(mut self) -> Result<(), String> {
+    pub(super) fn run(mut self) -> Result<(), CaptureError> {
         sys::mask_signals();
-        let mut outcome = Ok(());
-        while outcome.is_ok() && !self.stopped() {
-            // libpcap does not report that an interface went down, only that it was removed.
-            let is_lost = self.opened.is_none() || self.keep_figures() && !self.is_up();
-            outcome = if is_lost { self.wait_for_interface() } else { self.step() };
+        let mut result = Ok(());
+        while result.is_ok() && !self.stopped() {
+            // libpcap reports no error when an interface goes down, only when it is removed.
+            let is_lost = self.opened.is_none() || self.update_counters() && !self.is_up();
+            result = if is_lost { self.wait_for_interface() } else { self.step() };
         }
         self.drain();
-        self.figures_due = Instant::now();
-        self.keep_figures();
-        outcome
+        self.counters_due = Instant::now();
+        self.update_counters();
+        result
     }
 
-    /// Reports whether a stop of the capture was requested.
+    /// Returns whether the capture is asked to end.
     pub(super) fn stopped(&self) -> bool {
         self.shared.stop.load(Ordering::SeqCst)
     }
 
-    /// Reads the ring once.
-    fn step(&mut self) -> Result<(), String> {
-        if !self.obtain_block() {
+    /// Reads once from the ring.
+    fn step(&mut self) -> Result<(), CaptureError> {
+        if !self.get_block() {
             return Ok(());
         }
         match self.read() {
             Ok(0) => {
                 self.failures = 0;
-                self.wait_for_frames(IDLE_SLEEP);
+                self.wait_idle(IDLE_SLEEP);
                 Ok(())
             }
             Ok(_) => {
                 self.failures = 0;
                 if self.is_due() {
-                    self.hand_on();
+                    self.deliver();
                 }
                 Ok(())
             }
@@ -143,23 +142,23 @@ impl Capture {
         }
     }
 
-    /// Obtains a block to fill, if there is none. Returns whether one is available.
-    fn obtain_block(&mut self) -> bool {
+    /// Waits for a block to fill. Returns whether there is one.
+    fn get_block(&mut self) -> bool {
         if self.block.is_none() {
-            match self.empty.recv_timeout(EMPTY_BLOCK_WAIT) {
+            match self.empty.recv_timeout(EMPTY_WAIT) {
                 Ok(block) => self.block = Some(block),
                 Err(RecvTimeoutError::Timeout) => {}
-                // The caller is gone; it requested a stop before that.
+                // The caller is gone; it asked for the end before.
                 Err(RecvTimeoutError::Disconnected) => self.caller_gone = true,
             }
         }
         self.block.is_some()
     }
 
-    /// Reads a batch of frames into the block. Returns the number of frames read.
+    /// Reads a batch of frames into the block. Returns their number.
     fn read(&mut self) -> Result<usize, pcap::Error> {
         let (Some(block), Some(opened)) = (&mut self.block, &mut self.opened) else { return Ok(0) };
-        let read_at = self.shared.clock.now();
+        let before_read = self.shared.clock.now();
         let count = batch(block, self.options.block, self.options.snaplen);
         let Opened { handle, link, nanoseconds, .. } = opened;
         let (frame, before) = (&mut self.frame, block.packets.len());
@@ -172,15 +171,15 @@ impl Capture {
         if more > 0 && self.begun.is_none() {
             self.begun = Some(Instant::now());
         }
-        // libpcap also counts frames that its own copy of the filter rejected; these are not in the block.
+        // libpcap also counts frames that its own copy of the filter rejected, which are not put into the block.
         let read = read?.max(more);
         if read == 0 {
-            self.drained = self.drained.max(read_at.saturating_sub(RING_DELAY));
+            self.drained = self.drained.max(before_read.saturating_sub(RING_DELAY));
         }
         Ok(read)
     }
 
-    /// Reports whether the block is full or has reached its maximum age.
+    /// Returns whether the block is to be delivered: it is full or old enough.
     fn is_due(&self) -> bool {
         let BlockSize { bytes, packets } = self.options.block;
         let full =
@@ -188,11 +187,11 @@ impl Capture {
         full || self.begun.is_some_and(|begun| begun.elapsed() >= BLOCK_AGE)
     }
 
-    /// Handles an empty ring: passes on a block that is due, then sleeps until there are more frames, at most for
+    /// After the ring was empty: delivers the block if it is due, and sleeps until there are more frames, at most for
     /// `longest`.
-    fn wait_for_frames(&mut self, longest: Duration) {
+    fn wait_idle(&mut self, longest: Duration) {
         if self.is_due() {
-            self.hand_on();
+            self.deliver();
         }
         let pause = match self.begun {
             Some(begun) => BLOCK_AGE.saturating_sub(begun.elapsed()),
@@ -204,58 +203,57 @@ impl Capture {
         let eventfd = self.shared.wake.as_fd();
         let descriptor = self.opened.as_ref().map_or(eventfd, |opened| opened.handle.as_fd());
         if wait([descriptor, eventfd], pause) && self.opened.is_some() {
-            // The interface has an error that libpcap reports at the next read. The sleep avoids a busy loop if it does
-            // not.
+            // libpcap should report the error of the interface at the next read; if not, this prevents a busy loop.
             std::thread::sleep(BLOCK_AGE);
         }
     }
 
-    /// Passes the block to the caller, unless it is empty.
-    pub(super) fn hand_on(&mut self) {
+    /// Delivers the block to the caller.
+    pub(super) fn deliver(&mut self) {
         self.begun = None;
         let Some(block) = self.block.take_if(|block| !block.packets.is_empty()) else { return };
         let age = block.packets.last().map_or(Duration::ZERO, |last| wall_clock().since(last.time));
-        // The system time may have been set since, so the result is never earlier than `drained`.
+        // The system time may have been changed: the result is never before the ring was empty.
         let newest = self.shared.clock.now().saturating_sub(age).max(self.drained);
-        // The queue has capacity for the whole pool, so this fails only when the caller is gone.
+        // The queue has capacity for all blocks: this fails only when the caller is gone.
         if let Err(refused) = self.full.try_send(FilledBlock { block, drained: self.drained, newest }) {
             let lost = refused.into_inner().block.packets.len();
             self.shared.counters.own_drops.fetch_add(lost as u64, Ordering::Relaxed);
         }
     }
 
-    /// Reads all frames captured until now, including those that the ring releases only after its timeout.
+    /// Delivers everything captured until now, including frames that the ring releases only after its timeout.
     pub(super) fn drain(&mut self) {
         let (begun, until) = (Instant::now(), wall_clock());
-        while self.opened.is_some() && !self.caller_gone && begun.elapsed() < DRAIN_LIMIT {
-            if !self.obtain_block() {
+        while self.opened.is_some() && !self.caller_gone && begun.elapsed() < MAX_DRAIN {
+            if !self.get_block() {
                 continue;
             }
             match self.read() {
                 Ok(0) if begun.elapsed() >= RING_DELAY => break,
-                // The eventfd is still readable, so waiting on it would return at once.
+                // The eventfd stays readable, so that a poll would return at once.
                 Ok(0) => std::thread::sleep(BLOCK_AGE / 2),
                 Ok(_) => {
                     let last = self.block.as_ref().and_then(|block| block.packets.last());
-                    let is_over = last.is_some_and(|last| last.time >= until);
-                    if self.is_due() || is_over {
-                        self.hand_on();
+                    let is_last = last.is_some_and(|last| last.time >= until);
+                    if self.is_due() || is_last {
+                        self.deliver();
                     }
-                    if is_over {
+                    if is_last {
                         break;
                     }
                 }
                 Err(_) => break,
             }
         }
-        self.hand_on();
+        self.deliver();
     }
 
-    /// Updates the statistics once a second. Returns whether an update was due.
-    pub(super) fn keep_figures(&mut self) -> bool {
+    /// Updates the counters once a second. Returns whether it did.
+    pub(super) fn update_counters(&mut self) -> bool {
         let now = Instant::now();
-        let Some(opened) = self.opened.as_mut().filter(|_| now >= self.figures_due) else { return false };
-        self.figures_due = now + STATS_INTERVAL;
+        let Some(opened) = self.opened.as_mut().filter(|_| now >= self.counters_due) else { return false };
+        self.counters_due = now + COUNTERS_INTERVAL;
         if let Ok(pcap::Stat { received, dropped, .. }) = opened.handle.stats() {
             self.totals.update(received, dropped, interface_drops(&self.options.interface), &self.shared.counters);
         }
@@ -263,12 +261,12 @@ impl Capture {
     }
 }
 
-/// Returns the system time, which the kernel uses for frame timestamps.
+/// Returns the system time, from which the kernel takes the frames' time stamps.
 fn wall_clock() -> Timestamp {
     Timestamp::ZERO.after(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Returns the number of frames to request, so that the block is overfilled by one long frame at most.
+/// Returns the number of frames to read, so that the block is not overfilled by much.
 fn batch(block: &Block, size: BlockSize, snaplen: u32) -> usize {
     let long = LONG_FRAME.min(snaplen as usize).max(1);
     let bytes = size.bytes.saturating_sub(block.bytes.len());
@@ -292,7 +290,7 @@ pub(super) fn wait<const N: usize>(descriptors: [BorrowedFd<'_>; N], pause: Dura
     match sys::poll(descriptors, pause) {
         Ok(ready) => ready.first().is_some_and(|ready| ready.failed),
         Err(_) => {
-            // The kernel is out of memory: sleep instead of retrying at once.
+            // The kernel is out of memory: prevents a busy loop.
             std::thread::sleep(pause);
             false
         }
@@ -304,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batch_overfills_by_at_most_one_long_frame() {
+    fn batch_overfills_a_block_by_at_most_a_long_frame() {
         let mut block = Block::default();
         let size = BlockSize::default();
         assert_eq!(batch(&block, size, 262_144), 17);

@@ -1,25 +1,25 @@
-//! Description of a live capture for the start line of a run.
+//! The description of a live capture in the start message.
 
 use crate::capture::live::offloads::Offloads;
-use crate::capture::live::open::Opened;
-use crate::capture::live::{LiveOptions, open};
+use crate::capture::live::open::{Opened, uses_promiscuous_mode};
+use crate::capture::live::options::LiveOptions;
 
-/// Parameters of an opened capture. Displays as one line.
+/// The properties of an opened capture. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Interface name.
+    /// The interface.
     pub interface: String,
     /// libpcap's name of the link type (`EN10MB`, `LINUX_SLL`); `None` while the interface is down.
     pub link_type: Option<String>,
-    /// Filter in effect: the user's, widened for VLAN tags; `None` captures everything.
+    /// The filter that is in effect: the user's, widened for VLAN tags; `None` captures everything.
     pub filter: Option<String>,
-    /// Whether promiscuous mode is requested, to capture frames to other stations (never for `any`).
+    /// Whether the interface is put into promiscuous mode (`any` never is).
     pub promiscuous: bool,
     /// Requested size of the kernel's ring in MiB.
     pub ring_mib: u32,
     /// Bytes kept of each frame.
     pub snaplen: u32,
-    /// Active offloads that merge packets.
+    /// Offloads that merge packets.
     pub offloads: Vec<Offloads>,
 }
 
@@ -32,7 +32,7 @@ impl Description {
                 (Some(opened), _) => opened.filter.clone(),
                 (None, filter) => filter.as_ref().map(|filter| filter.expression().to_owned()),
             },
-            promiscuous: open::asks_promiscuous(options),
+            promiscuous: uses_promiscuous_mode(options),
             ring_mib: options.ring_mib,
             snaplen: options.snaplen,
             offloads: Offloads::of(&options.interface),

@@ -1,13 +1,13 @@
-//! Clock of a live capture: the time up to which all captured packets are in the queue. It is not packet time, and not
-//! the clock of the dispatcher, which uses both.
+//! A lower bound of the time that passed for a live capture. Packet time is kept by [`crate::pipeline::clock`], which
+//! combines both.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Monotonic time since the start, and the time up to which all captured frames were queued.
+/// Monotonic time since the start, and the time up to which all captured packets are delivered.
 ///
-/// Rationale: time may be reported as passed only when no frame from that time is still in the ring. Otherwise a caller
-/// that lags behind would expire requests whose responses are already captured.
+/// Rationale: time may be reported as passed only when no packet of that time is still in the ring; otherwise requests
+/// would time out although their responses are captured, when the caller lags behind.
 #[derive(Debug)]
 pub(super) struct DrainClock {
     start: Instant,
@@ -20,7 +20,7 @@ impl DrainClock {
         Self { start: Instant::now(), drained: AtomicU64::new(0) }
     }
 
-    /// Returns the time before which all captured frames are in the queue.
+    /// Returns a time before which everything captured is in the queue.
     pub(super) fn drained(&self) -> Duration {
         Duration::from_nanos(self.drained.load(Ordering::SeqCst))
     }
@@ -30,7 +30,7 @@ impl DrainClock {
         self.start.elapsed()
     }
 
-    /// Publishes that all frames captured before `drained` are in the queue.
+    /// Publishes that everything captured before `drained` is in the queue.
     pub(super) fn publish(&self, drained: Duration) {
         self.drained.store(u64::try_from(drained.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drained_time_advances_only_when_published() {
+    fn drained_time_is_the_published_time() {
         let clock = DrainClock::start();
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(clock.drained(), Duration::ZERO);

@@ -1,29 +1,31 @@
-//! Errors of opening an interface, each displayed as one line with a remedy.
+//! Errors of live capture. Each displays as one line with the interface, the cause and the remedy.
 
 use crate::capture::bpf::FilterError;
 
-/// Error of opening an interface.
+/// Error of an interface that cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveError {
     /// No interface has this name.
     NoSuchInterface {
         /// The name as given.
         interface: String,
-        /// Names of the existing interfaces.
+        /// The names of the existing interfaces.
         existing: Vec<String>,
     },
-    /// The process lacks the privilege to capture.
+    /// The process lacks the privilege.
     NotPermitted {
         /// The interface.
         interface: String,
     },
-    /// The filter is invalid, or can't be used on the interface's link type.
+    /// The filter is invalid, or cannot be used on the interface's link type.
     Filter(FilterError),
-    /// Any other error that libpcap or the system reports.
+    /// libpcap cannot list the interfaces; its message.
+    List(String),
+    /// Any other error of libpcap or the system.
     Other {
         /// The interface.
         interface: String,
-        /// The error text of libpcap or the system.
+        /// Its message.
         cause: String,
     },
 }
@@ -33,8 +35,8 @@ impl LiveError {
         Self::Other { interface: interface.to_owned(), cause: cause.to_owned() }
     }
 
-    /// Returns the exit code of a run that ends with this error: 2 for a filter (usage), else 1 (an input that can't be
-    /// opened).
+    /// Returns the exit code of a run that ends with this error: 2 for a filter (usage), else 1 (an input that cannot
+    /// be opened).
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         if matches!(self, Self::Filter(_)) { 2 } else { 1 }
@@ -58,6 +60,7 @@ impl std::fmt::Display for LiveError {
                 )
             }
             Self::Filter(error) => error.fmt(out),
+            Self::List(cause) => write!(out, "cannot list the interfaces: {cause}"),
             Self::Other { interface, cause } => {
                 write!(out, "{interface}: cannot capture: {cause} (-D lists the interfaces)")
             }
@@ -67,12 +70,35 @@ impl std::fmt::Display for LiveError {
 
 impl std::error::Error for LiveError {}
 
+/// Error that ends a running capture. Displays as the cause only.
+#[derive(Debug)]
+pub(super) enum CaptureError {
+    /// Reading fails repeatedly although the interface is up; libpcap's message.
+    Read(String),
+    /// The interface is up again but cannot be opened.
+    Reopen(LiveError),
+    /// The capture thread panicked.
+    Panic,
+}
+
+impl std::fmt::Display for CaptureError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Read(cause) => write!(out, "the capture fails repeatedly: {cause}"),
+            Self::Reopen(error) => write!(out, "the interface returned, but cannot be reopened: {error}"),
+            Self::Panic => out.write_str("the capture thread panicked"),
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn missing_privilege_names_capability_and_command() {
+    fn missing_privilege_is_reported_with_capability_and_command() {
         let message = LiveError::NotPermitted { interface: "eth0".into() }.to_string();
         assert!(message.starts_with("eth0: "), "{message}");
         assert!(message.contains("CAP_NET_RAW") && message.contains("setcap cap_net_raw+ep "));

@@ -1,21 +1,21 @@
-//! Lists the interfaces that can be captured (`-D`) and resolves the name or number given with `-i`.
+//! Lists the interfaces that can be captured (`-D`), and resolves the argument of `-i`.
 
 use std::net::IpAddr;
 
 use crate::capture::bpf::cause;
-use crate::capture::live::LiveError;
+use crate::capture::live::error::LiveError;
 use crate::sys;
 
-/// An interface. Displays as in `tcpdump -D`, with its addresses.
+/// A network interface. Displays as in `tcpdump -D`, with its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// Name, as `-i` accepts it.
+    /// The name for `-i`.
     pub name: String,
-    /// libpcap's description, if there is one.
+    /// libpcap's description, where there is one.
     pub description: Option<String>,
-    /// IP addresses of the interface.
+    /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// Flags: `Up`, `Running`, `Loopback`, `Wireless`, `Disconnected`.
+    /// `Up`, `Running`, `Loopback`, `Wireless`, `Disconnected`.
     pub flags: Vec<&'static str>,
 }
 
@@ -38,9 +38,9 @@ impl std::fmt::Display for Interface {
 /// Returns all interfaces that libpcap lists, in its order.
 ///
 /// # Errors
-/// libpcap's error text, in one line.
-pub fn list_interfaces() -> Result<Vec<Interface>, String> {
-    let devices = pcap::Device::list().map_err(|error| cause(&error))?;
+/// [`LiveError::List`] with libpcap's message.
+pub fn list_interfaces() -> Result<Vec<Interface>, LiveError> {
+    let devices = pcap::Device::list().map_err(|error| LiveError::List(cause(&error)))?;
     Ok(devices.into_iter().map(Interface::from).collect())
 }
 
@@ -59,13 +59,13 @@ impl From<pcap::Device> for Interface {
     }
 }
 
-/// Returns the name of the interface that the user gave: by name, or by its number in the list.
+/// Returns the name of the interface that the user gave by its name or its number in the list.
 pub(super) fn resolve(given: &str) -> Result<String, LiveError> {
     if exists(given) {
         return Ok(given.to_owned());
     }
     let names: Vec<String> = list_interfaces().unwrap_or_default().into_iter().map(|each| each.name).collect();
-    // libpcap also captures from sources that are not network interfaces (nflog, usbmon0).
+    // libpcap also captures devices that are not network interfaces (nflog, usbmon0).
     if names.iter().any(|name| name == given) {
         return Ok(given.to_owned());
     }
@@ -76,7 +76,7 @@ pub(super) fn resolve(given: &str) -> Result<String, LiveError> {
     })
 }
 
-/// Returns whether a network interface of this name exists now. Always true for `any`.
+/// Returns whether a network interface of this name exists now.
 pub(super) fn exists(name: &str) -> bool {
     name == "any" || sys::interface_index(name).is_some()
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_name_yields_error_with_remedy() {
+    fn unknown_name_is_reported_with_the_existing_ones() {
         let error = resolve("no-such-if").unwrap_err();
         let message = error.to_string();
         assert!(message.starts_with("no-such-if: no such interface") && message.contains("-D"), "{message}");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_listed_and_resolved_by_number() {
+    fn loopback_is_listed_and_resolves_by_number() {
         let list = list_interfaces().unwrap();
         let Some(at) = list.iter().position(|interface| interface.name == "lo") else {
             return eprintln!("skipped: libpcap lists no loopback here (no privilege)");

@@ -1,15 +1,15 @@
-//! Detects the offloads of an interface that merge packets before they are captured.
+//! Offloads of an interface that merge packets before they are captured.
 
 use crate::capture::live::interfaces::list_interfaces;
 use crate::sys;
 
-/// Active offloads of one interface that merge packets. They make frames longer than on the wire, with different
-/// checksums. No data is lost, but order, sizes and times of the packets differ from those on the wire.
+/// The merging offloads of one interface that are on. Frames are then longer than on the wire, with other checksums; no
+/// data are lost, but order, sizes and times differ from the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offloads {
-    /// Interface name.
+    /// The interface.
     pub interface: String,
-    /// Names of the active offloads, as ethtool(8) accepts them: `gro`, `lro`, `gso`, `tso`.
+    /// Their names in ethtool(8): `gro`, `lro`, `gso`, `tso`.
     pub on: Vec<&'static str>,
 }
 
@@ -21,7 +21,7 @@ const ETHTOOL_GGRO: u32 = 0x2b;
 const ETH_FLAG_LRO: u32 = 1 << 15;
 
 impl Offloads {
-    /// Returns the active offloads of `interface`, or of every interface for `any`. Interfaces without any are omitted.
+    /// Returns those of `interface`, or of every interface for `any`. Interfaces without any are omitted.
     #[must_use]
     pub fn of(interface: &str) -> Vec<Self> {
         let names = if interface == "any" {
@@ -29,12 +29,12 @@ impl Offloads {
         } else {
             vec![interface.to_owned()]
         };
-        let all = names.into_iter().map(|interface| Self { on: merging_offloads(&interface), interface });
+        let all = names.into_iter().map(|interface| Self { on: merging(&interface), interface });
         all.filter(|offloads| !offloads.on.is_empty()).collect()
     }
 
-    /// Returns the command that disables the offloads that merge received packets (`gro`, `lro`); `None` when neither
-    /// is on. Offloads that merge sent packets affect only a capture on the server itself.
+    /// Returns the command that turns off the merging of received packets (`gro`, `lro`); `None` when neither is on.
+    /// Merging of sent packets affects only a capture on the server itself.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let received: Vec<_> = self.on.iter().filter(|name| matches!(**name, "gro" | "lro")).collect();
@@ -50,8 +50,8 @@ impl std::fmt::Display for Offloads {
     }
 }
 
-/// Returns the names of the active merging offloads of `interface`.
-fn merging_offloads(interface: &str) -> Vec<&'static str> {
+/// Returns the names of the merging offloads that are on.
+fn merging(interface: &str) -> Vec<&'static str> {
     let on = |command, mask| sys::ethtool_value(interface, command).is_some_and(|value| value & mask != 0);
     let known = [
         ("gro", on(ETHTOOL_GGRO, u32::MAX)),
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remedy_covers_only_receive_offloads() {
+    fn remedy_covers_only_offloads_of_received_packets() {
         let mut offloads = Offloads { interface: "eth0".into(), on: vec!["gro", "tso"] };
         assert_eq!(offloads.remedy().as_deref(), Some("ethtool -K eth0 gro off"));
         offloads.on = vec!["gso"];

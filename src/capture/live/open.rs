@@ -1,26 +1,28 @@
-//! Opens an interface through libpcap, and classifies the errors of opening it.
+//! Opens an interface through libpcap, and determines the cause when that fails.
 
 use crate::capture::bpf::{Filter, FilterError, cause};
 use crate::capture::libpcap_ffi;
-use crate::capture::live::{LiveError, LiveOptions, interfaces};
+use crate::capture::live::error::LiveError;
+use crate::capture::live::interfaces;
+use crate::capture::live::options::LiveOptions;
 use crate::packet::Link;
 use crate::sys;
 
-/// Maximum time that the kernel holds back a part of the ring that is not full, in milliseconds.
+/// Time in milliseconds for which the kernel holds back a part of the ring that is not full.
 ///
-/// Rationale: immediate mode is not used, because its ring has capacity for only 32 frames. One part (256 KiB) is used
-/// per timeout and per fill, so with 50 ms a ring of 64 MiB holds 12 s of a quiet link while the caller is busy.
+/// Rationale: never immediate mode, which has space for only 32 frames. One part (256 KiB) is used per timeout or fill,
+/// so with 50 ms a ring of 64 MiB holds 12 s of a quiet link while the caller is busy.
 pub(super) const TIMEOUT_MILLIS: u16 = 50;
 
-/// An interface opened for capture.
+/// An interface that is open for capture.
 pub(super) struct Opened {
     pub(super) handle: pcap::Capture<pcap::Active>,
     pub(super) link: Link,
-    /// Whether timestamps are in nanoseconds.
+    /// Whether time stamps count nanoseconds.
     pub(super) nanoseconds: bool,
-    /// Index of the interface when it was opened; a different index means that it was created again.
+    /// The index of the interface when it was opened; another index means that it was recreated.
     pub(super) index: Option<u32>,
-    /// Filter expression that the kernel applies.
+    /// The expression that the kernel runs.
     pub(super) filter: Option<String>,
     number: i32,
 }
@@ -32,18 +34,18 @@ impl Opened {
     }
 }
 
-/// Returns whether to request promiscuous mode. libpcap has no such mode for `any`, and its warning makes the `pcap`
-/// crate fail.
-pub(super) fn asks_promiscuous(options: &LiveOptions) -> bool {
+/// Returns whether the interface is put into promiscuous mode. libpcap has no such mode for `any`: it would warn, and
+/// the `pcap` crate would fail.
+pub(super) fn uses_promiscuous_mode(options: &LiveOptions) -> bool {
     options.promiscuous && options.interface != "any"
 }
 
 /// Opens the interface. Returns `None` when it is down.
 pub(super) fn open(options: &mut LiveOptions) -> Result<Option<Opened>, LiveError> {
     let index = sys::interface_index(&options.interface);
-    let handle = match activate(options, asks_promiscuous(options)) {
+    let handle = match activate(options, uses_promiscuous_mode(options)) {
         Ok(handle) => handle,
-        // A capture without promiscuous mode is better than none.
+        // An interface without promiscuous mode is better than none.
         Err(error) => match reason(options, &error) {
             None => return Ok(None),
             Some(reason @ (LiveError::NotPermitted { .. } | LiveError::NoSuchInterface { .. })) => return Err(reason),
@@ -52,7 +54,7 @@ pub(super) fn open(options: &mut LiveOptions) -> Result<Option<Opened>, LiveErro
     };
     let other = |error: pcap::Error| LiveError::other(&options.interface, &cause(&error));
     let number = handle.get_datalink().0;
-    let nanoseconds = libpcap_ffi::stamps_nanoseconds(&handle);
+    let nanoseconds = libpcap_ffi::has_nanosecond_stamps(&handle);
     let mut handle = handle.setnonblock().map_err(other)?;
     let filter = options.filter.as_mut().map(|filter| set_filter(&mut handle, filter, number)).transpose();
     let filter = filter.map_err(LiveError::Filter)?;
@@ -71,8 +73,8 @@ fn activate(options: &LiveOptions, promiscuous: bool) -> Result<pcap::Capture<pc
         .open()
 }
 
-/// Returns the reason why opening failed, derived from the state of the interface rather than from libpcap's text;
-/// `None` when the interface is down.
+/// Determines why opening failed, by the state of the interface rather than by libpcap's message. Returns `None` when
+/// the interface is down.
 fn reason(options: &LiveOptions, error: &pcap::Error) -> Option<LiveError> {
     let interface = &options.interface;
     if !sys::may_capture() {
@@ -87,9 +89,8 @@ fn reason(options: &LiveOptions, error: &pcap::Error) -> Option<LiveError> {
     }
 }
 
-/// Sets the widened expression as the kernel's filter, or the user's own where the link type has no `vlan`. It is
-/// compiled against the open interface, because libpcap then also checks for tags that the hardware
-/// removed from the frame. Returns the expression that was set.
+/// Installs the widened expression in the kernel, or the user's own where the link type has no `vlan`. It is compiled
+/// for the open interface, so that libpcap also finds tags that the hardware removed from the frame.
 fn set_filter(
     handle: &mut pcap::Capture<pcap::Active>,
     filter: &mut Filter,

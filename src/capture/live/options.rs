@@ -1,35 +1,34 @@
-//! Options of live capture. Builds without libpcap include this module too, because their command line has the same
-//! limits.
+//! Options of live capture. Also part of builds without libpcap, whose command line has the same limits.
 
 use crate::capture::block::BlockSize;
 use crate::capture::bpf::Filter;
 
-/// Largest ring in MiB that libpcap's 31-bit size can represent.
+/// The largest ring in MiB: libpcap's size in bytes has 31 bits.
 pub const MAX_RING_MIB: u32 = 2047;
 
-/// Options for the capture of an interface.
+/// Options of an interface.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
-    /// Name of the interface, its number in `list_interfaces`, or `any`.
+    /// The interface's name, its number in `list_interfaces`, or `any`.
     pub interface: String,
     /// Bytes kept of each frame; 0 and values above [`LiveOptions::MAX_SNAPLEN`] mean that maximum.
     pub snaplen: u32,
-    /// Whether promiscuous mode is requested, to capture frames to other stations.
+    /// Whether frames to other stations are captured (promiscuous mode).
     pub promiscuous: bool,
     /// Size of the kernel's ring in MiB, 1 to [`MAX_RING_MIB`].
     pub ring_mib: u32,
-    /// Filter for the frames to capture; `None` captures everything.
+    /// The capture filter; without one everything is captured.
     pub filter: Option<Filter>,
-    /// Size at which a block is full.
+    /// Limits at which a block is full.
     pub block: BlockSize,
 }
 
 impl LiveOptions {
-    /// Maximum bytes that libpcap keeps of a frame, and the default: merged (GRO, TSO) frames are up to 64 KiB and
+    /// The most bytes that libpcap keeps of a frame, and the default: merged (GRO, TSO) frames are up to 64 KiB and
     /// more.
     pub const MAX_SNAPLEN: u32 = 262_144;
 
-    /// Returns the default options for an interface: whole frames, promiscuous, a ring of 64 MiB, no filter.
+    /// Returns the defaults for an interface: whole frames, promiscuous, a ring of 64 MiB, no filter.
     #[must_use]
     pub fn new(interface: &str) -> Self {
         Self {

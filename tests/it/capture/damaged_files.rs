@@ -85,7 +85,7 @@ fn damaged_pcapng_blocks_are_reported() {
         (change(4, 37), "37 bytes"),
         (change(4, (16 << 20) + 4), "16777220 bytes"),
         (change(8, 1), "interface 1"),
-        (change(20, 5), "a packet of 5 bytes in a block that has room for 4"),
+        (change(20, 5), "a packet of 5 bytes in a block with space for 4"),
         (change(last, 32), "36 bytes at its head and 32 at its end"),
         (captures::block(order, 6, &[0; 16]), "too short"),
         (captures::interface(order, 1, 0, &[(9, &[20])]), "10^-20"),

@@ -347,7 +347,7 @@ fn input_that_is_no_capture_is_reported_in_one_line() {
         ("navtel", 0xa12b_3c4d_u32.to_le_bytes().to_vec(), "Navtel"),
         ("twice.gz", gzip(&gzip(&pcap.header())), "twice over"),
         ("log.gz", gzip(b"a log"), "decompressed with gzip, it is not a capture, it looks like text: \"a log\""),
-        ("broken.zst", b"\x28\xb5\x2f\xfd\xff\xff".to_vec(), "can't be read"),
+        ("broken.zst", b"\x28\xb5\x2f\xfd\xff\xff".to_vec(), "cannot read"),
     ];
     for (name, bytes, cause) in cases {
         let path = save(&directory, name, &bytes);

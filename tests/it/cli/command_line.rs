@@ -117,7 +117,7 @@ fn file_without_permission_is_reported() {
         command.uid(65_534).gid(65_534);
     }
     let ran = Ran::from(command.args(["-r", &secret]).output().unwrap());
-    ran.complains(1, &["secret.pcap", "may not be read", "permissions"]);
+    ran.complains(1, &["secret.pcap", "permission denied", "permissions"]);
     let logs = directory.path().join("logs");
     let ran = Ran::from(command.args(["-l", logs.to_str().unwrap()]).output().unwrap());
     ran.complains(1, &["logs", "cannot be written", "-l"]);
@@ -304,7 +304,7 @@ fn write_error_is_reported_once_and_counted() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     let lines: Vec<_> = ran.err.lines().collect();
     assert_eq!(lines.len(), 2, "{}", ran.err);
-    assert!(lines[0].contains("standard output: No space left") && lines[0].contains("tried again"), "{}", ran.err);
+    assert!(lines[0].contains("standard output: No space left") && lines[0].contains("retried"), "{}", ran.err);
     assert!(lines[1].contains("lines could not be written"), "{}", ran.err);
     assert!(read_counters(&counters)["output.write_failures"].as_u64() > Some(1), "tried again, and counted");
 }

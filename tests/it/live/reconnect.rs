@@ -16,7 +16,7 @@ fn wait_for(source: &mut LiveSource, event: InterfaceEvent, reported: &mut Vec<I
         block.clear();
         assert_eq!(source.fill(&mut block).unwrap(), FillStatus::More);
         assert!(block.packets.is_empty());
-        reported.extend(source.statistics().take_notices());
+        reported.extend(source.statistics().take_events());
     }
 }
 
@@ -86,7 +86,7 @@ fn interface_that_is_down_at_the_start_is_waited_for() {
         wait_for(&mut source, InterfaceEvent::Back, &mut reported);
         Sender::on("probe1").send(&frame(1, &[], 80, 0));
         assert_eq!(receive(&mut source, 1).len(), 1);
-        reported.extend(source.statistics().take_notices());
+        reported.extend(source.statistics().take_events());
         assert_eq!(reported, [InterfaceEvent::Down, InterfaceEvent::Back]);
         drop(source);
     });
