@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::live_process::{
     BINARY, Connection, Logs, Sensor, below, eventually, metadata, of_type, prompt, records_of, send,
 };
-use crate::support::virtual_link::{Namespace, Process, Sender, create_link, in_namespace, ip};
+use crate::support::virtual_link::{Namespace, Process, Sender, create_link, create_link_to, in_namespace, ip};
 
 /// Records an interface with libpcap until it is stopped.
 struct Recorder(Arc<AtomicBool>, std::thread::JoinHandle<()>);
@@ -126,12 +126,7 @@ fn ask_everything() {
 fn live_run_finds_what_the_replay_of_the_same_packets_finds() {
     in_namespace(|| {
         let Some(other) = Namespace::new("real-server") else { return };
-        ip("link add name probe0 type veth peer name probe1");
-        ip(&format!("link set probe1 netns {}", other.0));
-        ip("addr add 192.0.2.1/24 dev probe0");
-        ip("link set probe0 up");
-        ip(&format!("-n {} addr add 192.0.2.2/24 dev probe1", other.0));
-        ip(&format!("-n {} link set probe1 up", other.0));
+        create_link_to(&other);
         let root = tempfile::tempdir().unwrap();
         let _server = serve(&other, root.path());
         for (offloads, lanes) in [("off", &["--lanes", "0"][..]), ("on", &[]), ("off", &["--lanes", "3"])] {

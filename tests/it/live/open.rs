@@ -9,7 +9,7 @@ use smsentry::capture::bpf::Filter;
 use smsentry::capture::live::{LiveError, LiveOptions, LiveSource, list_interfaces};
 
 use crate::support::virtual_link::{
-    Namespace, Process, create_link, in_namespace, ip, is_inside, options, receive, test_of,
+    Namespace, Process, create_link, create_link_to, in_namespace, is_inside, options, receive, test_of,
 };
 
 #[test]
@@ -59,12 +59,7 @@ fn merged_segments_are_captured_whole_and_offloads_reported() {
     in_namespace(|| {
         // The other end of the link in its own namespace, so that TCP really crosses it.
         let Some(other) = Namespace::new("other-end") else { return };
-        ip("link add name probe0 type veth peer name probe1");
-        ip(&format!("link set probe1 netns {}", other.0));
-        ip("addr add 192.0.2.1/24 dev probe0");
-        ip("link set probe0 up");
-        ip(&format!("-n {} addr add 192.0.2.2/24 dev probe1", other.0));
-        ip(&format!("-n {} link set probe1 up", other.0));
+        create_link_to(&other);
         let test = test_of(&|| ()).replace("::{{closure}}", "");
         for offloads in ["on", "off"] {
             let set = |mut command: Command, interface| {

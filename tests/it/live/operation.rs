@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::live_process::{Connection, Logs, Sensor, eventually, metadata, of_type, prompt, records_of, send};
+use crate::support::live_process::{
+    Connection, Logs, Sensor, below, eventually, metadata, of_type, prompt, records_of, send,
+};
 use crate::support::virtual_link::{Sender, create_link, in_namespace};
 
 /// Sends numbered probes without a pause until it is stopped.
@@ -101,15 +103,20 @@ fn packets_in_the_ring_at_a_stop_are_still_processed() {
     in_namespace(|| {
         create_link();
         for lanes in ["0", "2"] {
-            let logs = Logs::new();
-            let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--lanes", lanes]);
-            sensor.signal("-STOP");
-            let mut sender = Sender::on("probe1");
-            (0..2000).for_each(|number| send(&mut sender, Connection::whole(1025 + number, "/sms_config.json")));
-            sensor.signal("-TERM");
-            sensor.signal("-CONT");
-            let (code, messages) = sensor.ended_within(Duration::from_secs(3));
-            assert_eq!((code, logs.records("alert").len()), (Some(0), 2000), "{messages}");
+            prompt(|| {
+                let logs = Logs::new();
+                let sensor = Sensor::start(&["-i", "probe0", "-l", logs.path(), "--lanes", lanes]);
+                sensor.signal("-STOP");
+                let mut sender = Sender::on("probe1");
+                (0..2000).for_each(|number| send(&mut sender, Connection::whole(1025 + number, "/sms_config.json")));
+                sensor.signal("-TERM");
+                let begun = Instant::now();
+                sensor.signal("-CONT");
+                let (code, messages) = sensor.ended_within(Duration::from_secs(3));
+                let end = begun.elapsed();
+                assert_eq!((code, logs.records("alert").len()), (Some(0), 2000), "{messages}");
+                below(end, Duration::from_secs(3), "the end")
+            });
         }
     });
 }
@@ -118,7 +125,9 @@ fn packets_in_the_ring_at_a_stop_are_still_processed() {
 fn signals_work_on_an_idle_link() {
     in_namespace(|| {
         create_link();
-        for (lanes, last) in [(&["--lanes", "0"][..], "-INT"), (&[], "-TERM")] {
+        let run = |lanes: &[&'static str], last: &str| {
+            let mut times = Vec::new();
+            let mut reacts = |signal: &'static str, since: Instant| times.push((signal, since.elapsed()));
             let logs = Logs::new();
             let (counters, extra) = (logs.file("counters.json"), logs.file("extra.toml"));
             std::fs::write(&extra, signature("one", "")).unwrap();
@@ -132,28 +141,41 @@ fn signals_work_on_an_idle_link() {
             };
             let before = loaded(&sensor.messages());
             std::fs::rename(logs.file("eve.json"), logs.file("eve.json.1")).unwrap();
+            let since = Instant::now();
             sensor.signal("-HUP");
             eventually(2, || logs.file("eve.json").exists(), || sensor.messages());
+            reacts("SIGHUP", since);
+            let since = Instant::now();
             sensor.signal("-USR1");
             sensor.wait_for("0 packets, 0 bytes", 2);
             sensor.wait_for("packets received, 0 dropped by the kernel", 2);
             eventually(2, || logs.file("counters.json").exists(), || sensor.messages());
+            reacts("SIGUSR1", since);
             assert_eq!(logs.counter("signature.loaded"), u64::from(before));
             std::fs::write(extra, signature("one", "") + &signature("two", "").replace("1010001", "1010002")).unwrap();
+            let since = Instant::now();
             sensor.signal("-USR2");
             sensor.wait_for("signatures loaded again", 2);
+            reacts("SIGUSR2", since);
             assert_eq!(loaded(&sensor.messages()), before + 1);
             std::fs::write(extra, "[[signature]\n").unwrap();
+            let since = Instant::now();
             sensor.signal("-USR2");
             sensor.wait_for("the signatures and suppressions in use are kept", 2);
+            reacts("SIGUSR2", since);
             assert!(sensor.messages().contains("extra.toml"), "{}", sensor.messages());
             std::thread::sleep(Duration::from_millis(300));
+            let since = Instant::now();
             let (code, messages) = sensor.end(last, 2.0);
+            reacts("the last signal", since);
             assert_eq!(code, Some(0), "{messages}");
             assert!(messages.contains("no alerts"), "{messages}");
             assert_eq!((logs.counter("signature.reloads"), logs.counter("signature.refused_reloads")), (1, 1));
             assert_eq!(logs.records("stats").len(), 1);
-        }
+            times.into_iter().try_for_each(|(signal, time)| below(time, Duration::from_secs(2), signal))
+        };
+        prompt(|| run(&["--lanes", "0"], "-INT"));
+        prompt(|| run(&[], "-TERM"));
     });
 }
 
@@ -260,7 +282,7 @@ fn blocked_output_is_never_waited_for() {
 fn hanging_disk_does_not_keep_the_run_from_ending() {
     in_namespace(|| {
         create_link();
-        for lanes in ["0", "1"] {
+        let run = |lanes: &str| {
             let logs = Logs::new();
             let fifo = logs.file("counters.json");
             assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -269,11 +291,16 @@ fn hanging_disk_does_not_keep_the_run_from_ending() {
             sensor.signal("-USR1");
             let load = Load::begin(0);
             std::thread::sleep(Duration::from_secs(1));
+            let begun = Instant::now();
             let (code, messages) = sensor.end("-TERM", 5.0);
+            let end = begun.elapsed();
             load.end();
             assert_eq!(code, Some(1), "{messages}");
             assert!(messages.contains("the output hangs"), "{messages}");
-        }
+            below(end, Duration::from_secs(5), "the end")
+        };
+        prompt(|| run("0"));
+        prompt(|| run("1"));
     });
 }
 
@@ -310,18 +337,23 @@ fn slow_reader_gets_every_line_complete() {
 fn closed_output_ends_the_run() {
     in_namespace(|| {
         create_link();
-        for lanes in ["0", "1"] {
+        let run = |lanes: &str| {
             let mut sensor = Sensor::start(&["-i", "probe0", "--lanes", lanes]);
             drop(sensor.stdout.take());
             send(&mut Sender::on("probe1"), Connection::whole(40_001, "/sms_config.json"));
+            let begun = Instant::now();
             let (code, messages) = sensor.ended_within(Duration::from_secs(3));
+            let end = begun.elapsed();
             assert_eq!(code, Some(1), "{messages}");
             assert_eq!(
                 messages.lines().filter(|line| line.contains("standard output: the reader closed it")).count(),
                 1,
                 "{messages}"
             );
-        }
+            below(end, Duration::from_secs(3), "the end")
+        };
+        prompt(|| run("0"));
+        prompt(|| run("1"));
     });
 }
 

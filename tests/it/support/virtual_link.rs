@@ -93,6 +93,16 @@ pub(crate) fn create_link() {
     }
 }
 
+/// Creates `probe0` here with 192.0.2.1 and `probe1` in the other namespace with 192.0.2.2, so that TCP crosses the link.
+pub(crate) fn create_link_to(other: &Namespace) {
+    ip("link add name probe0 type veth peer name probe1");
+    ip(&format!("link set probe1 netns {}", other.0));
+    ip("addr add 192.0.2.1/24 dev probe0");
+    ip("link set probe0 up");
+    ip(&format!("-n {} addr add 192.0.2.2/24 dev probe1", other.0));
+    ip(&format!("-n {} link set probe1 up", other.0));
+}
+
 /// The sending end of the link.
 pub(crate) struct Sender(pcap::Capture<pcap::Active>);
 
