@@ -10,10 +10,14 @@ pub mod filter_file;
 mod libpcap_ffi;
 #[cfg(feature = "live")]
 pub mod live;
+mod live_options;
 pub mod replay;
 pub mod source;
-#[cfg(not(feature = "live"))]
-mod without_libpcap;
 
 #[cfg(not(feature = "live"))]
-pub use without_libpcap::{bpf, live};
+pub mod bpf_unavailable;
+#[cfg(not(feature = "live"))]
+pub mod live_unavailable;
+
+#[cfg(not(feature = "live"))]
+pub use {bpf_unavailable as bpf, live_unavailable as live};

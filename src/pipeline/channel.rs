@@ -104,16 +104,20 @@ impl OutputSender {
 
     /// Returns a function that reports how many messages are queued in live capture, also after all senders are gone.
     pub(crate) fn depth(&self) -> impl Fn() -> usize + use<> {
-        let backlog = match self {
-            Self::Inline(_) => None,
-            Self::Queue { backlog, .. } => backlog.clone(),
-        };
+        let backlog = self.backlog().cloned();
         move || backlog.as_ref().map_or(0, |backlog| backlog.messages.load(Ordering::Relaxed))
     }
 
     /// Returns whether the stage is so far behind that no further batch should be started (live capture).
     pub(crate) fn is_full(&self) -> bool {
-        self.depth()() > MAX_MESSAGES
+        self.backlog().is_some_and(|backlog| backlog.messages.load(Ordering::Relaxed) > MAX_MESSAGES)
+    }
+
+    fn backlog(&self) -> Option<&Arc<Backlog>> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Queue { backlog, .. } => backlog.as_ref(),
+        }
     }
 }
 

@@ -109,10 +109,9 @@ impl Dispatcher {
         signatures: Arc<Signatures>,
         flags: Arc<RunFlags>,
     ) -> Self {
-        let random = |_| random_keys()[0];
         Self {
             // An attacker must not be able to choose the shard on a live link.
-            shard_factors: if options.live { std::array::from_fn(random) } else { SHARD_FACTORS },
+            shard_factors: if options.live { std::array::from_fn(|_| random_keys()[0]) } else { SHARD_FACTORS },
             options,
             decoder,
             lanes,

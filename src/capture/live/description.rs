@@ -2,7 +2,7 @@
 
 use crate::capture::live::offloads::Offloads;
 use crate::capture::live::open::{Opened, uses_promiscuous_mode};
-use crate::capture::live::options::LiveOptions;
+use crate::capture::live_options::LiveOptions;
 
 /// The properties of an opened capture. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]

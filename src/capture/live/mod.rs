@@ -16,16 +16,15 @@ mod error;
 mod interfaces;
 mod offloads;
 mod open;
-mod options;
 mod reconnect;
 mod shared;
 mod source;
 
+pub use crate::capture::live_options::{LiveOptions, MAX_RING_MIB};
 pub use counters::InterfaceEvent;
 pub use description::Description;
 pub use error::LiveError;
 pub use interfaces::{Interface, list_interfaces};
 pub use offloads::Offloads;
-pub use options::{LiveOptions, MAX_RING_MIB};
 pub use shared::{Statistics, StopHandle};
 pub use source::LiveSource;

@@ -4,7 +4,7 @@ use crate::capture::bpf::{Filter, FilterError, cause};
 use crate::capture::libpcap_ffi;
 use crate::capture::live::error::LiveError;
 use crate::capture::live::interfaces;
-use crate::capture::live::options::LiveOptions;
+use crate::capture::live_options::LiveOptions;
 use crate::packet::Link;
 use crate::sys;
 

@@ -12,8 +12,8 @@ use crate::capture::live::description::Description;
 use crate::capture::live::error::{CaptureError, LiveError};
 use crate::capture::live::interfaces;
 use crate::capture::live::open;
-use crate::capture::live::options::{LiveOptions, MAX_RING_MIB};
 use crate::capture::live::shared::{Shared, Statistics, StopHandle};
+use crate::capture::live_options::{LiveOptions, MAX_RING_MIB};
 use crate::capture::source::{FillStatus, LiveCounters, PacketSource, SourceError, SourceStats};
 
 /// Number of blocks. Rationale: enough for a scheduling pause of the caller at 1 Gbit/s; longer pauses are covered by
