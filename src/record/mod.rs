@@ -1,9 +1,13 @@
 //! The records and events that the sensor and the alert pipeline produce: plain owned data, complete enough to be
 //! written in any format. Knows no output format; see [`crate::format`].
 
+mod campaign;
 mod list;
+mod stats;
 
+pub use campaign::{Campaign, CampaignStage};
 pub use list::List;
+pub use stats::{FlowTotals, PacketTotals, Stats};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,7 +15,6 @@ use std::sync::Arc;
 use crate::outcome::Outcome;
 use crate::segment::{Encapsulation, Endpoint};
 use crate::signature::Signature;
-use crate::source_addr::SourceAddr;
 use crate::time::Timestamp;
 use crate::uri::Evasions;
 
@@ -295,184 +298,4 @@ impl Alert {
         let transaction = size_of::<Transaction>() + self.transaction.heap();
         size_of::<Self>() + transaction + self.matched.len() + listed
     }
-}
-
-/// The state of a campaign: the correlated probes of one source, up to this record.
-#[derive(Clone, Debug)]
-pub struct Campaign {
-    /// Reason for this record.
-    pub stage: CampaignStage,
-    /// Source address of the probes.
-    pub source: SourceAddr,
-    /// The request that triggered this record, or the last one; without the contents of request and response.
-    pub transaction: Transaction,
-    /// Campaign id, the same in all records of the campaign.
-    pub id: u64,
-    /// The same for the same tool on every sensor (see [`crate::alerts::campaign`]).
-    pub fingerprint: u64,
-    /// Number of requests.
-    pub hits: u64,
-    /// Time of the first request.
-    pub first: Timestamp,
-    /// Time of the last request.
-    pub last: Timestamp,
-    /// Outcomes and their counts; the worst first.
-    pub outcomes: Vec<(Outcome, u64)>,
-    /// Slugs of the signatures.
-    pub signatures: List,
-    /// The signatures' families.
-    pub families: List,
-    /// Requested servers: address and port.
-    pub targets: List,
-    /// `Host` values.
-    pub hosts: List,
-    /// Request targets that proved `exposed`.
-    pub exposed: List,
-    /// `User-Agent` values.
-    pub agents: List,
-}
-
-impl Campaign {
-    /// Returns EVE's severity: 1 if anything was exposed, else 2.
-    #[must_use]
-    pub fn severity(&self) -> u8 {
-        if self.worst() == Some(Outcome::Exposed) { 1 } else { 2 }
-    }
-
-    /// Returns the worst outcome.
-    #[must_use]
-    pub fn worst(&self) -> Option<Outcome> {
-        self.outcomes.first().map(|&(outcome, _)| outcome)
-    }
-}
-
-/// The reason for a campaign record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CampaignStage {
-    /// Three distinct signatures within ten minutes.
-    Begun,
-    /// 10 distinct signatures.
-    Ten,
-    /// 30 distinct signatures.
-    Thirty,
-    /// 100 distinct signatures.
-    Hundred,
-    /// No hit for ten minutes, or the input ended, or a limit evicted the campaign.
-    Ended,
-}
-
-impl CampaignStage {
-    /// Every stage.
-    pub const ALL: [Self; 5] = [Self::Begun, Self::Ten, Self::Thirty, Self::Hundred, Self::Ended];
-
-    /// Returns the stage's signature id.
-    #[must_use]
-    pub const fn sid(self) -> u32 {
-        match self {
-            Self::Begun => 1_000_001,
-            Self::Ten => 1_000_002,
-            Self::Thirty => 1_000_003,
-            Self::Hundred => 1_000_004,
-            Self::Ended => 1_000_005,
-        }
-    }
-
-    /// Returns the stage's signature title.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Begun => "campaign: one source asks for 3 different things within 10 minutes",
-            Self::Ten => "campaign: one source asked for 10 different things",
-            Self::Thirty => "campaign: one source asked for 30 different things",
-            Self::Hundred => "campaign: one source asked for 100 different things",
-            Self::Ended => "campaign: what one source asked for in all",
-        }
-    }
-}
-
-/// The counters of a run that a stats record contains; all cumulative.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stats {
-    /// The clock.
-    pub timestamp: Timestamp,
-    /// Seconds since the start; in replay, of packet time.
-    pub uptime: u64,
-    /// Packets seen by the kernel, dropped by the kernel, dropped by the interface; `None` in replay.
-    pub capture: Option<[u64; 3]>,
-    /// Totals of the decoder.
-    pub packets: PacketTotals,
-    /// Flows and TCP.
-    pub flows: FlowTotals,
-    /// Alerts written.
-    pub alerts: u64,
-    /// Alerts suppressed.
-    pub alerts_suppressed: u64,
-    /// Flows that carried HTTP.
-    pub http_flows: u64,
-    /// HTTP requests.
-    pub http_requests: u64,
-}
-
-/// Totals of the decoder; tunnels and fragments can make the headers of a protocol outnumber the packets.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PacketTotals {
-    /// All packets.
-    pub total: u64,
-    /// Bytes of all packets.
-    pub bytes: u64,
-    /// Length of the longest packet, in bytes.
-    pub longest: u64,
-    /// Malformed headers.
-    pub invalid: u64,
-    /// IPv4 headers.
-    pub ipv4: u64,
-    /// IPv6 headers.
-    pub ipv6: u64,
-    /// Ethernet headers.
-    pub ethernet: u64,
-    /// TCP segments.
-    pub tcp: u64,
-    /// UDP headers.
-    pub udp: u64,
-    /// Frames with a VLAN tag.
-    pub vlan: u64,
-    /// Frames with a second VLAN tag.
-    pub vlan_qinq: u64,
-    /// GRE headers.
-    pub gre: u64,
-    /// ERSPAN headers.
-    pub erspan: u64,
-    /// VXLAN headers.
-    pub vxlan: u64,
-    /// Geneve headers.
-    pub geneve: u64,
-}
-
-/// Totals of the flow table and of TCP reassembly.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FlowTotals {
-    /// All flows, which are TCP.
-    pub total: u64,
-    /// Flows that have not ended.
-    pub active: u64,
-    /// Completed TCP handshakes.
-    pub sessions: u64,
-    /// SYN segments.
-    pub syn: u64,
-    /// SYN-ACK segments.
-    pub syn_ack: u64,
-    /// RST segments.
-    pub rst: u64,
-    /// Flows picked up without their beginning.
-    pub midstream: u64,
-    /// Segments with a wrong or unproven checksum.
-    pub bad_checksum: u64,
-    /// Gaps in the reassembled streams.
-    pub gaps: u64,
-    /// Segments that share bytes with queued ones.
-    pub overlap: u64,
-    /// Memory of flows, in bytes.
-    pub memory: u64,
-    /// Memory of out-of-order segments, in bytes.
-    pub queued_memory: u64,
 }
