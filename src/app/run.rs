@@ -33,7 +33,7 @@ use crate::sys::Signals;
 use crate::sys::console::Console;
 use crate::time::Timestamp;
 
-/// Exit status of the process; the first that applies.
+/// Exit status of the process; of several, the first in the order 2, 3, 1, 4, 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Finished.
@@ -70,7 +70,7 @@ struct Setup {
 
 fn prepare(config: &Config, console: &Console) -> Result<Setup, Exit> {
     let (signatures, suppressions) = load(&config.signatures, &config.suppress).map_err(|errors| {
-        errors.iter().for_each(|error| console.error(error));
+        errors.iter().for_each(|error| console.error(&error.to_string()));
         Exit::Usage
     })?;
     let filter = config.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
@@ -267,7 +267,7 @@ fn end_output(handle: OutputHandle, console: &Console) -> RunResult {
             RunResult { stats: summary.stats, suppress_report: summary.suppress_report, fault, output_gone: false }
         }
         Err(OutputFailure::Hung) => {
-            console.error("the output hangs: what was not written yet is lost");
+            console.error("the output does not respond: records not written yet are lost");
             RunResult { fault: true, output_gone: true, ..RunResult::default() }
         }
         Err(OutputFailure::Panicked(text)) => {

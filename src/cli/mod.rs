@@ -108,7 +108,7 @@ struct Arguments {
     format: FormatName,
     /// Record types to write, separated by commas: alert, http (one per request), stats
     ///
-    /// Live capture always writes stats as well.
+    /// Live capture with --format eve always writes stats as well; Zeek's formats have no stats.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "alert", help_heading = "Output",
           value_parser = PossibleValuesParser::new(["alert", "http", "stats"]))]
     events: Vec<String>,
@@ -197,8 +197,8 @@ struct Arguments {
     /// Keep packets that a SPAN port duplicated
     #[arg(long, help_heading = "Packets and flows")]
     no_dedup: bool,
-    /// Number of threads that process flows; 0 uses a single thread for everything [default: 0 in replay, cores - 1
-    /// when live]
+    /// Number of threads that process flows; 0 processes them on the thread that reads packets [default: 0 in replay,
+    /// cores - 1 when live]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=SHARDS as i64),
           help_heading = "Packets and flows")]
     lanes: Option<u8>,
@@ -253,7 +253,7 @@ enum ChecksumName {
     Auto,
     /// Accept every packet
     None,
-    /// Drop every packet with a wrong checksum
+    /// Drop every packet with a wrong IPv4 header checksum, and every segment to the server with a wrong TCP checksum
     All,
 }
 
@@ -349,7 +349,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
         let (name, value) = limit
             .split_once('=')
             .ok_or_else(|| format!("--set {limit}: not of the form NAME=VALUE (--set help lists all limits)"))?;
-        limits::set(&mut config, name, value)?;
+        limits::set(&mut config, name, value).map_err(|error| error.to_string())?;
     }
     config.fail_on_alert = arguments.fail_on_alert;
     config.max_drop_percent = arguments.max_drop_percent;

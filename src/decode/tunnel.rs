@@ -1,5 +1,5 @@
 //! Decodes tunnels: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that cannot be decoded is a packet that is not
-//! TCP, never an error.
+//! TCP, cut or malformed ones are counted as such.
 
 use super::protocol::{ether_type, ip_protocol};
 use super::slow_path::{Layer, LayerWalker};

@@ -70,7 +70,7 @@ pub fn assess(signature: &Signature, method: &[u8], response: &Response<'_>) -> 
 /// response has the media type that the signature expects and a body test matches.
 fn assess_success(signature: &Signature, method: &[u8], response: &Response<'_>) -> (Outcome, bool) {
     let exposed = &signature.exposed;
-    // An executed script returns an empty page.
+    // A script that was executed, not disclosed, usually returns an empty page.
     if response.content_length == Some(0) || matches!(response.status, 204 | 205) {
         return (Outcome::Unproven, false);
     }

@@ -1,5 +1,6 @@
 //! The event writer: counts records, formats them and appends the lines to their log. Write errors are reported on the
-//! console. Which records are written is decided by [`crate::alerts`].
+//! console. Which records exist is decided by [`crate::alerts`], which are written by `--events` and the
+//! format.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

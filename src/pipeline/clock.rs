@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// the packets after a pause confirm each other.
 const MAX_JUMP: Duration = Duration::from_secs(600);
 
-/// The running maximum of packet times.
+/// The running maximum of packet times; a forward jump of more than [`MAX_JUMP`] needs confirmation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     now: Option<Timestamp>,

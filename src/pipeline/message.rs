@@ -79,6 +79,6 @@ impl OutputRequest {
 pub(crate) struct RunFlags {
     /// The reader of the output is gone (EPIPE).
     pub(crate) output_closed: AtomicBool,
-    /// A lane or the output stage panicked.
+    /// A lane panicked.
     pub(crate) panicked: AtomicBool,
 }

@@ -92,7 +92,7 @@ pub struct Order {
     pub sid: u32,
 }
 
-/// A web page sent as a response, the first of its flow.
+/// A web page sent as a response: the first of its flow, then at most one per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageView {
     /// Client that received the page.

@@ -273,7 +273,7 @@ pub struct Tunnel {
     pub protocol: u8,
     /// Number of nested tunnels, from 1.
     pub depth: u8,
-    /// VXLAN or Geneve network identifier, GRE key or ERSPAN session, if there is one.
+    /// VXLAN or Geneve network identifier, GRE key, ERSPAN session or GTP tunnel endpoint identifier, if there is one.
     pub network: Option<u32>,
 }
 
@@ -300,7 +300,7 @@ pub struct Head {
     pub frame: u64,
     /// The packet's own time stamp.
     pub time: Timestamp,
-    /// The pipeline's clock when the packet was read: the running maximum of packet times.
+    /// The pipeline's clock when the packet was read: it never moves back.
     pub clock: Timestamp,
     /// Index of the input (file or interface) in the run's list.
     pub input: u32,

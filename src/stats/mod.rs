@@ -1,5 +1,5 @@
 //! Statistics of a run: combines the counters of all modules into EVE's `stats` record, one JSON object, and the
-//! closing summary lines. Does not count; each module has its own counters.
+//! closing summary lines. Each module counts for itself; this one counts traffic by kind.
 
 pub mod traffic;
 pub mod visibility;
@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 crate::counters! {
     /// Counters of the dispatcher.
     pub struct DispatcherCounters {
-        /// Segments lost because a lane was full (live).
+        /// Segments lost because a lane was full or the output was behind (live).
         dropped: "pipeline.dropped",
     }
 }
@@ -270,7 +270,7 @@ impl RunStats {
             ));
         }
         if self.output.logs.dropped > 0 {
-            lines.push(format!("{} records lost, because the output did not take them", self.output.logs.dropped));
+            lines.push(format!("{} records lost, because the output was too slow or failed", self.output.logs.dropped));
         }
         lines
     }

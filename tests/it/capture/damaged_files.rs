@@ -145,7 +145,7 @@ fn reader_of_single_bytes_gives_the_same_frames() {
 }
 
 #[test]
-fn random_bytes_never_panic() {
+fn random_files_never_panic() {
     let mut seeded = Seeded(77);
     let order = ByteOrder::Little;
     for round in 0..3000 {

@@ -484,7 +484,7 @@ fn ipv6_fragments_are_reassembled() {
 /// Random bytes, and valid frames with random damage, on every link type: no panic, every frame is accounted for, and
 /// spans are within their bytes.
 #[test]
-fn random_bytes_never_panic() {
+fn random_frames_never_panic() {
     let links = [
         Link::Ethernet,
         Link::LinuxSll,

@@ -617,7 +617,7 @@ fn requested_information_goes_to_standard_output() {
 }
 
 #[test]
-fn every_flag_that_changes_the_input_has_an_effect() {
+fn flags_change_the_output_only_where_they_should() {
     let lines = |arguments: &[&str]| {
         let ran = run(&[&["-q", "-r", NGINX], arguments].concat());
         ran.is_quiet();
