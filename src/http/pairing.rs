@@ -15,10 +15,10 @@
 //! lies beyond what it had read when it sent the previous request. If a response begins at exactly that offset, in a
 //! segment that acknowledges the request's head, it is the response to that request, and the ambiguity ends.
 //!
-//! This last step relies on one assumption: a client that waits for responses keeps doing so. A client that once sent a
-//! request before it had the response to the previous one (pipelining) is not trusted again after a loss: its requests
-//! stay unproven. Directly after a loss in the client's own stream, a client is trusted only if it was seen waiting
-//! before.
+//! This last step relies on one assumption: the client waits for responses. A client that once sent a request before it
+//! had the response to the previous one (pipelining) is not trusted again after a loss: its requests stay unproven.
+//! Bytes of the client that were not captured are bounded by what the server had received of them when it sent data that
+//! the client had read before the next request (see [`PendingRequests::lost_requests`]).
 
 use super::StreamPosition;
 use super::queue::Queue;
@@ -118,11 +118,6 @@ pub(super) enum PairResult {
 }
 
 impl PendingRequests {
-    /// Reports whether nothing is pending and the next response belongs to the next request.
-    pub(super) fn is_in_step(&self) -> bool {
-        self.requests.is_empty() && !self.ambiguous
-    }
-
     /// Resets the state; keeps capacity for a few requests.
     pub(super) fn reset(&mut self) {
         /// Rationale: the smallest capacity that the queue allocates.
@@ -154,9 +149,7 @@ impl PendingRequests {
             self.prompt_requests = self.prompt_requests.saturating_add(1);
             self.waits_for_responses |= self.prompt_requests >= MIN_PROMPT_REQUESTS;
         }
-        let known = self.waits_for_responses || !after_loss;
-        request.fresh =
-            known && !self.pipelining && request.read.is_some_and(|read| read > self.max_read && read >= seen);
+        request.fresh = self.is_fresh(request.read) && request.read >= Some(seen);
         self.max_read = self.max_read.max(request.read.unwrap_or(seen));
         if self.requests.len() >= limit {
             self.add_unknown_request();
@@ -166,16 +159,40 @@ impl PendingRequests {
         true
     }
 
+    /// Returns whether a client that had read so much had the responses to all its earlier requests.
+    fn is_fresh(&self, read: Option<u64>) -> bool {
+        !self.pipelining && read.is_some_and(|read| read > self.max_read)
+    }
+
+    /// Returns whether a response that was captured before `request` belongs to it: the next one while the pairing is
+    /// unambiguous; otherwise one that begins exactly where the client had read to. Either acknowledges the request's
+    /// head.
+    pub(super) fn is_early_response(&self, request: &PendingRequest, response: StreamPosition) -> bool {
+        response.acked >= Some(request.head_end)
+            && (!self.ambiguous || (request.read == Some(response.offset) && self.is_fresh(request.read)))
+    }
+
+    /// Returns whether a response that no pending request waits for may be kept for a later one.
+    pub(super) fn accepts_early_responses(&self) -> bool {
+        self.requests.is_empty() && !(self.ambiguous && self.pipelining)
+    }
+
     /// Notes a request whose response was captured before it; the response before that one ended at `previous_end`.
     pub(super) fn paired_early(&mut self, read: Option<u64>, previous_end: u64) {
         self.pipelining |= read.is_some_and(|read| read < previous_end || self.last_read == Some(read));
         self.waits_for_responses |= previous_end > 0 && read == Some(previous_end);
         self.last_read = read;
         self.max_read = self.max_read.max(read.unwrap_or(0));
+        (self.ambiguous, self.after_loss) = (false, false);
     }
 
-    /// Notes that client bytes were skipped that may have held requests. The client had read `read` bytes of the
-    /// server's stream before it sent the last of them.
+    /// Notes client bytes that are no known request; the client had read `read` bytes of the server's stream.
+    pub(super) fn skipped(&mut self, read: u64) {
+        self.max_read = self.max_read.max(read);
+    }
+
+    /// Notes that client bytes were skipped that may have held requests. The client had read at most `read` bytes of the
+    /// server's stream when it sent the last of them.
     pub(super) fn lost_requests(&mut self, read: u64) {
         self.max_read = self.max_read.max(read);
         self.after_loss = true;
@@ -205,6 +222,11 @@ impl PendingRequests {
         } else if within_head && let Some(tx_id) = self.pop().and_then(|request| request.tx_id) {
             unseen(tx_id);
         }
+    }
+
+    /// Notes that a response was not kept for its request, which was not captured yet.
+    pub(super) fn dropped_early_response(&mut self) {
+        self.ambiguous = true;
     }
 
     /// Notes the stream offset at which a response ended.

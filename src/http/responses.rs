@@ -6,6 +6,7 @@ use super::fields::{ContentLength, Fields};
 use super::head::{Added, HeadBuffer, skip_lines};
 use super::line::{StatusLine, may_be_response, split_response};
 use super::pairing::MethodClass;
+use super::preface::{Parsed, PrefaceBuffer, of_server};
 use super::{ParseContext, ProgressGuard, Response, StreamPosition};
 
 /// Parser state of the server's stream.
@@ -21,8 +22,12 @@ pub(super) struct Responses {
 /// Position in the server's stream.
 #[derive(Debug, Default)]
 enum Phase {
-    /// A response is expected.
+    /// Nothing was seen yet.
     #[default]
+    Start,
+    /// In what may become the answers of a SOCKS server.
+    Preface(Box<PrefaceBuffer>),
+    /// A response is expected.
     Head,
     /// In a head that is being buffered.
     PartialHead(Box<PartialHead>),
@@ -112,6 +117,8 @@ impl Responses {
     ) -> usize {
         match &mut self.phase {
             Phase::Stopped | Phase::Resync => bytes.len(),
+            Phase::Start => self.start_stream(bytes, here),
+            Phase::Preface(_) => self.buffer_preface(bytes, context),
             Phase::Head => self.start_response(bytes, here, context),
             Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
             Phase::HeadRemainder { body, line } => {
@@ -148,7 +155,7 @@ impl Responses {
             return usize::try_from(before).map_or(bytes.len(), |before| before.min(bytes.len()));
         }
         match self.phase {
-            Phase::Head | Phase::Stopped => {}
+            Phase::Start | Phase::Head | Phase::Stopped => {}
             _ if may_be_response(bytes) && here.acked >= expected.acked => self.abort_message(here.offset, context),
             _ => context.handler.unanswered(),
         }
@@ -183,6 +190,7 @@ impl Responses {
             }
             return;
         }
+        self.finish_cut_head(offset, context);
         context.counters.resync += 1;
         self.enter_resync(end, context);
     }
@@ -194,8 +202,22 @@ impl Responses {
         context.handler.lost(end);
     }
 
-    /// Ends the stream. Returns whether it ended within the head of a response.
+    /// Evaluates a head that is cut at stream offset `at`, as far as it was received, if its status line is whole: the
+    /// client may have read all of it. Field lines without their end are not used, because a part of a value may be
+    /// another value.
+    fn finish_cut_head(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
+        if let Phase::PartialHead(partial) = &self.phase
+            && partial.buffer.has_first_line()
+            && let Phase::PartialHead(partial) = std::mem::replace(&mut self.phase, Phase::Head)
+        {
+            let fields = Fields::of_lines(partial.buffer.complete_fields());
+            self.emit_response(partial.buffer.first_line(), fields, partial.start, None, at, context);
+        }
+    }
+
+    /// Ends the stream. Returns whether it ended within the status line of a response.
     pub(super) fn end(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) -> bool {
+        self.finish_cut_head(at, context);
         let within_head = matches!(self.phase, Phase::PartialHead(_));
         self.abort_message(at, context);
         self.phase = Phase::Stopped;
@@ -210,7 +232,41 @@ impl Responses {
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
             Phase::PartialHead(partial) => partial.buffer.memory() + size_of::<PartialHead>(),
+            Phase::Preface(preface) => preface.memory(),
             _ => 0,
+        }
+    }
+
+    /// Skips the answers of a SOCKS server at the beginning of the stream.
+    fn start_stream(&mut self, bytes: &[u8], here: StreamPosition) -> usize {
+        self.phase = Phase::Head;
+        match of_server(bytes) {
+            Parsed::Absent => 0,
+            Parsed::Incomplete => {
+                self.phase = Phase::Preface(Box::new(PrefaceBuffer { bytes: bytes.to_vec(), start: here }));
+                bytes.len()
+            }
+            Parsed::Complete(preface) => preface.len,
+        }
+    }
+
+    /// Adds bytes to what may become the answers of a SOCKS server.
+    fn buffer_preface(&mut self, bytes: &[u8], context: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
+        let Phase::Preface(buffer) = std::mem::replace(&mut self.phase, Phase::Head) else { return 0 };
+        let PrefaceBuffer { bytes: mut buffered, start } = *buffer;
+        let before = buffered.len();
+        // More bytes than can be incomplete are not needed.
+        buffered.extend_from_slice(&bytes[..bytes.len().min(PrefaceBuffer::MAX_LEN)]);
+        match of_server(&buffered) {
+            Parsed::Absent => {
+                self.feed(&buffered[..before], start.offset, start.acked, context);
+                0
+            }
+            Parsed::Incomplete => {
+                self.phase = Phase::Preface(Box::new(PrefaceBuffer { bytes: buffered, start }));
+                bytes.len()
+            }
+            Parsed::Complete(preface) => preface.len - before,
         }
     }
 
@@ -279,7 +335,7 @@ impl Responses {
         at: u64,
         context: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
-        if let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) {
+        if let Phase::PartialHead(partial) = std::mem::replace(&mut self.phase, Phase::Head) {
             let fields = Fields::of_lines(partial.buffer.fields());
             self.emit_response(partial.buffer.first_line(), fields, partial.start, rest, at, context);
         }

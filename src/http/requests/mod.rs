@@ -2,7 +2,10 @@
 //! requests with responses; see [`super::pairing`].
 
 mod parse;
+mod prefaces;
 mod resync;
+
+use std::net::IpAddr;
 
 pub(super) use parse::RequestHead;
 
@@ -12,6 +15,7 @@ use super::body::{Body, BodyProgress};
 use super::fields::Fields;
 use super::head::{Added, HeadBuffer, find_end, skip_lines};
 use super::line::{RequestLine, may_be_request, split_request};
+use super::preface::PrefaceBuffer;
 use super::{ParseContext, ProgressGuard, StreamPosition};
 
 /// Parser state of the client's stream.
@@ -22,14 +26,24 @@ pub(super) struct Requests {
     body_len: u64,
     /// Whether the client waits for a 100 response before it sends the current body.
     expects: bool,
+    /// Stream offset at which the current request's head ends, if servers disagree about the end of its body.
+    disputed: Option<u64>,
+    /// Which prefaces may follow.
+    prefaces: Prefaces,
+    /// How much of the server's stream the latest segment acknowledged.
+    segment_acked: Option<u64>,
 }
 
 /// Position in the client's stream.
 #[derive(Debug, Default)]
 enum Phase {
-    /// Nothing was seen yet.
+    /// Nothing was seen yet, or only prefaces.
     #[default]
     Start,
+    /// In what may become a preface.
+    Preface(Box<PrefaceBuffer>),
+    /// In a preface, with so many more bytes.
+    PrefaceRest(usize),
     /// A request is expected.
     Head,
     /// In a head that is being buffered.
@@ -44,6 +58,16 @@ enum Phase {
     Resync { line_start: bool },
     /// Not HTTP, or no longer HTTP.
     Stopped,
+}
+
+/// The prefaces that may follow at the beginning of the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Prefaces {
+    #[default]
+    Any,
+    /// The PROXY protocol has one header.
+    OnlySocks,
+    None,
 }
 
 /// A head that arrives in pieces.
@@ -74,14 +98,36 @@ pub(super) trait RequestHandler {
     fn request(&mut self, head: &RequestHead<'_>, position: HeadPosition);
     /// Its body ended, or can no longer be followed.
     fn body_end(&mut self, body_len: u64);
-    /// Skipped bytes may have held requests.
-    fn lost(&mut self);
+    /// A proxy named the client for which it speaks.
+    fn proxied(&mut self, source: IpAddr);
+    /// Bytes were skipped at an unknown position, or in a body whose end is disputed; their segment acknowledged so
+    /// much of the server's stream.
+    fn skipped(&mut self, acked: Option<u64>);
+    /// Bytes that were seen may have held requests, or those that follow may; see `skipped` for `acked`.
+    fn lost(&mut self, acked: Option<u64>);
+    /// Bytes up to stream offset `end` that were not captured may have held requests.
+    fn gap(&mut self, end: u64);
+    /// Returns whether the server had answered what it received, including bytes behind stream offset `since`, and the
+    /// client had read that answer when it sent the segment at `here`.
+    fn is_behind_answer(&self, here: StreamPosition, since: u64) -> bool;
 }
 
 impl Requests {
     /// Parses the next bytes of the stream. `offset` is the stream offset of the first one; `acked` is how much of the
     /// server's stream their segment acknowledged.
     pub(super) fn feed(
+        &mut self,
+        bytes: &[u8],
+        offset: u64,
+        acked: Option<u64>,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) {
+        self.resync_at_segment(bytes, StreamPosition { offset, acked }, context);
+        self.segment_acked = acked;
+        self.parse(bytes, offset, acked, context);
+    }
+
+    fn parse(
         &mut self,
         mut bytes: &[u8],
         mut offset: u64,
@@ -104,6 +150,9 @@ impl Requests {
                 let before = self.body_len;
                 if body.skip_gap(len, &mut self.body_len) {
                     context.counters.body_bytes += self.body_len - before;
+                    if self.disputed.is_some() {
+                        context.handler.gap(offset.saturating_add(len));
+                    }
                     if body.is_empty() {
                         self.end_body(context);
                     }
@@ -115,7 +164,7 @@ impl Requests {
         self.finish_truncated(offset, context);
         self.phase = Phase::Resync { line_start: true };
         context.counters.resync += 1;
-        context.handler.lost();
+        context.handler.gap(offset.saturating_add(len));
     }
 
     /// Ends the stream at `offset`.
@@ -156,6 +205,7 @@ impl Requests {
     pub(super) fn partial_head_start(&self) -> Option<u64> {
         match &self.phase {
             Phase::PartialHead(partial) => Some(partial.start.offset),
+            Phase::Preface(preface) => Some(preface.start.offset),
             _ => None,
         }
     }
@@ -163,6 +213,7 @@ impl Requests {
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
             Phase::PartialHead(partial) => partial.buffer.memory() + size_of::<PartialHead>(),
+            Phase::Preface(preface) => preface.memory(),
             _ => 0,
         }
     }
@@ -175,6 +226,16 @@ impl Requests {
     ) -> usize {
         match &mut self.phase {
             Phase::Stopped => bytes.len(),
+            Phase::Start if self.prefaces != Prefaces::None => self.start_preface(bytes, here, context),
+            Phase::Preface(_) => self.buffer_preface(bytes, context),
+            Phase::PrefaceRest(rest) => {
+                let taken = bytes.len().min(*rest);
+                *rest -= taken;
+                if *rest == 0 {
+                    self.phase = Phase::Start;
+                }
+                taken
+            }
             Phase::Start | Phase::Head => self.start_request(bytes, here, context),
             Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
             Phase::HeadRemainder { body, line } => {
@@ -185,7 +246,7 @@ impl Requests {
                 }
                 taken
             }
-            Phase::Body(_) => self.skip_body(bytes, context),
+            Phase::Body(_) => self.skip_body(bytes, here, context),
             Phase::UnsentBody(body) => {
                 let body = *body;
                 self.phase = if may_be_request(bytes) {
@@ -202,7 +263,12 @@ impl Requests {
             }
             Phase::Resync { line_start } => {
                 let line_start = *line_start;
-                self.find_request_line(line_start, bytes, here, context.limits.line.min(context.limits.head))
+                let taken =
+                    self.find_request_line(line_start, bytes, here, context.limits.line.min(context.limits.head));
+                if taken > 0 {
+                    context.handler.skipped(here.acked);
+                }
+                taken
             }
         }
     }
@@ -221,7 +287,7 @@ impl Requests {
         }
         if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
             context.counters.not_http += 1;
-            context.handler.lost();
+            context.handler.lost(self.segment_acked);
             // A capture may begin in the middle of a body, but TLS remains TLS.
             self.phase = if is_tls(bytes[0]) { Phase::Stopped } else { Phase::Resync { line_start: false } };
             return bytes.len().min(1);
@@ -326,7 +392,7 @@ impl Requests {
         let buffer = &partial.buffer;
         let Some(line) = line_of(buffer) else { return };
         if partial.fallback.is_some() {
-            context.handler.body_end(0);
+            context.handler.body_end(self.body_len);
         }
         let field_lines = buffer.fields();
         let fields = Fields::of_lines(field_lines);
@@ -350,18 +416,18 @@ impl Requests {
         match partial.fallback {
             Some(body) if !partial.buffer.cut => {
                 self.phase = Phase::Body(body);
-                self.feed(partial.buffer.bytes(), partial.start.offset, partial.start.acked, context);
+                self.parse(partial.buffer.bytes(), partial.start.offset, partial.start.acked, context);
             }
             Some(_) => {
                 self.phase = Phase::Resync { line_start };
-                context.handler.body_end(0);
-                context.handler.lost();
+                context.handler.body_end(self.body_len);
+                context.handler.lost(self.segment_acked);
             }
             None => {
                 self.phase = Phase::Resync { line_start };
                 if !partial.strict {
                     context.counters.resync += 1;
-                    context.handler.lost();
+                    context.handler.lost(self.segment_acked);
                 }
             }
         }
@@ -391,11 +457,11 @@ impl Requests {
                     context,
                 );
                 context.handler.body_end(0);
-                context.handler.lost();
+                context.handler.lost(self.segment_acked);
             }
             _ => {
                 context.counters.resync += 1;
-                context.handler.lost();
+                context.handler.lost(self.segment_acked);
             }
         }
     }
@@ -419,8 +485,9 @@ impl Requests {
         self.expects = head.fields.expects;
         self.body_len = 0;
         context.handler.request(head, HeadPosition { start: start.offset, head_end, acked: start.acked });
-        if Body::is_disputed(&head.fields) {
-            context.handler.lost();
+        self.disputed = Body::is_disputed(&head.fields).then_some(head_end);
+        if self.disputed.is_some() {
+            context.handler.lost(self.segment_acked);
         }
     }
 
@@ -437,7 +504,15 @@ impl Requests {
         context.handler.body_end(self.body_len);
     }
 
-    fn skip_body(&mut self, bytes: &[u8], context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+    fn skip_body(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) -> usize {
+        if self.disputed.is_some() {
+            context.handler.skipped(here.acked);
+        }
         let Phase::Body(body) = &mut self.phase else { return 0 };
         let before = self.body_len;
         let progress = body.skip(bytes, &mut self.body_len);
@@ -451,7 +526,7 @@ impl Requests {
             BodyProgress::Broken(taken, line_start) => {
                 context.counters.framing_errors += 1;
                 self.end_body(context);
-                context.handler.lost();
+                context.handler.lost(self.segment_acked);
                 self.phase = Phase::Resync { line_start };
                 taken
             }

@@ -7,6 +7,43 @@ use crate::http::line::{RequestLine, may_be_request, split_request};
 use crate::http::{ParseContext, StreamPosition};
 
 impl Requests {
+    /// Looks for a request line at the start of a segment, where the position in the stream is unknown: after a loss, in
+    /// a line that is no request line, or in a body whose end is disputed. A client begins a request with a segment of
+    /// its own if it waited for the answer to the previous one. Without a loss, that answer is required as evidence: the
+    /// server has then taken what precedes for complete, whatever its framing is here.
+    pub(super) fn resync_at_segment(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) {
+        let fallback = match &mut self.phase {
+            Phase::Resync { line_start } => {
+                *line_start = true;
+                return;
+            }
+            Phase::PartialHead(partial)
+                if !partial.strict
+                    && !partial.buffer.has_first_line()
+                    && may_be_request(bytes)
+                    && context.handler.is_behind_answer(here, partial.start.offset) =>
+            {
+                context.counters.resync += 1;
+                context.handler.lost(self.segment_acked);
+                None
+            }
+            Phase::Body(body)
+                if may_be_request(bytes)
+                    && self.disputed.is_some_and(|since| context.handler.is_behind_answer(here, since)) =>
+            {
+                Some(*body)
+            }
+            _ => return,
+        };
+        self.phase =
+            Phase::PartialHead(Box::new(PartialHead { start: here, strict: true, fallback, ..PartialHead::default() }));
+    }
+
     /// Searches for a line that is certain to be a request. Buffers only the last, incomplete line of the bytes, and
     /// only if it may become one; `limit` is the longest line accepted, in bytes.
     pub(super) fn find_request_line(
@@ -51,7 +88,12 @@ impl Requests {
             Phase::HeadRemainder { .. } | Phase::Body(_) | Phase::UnsentBody(_) => {
                 return context.handler.body_end(self.body_len);
             }
-            Phase::Start | Phase::Head | Phase::Resync { .. } | Phase::Stopped => return,
+            Phase::Start
+            | Phase::Preface(_)
+            | Phase::PrefaceRest(_)
+            | Phase::Head
+            | Phase::Resync { .. }
+            | Phase::Stopped => return,
         };
         if partial.fallback.is_some() {
             context.handler.body_end(self.body_len);
