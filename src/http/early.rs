@@ -33,6 +33,7 @@ pub(super) struct Early {
     location: Option<Box<[u8]>>,
     content_length: Option<u64>,
     content_encoding: Option<Box<[u8]>>,
+    truncated: bool,
     /// The beginning of its body.
     pub(super) body: Vec<u8>,
     /// Content bytes of its body, once it has ended.
@@ -115,6 +116,7 @@ impl Early {
             location: head.fields.location.map(keep),
             content_length: head.content_length,
             content_encoding: head.fields.content_encoding.map(keep),
+            truncated: head.truncated,
             body: Vec::new(),
             body_len: None,
         }
@@ -128,6 +130,7 @@ impl Early {
             location: self.location.as_deref(),
             content_length: self.content_length,
             content_encoding: self.content_encoding.as_deref(),
+            truncated: self.truncated,
         }
     }
 

@@ -72,6 +72,8 @@ pub struct Response<'a> {
     pub content_length: Option<u64>,
     /// Value of the first `Content-Encoding` field.
     pub content_encoding: Option<&'a [u8]>,
+    /// Whether the head was cut by a limit, a gap or the end of the flow, so that fields may be missing.
+    pub truncated: bool,
 }
 
 /// Bytes of a body that are available regardless of the order in which the two directions were captured. A handler that
@@ -231,6 +233,9 @@ impl Connection {
     ) {
         self.transactions.advance_server(offset, offset + bytes.len() as u64, acked);
         self.with_responses(scope, |responses, context| responses.feed(bytes, offset, acked, context));
+        if let Some(end) = self.transactions.answered.take().filter(|_| self.requests.waits_for_answer()) {
+            self.with_requests(scope, |requests, context| requests.answered(end, context));
+        }
         self.apply_change(scope);
     }
 

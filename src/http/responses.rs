@@ -55,6 +55,19 @@ pub(super) struct ResponseHead<'a> {
     pub(super) fields: Fields<'a>,
     /// Value of `Content-Length`, if valid.
     pub(super) content_length: Option<u64>,
+    /// Whether fields may be missing.
+    pub(super) truncated: bool,
+}
+
+/// The end of a parsed head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeadEnd {
+    /// Its blank line.
+    Complete,
+    /// The limit; the number is not 0 within a line.
+    TooLong(u32),
+    /// A gap, or the end of the stream.
+    Cut,
 }
 
 /// Receives the events of the server's stream.
@@ -85,6 +98,7 @@ impl<'a> ResponseHead<'a> {
             location: self.fields.location,
             content_length: self.content_length,
             content_encoding: self.fields.content_encoding,
+            truncated: self.truncated,
         }
     }
 }
@@ -211,7 +225,7 @@ impl Responses {
             && let Phase::PartialHead(partial) = std::mem::replace(&mut self.phase, Phase::Head)
         {
             let fields = Fields::of_lines(partial.buffer.complete_fields());
-            self.emit_response(partial.buffer.first_line(), fields, partial.start, None, at, context);
+            self.emit_response(partial.buffer.first_line(), fields, partial.start, HeadEnd::Cut, at, context);
         }
     }
 
@@ -292,7 +306,7 @@ impl Responses {
             && line_end + rest <= limits.head
         {
             let len = line_end + rest;
-            self.emit_response(&bytes[..line_end], fields, here, None, here.offset + len as u64, context);
+            self.emit_response(&bytes[..line_end], fields, here, HeadEnd::Complete, here.offset + len as u64, context);
             return len;
         }
         self.phase = Phase::PartialHead(Box::new(PartialHead { buffer: HeadBuffer::default(), start: here }));
@@ -307,19 +321,19 @@ impl Responses {
     ) -> usize {
         let Phase::PartialHead(partial) = &mut self.phase else { return bytes.len() };
         let buffer = &mut partial.buffer;
-        let (taken, known, rest) = match buffer.add(bytes, context.limits.line, context.limits.head) {
+        let (taken, known, too_long) = match buffer.add(bytes, context.limits.line, context.limits.head) {
             Added::All => (bytes.len(), buffer.has_first_line() || may_be_response(buffer.bytes()), None),
             Added::FirstLine(taken) => (taken, split_response(buffer.first_line()).is_some(), None),
             Added::Complete(taken) => {
-                self.finish_buffered_head(None, here.offset + taken as u64, context);
+                self.finish_buffered_head(HeadEnd::Complete, here.offset + taken as u64, context);
                 return taken;
             }
-            Added::TooLong(taken) => (taken, true, Some(u32::from(buffer.is_within_line()))),
+            Added::TooLong(taken) => (taken, true, Some(HeadEnd::TooLong(u32::from(buffer.is_within_line())))),
         };
         let at = here.offset + taken as u64;
-        if rest.is_some() {
+        if let Some(end) = too_long {
             context.counters.head_limit += 1;
-            self.finish_buffered_head(rest, at, context);
+            self.finish_buffered_head(end, at, context);
         } else if !known {
             context.counters.resync += 1;
             self.enter_resync(at, context);
@@ -327,27 +341,21 @@ impl Responses {
         taken
     }
 
-    /// Emits a buffered head that is complete or has reached the limit. In the latter case `rest` is not 0 if its end
-    /// is within a line.
-    fn finish_buffered_head(
-        &mut self,
-        rest: Option<u32>,
-        at: u64,
-        context: &mut ParseContext<'_, impl ResponseHandler>,
-    ) {
+    /// Emits a buffered head that is complete or has reached the limit.
+    fn finish_buffered_head(&mut self, end: HeadEnd, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         if let Phase::PartialHead(partial) = std::mem::replace(&mut self.phase, Phase::Head) {
             let fields = Fields::of_lines(partial.buffer.fields());
-            self.emit_response(partial.buffer.first_line(), fields, partial.start, rest, at, context);
+            self.emit_response(partial.buffer.first_line(), fields, partial.start, end, at, context);
         }
     }
 
-    /// Handles a parsed head that ends at stream offset `at`; see `finish_buffered_head` for `rest`.
+    /// Handles a parsed head that ends at stream offset `at`.
     fn emit_response(
         &mut self,
         line: &[u8],
         fields: Fields<'_>,
         start: StreamPosition,
-        rest: Option<u32>,
+        end: HeadEnd,
         at: u64,
         context: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
@@ -362,7 +370,7 @@ impl Responses {
         context.counters.responses += 1;
         context.counters.bad_header_lines += fields.bad_lines;
         self.body_len = 0;
-        let head = ResponseHead { line, fields, content_length };
+        let head = ResponseHead { line, fields, content_length, truncated: end != HeadEnd::Complete };
         self.phase = Phase::Head;
         let body = if (100..200).contains(&line.status) && line.status != 101 {
             context.handler.interim(start, at);
@@ -385,9 +393,9 @@ impl Responses {
                 || (class == Some(MethodClass::Connect) && (200..300).contains(&line.status));
             Some(if bodiless { Body::Length(0) } else { Body::of_response(&fields, context.counters) })
         };
-        match rest {
-            Some(line) => self.phase = Phase::HeadRemainder { body, line },
-            None => self.enter_body(body, at, context),
+        match end {
+            HeadEnd::TooLong(line) => self.phase = Phase::HeadRemainder { body, line },
+            HeadEnd::Complete | HeadEnd::Cut => self.enter_body(body, at, context),
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Transactions {
     last_answer: StreamPosition,
     /// How much of the client's stream the first segment of the current response acknowledged.
     answer_acked: Option<u64>,
+    /// How much of the client's stream the latest answer acknowledged, until that is applied to the requests.
+    pub(super) answered: Option<u64>,
     /// Client that a PROXY header names.
     proxied_for: Option<IpAddr>,
     /// Change to apply to the connection after the current bytes are processed.
@@ -223,9 +225,10 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
         self.transactions.lost_requests(end);
     }
 
-    fn is_behind_answer(&self, here: StreamPosition, since: u64) -> bool {
+    fn is_behind_answer(&self, here: StreamPosition, before: Option<u64>, since: u64) -> bool {
         let answer = self.transactions.last_answer;
-        answer.acked > Some(since) && here.acked >= Some(answer.offset)
+        let end = Some(answer.offset);
+        answer.acked > Some(since) && here.acked >= end && before < end
     }
 }
 
@@ -246,6 +249,7 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
         let transactions = &mut *self.transactions;
         transactions.body_wanted_for = None;
         transactions.answer_acked = start.acked;
+        transactions.answered = start.acked;
         let handler = &mut *self.handler;
         let status = head.line.status;
         match transactions.pending.pair(start, |tx_id| handler.unseen(tx_id)) {

@@ -17,6 +17,7 @@ use super::head::{Added, HeadBuffer, find_end, skip_lines};
 use super::line::{RequestLine, may_be_request, split_request};
 use super::preface::PrefaceBuffer;
 use super::{ParseContext, ProgressGuard, StreamPosition};
+use resync::UnprovenSegments;
 
 /// Parser state of the client's stream.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub(super) struct Requests {
     expects: bool,
     /// Stream offset at which the current request's head ends, if servers disagree about the end of its body.
     disputed: Option<u64>,
+    /// Segments that may hold requests, until an answer shows it.
+    unproven: Option<Box<UnprovenSegments>>,
     /// Which prefaces may follow.
     prefaces: Prefaces,
     /// How much of the server's stream the latest segment acknowledged.
@@ -77,8 +80,40 @@ struct PartialHead {
     start: StreamPosition,
     /// Whether it began at an unknown position, so that its first line must be certain to be a request.
     strict: bool,
-    /// Body that the bytes belong to if they are not a head.
-    fallback: Option<Body>,
+    /// What the bytes belong to if they are not a head.
+    fallback: Option<Fallback>,
+}
+
+/// What the bytes belong to that turn out not to be a head.
+#[derive(Debug)]
+enum Fallback {
+    Body(Body),
+    /// A first line that is no request line so far, the last segment of which acknowledged so much of the server's
+    /// stream.
+    Line(Box<PartialHead>, Option<u64>),
+}
+
+impl PartialHead {
+    /// Returns an empty head at a position where its first line must be certain to be a request.
+    fn strict(start: StreamPosition, fallback: Option<Fallback>) -> Box<Self> {
+        Box::new(Self { buffer: HeadBuffer::default(), start, strict: true, fallback })
+    }
+
+    /// Returns the stream offset of the first byte that is not parsed yet.
+    fn unparsed_start(&self) -> u64 {
+        match &self.fallback {
+            Some(Fallback::Line(before, _)) => before.start.offset,
+            _ => self.start.offset,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        let before = match &self.fallback {
+            Some(Fallback::Line(before, _)) => size_of::<Self>() + before.buffer.memory(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.buffer.memory() + before
+    }
 }
 
 /// Position of a request in the client's stream.
@@ -107,9 +142,9 @@ pub(super) trait RequestHandler {
     fn lost(&mut self, acked: Option<u64>);
     /// Bytes up to stream offset `end` that were not captured may have held requests.
     fn gap(&mut self, end: u64);
-    /// Returns whether the server had answered what it received, including bytes behind stream offset `since`, and the
-    /// client had read that answer when it sent the segment at `here`.
-    fn is_behind_answer(&self, here: StreamPosition, since: u64) -> bool;
+    /// Returns whether the segment at `here` is the first that the client sent after it had read an answer of the server
+    /// to bytes behind stream offset `since`. The segment before acknowledged the server's stream up to `before`.
+    fn is_behind_answer(&self, here: StreamPosition, before: Option<u64>, since: u64) -> bool;
 }
 
 impl Requests {
@@ -201,21 +236,28 @@ impl Requests {
         self.body_len
     }
 
+    /// Returns whether the server's next answer may show that a request was found.
+    pub(super) const fn waits_for_answer(&self) -> bool {
+        self.unproven.is_some()
+    }
+
     /// Returns the stream offset at which the head in progress begins.
     pub(super) fn partial_head_start(&self) -> Option<u64> {
         match &self.phase {
-            Phase::PartialHead(partial) => Some(partial.start.offset),
+            Phase::PartialHead(partial) => Some(partial.unparsed_start()),
             Phase::Preface(preface) => Some(preface.start.offset),
             _ => None,
         }
     }
 
     pub(super) fn memory(&self) -> usize {
-        match &self.phase {
-            Phase::PartialHead(partial) => partial.buffer.memory() + size_of::<PartialHead>(),
-            Phase::Preface(preface) => preface.memory(),
-            _ => 0,
-        }
+        let unproven = self.unproven.as_ref().map_or(0, |segments| segments.memory());
+        unproven
+            + match &self.phase {
+                Phase::PartialHead(partial) => partial.memory(),
+                Phase::Preface(preface) => preface.memory(),
+                _ => 0,
+            }
     }
 
     fn step(
@@ -250,12 +292,7 @@ impl Requests {
             Phase::UnsentBody(body) => {
                 let body = *body;
                 self.phase = if may_be_request(bytes) {
-                    Phase::PartialHead(Box::new(PartialHead {
-                        start: here,
-                        strict: true,
-                        fallback: Some(body),
-                        ..PartialHead::default()
-                    }))
+                    Phase::PartialHead(PartialHead::strict(here, Some(Fallback::Body(body))))
                 } else {
                     Phase::Body(body)
                 };
@@ -265,7 +302,7 @@ impl Requests {
                 let line_start = *line_start;
                 let taken =
                     self.find_request_line(line_start, bytes, here, context.limits.line.min(context.limits.head));
-                if taken > 0 {
+                if taken > 0 && self.unproven.is_none() {
                     context.handler.skipped(here.acked);
                 }
                 taken
@@ -391,9 +428,7 @@ impl Requests {
         let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) else { return };
         let buffer = &partial.buffer;
         let Some(line) = line_of(buffer) else { return };
-        if partial.fallback.is_some() {
-            context.handler.body_end(self.body_len);
-        }
+        self.end_fallback(partial.fallback.as_ref(), context);
         let field_lines = buffer.fields();
         let fields = Fields::of_lines(field_lines);
         let truncated = too_long || buffer.cut;
@@ -414,13 +449,16 @@ impl Requests {
     fn reject_head(&mut self, line_start: bool, context: &mut ParseContext<'_, impl RequestHandler>) {
         let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) else { return };
         match partial.fallback {
-            Some(body) if !partial.buffer.cut => {
-                self.phase = Phase::Body(body);
+            Some(fallback) if !partial.buffer.cut => {
+                self.phase = match fallback {
+                    Fallback::Body(body) => Phase::Body(body),
+                    Fallback::Line(partial, _) => Phase::PartialHead(partial),
+                };
                 self.parse(partial.buffer.bytes(), partial.start.offset, partial.start.acked, context);
             }
-            Some(_) => {
+            Some(fallback) => {
                 self.phase = Phase::Resync { line_start };
-                context.handler.body_end(self.body_len);
+                self.end_fallback(Some(&fallback), context);
                 context.handler.lost(self.segment_acked);
             }
             None => {
@@ -429,6 +467,18 @@ impl Requests {
                     context.counters.resync += 1;
                     context.handler.lost(self.segment_acked);
                 }
+            }
+        }
+    }
+
+    /// Ends what precedes a head that was found in it.
+    fn end_fallback(&self, fallback: Option<&Fallback>, context: &mut ParseContext<'_, impl RequestHandler>) {
+        match fallback {
+            None => {}
+            Some(Fallback::Body(_)) => context.handler.body_end(self.body_len),
+            Some(Fallback::Line(_, acked)) => {
+                context.counters.resync += 1;
+                context.handler.lost(*acked);
             }
         }
     }
@@ -510,7 +560,7 @@ impl Requests {
         here: StreamPosition,
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) -> usize {
-        if self.disputed.is_some() {
+        if self.disputed.is_some() && self.unproven.is_none() {
             context.handler.skipped(here.acked);
         }
         let Phase::Body(body) = &mut self.phase else { return 0 };

@@ -1,47 +1,128 @@
 //! Finds the next request in the client's stream when its position is unknown, and handles truncated messages.
 
 use super::parse::{RequestHead, is_certain};
-use super::{PartialHead, Phase, RequestHandler, Requests, line_of};
+use super::{Fallback, PartialHead, Phase, RequestHandler, Requests, line_of};
 use crate::http::fields::Fields;
 use crate::http::line::{RequestLine, may_be_request, split_request};
 use crate::http::{ParseContext, StreamPosition};
 
+/// Segments at an unknown position, the first of which may begin a request.
+#[derive(Debug, Default)]
+pub(super) struct UnprovenSegments(Vec<Segment>);
+
+#[derive(Debug)]
+struct Segment {
+    start: StreamPosition,
+    bytes: Box<[u8]>,
+}
+
+impl UnprovenSegments {
+    /// Adds a segment. Returns whether there is space for it.
+    fn push(&mut self, bytes: &[u8], start: StreamPosition) -> bool {
+        /// Rationale: a few heads of usual size; such segments are rare.
+        const MAX_BYTES: usize = 16 << 10;
+        const MAX_SEGMENTS: usize = 32;
+        let fits = self.0.len() < MAX_SEGMENTS
+            && self.0.iter().map(|segment| segment.bytes.len()).sum::<usize>() + bytes.len() <= MAX_BYTES;
+        if fits {
+            self.0.push(Segment { start, bytes: bytes.into() });
+        }
+        fits
+    }
+
+    /// Returns the memory held, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let segments = self.0.iter().map(|segment| segment.bytes.len()).sum::<usize>();
+        size_of::<Self>() + self.0.capacity() * size_of::<Segment>() + segments
+    }
+}
+
+/// Reports whether bytes begin with a line that is certain to be a request line.
+fn begins_request(bytes: &[u8]) -> bool {
+    may_be_request(bytes)
+        && memchr::memchr(b'\n', bytes)
+            .is_some_and(|end| split_request(&bytes[..=end]).is_some_and(|line| is_certain(&line)))
+}
+
 impl Requests {
-    /// Looks for a request line at the start of a segment, where the position in the stream is unknown: after a loss, in
-    /// a line that is no request line, or in a body whose end is disputed. A client begins a request with a segment of
-    /// its own if it waited for the answer to the previous one. Without a loss, that answer is required as evidence: the
-    /// server has then taken what precedes for complete, whatever its framing is here.
+    /// Looks for a request at the start of a segment where the position in the stream is unknown: after a loss, in a line
+    /// that is no request line, or in a body whose end is disputed. A client that waits for answers begins the next
+    /// request with the first segment that it sends after it has read one, and the server has then taken what precedes
+    /// for complete. If the answer is not known yet, segments that may begin a request are kept for it.
     pub(super) fn resync_at_segment(
         &mut self,
         bytes: &[u8],
         here: StreamPosition,
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
-        let fallback = match &mut self.phase {
-            Phase::Resync { line_start } => {
-                *line_start = true;
-                return;
-            }
-            Phase::PartialHead(partial)
-                if !partial.strict
-                    && !partial.buffer.has_first_line()
-                    && may_be_request(bytes)
-                    && context.handler.is_behind_answer(here, partial.start.offset) =>
-            {
-                context.counters.resync += 1;
-                context.handler.lost(self.segment_acked);
-                None
-            }
-            Phase::Body(body)
-                if may_be_request(bytes)
-                    && self.disputed.is_some_and(|since| context.handler.is_behind_answer(here, since)) =>
-            {
-                Some(*body)
-            }
-            _ => return,
+        let since = match &self.phase {
+            Phase::Resync { .. } => 0,
+            Phase::Body(_) if let Some(since) = self.disputed => since,
+            Phase::PartialHead(partial) if !partial.strict && !partial.buffer.has_first_line() => partial.start.offset,
+            _ => return self.unproven = None,
         };
-        self.phase =
-            Phase::PartialHead(Box::new(PartialHead { start: here, strict: true, fallback, ..PartialHead::default() }));
+        if !may_be_request(bytes) || !context.handler.is_behind_answer(here, self.segment_acked, since) {
+            return self.keep_unproven(bytes, here, context);
+        }
+        self.drop_unproven(context);
+        match &mut self.phase {
+            Phase::Resync { line_start } => *line_start = true,
+            Phase::Body(body) => {
+                self.phase = Phase::PartialHead(PartialHead::strict(here, Some(Fallback::Body(*body))));
+            }
+            Phase::PartialHead(partial) => {
+                let fallback = Fallback::Line(std::mem::take(partial), self.segment_acked);
+                self.phase = Phase::PartialHead(PartialHead::strict(here, Some(fallback)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps a segment that may begin a request, and those that follow it, until the server's next answer shows which of
+    /// them does.
+    fn keep_unproven(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) {
+        let begins = begins_request(bytes) && !matches!(self.phase, Phase::PartialHead(_));
+        if self.unproven.is_none() && !begins {
+            return;
+        }
+        let segments = self.unproven.get_or_insert_default();
+        if !segments.push(bytes, here) {
+            self.drop_unproven(context);
+        }
+    }
+
+    /// Gives up the segments kept.
+    fn drop_unproven(&mut self, context: &mut ParseContext<'_, impl RequestHandler>) {
+        if let Some(last) = self.unproven.take().and_then(|segments| segments.0.last().map(|segment| segment.start)) {
+            context.handler.skipped(last.acked);
+        }
+    }
+
+    /// Notes that an answer begins in a segment that acknowledges the client's stream up to `end`: what precedes is
+    /// complete, and a request line there begins a request.
+    pub(in crate::http) fn answered(&mut self, end: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
+        let Some(segments) = self.unproven.as_ref().map(|segments| &segments.0) else { return };
+        if segments.first().is_none_or(|first| first.start.offset > end) {
+            return;
+        }
+        let unknown = matches!(self.phase, Phase::Resync { .. })
+            || (matches!(self.phase, Phase::Body(_)) && self.disputed.is_some());
+        let found = segments.iter().position(|segment| segment.start.offset == end && begins_request(&segment.bytes));
+        let Some(at) = found.filter(|_| unknown) else { return self.drop_unproven(context) };
+        let segments = self.unproven.take().map_or_else(Vec::new, |segments| segments.0);
+        if let Phase::Body(_) = self.phase {
+            context.handler.body_end(self.body_len);
+        }
+        self.phase = Phase::Head;
+        for Segment { start, bytes } in &segments[at..] {
+            self.segment_acked = start.acked;
+            self.parse(bytes, start.offset, start.acked, context);
+        }
     }
 
     /// Searches for a line that is certain to be a request. Buffers only the last, incomplete line of the bytes, and
@@ -67,8 +148,7 @@ impl Requests {
                     }
                     None => {
                         let start = StreamPosition { offset: here.offset + at as u64, acked: here.acked };
-                        self.phase =
-                            Phase::PartialHead(Box::new(PartialHead { start, strict: true, ..PartialHead::default() }));
+                        self.phase = Phase::PartialHead(PartialHead::strict(start, None));
                         return at;
                     }
                 }
@@ -95,9 +175,7 @@ impl Requests {
             | Phase::Resync { .. }
             | Phase::Stopped => return,
         };
-        if partial.fallback.is_some() {
-            context.handler.body_end(self.body_len);
-        }
+        self.end_fallback(partial.fallback.as_ref(), context);
         let buffer = &partial.buffer;
         let complete = buffer.has_first_line() || buffer.cut;
         let line = if complete { line_of(buffer) } else { line_of(buffer).and_then(RequestLine::without_cut_end) };
