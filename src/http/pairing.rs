@@ -104,6 +104,8 @@ pub(super) struct PendingRequests {
     max_read: u64,
     /// Stream offset at which the last response ended.
     last_response_end: u64,
+    /// Bytes of the client's stream that the first segment of the last final response acknowledged.
+    last_response_acked: Option<u64>,
 }
 
 /// Result of pairing a response.
@@ -183,7 +185,7 @@ impl PendingRequests {
         self.waits_for_responses |= previous_end > 0 && read == Some(previous_end);
         self.last_read = read;
         self.max_read = self.max_read.max(read.unwrap_or(0));
-        (self.ambiguous, self.after_loss) = (false, false);
+        self.after_loss = false;
     }
 
     /// Notes client bytes that are no known request; the client had read `read` bytes of the server's stream.
@@ -265,6 +267,9 @@ impl PendingRequests {
     /// Pairs a final response with a pending request.
     pub(super) fn pair(&mut self, response: StreamPosition, mut unseen: impl FnMut(u32)) -> PairResult {
         let acked = response.acked.unwrap_or(0);
+        // A client that waits sends more before the server can answer again.
+        self.pipelining |= response.acked.is_some() && response.acked == self.last_response_acked;
+        self.last_response_acked = response.acked;
         if self.ambiguous {
             return self.pair_ambiguous(response.offset, acked, unseen);
         }

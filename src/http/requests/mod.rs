@@ -302,6 +302,9 @@ impl Requests {
                 let line_start = *line_start;
                 let taken =
                     self.find_request_line(line_start, bytes, here, context.limits.line.min(context.limits.head));
+                if !matches!(self.phase, Phase::Resync { .. }) {
+                    self.drop_unproven(here.offset + taken as u64, context);
+                }
                 if taken > 0 && self.unproven.is_none() {
                     context.handler.skipped(here.acked);
                 }
@@ -463,7 +466,9 @@ impl Requests {
             }
             None => {
                 self.phase = Phase::Resync { line_start };
-                if !partial.strict {
+                if partial.strict {
+                    context.handler.skipped(self.segment_acked);
+                } else {
                     context.counters.resync += 1;
                     context.handler.lost(self.segment_acked);
                 }
@@ -576,7 +581,8 @@ impl Requests {
             BodyProgress::Broken(taken, line_start) => {
                 context.counters.framing_errors += 1;
                 self.end_body(context);
-                context.handler.lost(self.segment_acked);
+                let kept = self.unproven.as_ref().map(|segments| segments.before);
+                context.handler.lost(kept.unwrap_or(self.segment_acked));
                 self.phase = Phase::Resync { line_start };
                 taken
             }

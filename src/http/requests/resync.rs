@@ -7,8 +7,12 @@ use crate::http::line::{RequestLine, may_be_request, split_request};
 use crate::http::{ParseContext, StreamPosition};
 
 /// Segments at an unknown position, the first of which may begin a request.
-#[derive(Debug, Default)]
-pub(super) struct UnprovenSegments(Vec<Segment>);
+#[derive(Debug)]
+pub(super) struct UnprovenSegments {
+    segments: Vec<Segment>,
+    /// How much of the server's stream the segment before them acknowledged.
+    pub(super) before: Option<u64>,
+}
 
 #[derive(Debug)]
 struct Segment {
@@ -22,18 +26,18 @@ impl UnprovenSegments {
         /// Rationale: a few heads of usual size; such segments are rare.
         const MAX_BYTES: usize = 16 << 10;
         const MAX_SEGMENTS: usize = 32;
-        let fits = self.0.len() < MAX_SEGMENTS
-            && self.0.iter().map(|segment| segment.bytes.len()).sum::<usize>() + bytes.len() <= MAX_BYTES;
+        let fits = self.segments.len() < MAX_SEGMENTS
+            && self.segments.iter().map(|segment| segment.bytes.len()).sum::<usize>() + bytes.len() <= MAX_BYTES;
         if fits {
-            self.0.push(Segment { start, bytes: bytes.into() });
+            self.segments.push(Segment { start, bytes: bytes.into() });
         }
         fits
     }
 
     /// Returns the memory held, in bytes.
     pub(super) fn memory(&self) -> usize {
-        let segments = self.0.iter().map(|segment| segment.bytes.len()).sum::<usize>();
-        size_of::<Self>() + self.0.capacity() * size_of::<Segment>() + segments
+        let segments = self.segments.iter().map(|segment| segment.bytes.len()).sum::<usize>();
+        size_of::<Self>() + self.segments.capacity() * size_of::<Segment>() + segments
     }
 }
 
@@ -58,13 +62,15 @@ impl Requests {
         let since = match &self.phase {
             Phase::Resync { .. } => 0,
             Phase::Body(_) if let Some(since) = self.disputed => since,
-            Phase::PartialHead(partial) if !partial.strict && !partial.buffer.has_first_line() => partial.start.offset,
-            _ => return self.unproven = None,
+            Phase::PartialHead(partial) if partial.fallback.is_none() && !partial.buffer.has_first_line() => {
+                partial.start.offset
+            }
+            _ => return self.drop_unproven(u64::MAX, context),
         };
         if !may_be_request(bytes) || !context.handler.is_behind_answer(here, self.segment_acked, since) {
             return self.keep_unproven(bytes, here, context);
         }
-        self.drop_unproven(context);
+        self.drop_unproven(u64::MAX, context);
         match &mut self.phase {
             Phase::Resync { line_start } => *line_start = true,
             Phase::Body(body) => {
@@ -86,35 +92,38 @@ impl Requests {
         here: StreamPosition,
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
-        let begins = begins_request(bytes) && !matches!(self.phase, Phase::PartialHead(_));
+        let begins =
+            begins_request(bytes) && !matches!(self.phase, Phase::PartialHead(_) | Phase::Resync { line_start: true });
         if self.unproven.is_none() && !begins {
             return;
         }
-        let segments = self.unproven.get_or_insert_default();
+        let before = self.segment_acked;
+        let segments = self.unproven.get_or_insert_with(|| Box::new(UnprovenSegments { segments: Vec::new(), before }));
         if !segments.push(bytes, here) {
-            self.drop_unproven(context);
+            self.drop_unproven(u64::MAX, context);
         }
     }
 
-    /// Gives up the segments kept.
-    fn drop_unproven(&mut self, context: &mut ParseContext<'_, impl RequestHandler>) {
-        if let Some(last) = self.unproven.take().and_then(|segments| segments.0.last().map(|segment| segment.start)) {
-            context.handler.skipped(last.acked);
+    /// Gives up the segments kept: those that begin before stream offset `end` are no known requests.
+    pub(super) fn drop_unproven(&mut self, end: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
+        let Some(kept) = self.unproven.take() else { return };
+        if let Some(last) = kept.segments.iter().rfind(|segment| segment.start.offset < end) {
+            context.handler.skipped(last.start.acked);
         }
     }
 
     /// Notes that an answer begins in a segment that acknowledges the client's stream up to `end`: what precedes is
     /// complete, and a request line there begins a request.
     pub(in crate::http) fn answered(&mut self, end: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
-        let Some(segments) = self.unproven.as_ref().map(|segments| &segments.0) else { return };
+        let Some(segments) = self.unproven.as_ref().map(|kept| &kept.segments) else { return };
         if segments.first().is_none_or(|first| first.start.offset > end) {
             return;
         }
         let unknown = matches!(self.phase, Phase::Resync { .. })
             || (matches!(self.phase, Phase::Body(_)) && self.disputed.is_some());
         let found = segments.iter().position(|segment| segment.start.offset == end && begins_request(&segment.bytes));
-        let Some(at) = found.filter(|_| unknown) else { return self.drop_unproven(context) };
-        let segments = self.unproven.take().map_or_else(Vec::new, |segments| segments.0);
+        let Some(at) = found.filter(|_| unknown) else { return self.drop_unproven(u64::MAX, context) };
+        let segments = self.unproven.take().map_or_else(Vec::new, |kept| kept.segments);
         if let Phase::Body(_) = self.phase {
             context.handler.body_end(self.body_len);
         }

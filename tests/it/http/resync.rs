@@ -113,7 +113,8 @@ fn request_behind_an_answer_is_found_where_the_server_took_another_length() {
 #[test]
 fn request_behind_acknowledged_bytes_is_found_once_they_are_answered() {
     let back = ANSWER.len() as u64;
-    for body in BODIES {
+    // One that begins a request line itself continues in the next segment, as far as the client's bytes show.
+    for body in BODIES.into_iter().filter(|body| !body.starts_with(b"GET")) {
         for answered in [true, false] {
             let mut recorder = Recorder::default();
             recorder.gap(ToServer, 60);
