@@ -147,6 +147,8 @@ impl Transactions {
             (_, 101) => Some(ConnectionChange::Switched),
             (MethodClass::Connect, 200..300) => Some(ConnectionChange::Tunnel),
             (MethodClass::Head | MethodClass::Connect, _) if early.body_len != Some(0) => {
+                // What followed was framed wrongly, too.
+                self.early = None;
                 Some(ConnectionChange::Misread)
             }
             _ => self.change,
