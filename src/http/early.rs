@@ -18,6 +18,8 @@ pub(super) struct EarlyResponses {
     responses: VecDeque<Early>,
     /// Heap memory of the responses, in bytes.
     heap: usize,
+    /// Whether responses behind these were not kept.
+    pub(super) overflowed: bool,
 }
 
 /// A response captured before its request.
@@ -65,12 +67,6 @@ impl EarlyResponses {
                 return Some(early);
             }
         }
-    }
-
-    /// Puts back the response that was removed last.
-    pub(super) fn unpop(&mut self, early: Early) {
-        self.heap += early.heap();
-        self.responses.push_front(early);
     }
 
     /// Returns where the first response begins that acknowledges the client's stream up to `end`.

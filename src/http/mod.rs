@@ -305,8 +305,15 @@ impl Connection {
     ) {
         let ParseScope { limits, counters, handler } = scope;
         let known_end = self.requests.partial_head_start().unwrap_or(self.transactions.client_end);
-        let mut handler =
-            ServerSide { transactions: &mut self.transactions, handler: *handler, known_end, limits, unpaired: 0 };
+        let request_end = self.requests.message_end();
+        let mut handler = ServerSide {
+            request_end,
+            transactions: &mut self.transactions,
+            handler: *handler,
+            known_end,
+            limits,
+            unpaired: 0,
+        };
         parse(&mut self.responses, &mut ParseContext { limits, counters, handler: &mut handler });
         counters.unpaired_responses += handler.unpaired;
     }

@@ -18,7 +18,8 @@
 //! This last step relies on one assumption: the client waits for responses. A client that once sent a request before it
 //! had the response to the previous one (pipelining) is not trusted again after a loss: its requests stay unproven.
 //! Bytes of the client that were not captured are bounded by what the server had received of them when it sent data that
-//! the client had read before the next request (see [`PendingRequests::lost_requests`]).
+//! the client had read before the next request (see [`PendingRequests::lost_requests`]). Directly after such a loss, the
+//! response must acknowledge exactly the end of the request, unless the client was seen waiting before.
 
 use super::StreamPosition;
 use super::queue::Queue;
@@ -45,6 +46,9 @@ pub(super) struct PendingRequest {
     /// Whether the client had read more of the server's stream than at the previous request, and is trusted to wait for
     /// responses.
     fresh: bool,
+    /// Whether requests may have been lost directly before it, of a client that was not seen waiting yet: its response
+    /// must acknowledge exactly the end of the request.
+    exact: bool,
 }
 
 /// Request methods that affect the framing of the response.
@@ -67,7 +71,7 @@ impl MethodClass {
 
 impl PendingRequest {
     pub(super) fn new(tx_id: u32, start: u64, head_end: u64, read: Option<u64>, class: MethodClass) -> Self {
-        Self { tx_id: Some(tx_id), start, head_end, read, class, fragment: false, fresh: false }
+        Self { tx_id: Some(tx_id), start, head_end, read, class, fragment: false, fresh: false, exact: false }
     }
 
     /// Creates an entry for an unknown number of unseen requests.
@@ -80,6 +84,7 @@ impl PendingRequest {
             class: MethodClass::Plain,
             fragment: false,
             fresh: false,
+            exact: false,
         }
     }
 }
@@ -139,6 +144,7 @@ impl PendingRequests {
         self.pipelining |= request.read.is_some() && request.read == self.last_read;
         self.last_read = request.read;
         let after_loss = std::mem::take(&mut self.after_loss);
+        request.exact = after_loss && !self.waits_for_responses;
         // If a request was lost, this one was sent without waiting for the response to it.
         self.pipelining |= after_loss
             && !self.waits_for_responses
@@ -151,7 +157,7 @@ impl PendingRequests {
             self.prompt_requests = self.prompt_requests.saturating_add(1);
             self.waits_for_responses |= self.prompt_requests >= MIN_PROMPT_REQUESTS;
         }
-        request.fresh = self.is_fresh(request.read) && request.read >= Some(seen);
+        request.fresh = !self.pipelining && request.read.is_some_and(|read| read > self.max_read && read >= seen);
         self.max_read = self.max_read.max(request.read.unwrap_or(seen));
         if self.requests.len() >= limit {
             self.add_unknown_request();
@@ -161,22 +167,9 @@ impl PendingRequests {
         true
     }
 
-    /// Returns whether a client that had read so much had the responses to all its earlier requests.
-    fn is_fresh(&self, read: Option<u64>) -> bool {
-        !self.pipelining && read.is_some_and(|read| read > self.max_read)
-    }
-
-    /// Returns whether a response that was captured before `request` belongs to it: the next one while the pairing is
-    /// unambiguous; otherwise one that begins exactly where the client had read to. Either acknowledges the request's
-    /// head.
-    pub(super) fn is_early_response(&self, request: &PendingRequest, response: StreamPosition) -> bool {
-        response.acked >= Some(request.head_end)
-            && (!self.ambiguous || (request.read == Some(response.offset) && self.is_fresh(request.read)))
-    }
-
-    /// Returns whether a response that no pending request waits for may be kept for a later one.
-    pub(super) fn accepts_early_responses(&self) -> bool {
-        self.requests.is_empty() && !(self.ambiguous && self.pipelining)
+    /// Reports whether nothing is pending and the next response belongs to the next request.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.requests.is_empty() && !self.ambiguous
     }
 
     /// Notes a request whose response was captured before it; the response before that one ended at `previous_end`.
@@ -185,7 +178,6 @@ impl PendingRequests {
         self.waits_for_responses |= previous_end > 0 && read == Some(previous_end);
         self.last_read = read;
         self.max_read = self.max_read.max(read.unwrap_or(0));
-        self.after_loss = false;
     }
 
     /// Notes client bytes that are no known request; the client had read `read` bytes of the server's stream.
@@ -226,8 +218,8 @@ impl PendingRequests {
         }
     }
 
-    /// Notes that a response was not kept for its request, which was not captured yet.
-    pub(super) fn dropped_early_response(&mut self) {
+    /// Notes that responses were not kept for requests that are not captured yet.
+    pub(super) fn dropped_early_responses(&mut self) {
         self.ambiguous = true;
     }
 
@@ -264,14 +256,19 @@ impl PendingRequests {
         self.give_up(|_| true, &mut unseen);
     }
 
-    /// Pairs a final response with a pending request.
-    pub(super) fn pair(&mut self, response: StreamPosition, mut unseen: impl FnMut(u32)) -> PairResult {
+    /// Pairs a final response with a pending request. The last complete request ends at stream offset `request_end`.
+    pub(super) fn pair(
+        &mut self,
+        response: StreamPosition,
+        request_end: u64,
+        mut unseen: impl FnMut(u32),
+    ) -> PairResult {
         let acked = response.acked.unwrap_or(0);
         // A client that waits sends more before the server can answer again.
         self.pipelining |= response.acked.is_some() && response.acked == self.last_response_acked;
         self.last_response_acked = response.acked;
         if self.ambiguous {
-            return self.pair_ambiguous(response.offset, acked, unseen);
+            return self.pair_ambiguous(response.offset, acked, request_end, unseen);
         }
         let Some(&front) = self.requests.front() else { return PairResult::NoRequest };
         if acked >= front.head_end {
@@ -288,10 +285,17 @@ impl PendingRequests {
         PairResult::Ambiguous
     }
 
-    fn pair_ambiguous(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> PairResult {
+    fn pair_ambiguous(&mut self, at: u64, acked: u64, request_end: u64, mut unseen: impl FnMut(u32)) -> PairResult {
         let is_proven =
             |request: &PendingRequest| request.fresh && request.read == Some(at) && acked >= request.head_end;
         let position = if self.pipelining { None } else { self.requests.iter().position(is_proven) };
+        let position = position.filter(|&position| {
+            let mut rest = self.requests.iter().skip(position);
+            let Some(request) = rest.next().filter(|request| request.exact) else { return true };
+            // Where its own end is not known, the next request's beginning is no evidence either.
+            let end = rest.next().map_or(request_end, |next| next.start);
+            end < request.head_end || end == acked
+        });
         if let Some(position) = position {
             for _ in 0..position {
                 if let Some(tx_id) = self.requests.pop_front().and_then(|request| request.tx_id) {

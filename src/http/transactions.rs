@@ -69,6 +69,8 @@ pub(super) struct ServerSide<'a, H> {
     pub(super) handler: &'a mut H,
     /// Stream offset up to which the client's requests are parsed.
     pub(super) known_end: u64,
+    /// Stream offset at which the client's last complete request ends.
+    pub(super) request_end: u64,
     pub(super) limits: &'a Limits,
     /// Responses that belong to no request seen.
     pub(super) unpaired: u64,
@@ -106,6 +108,7 @@ impl Transactions {
         let early = self.early.as_ref().and_then(|early| early.start_of_acknowledging(end));
         let ahead = || self.server_ahead.filter(|ahead| ahead.acked >= Some(end)).map(|ahead| ahead.offset);
         self.pending.lost_requests(early.or_else(ahead).unwrap_or(self.server_end));
+        self.early = None;
     }
 
     /// Notes that client bytes up to `end` were not captured.
@@ -124,12 +127,13 @@ impl Transactions {
     /// Reports the response to a request that was captured after it. Returns whether there was one; `None` if unknown.
     fn pair_early_response(&mut self, pending: &PendingRequest, handler: &mut impl Handler) -> Option<bool> {
         let Some(early) = self.early.as_mut().and_then(|early| early.pop_behind(pending.start)) else {
-            self.early = None;
+            if self.early.take().is_some_and(|early| early.overflowed) {
+                self.pending.dropped_early_responses();
+            }
             return Some(false);
         };
-        let Some(tx_id) = pending.tx_id.filter(|_| self.pending.is_early_response(pending, early.start)) else {
-            // It may belong to a later request, which proves it by its position.
-            self.early.get_or_insert_default().unpop(early);
+        let Some(tx_id) = pending.tx_id.filter(|_| early.start.acked >= Some(pending.head_end)) else {
+            self.early = None;
             return None;
         };
         self.pending.paired_early(pending.read, early.previous_end);
@@ -159,12 +163,11 @@ impl Transactions {
     /// Keeps a response whose request was not captured yet. Returns whether the beginning of its body is wanted.
     fn keep_early(&mut self, early: Early, limit: usize) -> bool {
         let responses = self.early.get_or_insert_default();
-        if responses.len() < limit {
+        responses.overflowed |= responses.len() >= limit;
+        if !responses.overflowed {
             responses.push(early);
-            return true;
         }
-        self.pending.dropped_early_response();
-        false
+        !responses.overflowed
     }
 }
 
@@ -221,6 +224,7 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
     fn lost(&mut self, acked: Option<u64>) {
         // Without a segment of the server the client had read nothing.
         self.transactions.pending.lost_requests(acked.unwrap_or(0));
+        self.transactions.early = None;
     }
 
     fn gap(&mut self, end: u64) {
@@ -254,7 +258,7 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
         transactions.answered = start.acked;
         let handler = &mut *self.handler;
         let status = head.line.status;
-        match transactions.pending.pair(start, |tx_id| handler.unseen(tx_id)) {
+        match transactions.pending.pair(start, self.request_end, |tx_id| handler.unseen(tx_id)) {
             PairResult::Matched(PendingRequest { tx_id: Some(tx_id), class, .. }) => {
                 transactions.open_response = Some(tx_id);
                 if status == 101 {
@@ -271,7 +275,7 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
             PairResult::Matched(_) | PairResult::Ambiguous => self.unpaired += 1,
             PairResult::NoRequest => {
                 self.unpaired += 1;
-                if start.acked > Some(self.known_end) && transactions.pending.accepts_early_responses() {
+                if start.acked > Some(self.known_end) && transactions.pending.is_in_step() {
                     let early = Early::new(head, start, transactions.pending.last_end());
                     return (None, transactions.keep_early(early, self.limits.pending));
                 }
@@ -299,6 +303,7 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
     }
 
     fn lost(&mut self, end: u64) {
+        self.transactions.early = None;
         self.transactions.pending.lost_responses(end, |tx_id| self.handler.unseen(tx_id));
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Requests {
     expects: bool,
     /// Stream offset at which the current request's head ends, if servers disagree about the end of its body.
     disputed: Option<u64>,
+    /// Stream offset at which the last complete request ends.
+    message_end: u64,
     /// Segments that may hold requests, until an answer shows it.
     unproven: Option<Box<UnprovenSegments>>,
     /// Which prefaces may follow.
@@ -174,6 +176,9 @@ impl Requests {
             let taken = guard.advance(self.step(bytes, StreamPosition { offset, acked }, context), context.counters);
             bytes = &bytes[taken..];
             offset += taken as u64;
+            if let Phase::Head = self.phase {
+                self.message_end = offset;
+            }
         }
     }
 
@@ -239,6 +244,11 @@ impl Requests {
     /// Returns whether the server's next answer may show that a request was found.
     pub(super) const fn waits_for_answer(&self) -> bool {
         self.unproven.is_some()
+    }
+
+    /// Returns the stream offset at which the last complete request ends.
+    pub(super) const fn message_end(&self) -> u64 {
+        self.message_end
     }
 
     /// Returns the stream offset at which the head in progress begins.
