@@ -49,6 +49,8 @@ pub(super) struct PendingRequest {
     /// Whether requests may have been lost directly before it, of a client that was not seen waiting yet: its response
     /// must acknowledge exactly the end of the request.
     exact: bool,
+    /// Whether it begins exactly where the last response that was paired acknowledged the client's stream up to.
+    follows_pair: bool,
 }
 
 /// Request methods that affect the framing of the response.
@@ -71,7 +73,17 @@ impl MethodClass {
 
 impl PendingRequest {
     pub(super) fn new(tx_id: u32, start: u64, head_end: u64, read: Option<u64>, class: MethodClass) -> Self {
-        Self { tx_id: Some(tx_id), start, head_end, read, class, fragment: false, fresh: false, exact: false }
+        Self {
+            tx_id: Some(tx_id),
+            start,
+            head_end,
+            read,
+            class,
+            fragment: false,
+            fresh: false,
+            exact: false,
+            follows_pair: false,
+        }
     }
 
     /// Creates an entry for an unknown number of unseen requests.
@@ -85,6 +97,7 @@ impl PendingRequest {
             fragment: false,
             fresh: false,
             exact: false,
+            follows_pair: false,
         }
     }
 }
@@ -111,6 +124,8 @@ pub(super) struct PendingRequests {
     last_response_end: u64,
     /// Bytes of the client's stream that the first segment of the last final response acknowledged.
     last_response_acked: Option<u64>,
+    /// The same of the last one that was paired.
+    last_paired_acked: Option<u64>,
 }
 
 /// Result of pairing a response.
@@ -145,6 +160,7 @@ impl PendingRequests {
         self.last_read = request.read;
         let after_loss = std::mem::take(&mut self.after_loss);
         request.exact = after_loss && !self.waits_for_responses;
+        request.follows_pair = self.last_paired_acked == Some(request.start);
         // If a request was lost, this one was sent without waiting for the response to it.
         self.pipelining |= after_loss
             && !self.waits_for_responses
@@ -273,6 +289,7 @@ impl PendingRequests {
         let Some(&front) = self.requests.front() else { return PairResult::NoRequest };
         if acked >= front.head_end {
             self.pop();
+            self.last_paired_acked = response.acked;
             self.pipelining |= front.read.is_some_and(|read| read < self.last_response_end);
             self.waits_for_responses |= self.last_response_end > 0 && front.read == Some(self.last_response_end);
             return PairResult::Matched(front);
@@ -292,9 +309,9 @@ impl PendingRequests {
         let position = position.filter(|&position| {
             let mut rest = self.requests.iter().skip(position);
             let Some(request) = rest.next().filter(|request| request.exact) else { return true };
-            // Where its own end is not known, the next request's beginning is no evidence either.
+            // The end of a request that was cut is not known.
             let end = rest.next().map_or(request_end, |next| next.start);
-            end < request.head_end || end == acked
+            if end < request.head_end { request.follows_pair } else { end == acked }
         });
         if let Some(position) = position {
             for _ in 0..position {
@@ -303,6 +320,7 @@ impl PendingRequests {
                 }
             }
             self.ambiguous = false;
+            self.last_paired_acked = Some(acked);
             return self.pop().map_or(PairResult::NoRequest, PairResult::Matched);
         }
         let before = self.requests.len();
