@@ -4,6 +4,7 @@
 use memchr::memrchr;
 
 use super::Direction;
+use super::preface::is_proxy_header;
 
 /// A request line (RFC 9112 section 3), borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,10 +185,13 @@ pub(super) fn split_response(line: &[u8]) -> Option<StatusLine<'_>> {
     (status >= 100).then_some(StatusLine { status, reason: trim(&rest[3..]) })
 }
 
-/// Guesses the direction of the first bytes of a stream: a request line comes from the client, a status line from the
-/// server.
+/// Guesses the direction of the first bytes of a stream: a request line or a PROXY header comes from the client, a status
+/// line from the server.
 #[must_use]
 pub fn guess(bytes: &[u8]) -> Option<Direction> {
+    if is_proxy_header(bytes) {
+        return Some(Direction::ToServer);
+    }
     let start = bytes.iter().position(|&byte| !is_blank(byte))?;
     let bytes = &bytes[start..];
     if may_be_response(bytes) {

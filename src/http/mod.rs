@@ -2,14 +2,18 @@
 //! the next message (passing on the beginning of a response body on request), and pairs each response with its request.
 
 mod body;
+mod early;
 mod fields;
 mod head;
 mod line;
 mod pairing;
+mod preface;
 mod queue;
 mod requests;
 mod responses;
 mod transactions;
+
+use std::net::IpAddr;
 
 pub use line::guess;
 
@@ -45,6 +49,8 @@ pub struct Request<'a> {
     pub referrer: Option<&'a [u8]>,
     /// Value of the first `X-Forwarded-For` field.
     pub forwarded_for: Option<&'a [u8]>,
+    /// Client that a PROXY protocol header in front of the first request names.
+    pub proxied_for: Option<IpAddr>,
     /// Whether the head was cut by a limit, a gap or the end of the flow.
     pub truncated: bool,
     /// The field lines as sent, as far as they were kept; may include the blank line.
@@ -66,6 +72,8 @@ pub struct Response<'a> {
     pub content_length: Option<u64>,
     /// Value of the first `Content-Encoding` field.
     pub content_encoding: Option<&'a [u8]>,
+    /// Whether the head was cut by a limit, a gap or the end of the flow, so that fields may be missing.
+    pub truncated: bool,
 }
 
 /// Bytes of a body that are available regardless of the order in which the two directions were captured. A handler that
@@ -150,6 +158,8 @@ crate::counters! {
         framing_conflicts: "http.framing_conflicts",
         /// Request body bytes skipped.
         body_bytes: "http.body_bytes_skipped",
+        /// Prefaces of proxies in front of the first request: PROXY protocol and SOCKS.
+        prefaces: "http.prefaces",
         /// Times that a parser lost its position in a stream and had to resynchronise.
         resync: "http.resync",
         /// Bytes skipped because the parser made no progress; always 0 unless the parser has a bug.
@@ -223,6 +233,9 @@ impl Connection {
     ) {
         self.transactions.advance_server(offset, offset + bytes.len() as u64, acked);
         self.with_responses(scope, |responses, context| responses.feed(bytes, offset, acked, context));
+        if let Some(end) = self.transactions.answered.take().filter(|_| self.requests.waits_for_answer()) {
+            self.with_requests(scope, |requests, context| requests.answered(end, context));
+        }
         self.apply_change(scope);
     }
 
@@ -292,8 +305,15 @@ impl Connection {
     ) {
         let ParseScope { limits, counters, handler } = scope;
         let known_end = self.requests.partial_head_start().unwrap_or(self.transactions.client_end);
-        let mut handler =
-            ServerSide { transactions: &mut self.transactions, handler: *handler, known_end, unpaired: 0 };
+        let request_end = self.requests.message_end();
+        let mut handler = ServerSide {
+            request_end,
+            transactions: &mut self.transactions,
+            handler: *handler,
+            known_end,
+            limits,
+            unpaired: 0,
+        };
         parse(&mut self.responses, &mut ParseContext { limits, counters, handler: &mut handler });
         counters.unpaired_responses += handler.unpaired;
     }

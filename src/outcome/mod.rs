@@ -74,7 +74,9 @@ fn assess_success(signature: &Signature, method: &[u8], response: &Response<'_>)
     if response.content_length == Some(0) || matches!(response.status, 204 | 205) {
         return (Outcome::Unproven, false);
     }
-    let by_type = exposed.outcome_by_type(response.content_type);
+    // Where the head was cut, a type that is not there is not known to be absent.
+    let known = response.content_type.is_some() || !response.truncated;
+    let by_type = known.then(|| exposed.outcome_by_type(response.content_type)).flatten();
     let may_prove = !exposed.body.is_empty() && (!exposed.proven_by_type || by_type == Some(Outcome::Exposed));
     let otherwise = match by_type {
         // The response to HEAD shows that the resource exists and discloses nothing (RFC 9110 section 9.3.2).

@@ -253,7 +253,7 @@ pub struct Alert {
     pub conflict: bool,
     /// Slugs of the other signatures that match.
     pub also: Vec<String>,
-    /// Outcome already reported for the same request, if a later part of the response proved the worst outcome
+    /// Outcome already reported for the same request, if a later response, or a later part of it, proved this one
     /// (`smsentry_update: late-answer`).
     pub late: Option<Outcome>,
     /// Whether it exceeds its flow's limit of repeated alerts: it only counts in its campaign.

@@ -85,7 +85,7 @@ crate::counters! {
         suppressed: "alert.suppressed",
         /// The same for supporting signatures, which never alert alone.
         support_suppressed: "alert.support_suppressed",
-        /// Responses that came after `pending` and proved `exposed`.
+        /// Alerts that were repeated because a later response proved their outcome.
         late_answers: "alert.late_answers",
         /// Flows with data that ended.
         ended: "flow.ended",

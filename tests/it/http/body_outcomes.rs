@@ -284,7 +284,7 @@ fn late_response_is_proven_by_its_body() {
         alert_lines(&run(&[asked(), segs].concat()))
     };
     assert_eq!(late(KEYS), [("pending", false), ("exposed", true)]);
-    assert_eq!(late(&vec![b'#'; KEYS.len()]), [("pending", false)]);
+    assert_eq!(late(&vec![b'#'; KEYS.len()]), [("pending", false), ("present", true)]);
     for http_events in [false, true] {
         let options = Options { outcome_timeout: std::time::Duration::ZERO, http_events, ..options() };
         let run = run_against(&[asked(), vec![c().down(1, end, &whole)]].concat(), options, &SIGNATURES);

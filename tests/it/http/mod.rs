@@ -4,6 +4,8 @@ mod body_outcomes;
 mod body_prefix;
 mod linear_cost;
 mod pairing;
+mod prefaces;
 mod recorded_outcomes;
 mod request_parsing;
 mod response_outcomes;
+mod resync;
