@@ -19,7 +19,7 @@ mod queue;
 mod time_wait;
 
 pub use counters::Counters;
-pub use listener::{Chunk, EventTime, FlowStats, FlowView, Listener, Reason};
+pub use listener::{Chunk, EventTime, FlowStats, FlowView, Interest, Listener, Reason};
 pub use options::{ChecksumPolicy, Limits, Options, SHARDS, Timeouts};
 pub use overlap::OverlapPolicy;
 
@@ -33,15 +33,35 @@ use crate::segment::{FlowKey, Segment, TcpFlags};
 use crate::table::{Hashed, Slot, SlotHint, Table};
 use crate::time::Timestamp;
 
-/// The classes of the table; each has its own timeout, and flows are evicted in this order.
+/// The classes of the table, in order of eviction. What a peer can open in numbers without having anything to say to
+/// an HTTP server comes first, so that it displaces only its own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    New,
+    /// No data, and the handshake is not complete: a sender that does not exist can open it.
+    HalfOpen,
+    /// Of [`Interest::Low`] or [`Interest::None`], after a reset or the end of both directions.
+    UnwantedClosing,
+    /// Of [`Interest::Low`] or [`Interest::None`].
+    Unwanted,
+    /// No data, but a complete handshake.
+    Connected,
+    /// After a reset or the end of both directions.
     Closing,
+    /// With data.
     Established,
 }
 
-const CLASSES: [Class; 3] = [Class::New, Class::Closing, Class::Established];
+const CLASSES: [Class; 6] = [
+    Class::HalfOpen,
+    Class::UnwantedClosing,
+    Class::Unwanted,
+    Class::Connected,
+    Class::Closing,
+    Class::Established,
+];
+
+/// The table of flows.
+type FlowTable<S> = Table<FlowKey, Connection<S>, { CLASSES.len() }>;
 
 /// Entries in the cache of recent flows. Rationale: in a storm of 5,000 scans a second some 550 flows live at a time,
 /// 35 in a shard, so that few displace each other; and 2 KiB a shard stay in the cache.
@@ -50,7 +70,7 @@ const RECENT: usize = 512;
 /// The flows of one shard.
 #[derive(Debug)]
 pub struct Flows<S> {
-    table: Table<FlowKey, Connection<S>, 3>,
+    table: FlowTable<S>,
     /// Slots of the latest segments' flows, by the segments' `flow_hash`. Rationale: a lookup here costs half as much
     /// as hashing the key and searching the table, and few flows are active at the same time.
     recent: [SlotHint; RECENT],
@@ -113,7 +133,7 @@ impl<S: Default> Flows<S> {
     /// Returns the memory of flows and of their listeners' states in bytes, computed from the entries.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let live = self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size();
+        let live = self.table.len() * FlowTable::<S>::entry_size();
         live + self.shard.heap_memory + self.time_wait.memory()
     }
 
@@ -179,9 +199,21 @@ impl<S: Default> Flows<S> {
                 (slot, connection)
             }
         };
+        let payload = segment.payload().len();
+        if connection.passes_over::<L>(segment) {
+            if payload > 0 {
+                listener.payload(&key, &mut connection.state, payload);
+            }
+            let class = connection.pass_over(segment);
+            self.table.touch(slot, class as usize, now);
+            return;
+        }
         let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
         let was_in_order = connection.is_in_order();
         let class = connection.segment(segment, &mut context);
+        if payload > 0 {
+            context.listener.payload(&key, &mut connection.state, payload);
+        }
         // A third of all segments: no memory total can change.
         let memory_unchanged = segment.is_pure_ack() && was_in_order && connection.is_in_order();
         if !memory_unchanged {
@@ -232,7 +264,7 @@ impl<S: Default> Flows<S> {
         }
         self.enforce_limits(None, at, listener);
         self.shard.counters.flows += 1;
-        Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::New as usize, head.clock))
+        Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::HalfOpen as usize, head.clock))
     }
 
     /// Closes all flows, class by class in order of eviction, each class in the order of its flows' last segments.
@@ -256,14 +288,14 @@ impl<S: Default> Flows<S> {
         let (slot, touched) = self.table.oldest(class as usize)?;
         let timeouts = &self.shard.options.timeouts;
         let timeout = match class {
-            Class::New => timeouts.new,
-            Class::Closing => timeouts.closing,
-            Class::Established => timeouts.established,
+            Class::HalfOpen | Class::Connected => timeouts.new,
+            Class::UnwantedClosing | Class::Closing => timeouts.closing,
+            Class::Unwanted | Class::Established => timeouts.established,
         };
         Some((slot, touched.after(timeout)))
     }
 
-    /// Closes flows until the limits are met, half-open ones first, established ones last; `keep` is not closed, and
+    /// Closes flows until the limits are met, class by class; `keep` is not closed, and
     /// without it there is space for one more flow. The memory that a single remaining flow may hold has limits of its
     /// own.
     fn enforce_limits<L: Listener<State = S>>(&mut self, keep: Option<Slot>, at: EventTime, listener: &mut L) {
@@ -279,8 +311,9 @@ impl<S: Default> Flows<S> {
             };
             let counters = &mut self.shard.counters;
             match class {
-                Class::New => counters.evicted_half_open += 1,
-                Class::Closing => counters.evicted_closing += 1,
+                Class::HalfOpen | Class::Connected => counters.evicted_half_open += 1,
+                Class::Unwanted => counters.evicted_unwanted += 1,
+                Class::UnwantedClosing | Class::Closing => counters.evicted_closing += 1,
                 Class::Established => counters.evicted_established += 1,
             }
             self.close(slot, at, Reason::Limit, listener);
@@ -321,6 +354,13 @@ mod tests {
         fn memory((): &()) -> usize {
             0
         }
+        fn interest((): &()) -> Interest {
+            Interest::High
+        }
+        fn resumes_at(_: &[u8]) -> bool {
+            true
+        }
+        fn payload(&mut self, _: &FlowKey, (): &mut (), _: usize) {}
     }
 
     fn head(port: u16, number: u64) -> Head {

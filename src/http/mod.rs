@@ -5,14 +5,17 @@ mod body;
 mod fields;
 mod head;
 mod line;
+mod opening;
 mod pairing;
 mod queue;
 mod requests;
 mod responses;
 mod transactions;
 
-pub use line::guess;
+pub use line::{begins_message, guess};
+pub use opening::{Carries, is_tls_record};
 
+use opening::Opening;
 use requests::Requests;
 use responses::Responses;
 use transactions::{ClientSide, ConnectionChange, ServerSide, Transactions};
@@ -260,6 +263,27 @@ impl Connection {
         }
     }
 
+    /// Returns what the connection carries, as far as its first bytes show.
+    #[must_use]
+    pub fn carries(&self) -> Carries {
+        Opening::carries(self.requests.opening(), self.responses.opening())
+    }
+
+    /// Returns whether no further byte can be HTTP/1: the client began with something that is no request, and the server
+    /// with something that is no response. `from_start` is whether the client's first byte is the first of the
+    /// connection; a capture that begins later may begin within two bodies, but hardly at a TLS record of both sides.
+    ///
+    /// An HTTP server that receives anything else answers with status 400 and closes (RFC 9112 section 2.2): its first
+    /// bytes would be a response. That the client's bytes are no request proves nothing by itself, because the server
+    /// may never have received them.
+    #[must_use]
+    pub fn is_foreign(&self, from_start: bool) -> bool {
+        match (self.requests.opening(), self.responses.opening()) {
+            (Opening::Tls, Opening::Tls) | (Opening::Left, Opening::Left) => true,
+            (client, server) => from_start && client.is_foreign() && server.is_foreign(),
+        }
+    }
+
     /// Resets it for another flow. Keeps the memory for the pending requests of one flow.
     pub fn reset(&mut self) {
         (self.requests, self.responses) = Default::default();
@@ -309,7 +333,10 @@ impl Connection {
                 self.responses.stop();
             }
             // A tunnel may carry anything, including HTTP.
-            Some(ConnectionChange::Tunnel) => self.requests.restart(),
+            Some(ConnectionChange::Tunnel) => {
+                self.requests.restart();
+                self.responses.restart();
+            }
             Some(ConnectionChange::ResponseBeforeBody) => self.requests.response_before_body(),
             Some(ConnectionChange::Misread) => {
                 let end = self.transactions.server_end;

@@ -6,18 +6,20 @@ mod resync;
 
 pub(super) use parse::RequestHead;
 
-use parse::{FirstLine, classify, is_binary, is_certain, is_preface, is_tls, parse_fast, parse_tolerant};
+use parse::{FirstLine, classify, is_binary, is_certain, is_preface, parse_fast, parse_tolerant};
 
 use super::body::{Body, BodyProgress};
 use super::fields::Fields;
 use super::head::{Added, HeadBuffer, find_end, skip_lines};
 use super::line::{RequestLine, may_be_request, split_request};
+use super::opening::Opening;
 use super::{ParseContext, ProgressGuard, StreamPosition};
 
 /// Parser state of the client's stream.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     phase: Phase,
+    opening: Opening,
     /// Content bytes seen of the current body.
     body_len: u64,
     /// Whether the client waits for a 100 response before it sends the current body.
@@ -113,6 +115,10 @@ impl Requests {
             _ => {}
         }
         self.finish_truncated(offset, context);
+        if self.opening == Opening::Unknown {
+            // What the first bytes were is lost with them.
+            self.opening = Opening::Preface;
+        }
         self.phase = Phase::Resync { line_start: true };
         context.counters.resync += 1;
         context.handler.lost();
@@ -127,12 +133,19 @@ impl Requests {
     /// Stops parsing: the connection has switched to another protocol.
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
+        self.opening = Opening::Left;
+    }
+
+    /// Returns what the stream began with.
+    pub(super) const fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// Starts over: the connection has become a tunnel, which may carry anything.
     pub(super) fn restart(&mut self) {
         if matches!(self.phase, Phase::Head) {
             self.phase = Phase::Start;
+            self.opening = Opening::Unknown;
         }
     }
 
@@ -222,9 +235,10 @@ impl Requests {
         if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
             context.counters.not_http += 1;
             context.handler.lost();
-            // A capture may begin in the middle of a body, but TLS remains TLS.
-            self.phase = if is_tls(bytes[0]) { Phase::Stopped } else { Phase::Resync { line_start: false } };
-            return bytes.len().min(1);
+            self.opening.note(Opening::of_other(bytes));
+            // A capture may begin in the middle of a body, and a server may not have received these bytes.
+            self.phase = Phase::Resync { line_start: false };
+            return 1;
         }
         self.phase = Phase::Head;
         let limits = context.limits;
@@ -360,6 +374,7 @@ impl Requests {
             None => {
                 self.phase = Phase::Resync { line_start };
                 if !partial.strict {
+                    self.opening.note(Opening::Other);
                     context.counters.resync += 1;
                     context.handler.lost();
                 }
@@ -378,6 +393,7 @@ impl Requests {
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
         self.phase = Phase::Resync { line_start: true };
+        let line_bytes = line;
         match (first_line, split_request(line)) {
             (FirstLine::Preface, _) => {
                 self.stop_at_http2(line.len(), context);
@@ -394,6 +410,7 @@ impl Requests {
                 context.handler.lost();
             }
             _ => {
+                self.opening.note(Opening::of_other(line_bytes));
                 context.counters.resync += 1;
                 context.handler.lost();
             }
@@ -402,7 +419,7 @@ impl Requests {
 
     fn stop_at_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         context.counters.not_http += 1;
-        self.phase = Phase::Stopped;
+        self.stop();
         taken
     }
 
@@ -414,6 +431,7 @@ impl Requests {
         head_end: u64,
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
+        self.opening = Opening::Message;
         context.counters.requests += 1;
         context.counters.bad_header_lines += head.fields.bad_lines;
         self.expects = head.fields.expects;

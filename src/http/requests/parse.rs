@@ -86,8 +86,3 @@ pub(super) fn is_certain(line: &RequestLine<'_>) -> bool {
 pub(super) const fn is_binary(first: u8) -> bool {
     first < 0x20 || first >= 0x7f
 }
-
-/// Reports whether a stream with this first byte is TLS (RFC 8446 section 5.1: content types 20 to 23).
-pub(super) const fn is_tls(first: u8) -> bool {
-    matches!(first, 0x14..=0x17)
-}
