@@ -111,9 +111,13 @@ pub trait Listener {
     /// Returns the heap memory of a state in bytes.
     fn memory(state: &Self::State) -> usize;
     /// Returns what is expected of a flow's further bytes.
-    fn interest(state: &Self::State) -> Interest;
+    fn interest(_state: &Self::State) -> Interest {
+        Interest::High
+    }
     /// Returns whether a segment with this payload ends the passing over of a flow.
-    fn resumes_at(payload: &[u8]) -> bool;
-    /// Called for every segment with payload, after its other events, and also if the segment was passed over or refused.
-    fn payload(&mut self, key: &FlowKey, state: &mut Self::State, len: usize);
+    fn resumes_at(_payload: &[u8]) -> bool {
+        true
+    }
+    /// Called for every segment with payload, after its other events, and also if it was passed over or refused.
+    fn payload(&mut self, _key: &FlowKey, _state: &mut Self::State, _len: usize) {}
 }

@@ -354,13 +354,6 @@ mod tests {
         fn memory((): &()) -> usize {
             0
         }
-        fn interest((): &()) -> Interest {
-            Interest::High
-        }
-        fn resumes_at(_: &[u8]) -> bool {
-            true
-        }
-        fn payload(&mut self, _: &FlowKey, (): &mut (), _: usize) {}
     }
 
     fn head(port: u16, number: u64) -> Head {

@@ -15,7 +15,7 @@ pub(super) enum Opening {
     Other,
     /// Nothing that a message can begin with, but an announcement of another stream that may begin with one.
     Preface,
-    /// The direction has left HTTP/1 for good: a switch of protocols, or HTTP/2.
+    /// The connection has switched to another protocol.
     Left,
 }
 

@@ -124,15 +124,15 @@ impl StreamAdapter<'_> {
     fn update_interest(&mut self, flow: &FlowView<'_>, state: &mut FlowState) {
         let Some(http) = &state.http else { return };
         state.carries = http.carries();
-        if matches!(state.carries, Carries::Undecided | Carries::Http) && !http.is_foreign(false) {
+        if matches!(state.carries, Carries::Undecided | Carries::Http) || !state.pending.is_empty() {
             state.interest = Interest::High;
             return;
         }
         state.interest = Interest::Low;
         // Only a handshake shows that the client's first byte is the first of the connection. Where copies of its bytes
-        // differed, or a probe waits for its answer, nothing is certain.
+        // differed, the server may have read the other one.
         let from_start = flow.stats.client.is_some() && flow.stats.client == state.role.client();
-        if http.is_foreign(from_start) && state.pending.is_empty() && !flow.stats.conflict {
+        if http.is_foreign(from_start) && !flow.stats.conflict {
             state.interest = Interest::None;
             self.release_parser(state);
         }

@@ -6,7 +6,7 @@ mod resync;
 
 pub(super) use parse::RequestHead;
 
-use parse::{FirstLine, classify, is_binary, is_certain, is_preface, parse_fast, parse_tolerant};
+use parse::{FirstLine, classify, has_binary_word, is_binary, is_certain, is_preface, parse_fast, parse_tolerant};
 
 use super::body::{Body, BodyProgress};
 use super::fields::Fields;
@@ -232,7 +232,7 @@ impl Requests {
         if blanks > 0 {
             return blanks;
         }
-        if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
+        if matches!(self.phase, Phase::Start) && is_binary(bytes) {
             context.counters.not_http += 1;
             context.handler.lost();
             self.opening.note(Opening::of_other(bytes));
@@ -247,7 +247,7 @@ impl Requests {
             && head.line.httparse_line_len(bytes) <= limits.line
         {
             if is_preface(&head.line) {
-                return self.stop_at_http2(bytes.len(), context);
+                return self.note_http2(len, context);
             }
             self.emit_request(&head, here, here.offset + len as u64, context);
             self.enter_body(Body::of_request(&head.fields, context.counters), context);
@@ -287,7 +287,8 @@ impl Requests {
         let PartialHead { buffer, strict, .. } = &mut **partial;
         match buffer.add(bytes, context.limits.line, context.limits.head) {
             Added::All => {
-                if *strict && !buffer.has_first_line() && !may_be_request(buffer.bytes()) {
+                let possible = |start| if *strict { may_be_request(start) } else { !has_binary_word(start) };
+                if !buffer.has_first_line() && !possible(buffer.bytes()) {
                     self.reject_head(false, context);
                 }
                 bytes.len()
@@ -396,7 +397,7 @@ impl Requests {
         let line_bytes = line;
         match (first_line, split_request(line)) {
             (FirstLine::Preface, _) => {
-                self.stop_at_http2(line.len(), context);
+                self.note_http2(line.len(), context);
             }
             (FirstLine::Simple, Some(line)) => {
                 context.counters.tolerant += 1;
@@ -417,9 +418,12 @@ impl Requests {
         }
     }
 
-    fn stop_at_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+    /// Handles the preface of HTTP/2. The server may not have received it, so that requests may follow nevertheless.
+    fn note_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         context.counters.not_http += 1;
-        self.stop();
+        context.handler.lost();
+        self.opening.note(Opening::Other);
+        self.phase = Phase::Resync { line_start: true };
         taken
     }
 

@@ -82,7 +82,16 @@ pub(super) fn is_certain(line: &RequestLine<'_>) -> bool {
     line.is_certain() && !is_preface(line)
 }
 
-/// Reports whether a stream with this first byte is not a text protocol.
-pub(super) const fn is_binary(first: u8) -> bool {
-    first < 0x20 || first >= 0x7f
+/// Reports whether a stream with these first bytes is not a text protocol: its first byte is none of a method, or its
+/// first word has a control character, with which no line is plausible.
+pub(super) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|&first| first < 0x20 || first >= 0x7f) || has_binary_word(bytes)
+}
+
+/// Reports whether the first word of a stream has a control character.
+pub(super) fn has_binary_word(bytes: &[u8]) -> bool {
+    /// Rationale: longer than any method, and short enough to be looked at again with every piece.
+    const MAX_INSPECTED: usize = 32;
+    let word = bytes.iter().take(MAX_INSPECTED).take_while(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));
+    word.into_iter().any(u8::is_ascii_control)
 }
