@@ -118,6 +118,6 @@ pub trait Listener {
     fn resumes_at(_payload: &[u8]) -> bool {
         true
     }
-    /// Called for every segment with payload, after its other events, and also if it was passed over or refused.
-    fn payload(&mut self, _key: &FlowKey, _state: &mut Self::State, _len: usize) {}
+    /// Called for every segment that is passed over, with the length of its payload.
+    fn passed_over(&mut self, _key: &FlowKey, _state: &mut Self::State, _len: usize) {}
 }

@@ -23,6 +23,8 @@ pub use listener::{Chunk, EventTime, FlowStats, FlowView, Interest, Listener, Re
 pub use options::{ChecksumPolicy, Limits, Options, SHARDS, Timeouts};
 pub use overlap::OverlapPolicy;
 
+use std::time::Duration;
+
 use connection::{Connection, FlowContext};
 use deadline::{Deadlines, Due};
 use delivered_ring::DeliveredRing;
@@ -66,6 +68,10 @@ type FlowTable<S> = Table<FlowKey, Connection<S>, { CLASSES.len() }>;
 /// Entries in the cache of recent flows. Rationale: in a storm of 5,000 scans a second some 550 flows live at a time,
 /// 35 in a shard, so that few displace each other; and 2 KiB a shard stay in the cache.
 const RECENT: usize = 512;
+
+/// Precision of the times of flows that are passed over. Rationale: a quarter of the work on each of their segments is to
+/// move them to the end of their list, and the shortest timeout is ten times as long.
+const PASSED_OVER_SPAN: Duration = Duration::from_millis(100);
 
 /// The flows of one shard.
 #[derive(Debug)]
@@ -199,21 +205,14 @@ impl<S: Default> Flows<S> {
                 (slot, connection)
             }
         };
-        let payload = segment.payload().len();
         if connection.passes_over::<L>(segment) {
-            if payload > 0 {
-                listener.payload(&key, &mut connection.state, payload);
-            }
-            let class = connection.pass_over(segment);
-            self.table.touch(slot, class as usize, now);
+            let class = connection.pass_over(segment, &key, listener);
+            self.table.touch_rarely(slot, class as usize, now, PASSED_OVER_SPAN);
             return;
         }
         let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
         let was_in_order = connection.is_in_order();
         let class = connection.segment(segment, &mut context);
-        if payload > 0 {
-            context.listener.payload(&key, &mut connection.state, payload);
-        }
         // A third of all segments: no memory total can change.
         let memory_unchanged = segment.is_pure_ack() && was_in_order && connection.is_in_order();
         if !memory_unchanged {

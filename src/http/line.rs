@@ -206,7 +206,13 @@ pub fn guess(bytes: &[u8]) -> Option<Direction> {
 /// Reports whether bytes certainly begin a message: a request line with a version, as far as its end is there, or a
 /// status line. Cheap where the first byte is none of a message.
 #[must_use]
+#[inline]
 pub fn begins_message(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'A'..=b'Z' | b'h' | b'-' | b'_', ..]) && is_message(bytes)
+}
+
+#[inline(never)]
+fn is_message(bytes: &[u8]) -> bool {
     if may_be_response(bytes) {
         return bytes.len() > 5 && guess(bytes) == Some(Direction::ToClient);
     }

@@ -237,12 +237,11 @@ impl Dispatcher {
             let tcp = span.reassembled.map_or(packet.bytes, |index| &extras.reassembled[index as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
-            let hash = || head.key.multilinear_hash(&self.shard_factors);
             if !(self.options.ports.contains(low) || self.options.ports.contains(high)) {
-                self.traffic.count(&head.key, hash, payload);
+                self.traffic.count(&head.key, &self.shard_factors, payload);
                 continue;
             }
-            head.flow_hash = hash();
+            head.flow_hash = head.key.multilinear_hash(&self.shard_factors);
             let shard = (head.flow_hash >> 32) as u8 % SHARDS as u8;
             let base = if span.reassembled.is_none() { frame.start } else { 0 };
             (segment.reassembled, segment.start, segment.end) = (span.reassembled, base + span.start, base + span.end);

@@ -20,8 +20,14 @@ crate::counters! {
 pub(crate) const TLS_PORT: u16 = 443;
 
 impl PayloadCounters {
-    /// Counts the payload of a segment; that of a flow of which nothing is known is counted once something is.
+    /// Counts payload as it is delivered or passed over. That of a flow of which nothing is known is counted once something
+    /// is.
+    #[inline]
     pub(super) fn count(&mut self, key: &FlowKey, state: &mut FlowState, len: usize) {
+        if state.carries == Carries::Http && state.uncounted == 0 {
+            self.http_bytes += len as u64;
+            return;
+        }
         state.uncounted = state.uncounted.saturating_add(len as u64);
         if state.carries != Carries::Undecided {
             self.count_rest(key, state);

@@ -87,7 +87,7 @@ impl Listener for StreamAdapter<'_> {
         http::begins_message(payload)
     }
 
-    fn payload(&mut self, key: &FlowKey, state: &mut FlowState, len: usize) {
+    fn passed_over(&mut self, key: &FlowKey, state: &mut FlowState, len: usize) {
         self.shard.payload.count(key, state, len);
     }
 }
@@ -118,12 +118,17 @@ impl StreamAdapter<'_> {
             self.parse(flow, state, |http, scope| http.to_client(bytes, offset, acked, scope));
         }
         self.update_interest(flow, state);
+        self.shard.payload.count(flow.key, state, bytes.len());
     }
 
     /// Decides from the first bytes of both directions what is expected of the flow's further bytes.
     fn update_interest(&mut self, flow: &FlowView<'_>, state: &mut FlowState) {
         let Some(http) = &state.http else { return };
-        state.carries = http.carries();
+        let carries = http.carries();
+        if carries == Carries::Http && state.carries == carries {
+            return;
+        }
+        state.carries = carries;
         if matches!(state.carries, Carries::Undecided | Carries::Http) || !state.pending.is_empty() {
             state.interest = Interest::High;
             return;

@@ -35,15 +35,16 @@ pub struct TrafficStats {
 }
 
 impl TrafficStats {
-    /// Classifies and counts a TCP payload between ports that are not configured for HTTP. `hash` computes the hash of
-    /// its flow.
-    pub fn count(&mut self, key: &FlowKey, hash: impl FnOnce() -> u64, payload: &[u8]) {
+    /// Classifies and counts a TCP payload between ports that are not configured for HTTP. `factors` are those of the
+    /// hash of its flow.
+    #[inline(never)]
+    pub fn count(&mut self, key: &FlowKey, factors: &[u64; 6], payload: &[u8]) {
         let len = payload.len() as u64;
         if len == 0 {
             return;
         }
         let [low, high] = [key.port(Side::Low), key.port(Side::High)];
-        if low == TLS_PORT || high == TLS_PORT || self.is_tls(payload, hash) {
+        if low == TLS_PORT || high == TLS_PORT || self.is_tls(payload, key, factors) {
             self.payload.tls_bytes += len;
             return;
         }
@@ -54,12 +55,12 @@ impl TrafficStats {
     }
 
     /// Returns whether a payload begins with a TLS record, or its flow had one that did.
-    fn is_tls(&mut self, payload: &[u8], hash: impl FnOnce() -> u64) -> bool {
+    fn is_tls(&mut self, payload: &[u8], key: &FlowKey, factors: &[u64; 6]) -> bool {
         let record = http::is_tls_record(payload);
         if !record && self.tls_flows.is_empty() {
             return false;
         }
-        let hash = hash();
+        let hash = key.multilinear_hash(factors);
         // Zero marks an empty entry.
         let (at, tag) = ((hash >> 32) as usize % FLOWS, hash as u32 | 1);
         if record {

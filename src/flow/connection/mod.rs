@@ -59,12 +59,10 @@ impl<S: Default> Connection<S> {
     ) -> Class {
         if self.admit(segment, context) {
             let flags = segment.head.flags;
-            if self.passed_over && !flags.has(TcpFlags::SYN) {
-                self.resume(segment, context);
+            if self.passed_over && !flags.has(TcpFlags::SYN) && !self.resume(segment, context) {
+                return self.class::<L>();
             }
-            if self.passed_over && !flags.has(TcpFlags::SYN) {
-                self.pass_over(segment);
-            } else if flags.has(TcpFlags::RST) {
+            if flags.has(TcpFlags::RST) {
                 context.shard.counters.rst += 1;
                 self.reset(segment);
             } else if flags.has(TcpFlags::SYN) {
@@ -73,7 +71,9 @@ impl<S: Default> Connection<S> {
                 self.data(segment, context);
             }
         }
-        self.pass_over_if_unwanted(context);
+        if L::interest(&self.state) != Interest::High {
+            self.pass_over_if_unwanted(context);
+        }
         self.class::<L>()
     }
 
@@ -155,15 +155,18 @@ impl<S: Default> Connection<S> {
     }
 
     fn class<L: Listener<State = S>>(&self) -> Class {
-        let untouched = self.halves.iter().all(HalfStream::is_untouched);
         let wanted = L::interest(&self.state) == Interest::High;
+        let untouched = self.halves.iter().all(HalfStream::is_untouched);
+        if wanted && !untouched && !self.stats.closed {
+            // Most segments belong to such a flow.
+            return Class::Established;
+        }
         match (self.stats.closed, untouched) {
             (true, true) => Class::UnwantedClosing,
             (true, false) if wanted => Class::Closing,
             (true, false) => Class::UnwantedClosing,
             (false, true) if self.halves.iter().all(|half| half.isn_acknowledged) => Class::Connected,
             (false, true) => Class::HalfOpen,
-            (false, false) if wanted => Class::Established,
             (false, false) => Class::Unwanted,
         }
     }
