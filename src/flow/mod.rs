@@ -53,14 +53,8 @@ enum Class {
     Established,
 }
 
-const CLASSES: [Class; 6] = [
-    Class::HalfOpen,
-    Class::UnwantedClosing,
-    Class::Unwanted,
-    Class::Connected,
-    Class::Closing,
-    Class::Established,
-];
+const CLASSES: [Class; 6] =
+    [Class::HalfOpen, Class::UnwantedClosing, Class::Unwanted, Class::Connected, Class::Closing, Class::Established];
 
 /// The table of flows.
 type FlowTable<S> = Table<FlowKey, Connection<S>, { CLASSES.len() }>;

@@ -238,7 +238,7 @@ impl Dispatcher {
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
             if !(self.options.ports.contains(low) || self.options.ports.contains(high)) {
-                self.traffic.count(&head.key, &self.shard_factors, payload);
+                self.traffic.count(&head.key, payload);
                 continue;
             }
             head.flow_hash = head.key.multilinear_hash(&self.shard_factors);

@@ -112,7 +112,6 @@ impl FlowKey {
     /// choosing a shard, where a collision only costs balance. Its multiplications are independent of each other, which
     /// matters because it runs once per packet. An attacker who does not know `factors` cannot steer it.
     #[must_use]
-    #[inline]
     pub fn multilinear_hash(&self, factors: &[u64; 6]) -> u64 {
         let half = |address: &[u8; 16], at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| address[at + byte]));
         let product = |word: u64, factor: u64| (word ^ word >> 32).wrapping_mul(factor | 1);

@@ -15,7 +15,12 @@ const PROBE: &str = "/sms/api/";
 /// The first bytes of both directions of protocols other than HTTP, the client's first; `true` where the server speaks
 /// first.
 const FOREIGN: [(&str, &[u8], &[u8], bool); 8] = [
-    ("TLS 1.2", b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03hello", b"\x16\x03\x03\x00\x31\x02\x00\x00\x2dhello", false),
+    (
+        "TLS 1.2",
+        b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03hello",
+        b"\x16\x03\x03\x00\x31\x02\x00\x00\x2dhello",
+        false,
+    ),
     ("TLS alert", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"\x15\x03\x03\x00\x02\x02\x28", false),
     ("SSH", b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", true),
     ("SMTP", b"EHLO mail.example.org\r\n", b"220 mx.example.net ESMTP Postfix\r\n", true),
@@ -230,7 +235,9 @@ fn new_connection_with_the_same_addresses_is_followed() {
 #[test]
 fn capture_that_begins_within_bodies_is_followed() {
     for piece in [usize::MAX, 5] {
-        for body in [&b"\x17middle of an upload\r\n"[..], b"SSH-2.0-x\r\n", b"\xff\xd8\xff\xe0 JFIF\r\n", b"plain text\r\n"] {
+        for body in
+            [&b"\x17middle of an upload\r\n"[..], b"SSH-2.0-x\r\n", b"\xff\xd8\xff\xe0 JFIF\r\n", b"plain text\r\n"]
+        {
             let mut talk = Talk::midstream(conn());
             talk.bytes(Server, b"\x16\x03 middle of a page\r\n", piece).bytes(Client, body, piece);
             talk.say(Server, [b'x'; 900]).say(Client, [&[b'y'; 900], &b"\r\n"[..], get(PROBE).as_bytes()].concat());
@@ -271,7 +278,8 @@ fn flow_that_begins_with_a_preface_is_followed() {
         if !server.is_empty() {
             talk.say(Server, server);
         }
-        let run = talk.say(Client, [&b"\x05\x01\0\x01\xc0\0\x02\x02\0\x50\r\n"[..], get(PROBE).as_bytes()].concat()).run();
+        let run =
+            talk.say(Client, [&b"\x05\x01\0\x01\xc0\0\x02\x02\0\x50\r\n"[..], get(PROBE).as_bytes()].concat()).run();
         assert_eq!((run.counter("flow.passed_over"), run.counter("flow.evicted_unwanted")), (0, 0));
         assert_eq!(run.alerts().len(), 1, "{client:?}");
     }
