@@ -181,8 +181,8 @@ impl<S: Default> Flows<S> {
         oldest.map(|(slot, _)| self.close(slot, at, reason, listener)).is_some()
     }
 
-    /// Processes a segment. Deadlines up to its clock must have been fired.
-    pub fn feed<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, listener: &mut L) {
+    /// Processes a segment. Deadlines up to its clock must have been fired. Returns whether it was passed over.
+    pub fn feed<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, listener: &mut L) -> bool {
         let key = segment.head.key;
         let now = segment.head.clock;
         let at = EventTime { clock: now, number: segment.head.number };
@@ -193,16 +193,16 @@ impl<S: Default> Flows<S> {
             None => {
                 let hash = self.table.hash(&key);
                 let existing = self.table.find_hashed(&key, hash);
-                let Some(slot) = existing.or_else(|| self.open(segment, hash, at, listener)) else { return };
+                let Some(slot) = existing.or_else(|| self.open(segment, hash, at, listener)) else { return false };
                 self.recent[recent] = slot.hint();
-                let Some((_, connection)) = self.table.get_mut(slot) else { return };
+                let Some((_, connection)) = self.table.get_mut(slot) else { return false };
                 (slot, connection)
             }
         };
         if connection.passes_over::<L>(segment) {
             let class = connection.pass_over(segment, &key, listener);
             self.table.touch_rarely(slot, class as usize, now, PASSED_OVER_SPAN);
-            return;
+            return true;
         }
         let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
         let was_in_order = connection.is_in_order();
@@ -215,7 +215,7 @@ impl<S: Default> Flows<S> {
         let initial_seqs = connection.initial_seqs();
         self.table.touch(slot, class as usize, now);
         if memory_unchanged {
-            return;
+            return false;
         }
         if let Some(initial_seqs) = initial_seqs {
             let hash = self.table.hash_of(slot);
@@ -229,6 +229,7 @@ impl<S: Default> Flows<S> {
         }
         let table = &self.table;
         self.shard.deadlines.prune(self.shard.options.limits.flows, |slot| table.get(slot).is_some());
+        false
     }
 
     /// Creates a flow for a segment that belongs to none, unless the segment cannot start one.

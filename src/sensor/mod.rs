@@ -197,7 +197,9 @@ impl Sensor {
             self.advance(segment.head.clock, matcher, out);
         }
         let mut adapter = StreamAdapter { shard: &mut self.shard, segment: Some(segment), matcher, out };
-        self.flows.feed(segment, &mut adapter);
+        if self.flows.feed(segment, &mut adapter) {
+            return;
+        }
         let at = EventTime { clock: segment.head.clock, number: segment.head.number };
         self.enforce_memory_limit(at, matcher, out);
     }

@@ -235,10 +235,12 @@ impl Requests {
         if matches!(self.phase, Phase::Start) && is_binary(bytes) {
             context.counters.not_http += 1;
             context.handler.lost();
-            self.opening.note(Opening::of_other(bytes));
+            let opening = Opening::of_other(bytes);
+            self.opening.note(opening);
             // A capture may begin in the middle of a body, and a server may not have received these bytes.
             self.phase = Phase::Resync { line_start: false };
-            return 1;
+            // But it received none or all of a segment, and behind a TLS record no server reads a request from it.
+            return if opening == Opening::Tls { bytes.len() } else { 1 };
         }
         self.phase = Phase::Head;
         let limits = context.limits;
