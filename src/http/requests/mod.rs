@@ -237,10 +237,11 @@ impl Requests {
             context.handler.lost();
             let opening = Opening::of_other(bytes);
             self.opening.note(opening);
-            // A capture may begin in the middle of a body, and a server may not have received these bytes.
-            self.phase = Phase::Resync { line_start: false };
-            // But it received none or all of a segment, and behind a TLS record no server reads a request from it.
-            return if opening == Opening::Tls { bytes.len() } else { 1 };
+            // A capture may begin in the middle of a body, and a server may not have received these bytes. But it received
+            // none or all of a segment, and behind a TLS record no server reads a request from it.
+            let tls = opening == Opening::Tls;
+            self.phase = Phase::Resync { line_start: tls };
+            return if tls { bytes.len() } else { 1 };
         }
         self.phase = Phase::Head;
         let limits = context.limits;
