@@ -212,6 +212,7 @@ impl Connection {
     ) {
         self.transactions.advance_client(offset + bytes.len() as u64);
         self.with_requests(scope, |requests, context| requests.feed(bytes, offset, acked, context));
+        self.note_server_protocol();
         self.apply_change(scope);
     }
 
@@ -226,7 +227,15 @@ impl Connection {
     ) {
         self.transactions.advance_server(offset, offset + bytes.len() as u64, acked);
         self.with_responses(scope, |responses, context| responses.feed(bytes, offset, acked, context));
+        self.note_server_protocol();
         self.apply_change(scope);
+    }
+
+    /// Tells the client's side if the server sends responses.
+    fn note_server_protocol(&mut self) {
+        if self.responses.opening() == Opening::Message {
+            self.requests.server_speaks_http();
+        }
     }
 
     /// Notes that `len` bytes of a direction were lost.

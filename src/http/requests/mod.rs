@@ -6,7 +6,9 @@ mod resync;
 
 pub(super) use parse::RequestHead;
 
-use parse::{FirstLine, classify, has_binary_word, is_binary, is_certain, is_preface, parse_fast, parse_tolerant};
+use parse::{
+    FirstLine, classify, has_binary_word, is_binary, is_certain, is_preface, is_tls, parse_fast, parse_tolerant,
+};
 
 use super::body::{Body, BodyProgress};
 use super::fields::Fields;
@@ -44,7 +46,9 @@ enum Phase {
     UnsentBody(Body),
     /// Position unknown: searches for a request line.
     Resync { line_start: bool },
-    /// Not HTTP, or no longer HTTP.
+    /// The stream began as TLS.
+    Tls,
+    /// No longer HTTP.
     Stopped,
 }
 
@@ -101,7 +105,7 @@ impl Requests {
     /// Skips `len` lost bytes from stream offset `offset` on.
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         match &mut self.phase {
-            Phase::Stopped => return,
+            Phase::Stopped | Phase::Tls => return,
             Phase::Body(body) => {
                 let before = self.body_len;
                 if body.skip_gap(len, &mut self.body_len) {
@@ -134,6 +138,13 @@ impl Requests {
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
         self.opening = Opening::Left;
+    }
+
+    /// Notes that the server sends responses: if the stream began as TLS, the server did not receive those bytes.
+    pub(super) fn server_speaks_http(&mut self) {
+        if let Phase::Tls = self.phase {
+            self.phase = Phase::Resync { line_start: true };
+        }
     }
 
     /// Returns what the stream began with.
@@ -187,7 +198,7 @@ impl Requests {
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) -> usize {
         match &mut self.phase {
-            Phase::Stopped => bytes.len(),
+            Phase::Stopped | Phase::Tls => bytes.len(),
             Phase::Start | Phase::Head => self.start_request(bytes, here, context),
             Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
             Phase::HeadRemainder { body, line } => {
@@ -235,13 +246,10 @@ impl Requests {
         if matches!(self.phase, Phase::Start) && is_binary(bytes) {
             context.counters.not_http += 1;
             context.handler.lost();
-            let opening = Opening::of_other(bytes);
-            self.opening.note(opening);
-            // A capture may begin in the middle of a body, and a server may not have received these bytes. But it received
-            // none or all of a segment, and behind a TLS record no server reads a request from it.
-            let tls = opening == Opening::Tls;
-            self.phase = Phase::Resync { line_start: tls };
-            return if tls { bytes.len() } else { 1 };
+            self.opening.note(Opening::of_other(bytes));
+            // A capture may begin in the middle of a body, but TLS remains TLS, unless the server shows otherwise.
+            self.phase = if is_tls(bytes[0]) { Phase::Tls } else { Phase::Resync { line_start: false } };
+            return 1;
         }
         self.phase = Phase::Head;
         let limits = context.limits;

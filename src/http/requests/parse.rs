@@ -85,7 +85,7 @@ pub(super) fn is_certain(line: &RequestLine<'_>) -> bool {
 /// Reports whether a stream with these first bytes is not a text protocol: its first byte is none of a method, or its
 /// first word has a control character, with which no line is plausible.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|&first| first < 0x20 || first >= 0x7f) || has_binary_word(bytes)
+    bytes.first().is_some_and(|first| !(0x20..0x7f).contains(first)) || has_binary_word(bytes)
 }
 
 /// Reports whether the first word of a stream has a control character.
@@ -94,4 +94,9 @@ pub(super) fn has_binary_word(bytes: &[u8]) -> bool {
     const MAX_INSPECTED: usize = 32;
     let word = bytes.iter().take(MAX_INSPECTED).take_while(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));
     word.into_iter().any(u8::is_ascii_control)
+}
+
+/// Reports whether a stream with this first byte is TLS (RFC 8446 section 5.1: content types 20 to 23).
+pub(super) const fn is_tls(first: u8) -> bool {
+    matches!(first, 0x14..=0x17)
 }

@@ -325,7 +325,7 @@ fn payload_is_counted_by_what_the_flow_carries() {
     for port in [80, 443, 8443] {
         for (name, client, server, _) in FOREIGN {
             let mut talk = Talk::open(Conn::new(1).port(port));
-            talk.say(Client, client).say(Server, server).say(Client, [0xa5; 700]).say(Server, [0x5a; 70_0]);
+            talk.say(Client, client).say(Server, server).say(Client, [0xa5; 700]).say(Server, [0x5a; 700]);
             let total: usize = talk.segs.iter().map(|seg| seg.bytes.len()).sum();
             let tls = name.starts_with("TLS") || port == 443;
             let expected = if tls { [0, total as u64, 0] } else { [0, 0, total as u64] };
