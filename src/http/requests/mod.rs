@@ -46,8 +46,8 @@ enum Phase {
     UnsentBody(Body),
     /// Position unknown: searches for a request line.
     Resync { line_start: bool },
-    /// The stream began as TLS.
-    Tls,
+    /// The stream began as TLS, as far as its first `seen` bytes show; at most three are looked at.
+    Tls { seen: u8 },
     /// No longer HTTP.
     Stopped,
 }
@@ -105,7 +105,7 @@ impl Requests {
     /// Skips `len` lost bytes from stream offset `offset` on.
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         match &mut self.phase {
-            Phase::Stopped | Phase::Tls => return,
+            Phase::Stopped | Phase::Tls { .. } => return,
             Phase::Body(body) => {
                 let before = self.body_len;
                 if body.skip_gap(len, &mut self.body_len) {
@@ -142,7 +142,7 @@ impl Requests {
 
     /// Notes that the server sends responses: if the stream began as TLS, the server did not receive those bytes.
     pub(super) fn server_speaks_http(&mut self) {
-        if let Phase::Tls = self.phase {
+        if let Phase::Tls { .. } = self.phase {
             self.phase = Phase::Resync { line_start: true };
         }
     }
@@ -198,7 +198,15 @@ impl Requests {
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) -> usize {
         match &mut self.phase {
-            Phase::Stopped | Phase::Tls => bytes.len(),
+            Phase::Stopped | Phase::Tls { seen: 3.. } => bytes.len(),
+            Phase::Tls { seen } if is_tls(*seen, bytes[0]) => {
+                *seen += 1;
+                1
+            }
+            Phase::Tls { .. } => {
+                self.phase = Phase::Resync { line_start: false };
+                0
+            }
             Phase::Start | Phase::Head => self.start_request(bytes, here, context),
             Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
             Phase::HeadRemainder { body, line } => {
@@ -248,7 +256,7 @@ impl Requests {
             context.handler.lost();
             self.opening.note(Opening::of_other(bytes));
             // A capture may begin in the middle of a body, but TLS remains TLS, unless the server shows otherwise.
-            self.phase = if is_tls(bytes[0]) { Phase::Tls } else { Phase::Resync { line_start: false } };
+            self.phase = if is_tls(0, bytes[0]) { Phase::Tls { seen: 1 } } else { Phase::Resync { line_start: false } };
             return 1;
         }
         self.phase = Phase::Head;

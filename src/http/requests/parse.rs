@@ -96,7 +96,12 @@ pub(super) fn has_binary_word(bytes: &[u8]) -> bool {
     word.into_iter().any(u8::is_ascii_control)
 }
 
-/// Reports whether a stream with this first byte is TLS (RFC 8446 section 5.1: content types 20 to 23).
-pub(super) const fn is_tls(first: u8) -> bool {
-    matches!(first, 0x14..=0x17)
+/// Reports whether a byte at this offset of a stream is that of a TLS record's type and version (RFC 8446 section 5.1).
+pub(super) const fn is_tls(offset: u8, byte: u8) -> bool {
+    match offset {
+        0 => matches!(byte, 0x14..=0x17),
+        1 => byte == 3,
+        2 => byte <= 4,
+        _ => true,
+    }
 }

@@ -51,7 +51,7 @@ impl Requests {
             Phase::HeadRemainder { .. } | Phase::Body(_) | Phase::UnsentBody(_) => {
                 return context.handler.body_end(self.body_len);
             }
-            Phase::Start | Phase::Head | Phase::Resync { .. } | Phase::Tls | Phase::Stopped => return,
+            Phase::Start | Phase::Head | Phase::Resync { .. } | Phase::Tls { .. } | Phase::Stopped => return,
         };
         if partial.fallback.is_some() {
             context.handler.body_end(self.body_len);
