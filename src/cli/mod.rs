@@ -139,8 +139,9 @@ struct Arguments {
 
     /// Server ports that carry HTTP: numbers and ranges (80,8080,9000-9100), or 'any'
     ///
-    /// With 'any', HTTP is recognised on every port by its first bytes.
-    #[arg(long, value_name = "PORTS", default_value = "80", value_parser = parse_ports, help_heading = "Detection")]
+    /// With 'any', HTTP is recognised on every port by its first bytes; a flow that begins otherwise in both directions is
+    /// passed over.
+    #[arg(long, value_name = "PORTS", default_value = "any", value_parser = parse_ports, help_heading = "Detection")]
     ports: Ports,
     /// Load signatures from a file, in addition to the built-in ones
     ///

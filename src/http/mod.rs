@@ -6,6 +6,7 @@ mod early;
 mod fields;
 mod head;
 mod line;
+mod opening;
 mod pairing;
 mod preface;
 mod queue;
@@ -15,8 +16,10 @@ mod transactions;
 
 use std::net::IpAddr;
 
-pub use line::guess;
+pub use line::{begins_message, guess};
+pub use opening::{Carries, is_tls_record};
 
+use opening::Opening;
 use requests::Requests;
 use responses::Responses;
 use transactions::{ClientSide, ConnectionChange, ServerSide, Transactions};
@@ -219,6 +222,7 @@ impl Connection {
     ) {
         self.transactions.advance_client(offset + bytes.len() as u64);
         self.with_requests(scope, |requests, context| requests.feed(bytes, offset, acked, context));
+        self.note_server_protocol();
         self.apply_change(scope);
     }
 
@@ -236,7 +240,15 @@ impl Connection {
         if let Some(end) = self.transactions.answered.take().filter(|_| self.requests.waits_for_answer()) {
             self.with_requests(scope, |requests, context| requests.answered(end, context));
         }
+        self.note_server_protocol();
         self.apply_change(scope);
+    }
+
+    /// Tells the client's side if the server sends responses.
+    fn note_server_protocol(&mut self) {
+        if self.responses.opening() == Opening::Message {
+            self.requests.server_speaks_http();
+        }
     }
 
     /// Notes that `len` bytes of a direction were lost.
@@ -270,6 +282,27 @@ impl Connection {
                 // A response cut within its head is not evaluated.
                 self.transactions.pending.end(end, within_head, |tx_id| scope.handler.unseen(tx_id));
             }
+        }
+    }
+
+    /// Returns what the connection carries, as far as its first bytes show.
+    #[must_use]
+    pub fn carries(&self) -> Carries {
+        Opening::carries(self.requests.opening(), self.responses.opening())
+    }
+
+    /// Returns whether no further byte can be HTTP/1: the client began with something that is no request, and the server
+    /// with something that is no response. `from_start` is whether the client's first byte is the first of the
+    /// connection; a capture that begins later may begin within two bodies, but hardly at a TLS record of both sides.
+    ///
+    /// An HTTP server that receives anything else answers with status 400 and closes (RFC 9112 section 2.2): its first
+    /// bytes would be a response. That the client's bytes are no request proves nothing by itself, because the server
+    /// may never have received them.
+    #[must_use]
+    pub fn is_foreign(&self, from_start: bool) -> bool {
+        match (self.requests.opening(), self.responses.opening()) {
+            (Opening::Tls, Opening::Tls) | (Opening::Left, Opening::Left) => true,
+            (client, server) => from_start && client.is_foreign() && server.is_foreign(),
         }
     }
 
@@ -329,7 +362,10 @@ impl Connection {
                 self.responses.stop();
             }
             // A tunnel may carry anything, including HTTP.
-            Some(ConnectionChange::Tunnel) => self.requests.restart(),
+            Some(ConnectionChange::Tunnel) => {
+                self.requests.restart();
+                self.responses.restart();
+            }
             Some(ConnectionChange::ResponseBeforeBody) => self.requests.response_before_body(),
             Some(ConnectionChange::Misread) => {
                 let end = self.transactions.server_end;

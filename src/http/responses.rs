@@ -5,6 +5,7 @@ use super::body::{Body, BodyProgress};
 use super::fields::{ContentLength, Fields};
 use super::head::{Added, HeadBuffer, skip_lines};
 use super::line::{StatusLine, may_be_response, split_response};
+use super::opening::Opening;
 use super::pairing::MethodClass;
 use super::preface::{Parsed, PrefaceBuffer, of_server};
 use super::{ParseContext, ProgressGuard, Response, StreamPosition};
@@ -13,6 +14,7 @@ use super::{ParseContext, ProgressGuard, Response, StreamPosition};
 #[derive(Debug, Default)]
 pub(super) struct Responses {
     phase: Phase,
+    opening: Opening,
     /// Content bytes seen of the current body.
     body_len: u64,
     /// Whether the handler wants more of the current body.
@@ -189,6 +191,10 @@ impl Responses {
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         let end = offset.saturating_add(len);
         self.body_wanted = false;
+        if self.opening == Opening::Unknown {
+            // What the first bytes were is lost with them.
+            self.opening = Opening::Preface;
+        }
         if let Phase::Stopped = self.phase {
             return;
         }
@@ -241,6 +247,17 @@ impl Responses {
     /// Stops parsing: the connection has switched to another protocol.
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
+        self.opening = Opening::Left;
+    }
+
+    /// Notes that the connection has become a tunnel, whose first bytes follow.
+    pub(super) fn restart(&mut self) {
+        self.opening = Opening::Unknown;
+    }
+
+    /// Returns what the stream began with.
+    pub(super) const fn opening(&self) -> Opening {
+        self.opening
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -295,6 +312,7 @@ impl Responses {
             return blanks;
         }
         if !may_be_response(bytes) {
+            self.opening.note(Opening::of_other(bytes));
             context.counters.resync += 1;
             self.enter_resync(here.offset + 1, context);
             return 1;
@@ -335,6 +353,7 @@ impl Responses {
             context.counters.head_limit += 1;
             self.finish_buffered_head(end, at, context);
         } else if !known {
+            self.opening.note(Opening::Other);
             context.counters.resync += 1;
             self.enter_resync(at, context);
         }
@@ -360,9 +379,11 @@ impl Responses {
         context: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
         let Some(line) = split_response(line) else {
+            self.opening.note(Opening::Other);
             context.counters.resync += 1;
             return self.enter_resync(at, context);
         };
+        self.opening = Opening::Message;
         let content_length = match fields.length {
             ContentLength::Valid(length) => Some(length),
             _ => None,

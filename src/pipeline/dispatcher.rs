@@ -237,7 +237,8 @@ impl Dispatcher {
             let tcp = span.reassembled.map_or(packet.bytes, |index| &extras.reassembled[index as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
-            if !self.traffic.classify(&self.options.ports, low, high, payload) {
+            if !(self.options.ports.contains(low) || self.options.ports.contains(high)) {
+                self.traffic.count(&head.key, payload);
                 continue;
             }
             head.flow_hash = head.key.multilinear_hash(&self.shard_factors);

@@ -70,6 +70,8 @@ pub struct LaneStats {
     pub http: http::Counters,
     /// Counters of the sensor.
     pub sensor: sensor::Counters,
+    /// TCP payload by what its flow carries.
+    pub payload: sensor::PayloadCounters,
     /// Number of active flows; then memory in bytes of flows, of out-of-order segments, and of pending transactions.
     pub usage: [usize; 4],
 }
@@ -80,6 +82,7 @@ impl LaneStats {
         self.flow.merge(&other.flow);
         self.http.merge(&other.http);
         self.sensor.merge(&other.sensor);
+        self.payload.merge(&other.payload);
         for (sum, value) in self.usage.iter_mut().zip(other.usage) {
             *sum += value;
         }
@@ -189,6 +192,14 @@ impl RunStats {
         }
     }
 
+    /// Returns the TCP payload by kind of traffic, on all ports.
+    #[must_use]
+    pub fn payload(&self) -> sensor::PayloadCounters {
+        let mut payload = self.dispatcher.traffic.payload;
+        payload.merge(&self.lanes.payload);
+        payload
+    }
+
     /// Calls `visit` with the name and value of every counter.
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
         self.dispatcher.source.replay.each(visit);
@@ -197,6 +208,7 @@ impl RunStats {
         self.dispatcher.decode.each(visit);
         visit("decode.max_packet", u64::from(self.dispatcher.max_packet));
         visit("defrag.memuse", self.dispatcher.defrag_memory as u64);
+        self.payload().each(visit);
         self.dispatcher.traffic.counters.each(visit);
         self.lanes.flow.each(visit);
         let names = ["flow.active", "flow.memuse", "tcp.reassembly_memuse", "alert.held_memuse"];
@@ -239,14 +251,15 @@ impl RunStats {
             dispatcher.decode.packets, dispatcher.decode.bytes, flow.flows, self.lanes.http.requests
         ));
         let traffic = &dispatcher.traffic.counters;
-        let total = traffic.http_bytes + traffic.tls_bytes + traffic.other_bytes;
+        let payload = self.payload();
+        let total = payload.http_bytes + payload.tls_bytes + payload.other_bytes;
         let sensor = &self.lanes.sensor;
         lines.push(format!(
-            "TCP payload: {:.0} % on HTTP ports, {:.0} % TLS, {:.0} % other; {:.0} % of ended flows one-sided; {} gaps; \
+            "TCP payload: {:.0} % HTTP, {:.0} % TLS, {:.0} % other; {:.0} % of ended flows one-sided; {} gaps; \
              {} bad checksums; {} copies of packets removed",
-            percent(traffic.http_bytes, total),
-            percent(traffic.tls_bytes, total),
-            percent(traffic.other_bytes, total),
+            percent(payload.http_bytes, total),
+            percent(payload.tls_bytes, total),
+            percent(payload.other_bytes, total),
             percent(sensor.one_sided, sensor.ended),
             flow.gaps,
             flow.bad_checksum + dispatcher.decode.ip_bad_checksum,

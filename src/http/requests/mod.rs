@@ -9,12 +9,15 @@ use std::net::IpAddr;
 
 pub(super) use parse::RequestHead;
 
-use parse::{FirstLine, classify, is_binary, is_certain, is_preface, is_tls, parse_fast, parse_tolerant};
+use parse::{
+    FirstLine, classify, has_binary_word, is_binary, is_certain, is_preface, is_tls, parse_fast, parse_tolerant,
+};
 
 use super::body::{Body, BodyProgress};
 use super::fields::Fields;
 use super::head::{Added, HeadBuffer, find_end, skip_lines};
 use super::line::{RequestLine, may_be_request, split_request};
+use super::opening::Opening;
 use super::preface::PrefaceBuffer;
 use super::{ParseContext, ProgressGuard, StreamPosition};
 use resync::UnprovenSegments;
@@ -23,6 +26,7 @@ use resync::UnprovenSegments;
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     phase: Phase,
+    opening: Opening,
     /// Content bytes seen of the current body.
     body_len: u64,
     /// Whether the client waits for a 100 response before it sends the current body.
@@ -61,7 +65,9 @@ enum Phase {
     UnsentBody(Body),
     /// Position unknown: searches for a request line.
     Resync { line_start: bool },
-    /// Not HTTP, or no longer HTTP.
+    /// The stream began as TLS, as far as its first `seen` bytes show; at most three are looked at.
+    Tls { seen: u8 },
+    /// No longer HTTP.
     Stopped,
 }
 
@@ -185,7 +191,7 @@ impl Requests {
     /// Skips `len` lost bytes from stream offset `offset` on.
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         match &mut self.phase {
-            Phase::Stopped => return,
+            Phase::Stopped | Phase::Tls { .. } => return,
             Phase::Body(body) => {
                 let before = self.body_len;
                 if body.skip_gap(len, &mut self.body_len) {
@@ -202,6 +208,10 @@ impl Requests {
             _ => {}
         }
         self.finish_truncated(offset, context);
+        if self.opening == Opening::Unknown {
+            // What the first bytes were is lost with them.
+            self.opening = Opening::Preface;
+        }
         self.phase = Phase::Resync { line_start: true };
         context.counters.resync += 1;
         context.handler.gap(offset.saturating_add(len));
@@ -216,12 +226,26 @@ impl Requests {
     /// Stops parsing: the connection has switched to another protocol.
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
+        self.opening = Opening::Left;
+    }
+
+    /// Notes that the server sends responses: if the stream began as TLS, the server did not receive those bytes.
+    pub(super) fn server_speaks_http(&mut self) {
+        if let Phase::Tls { .. } = self.phase {
+            self.phase = Phase::Resync { line_start: true };
+        }
+    }
+
+    /// Returns what the stream began with.
+    pub(super) const fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// Starts over: the connection has become a tunnel, which may carry anything.
     pub(super) fn restart(&mut self) {
         if matches!(self.phase, Phase::Head) {
             self.phase = Phase::Start;
+            self.opening = Opening::Unknown;
         }
     }
 
@@ -277,7 +301,15 @@ impl Requests {
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) -> usize {
         match &mut self.phase {
-            Phase::Stopped => bytes.len(),
+            Phase::Stopped | Phase::Tls { seen: 3.. } => bytes.len(),
+            Phase::Tls { seen } if is_tls(*seen, bytes[0]) => {
+                *seen += 1;
+                1
+            }
+            Phase::Tls { .. } => {
+                self.phase = Phase::Resync { line_start: false };
+                0
+            }
             Phase::Start if self.prefaces != Prefaces::None => self.start_preface(bytes, here, context),
             Phase::Preface(_) => self.buffer_preface(bytes, context),
             Phase::PrefaceRest(rest) => {
@@ -335,11 +367,12 @@ impl Requests {
         if blanks > 0 {
             return blanks;
         }
-        if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
+        if matches!(self.phase, Phase::Start) && is_binary(bytes) {
             context.counters.not_http += 1;
             context.handler.lost(self.segment_acked);
-            // A capture may begin in the middle of a body, but TLS remains TLS.
-            self.phase = if is_tls(bytes[0]) { Phase::Stopped } else { Phase::Resync { line_start: false } };
+            self.opening.note(Opening::of_other(bytes));
+            // A capture may begin in the middle of a body, but TLS remains TLS, unless the server shows otherwise.
+            self.phase = if is_tls(0, bytes[0]) { Phase::Tls { seen: 1 } } else { Phase::Resync { line_start: false } };
             return bytes.len().min(1);
         }
         self.phase = Phase::Head;
@@ -349,7 +382,7 @@ impl Requests {
             && head.line.httparse_line_len(bytes) <= limits.line
         {
             if is_preface(&head.line) {
-                return self.stop_at_http2(bytes.len(), context);
+                return self.note_http2(len, context);
             }
             self.emit_request(&head, here, here.offset + len as u64, context);
             self.enter_body(Body::of_request(&head.fields, context.counters), context);
@@ -389,7 +422,8 @@ impl Requests {
         let PartialHead { buffer, strict, .. } = &mut **partial;
         match buffer.add(bytes, context.limits.line, context.limits.head) {
             Added::All => {
-                if *strict && !buffer.has_first_line() && !may_be_request(buffer.bytes()) {
+                let possible = |start| if *strict { may_be_request(start) } else { !has_binary_word(start) };
+                if !buffer.has_first_line() && !possible(buffer.bytes()) {
                     self.reject_head(false, context);
                 }
                 bytes.len()
@@ -479,6 +513,7 @@ impl Requests {
                 if partial.strict {
                     context.handler.skipped(self.segment_acked);
                 } else {
+                    self.opening.note(Opening::Other);
                     context.counters.resync += 1;
                     context.handler.lost(self.segment_acked);
                 }
@@ -509,9 +544,10 @@ impl Requests {
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
         self.phase = Phase::Resync { line_start: true };
+        let line_bytes = line;
         match (first_line, split_request(line)) {
             (FirstLine::Preface, _) => {
-                self.stop_at_http2(line.len(), context);
+                self.note_http2(line.len(), context);
             }
             (FirstLine::Simple, Some(line)) => {
                 context.counters.tolerant += 1;
@@ -525,15 +561,19 @@ impl Requests {
                 context.handler.lost(self.segment_acked);
             }
             _ => {
+                self.opening.note(Opening::of_other(line_bytes));
                 context.counters.resync += 1;
                 context.handler.lost(self.segment_acked);
             }
         }
     }
 
-    fn stop_at_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+    /// Handles the preface of HTTP/2. The server may not have received it, so that requests may follow nevertheless.
+    fn note_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         context.counters.not_http += 1;
-        self.phase = Phase::Stopped;
+        context.handler.lost(self.segment_acked);
+        self.opening.note(Opening::Other);
+        self.phase = Phase::Resync { line_start: true };
         taken
     }
 
@@ -545,6 +585,7 @@ impl Requests {
         head_end: u64,
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
+        self.opening = Opening::Message;
         context.counters.requests += 1;
         context.counters.bad_header_lines += head.fields.bad_lines;
         self.expects = head.fields.expects;

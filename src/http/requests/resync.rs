@@ -182,6 +182,7 @@ impl Requests {
             | Phase::PrefaceRest(_)
             | Phase::Head
             | Phase::Resync { .. }
+            | Phase::Tls { .. }
             | Phase::Stopped => return,
         };
         self.end_fallback(partial.fallback.as_ref(), context);

@@ -3,5 +3,6 @@
 mod evasion_captures;
 mod lane_independence;
 pub(crate) mod limits;
+mod passing_over;
 mod reassembly_cases;
 mod reassembly_properties;

@@ -384,7 +384,8 @@ fn missing_traffic_is_explained() {
     in_namespace(|| {
         create_link();
         let logs = Logs::new();
-        let arguments = ["-i", "probe0", "-l", logs.path(), "--stats-interval", "1", "--set", "live.silence=2"];
+        let arguments =
+            ["-i", "probe0", "-l", logs.path(), "--ports", "80", "--stats-interval", "1", "--set", "live.silence=2"];
         let begun = Instant::now();
         let sensor = Sensor::start(&arguments);
         let mut sender = Sender::on("probe1");
