@@ -14,7 +14,7 @@ use crate::alerts::filter::AlertFilter;
 use crate::alerts::pipeline::AlertPipeline;
 use crate::alerts::suppress::Suppressions;
 use crate::capture::bpf::Filter;
-use crate::capture::file;
+use crate::capture::file::Expansion;
 use crate::capture::live::{LiveOptions, LiveSource};
 use crate::capture::replay::Replay;
 use crate::capture::source::{PacketSource, SourceError};
@@ -88,10 +88,10 @@ fn prepare(config: &Config, console: &Console) -> Result<Setup, Exit> {
 }
 
 fn run_replay(config: &Config, paths: &[PathBuf], setup: Setup, mut console: Console) -> Exit {
-    let expanded = file::expand(paths);
-    let size = expanded.iter().filter_map(|input| input.as_ref().ok()?.size).sum();
+    let expansion = Expansion::new(paths);
+    let size = expansion.inputs.iter().filter_map(|input| input.as_ref().ok()?.size).sum();
     console.show_progress(size);
-    let mut source = Replay::new(expanded, config.block, setup.filter, console.clone());
+    let mut source = Replay::new(expansion, config.block, setup.filter, console.clone());
     if source.inputs().is_empty() {
         return Exit::Input;
     }

@@ -3,7 +3,7 @@
 
 use crate::capture::block::{Block, BlockSize};
 use crate::capture::bpf::Filter;
-use crate::capture::file::{self, FileSource, FrameFilter, Input};
+use crate::capture::file::{self, Expansion, FileSource, FrameFilter, Input};
 use crate::capture::source::{FillStatus, PacketSource, ReplayCounters, SourceError, SourceStats};
 use crate::sys::console::Console;
 
@@ -21,16 +21,20 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Creates a source of the expanded inputs; errors are reported at once.
+    /// Creates a source of the expanded inputs; errors, and what is left out, are reported at once.
     pub(crate) fn new(
-        expanded: Vec<Result<Input, SourceError>>,
+        expansion: Expansion,
         size: BlockSize,
         filter: Option<Filter>,
         console: Console,
     ) -> Self {
         let mut counters = ReplayCounters::default();
         let mut inputs = Vec::new();
-        for input in expanded {
+        for left_out in &expansion.left_out {
+            counters.left_out += left_out.count;
+            console.info(&left_out.to_string());
+        }
+        for input in expansion.inputs {
             match input {
                 Ok(input) => inputs.push(input),
                 Err(error) => {
@@ -54,7 +58,19 @@ impl Replay {
 
     /// Returns whether an input could not be opened or not be read to its end.
     pub(crate) fn had_errors(&self) -> bool {
-        self.counters.unreadable + self.counters.truncated > 0
+        let counters = &self.counters;
+        counters.unreadable + counters.truncated + counters.overwritten + counters.unread_packets > 0
+    }
+
+    /// Reports and counts what was remarkable about the current file, and closes it.
+    fn close_current(&mut self) {
+        let Some(source) = self.current.take() else { return };
+        self.finished_bytes += source.bytes_read();
+        let remarks = source.remarks();
+        self.counters.unread_packets += remarks.unread;
+        self.counters.beyond_snaplen += remarks.beyond_snaplen;
+        self.counters.trailing_bytes += remarks.trailing;
+        remarks.messages(source.name()).iter().for_each(|line| self.console.error(line));
     }
 
     /// Opens the next file.
@@ -103,8 +119,7 @@ impl PacketSource for Replay {
                 }
             };
             if ended {
-                self.finished_bytes = self.bytes_read();
-                self.current = None;
+                self.close_current();
             }
             if !ended || !block.packets.is_empty() {
                 return Ok(FillStatus::More);
