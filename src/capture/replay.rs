@@ -3,7 +3,7 @@
 
 use crate::capture::block::{Block, BlockSize};
 use crate::capture::bpf::Filter;
-use crate::capture::file::{self, Expansion, FileSource, FrameFilter, Input};
+use crate::capture::file::{self, Expansion, FileSource, FrameFilter, Input, LeftOutReason};
 use crate::capture::source::{FillStatus, PacketSource, ReplayCounters, SourceError, SourceStats};
 use crate::sys::console::Console;
 
@@ -31,7 +31,10 @@ impl Replay {
         let mut counters = ReplayCounters::default();
         let mut inputs = Vec::new();
         for left_out in &expansion.left_out {
-            counters.left_out += left_out.count;
+            match left_out.reason {
+                LeftOutReason::Empty => counters.empty += left_out.count,
+                _ => counters.left_out += left_out.count,
+            }
             console.info(&left_out.to_string());
         }
         for input in expansion.inputs {
@@ -77,11 +80,7 @@ impl Replay {
     fn open_next(&mut self) {
         let index = self.next;
         self.next += 1;
-        let filter = self.filter.clone().map(|mut filter| -> FrameFilter {
-            Box::new(move |link, wire_len, bytes| {
-                filter.matches(link, wire_len, bytes).map_err(|error| error.to_string())
-            })
-        });
+        let filter = frame_filter(self.filter.as_ref());
         // The list has far fewer than 2^32 files.
         match file::open(&self.inputs[index], index as u32, self.size, filter) {
             Ok(source) => {
@@ -130,4 +129,13 @@ impl PacketSource for Replay {
     fn stats(&self) -> SourceStats {
         SourceStats { replay: self.counters, live: None }
     }
+}
+
+/// Returns a copy of a filter in the form that files are opened with.
+pub(super) fn frame_filter(filter: Option<&Filter>) -> Option<FrameFilter> {
+    filter.cloned().map(|mut filter| -> FrameFilter {
+        Box::new(move |link, wire_len, bytes| {
+            filter.matches(link, wire_len, bytes).map_err(|error| error.to_string())
+        })
+    })
 }

@@ -12,8 +12,10 @@ crate::counters! {
         unreadable: "input.unreadable_file",
         /// Files that ended in the middle or are damaged.
         truncated: "input.truncated_file",
-        /// Files of directories that were left out: no captures, hidden, or not regular files.
+        /// Files of directories that were left out: no captures, hidden, no regular files.
         left_out: "input.left_out_file",
+        /// Files of directories without a byte.
+        empty: "input.empty_file",
         /// Files that were overwritten or removed before they were read to their end (`--follow`).
         overwritten: "input.overwritten_file",
         /// Packets that could not be read, although the packets around them could.

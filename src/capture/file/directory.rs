@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::compression::decoder;
 use super::format_error::CONVERT;
 use super::inputs::{Input, input_error, open, open_error};
-use super::magic::{self, HEAD_LEN, Magic};
+use super::magic::{self, Compression, HEAD_LEN, Magic};
 use super::natural_order;
 use crate::capture::block::{Block, BlockSize};
 use crate::capture::source::{FillStatus, PacketSource, SourceError};
@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 const MAX_DEPTH: usize = 64;
 /// Bytes of a file that are searched for its first packet, about. Rationale: more than any block of secrets before it.
 const MAX_SEARCH: u64 = 64 << 20;
+/// Bytes of a compressed file that are decompressed to see what it is.
+const INSPECTED: u64 = 1024;
 /// Names of files left out in one message, at most.
 const MAX_NAMES: usize = 8;
 
@@ -40,7 +42,7 @@ pub enum LeftOutReason {
 impl LeftOutReason {
     const ALL: [Self; 5] = [Self::NotACapture, Self::Empty, Self::Hidden, Self::NotRegular, Self::TooDeep];
 
-    const fn describe(self) -> &'static str {
+    pub(in crate::capture) const fn describe(self) -> &'static str {
         match self {
             Self::NotACapture => "no captures that can be read",
             Self::Empty => "empty",
@@ -75,22 +77,24 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// What a directory contains.
+/// The files of a directory and of those below it.
 #[derive(Debug, Default)]
-pub(in crate::capture) struct Walk {
-    /// Captures that can be opened, in the order of their first packets.
-    pub(in crate::capture) captures: Vec<Input>,
+pub(in crate::capture) struct Listing {
+    /// Regular files.
+    pub(in crate::capture) files: Vec<(PathBuf, fs::Metadata)>,
     pub(in crate::capture) errors: Vec<SourceError>,
     pub(in crate::capture) left_out: Vec<(LeftOutReason, PathBuf)>,
 }
 
-impl Walk {
-    /// Walks a directory and those below it.
-    pub(in crate::capture) fn of(directory: &Path) -> Self {
-        let mut walk = Self::default();
-        walk.enter(directory, 0);
-        walk.captures = in_order(walk.captures);
-        walk
+impl Listing {
+    /// Adds a file, or the files of a directory.
+    pub(in crate::capture) fn add_root(&mut self, path: &Path) {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => self.enter(path, 0),
+            Ok(metadata) if metadata.is_file() => self.files.push((path.to_owned(), metadata)),
+            Ok(_) => self.left_out.push((LeftOutReason::NotRegular, path.to_owned())),
+            Err(error) => self.errors.push(open_error(path, &error)),
+        }
     }
 
     fn enter(&mut self, directory: &Path, depth: usize) {
@@ -115,16 +119,9 @@ impl Walk {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             return self.enter(&path, depth + 1);
         }
-        let metadata = match fs::metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) => return self.errors.push(open_error(&path, &error)),
-        };
-        if !metadata.is_file() {
-            return self.left_out.push((LeftOutReason::NotRegular, path));
-        }
-        match kind_of(&path) {
-            Ok(None) => self.captures.push(Input::file(&path, &metadata)),
-            Ok(Some(reason)) => self.left_out.push((reason, path)),
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => self.files.push((path, metadata)),
+            Ok(_) => self.left_out.push((LeftOutReason::NotRegular, path)),
             Err(error) => self.errors.push(open_error(&path, &error)),
         }
     }
@@ -136,15 +133,24 @@ pub(super) fn expand_directory(
     inputs: &mut Vec<Result<Input, SourceError>>,
     left_out: &mut Vec<LeftOut>,
 ) {
-    let mut walk = Walk::of(directory);
-    if walk.captures.is_empty() && walk.errors.is_empty() {
+    let mut listing = Listing::default();
+    listing.enter(directory, 0);
+    let mut captures = Vec::new();
+    for (path, metadata) in &listing.files {
+        match kind_of(path) {
+            Ok(FileKind::LeftOut(reason)) => listing.left_out.push((reason, path.clone())),
+            Ok(_) => captures.push(Input::file(path, metadata)),
+            Err(error) => listing.errors.push(error),
+        }
+    }
+    if captures.is_empty() && listing.errors.is_empty() {
         inputs.push(Err(input_error(directory, "the directory contains no captures".to_owned(), CONVERT)));
     }
-    walk.errors.sort_by(|a, b| natural_order::compare(a.input.as_bytes(), b.input.as_bytes()));
-    inputs.extend(walk.errors.into_iter().map(Err));
-    inputs.extend(walk.captures.into_iter().map(Ok));
+    listing.errors.sort_by(|a, b| natural_order::compare(a.input.as_bytes(), b.input.as_bytes()));
+    inputs.extend(listing.errors.into_iter().map(Err));
+    inputs.extend(in_order(captures).into_iter().map(Ok));
     for reason in LeftOutReason::ALL {
-        let of_reason = walk.left_out.iter().filter(|(found, _)| *found == reason);
+        let of_reason = listing.left_out.iter().filter(|(found, _)| *found == reason);
         let mut names: Vec<String> =
             of_reason.map(|(_, path)| path.strip_prefix(directory).unwrap_or(path).display().to_string()).collect();
         if names.is_empty() {
@@ -160,7 +166,7 @@ pub(super) fn expand_directory(
 /// Sorts captures by their first packets, those without one last, and equal ones by name.
 fn in_order(captures: Vec<Input>) -> Vec<Input> {
     let mut timed: Vec<(Option<Timestamp>, Input)> =
-        captures.into_iter().map(|input| (first_time(&input), input)).collect();
+        captures.into_iter().map(|input| (first_packet_time(&input), input)).collect();
     timed.sort_by(|(a, left), (b, right)| {
         (a.is_none(), a).cmp(&(b.is_none(), b)).then_with(|| {
             natural_order::compare(left.name.as_bytes(), right.name.as_bytes())
@@ -170,7 +176,7 @@ fn in_order(captures: Vec<Input>) -> Vec<Input> {
 }
 
 /// Returns the time of a capture's first packet, if there is one.
-fn first_time(input: &Input) -> Option<Timestamp> {
+pub(in crate::capture) fn first_packet_time(input: &Input) -> Option<Timestamp> {
     let mut source = open(input, 0, BlockSize { bytes: 1, packets: 1 }, None).ok()?;
     let mut block = Block::default();
     while source.bytes_read() < MAX_SEARCH {
@@ -186,29 +192,52 @@ fn first_time(input: &Input) -> Option<Timestamp> {
     None
 }
 
-/// Returns why a file is left out, or `None` for a capture: decided by its first bytes, decompressed if it is
-/// compressed. A capture in a format that cannot be read is one, and its error is reported when it is opened.
-fn kind_of(path: &Path) -> std::io::Result<Option<LeftOutReason>> {
+/// What a file of a directory is.
+#[derive(Debug)]
+pub(in crate::capture) enum FileKind {
+    /// A capture, or one in a format that cannot be read, whose error is reported when it is opened.
+    Capture,
+    /// A compressed capture.
+    Compressed {
+        /// Its first bytes, decompressed.
+        head: Vec<u8>,
+    },
+    LeftOut(LeftOutReason),
+}
+
+/// Returns what a file is by its first bytes, decompressed if it is compressed.
+pub(in crate::capture) fn kind_of(path: &Path) -> Result<FileKind, SourceError> {
+    inspect(path).map_err(|error| open_error(path, &error))
+}
+
+fn inspect(path: &Path) -> std::io::Result<FileKind> {
     let mut file = File::open(path)?;
     let mut head = Vec::new();
     file.by_ref().take(HEAD_LEN as u64).read_to_end(&mut head)?;
-    let Magic::Compressed(compression) = Magic::of(&head) else {
-        let is_capture = Magic::of(&head) != Magic::Unknown || magic::is_unsupported_capture(&head);
-        let reason = if head.is_empty() { LeftOutReason::Empty } else { LeftOutReason::NotACapture };
-        return Ok((!is_capture).then_some(reason));
-    };
-    let mut within = Vec::new();
-    let mut reader = decoder(compression, Cursor::new(head).chain(file), std::sync::Arc::default());
+    Ok(match Magic::of(&head) {
+        Magic::Compressed(compression) => inspect_compressed(path, decoder_of(compression, head, file)),
+        Magic::Unknown if head.is_empty() => FileKind::LeftOut(LeftOutReason::Empty),
+        Magic::Unknown if !magic::is_unsupported_capture(&head) => FileKind::LeftOut(LeftOutReason::NotACapture),
+        _ => FileKind::Capture,
+    })
+}
+
+fn decoder_of(compression: Compression, head: Vec<u8>, file: File) -> Box<dyn Read + Send> {
+    decoder(compression, Cursor::new(head).chain(file), std::sync::Arc::default())
+}
+
+fn inspect_compressed(path: &Path, reader: Box<dyn Read + Send>) -> FileKind {
+    let mut head = Vec::new();
     // If decompression fails, the file is a damaged capture, which is reported when it is opened, or no capture.
-    let failed = reader.by_ref().take(HEAD_LEN as u64).read_to_end(&mut within).is_err();
-    let is_capture = match Magic::of(&within) {
+    let failed = reader.take(INSPECTED).read_to_end(&mut head).is_err();
+    let is_capture = match Magic::of(&head) {
         Magic::Pcap(_) | Magic::PcapNg | Magic::Snoop => true,
         Magic::Compressed(_) => named_as_capture(path),
         Magic::Unknown => {
-            magic::is_unsupported_capture(&within) || (failed && within.is_empty() && named_as_capture(path))
+            magic::is_unsupported_capture(&head) || (failed && head.is_empty() && named_as_capture(path))
         }
     };
-    Ok((!is_capture).then_some(LeftOutReason::NotACapture))
+    if is_capture { FileKind::Compressed { head } } else { FileKind::LeftOut(LeftOutReason::NotACapture) }
 }
 
 /// Returns whether the name of a file is that of a capture.

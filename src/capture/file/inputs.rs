@@ -37,14 +37,22 @@ pub fn open(
     open_as(input, Opening { name: input.name.clone(), index, size, filter, mode: ReadMode::Full, compressed: None })
 }
 
-/// Opens an input whose file may grow: its end is not the end of the source, unless it is compressed.
+/// Opens a regular file that may grow: its end is not the end of the source, unless it is compressed. Returns a second
+/// handle of it, too.
 pub(in crate::capture) fn open_growing(
     input: &Input,
     index: u32,
     size: BlockSize,
     filter: Option<FrameFilter>,
-) -> Result<FileSource, SourceError> {
-    open_as(input, Opening { name: input.name.clone(), index, size, filter, mode: ReadMode::Growing, compressed: None })
+) -> Result<(FileSource, File), SourceError> {
+    let path = Path::new(&input.name);
+    let path = input.path.as_deref().unwrap_or(path);
+    let mut file = File::open(path).map_err(|error| open_error(path, &error))?;
+    let second = file.try_clone().map_err(|error| open_error(path, &error))?;
+    let head = read_head(&mut file, input)?;
+    let mode = ReadMode::Growing;
+    let opening = Opening { name: input.name.clone(), index, size, filter, mode, compressed: None };
+    Ok((source(head, Box::new(file), opening)?, second))
 }
 
 fn open_as(input: &Input, mut opening: Opening) -> Result<FileSource, SourceError> {

@@ -199,6 +199,11 @@ impl<R: Read> FileSource<R> {
         self.rest.len() > self.at || self.skip > 0
     }
 
+    /// Returns whether the end of the file is not the end of the input.
+    pub(in crate::capture) fn is_growing(&self) -> bool {
+        self.opening.mode == ReadMode::Growing
+    }
+
     /// Makes the present end of a file that may grow the end of the input.
     pub(in crate::capture) fn stop_growing(&mut self) {
         self.opening.mode = ReadMode::Full;
