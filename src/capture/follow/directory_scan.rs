@@ -90,9 +90,9 @@ impl DirectoryScan {
                 Ok(Next::Wait) => {
                     self.known.insert(path.clone(), Known { stamp, state: State::Waiting });
                 }
-                Ok(Next::LeaveOut(message)) => {
-                    changes.left_out += 1;
-                    self.console.info(&message);
+                Ok(Next::LeaveOut { why, is_read }) => {
+                    changes.left_out += u64::from(!is_read);
+                    self.console.info(&format!("{}: left out ({why})", path.display()));
                     self.known.insert(path.clone(), Known { stamp, state: State::LeftOut });
                 }
                 Err(error) => {
@@ -187,13 +187,14 @@ impl DirectoryScan {
         if stamp.len < MIN_CAPTURE {
             return Ok(Next::Wait);
         }
-        let left_out = |why: &str| Ok(Next::LeaveOut(format!("{}: left out ({why})", path.display())));
         match kind_of(path)? {
             FileKind::Capture => Ok(Next::Begin(0)),
             FileKind::Compressed { .. } if !is_settled(stamp) => Ok(Next::Wait),
-            FileKind::Compressed { head } if self.was_read(&head) => left_out("a copy of a capture that was read"),
+            FileKind::Compressed { head } if self.was_read(&head) => {
+                Ok(Next::LeaveOut { why: "a copy of a capture that was read", is_read: true })
+            }
             FileKind::Compressed { .. } => Ok(Next::Begin(0)),
-            FileKind::LeftOut(reason) => left_out(reason.describe()),
+            FileKind::LeftOut(reason) => Ok(Next::LeaveOut { why: reason.describe(), is_read: false }),
         }
     }
 
@@ -250,8 +251,7 @@ enum Next {
     /// Read it from the packet after this one on.
     Begin(u64),
     Wait,
-    /// Leave it out, with this message.
-    LeaveOut(String),
+    LeaveOut { why: &'static str, is_read: bool },
 }
 
 fn is_settled(stamp: Stamp) -> bool {
