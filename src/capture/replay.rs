@@ -22,12 +22,7 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// Creates a source of the expanded inputs; errors, and what is left out, are reported at once.
-    pub(crate) fn new(
-        expansion: Expansion,
-        size: BlockSize,
-        filter: Option<Filter>,
-        console: Console,
-    ) -> Self {
+    pub(crate) fn new(expansion: Expansion, size: BlockSize, filter: Option<Filter>, console: Console) -> Self {
         let mut counters = ReplayCounters::default();
         let mut inputs = Vec::new();
         for left_out in &expansion.left_out {
@@ -134,8 +129,6 @@ impl PacketSource for Replay {
 /// Returns a copy of a filter in the form that files are opened with.
 pub(super) fn frame_filter(filter: Option<&Filter>) -> Option<FrameFilter> {
     filter.cloned().map(|mut filter| -> FrameFilter {
-        Box::new(move |link, wire_len, bytes| {
-            filter.matches(link, wire_len, bytes).map_err(|error| error.to_string())
-        })
+        Box::new(move |link, wire_len, bytes| filter.matches(link, wire_len, bytes).map_err(|error| error.to_string()))
     })
 }

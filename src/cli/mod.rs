@@ -88,7 +88,7 @@ struct Arguments {
     ///
     /// For files that another program is writing, such as the ring of tcpdump -C -W or dumpcap -b: files that are
     /// overwritten are read again. Implies --continuous.
-    #[arg(long, requires = "read", help_heading = "Input")]
+    #[arg(long, conflicts_with = "interface", help_heading = "Input")]
     follow: bool,
     /// Live: size of the kernel's ring buffer in MiB
     #[arg(short = 'B', long = "ring", value_name = "MIB", default_value_t = 64, help_heading = "Input",

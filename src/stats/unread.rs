@@ -9,7 +9,11 @@ pub(super) fn unread(stats: &RunStats) -> Vec<String> {
     [
         (files.unreadable, "file that could not be opened", "files that could not be opened"),
         (files.truncated, "file that could not be read to its end", "files that could not be read to their ends"),
-        (files.overwritten, "file that was overwritten before it was read", "files that were overwritten before they were read"),
+        (
+            files.overwritten,
+            "file that was overwritten before it was read",
+            "files that were overwritten before they were read",
+        ),
         (files.left_out, "file of a directory that was left out", "files of directories that were left out"),
         (files.unread_packets, "packet that the file does not describe", "packets that the files do not describe"),
         (files.trailing_bytes, "byte behind compressed data", "bytes behind compressed data"),

@@ -168,9 +168,9 @@ fn in_order(captures: Vec<Input>) -> Vec<Input> {
     let mut timed: Vec<(Option<Timestamp>, Input)> =
         captures.into_iter().map(|input| (first_packet_time(&input), input)).collect();
     timed.sort_by(|(a, left), (b, right)| {
-        (a.is_none(), a).cmp(&(b.is_none(), b)).then_with(|| {
-            natural_order::compare(left.name.as_bytes(), right.name.as_bytes())
-        })
+        (a.is_none(), a)
+            .cmp(&(b.is_none(), b))
+            .then_with(|| natural_order::compare(left.name.as_bytes(), right.name.as_bytes()))
     });
     timed.into_iter().map(|(_, input)| input).collect()
 }
@@ -233,9 +233,7 @@ fn inspect_compressed(path: &Path, reader: Box<dyn Read + Send>) -> FileKind {
     let is_capture = match Magic::of(&head) {
         Magic::Pcap(_) | Magic::PcapNg | Magic::Snoop => true,
         Magic::Compressed(_) => named_as_capture(path),
-        Magic::Unknown => {
-            magic::is_unsupported_capture(&head) || (failed && head.is_empty() && named_as_capture(path))
-        }
+        Magic::Unknown => magic::is_unsupported_capture(&head) || (failed && head.is_empty() && named_as_capture(path)),
     };
     if is_capture { FileKind::Compressed { head } } else { FileKind::LeftOut(LeftOutReason::NotACapture) }
 }

@@ -44,10 +44,7 @@ impl FormatError {
     /// Returns what the user can do about it.
     pub(super) const fn remedy(&self) -> &'static str {
         match self {
-            Self::NotACapture(_)
-            | Self::PcapVersion { .. }
-            | Self::SnoopVersion(_)
-            | Self::SnoopDatalink(_) => CONVERT,
+            Self::NotACapture(_) | Self::PcapVersion { .. } | Self::SnoopVersion(_) | Self::SnoopDatalink(_) => CONVERT,
             Self::CompressedTwice(_) => "decompress it once",
             Self::ShortHeader { .. } => "copy the capture again from where it was recorded",
             _ => DAMAGED,
@@ -56,7 +53,8 @@ impl FormatError {
 }
 
 /// Remedy for a file in another format.
-pub(super) const CONVERT: &str = "give a pcap, pcapng or snoop file, plain or compressed with gzip, zstd, xz, bzip2 or lz4";
+pub(super) const CONVERT: &str =
+    "give a pcap, pcapng or snoop file, plain or compressed with gzip, zstd, xz, bzip2 or lz4";
 /// Remedy for a file that ends in the middle of a record.
 pub(super) const CUT: &str =
     "everything before was read; copy the capture again, or give --follow if it is still being written";

@@ -91,7 +91,9 @@ fn may_have_byte_order_magic(head: &[u8]) -> bool {
 /// begin with them.
 fn may_be_bzip2(head: &[u8]) -> bool {
     let follows = head[4..].split_at(head[4..].len().min(6)).0;
-    [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]].iter().any(|magic| magic.starts_with(follows))
+    [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]]
+        .iter()
+        .any(|magic| magic.starts_with(follows))
 }
 
 /// Returns whether a file that cannot be read is a packet capture, of which packets would be passed over in silence.

@@ -37,9 +37,25 @@ mod tests {
     #[test]
     fn numbers_in_names_are_compared_by_value() {
         let sorted = [
-            "", "1", "01", "2", "10", "a", "a/2", "cap.pcap", "cap.pcap0", "cap.pcap2", "cap.pcap02", "cap.pcap10",
-            "cap.pcap10.gz", "cap.pcap99999999999999999999998", "cap.pcap99999999999999999999999", "cap2", "cap10",
-            "cap10.2", "cap10.10",
+            "",
+            "1",
+            "01",
+            "2",
+            "10",
+            "a",
+            "a/2",
+            "cap.pcap",
+            "cap.pcap0",
+            "cap.pcap2",
+            "cap.pcap02",
+            "cap.pcap10",
+            "cap.pcap10.gz",
+            "cap.pcap99999999999999999999998",
+            "cap.pcap99999999999999999999999",
+            "cap2",
+            "cap10",
+            "cap10.2",
+            "cap10.10",
         ];
         let mut names = sorted.to_vec();
         names.reverse();

@@ -34,7 +34,9 @@ impl Ticks {
         let base: u64 = if resolution & 0x80 == 0 { 10 } else { 2 };
         let rate = base.checked_pow(exponent)?;
         if NANOS.is_multiple_of(rate) {
-            return Some(Self::Nanos(i64::try_from(NANOS / rate).expect("a second has fewer nanoseconds than i64::MAX")));
+            return Some(Self::Nanos(
+                i64::try_from(NANOS / rate).expect("a second has fewer nanoseconds than i64::MAX"),
+            ));
         }
         Some(Self::PerSecond(rate))
     }

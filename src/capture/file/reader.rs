@@ -98,6 +98,8 @@ pub struct FileSource<R = Box<dyn Read + Send>> {
     ended: bool,
     /// Whether the last read of a file that may grow reached its end.
     at_end: bool,
+    /// Whether the last scan ended for want of bytes, not because the block was full or the capture is damaged.
+    needs_bytes: bool,
     /// The reader's error: cause and remedy.
     read_error: Option<(String, &'static str)>,
     /// The error to return once the frames before it are delivered.
@@ -162,6 +164,7 @@ impl<R: Read> FileSource<R> {
             mean_record: 512,
             ended: false,
             at_end: false,
+            needs_bytes: false,
             read_error: None,
             pending_error: None,
             remarks: Remarks::default(),
@@ -189,9 +192,9 @@ impl<R: Read> FileSource<R> {
         Remarks { trailing: self.opening.compressed.as_ref().map_or(0, trailing), ..self.remarks.clone() }
     }
 
-    /// Returns whether the last read of a file that may grow found no more bytes.
+    /// Returns whether everything of a file that may grow was delivered, up to the last complete record.
     pub(in crate::capture) fn is_at_end(&self) -> bool {
-        self.at_end
+        self.at_end && self.needs_bytes
     }
 
     /// Returns whether a record is incomplete.
@@ -373,6 +376,7 @@ impl<R: Read> FileSource<R> {
     /// Returns the status of a block after a scan, and keeps the error, if any, in `pending_error`.
     fn finish_fill(&mut self, end: ScanEnd) -> FillStatus {
         let left = self.rest.len() - self.at;
+        self.needs_bytes = matches!(end, ScanEnd::Need(_));
         match end {
             ScanEnd::Fault(error) => self.pending_error = Some(error),
             ScanEnd::Full => {}

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::followed_file::{Found, FollowedFile};
+use super::followed_file::{FollowedFile, Found};
 use super::identity::{FirstBytes, Stamp};
 use crate::capture::file::{FileKind, Input, LeftOutReason, Listing, first_packet_time, kind_of, natural_order};
 use crate::capture::source::SourceError;
@@ -47,7 +47,11 @@ enum State {
     Found,
     Open,
     /// Read up to this packet.
-    Closed { first_bytes: FirstBytes, frames: u64, has_failed: bool },
+    Closed {
+        first_bytes: FirstBytes,
+        frames: u64,
+        has_failed: bool,
+    },
     /// No capture, or not readable.
     LeftOut,
 }
@@ -169,9 +173,8 @@ impl DirectoryScan {
             State::Found if is_shorter => (self.consider(path, stamp), true),
             State::Closed { first_bytes, frames, has_failed } if is_changed => {
                 let (mut first_bytes, frames, has_failed) = (first_bytes.clone(), *frames, *has_failed);
-                let is_same = std::fs::File::open(path)
-                    .and_then(|file| first_bytes.is_still_of(&file, 0))
-                    .unwrap_or(false);
+                let is_same =
+                    std::fs::File::open(path).and_then(|file| first_bytes.is_still_of(&file, 0)).unwrap_or(false);
                 match (is_same, has_failed) {
                     (true, true) => (Ok(Next::Keep), false),
                     (true, false) => (Ok(Next::Begin(frames)), false),
@@ -208,7 +211,12 @@ impl DirectoryScan {
         self.remembered.iter().any(is_same) || self.known.values().any(closed)
     }
 
-    fn report_left_out(&mut self, left_out: &[(LeftOutReason, PathBuf)], seen: &mut HashSet<PathBuf>, changes: &mut Changes) {
+    fn report_left_out(
+        &mut self,
+        left_out: &[(LeftOutReason, PathBuf)],
+        seen: &mut HashSet<PathBuf>,
+        changes: &mut Changes,
+    ) {
         for (reason, path) in left_out {
             if seen.insert(path.clone()) && !self.known.contains_key(path) {
                 changes.left_out += 1;
@@ -251,7 +259,10 @@ enum Next {
     /// Read it from the packet after this one on.
     Begin(u64),
     Wait,
-    LeaveOut { why: &'static str, is_read: bool },
+    LeaveOut {
+        why: &'static str,
+        is_read: bool,
+    },
 }
 
 fn is_settled(stamp: Stamp) -> bool {

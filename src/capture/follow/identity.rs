@@ -19,12 +19,7 @@ impl Stamp {
     pub(super) const NONE: Self = Self { device: 0, inode: 0, len: 0, modified: None };
 
     pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-        }
+        Self { device: metadata.dev(), inode: metadata.ino(), len: metadata.len(), modified: metadata.modified().ok() }
     }
 
     /// Returns whether both are of the same file, whatever its content.
