@@ -70,7 +70,8 @@ enum Member<S: BufRead> {
     Gzip(GzDecoder<S>),
     Zstd(Box<ZstdFrame<S>>),
     Xz(Box<XzReader<S>>),
-    Bzip2(BzDecoder<S>),
+    /// The decoder, and the error that follows the bytes decoded so far.
+    Bzip2(BzDecoder<S>, Option<Error>),
     Lz4(Box<Lz4Decoder<S>>),
 }
 
@@ -83,7 +84,7 @@ impl<S: BufRead> Member<S> {
                 let limit = (MAX_MEMORY >> 10) as u32 + XZ_OVERHEAD;
                 Self::Xz(Box::new(XzReader::new_mem_limit(source, false, limit)))
             }
-            Compression::Bzip2 => Self::Bzip2(BzDecoder::new(source)),
+            Compression::Bzip2 => Self::Bzip2(BzDecoder::new(source), None),
             Compression::Lz4 => Self::Lz4(Box::new(Lz4Decoder::new(source))),
         }
     }
@@ -93,7 +94,7 @@ impl<S: BufRead> Member<S> {
             Self::Gzip(decoder) => decoder.read(bytes),
             Self::Zstd(decoder) => decoder.read(bytes),
             Self::Xz(decoder) => decoder.read(bytes),
-            Self::Bzip2(decoder) => decoder.read(bytes),
+            Self::Bzip2(decoder, error) => read_bzip2(decoder, error, bytes),
             Self::Lz4(decoder) => decoder.read(bytes),
         }
     }
@@ -103,7 +104,7 @@ impl<S: BufRead> Member<S> {
             Self::Gzip(decoder) => decoder.into_inner(),
             Self::Zstd(decoder) => decoder.into_source(),
             Self::Xz(decoder) => decoder.into_inner(),
-            Self::Bzip2(decoder) => decoder.into_inner(),
+            Self::Bzip2(decoder, _) => decoder.into_inner(),
             Self::Lz4(decoder) => decoder.into_inner(),
         }
     }
@@ -178,6 +179,21 @@ impl<R: Read> Read for Members<R> {
             }
         }
     }
+}
+
+/// Reads from a bzip2 decoder, which returns an error instead of the bytes that it wrote before it found it.
+fn read_bzip2<S: BufRead>(decoder: &mut BzDecoder<S>, failed: &mut Option<Error>, bytes: &mut [u8]) -> Result<usize> {
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
+    let before = decoder.total_out();
+    decoder.read(bytes).or_else(|error| match (decoder.total_out() - before) as usize {
+        0 => Err(error),
+        written => {
+            *failed = Some(error);
+            Ok(written)
+        }
+    })
 }
 
 /// Returns the length of the skippable frame at the start of `head`, header included (RFC 8878 section 3.1.2; the lz4

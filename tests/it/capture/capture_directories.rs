@@ -153,7 +153,7 @@ fn what_is_left_out_is_named_and_counted_and_the_last_word() {
     assert!(ran.err.contains("not read: 24 files of directories that were left out\n"), "{}", ran.err);
     let counted = ["files", "left_out_file", "empty_file"].map(|name| counter(&counters, &format!("input.{name}")));
     assert_eq!(counted, [1, 24, 1]);
-    let expansion = Expansion::new(&[path.clone()]);
+    let expansion = Expansion::new(std::slice::from_ref(&path));
     assert_eq!(expansion.inputs.len(), 1);
     let reasons: Vec<_> = expansion.left_out.iter().map(|left_out| (left_out.reason, left_out.count)).collect();
     let expected = [
