@@ -29,6 +29,8 @@ crate::counters! {
         fragment: "decode.fragment",
         /// Frames that the capture cut within the IP packet, whether decoded or skipped.
         truncated: "decode.truncated",
+        /// Frames that are recorded as complete and shorter than their packet states.
+        trimmed: "decode.trimmed",
         /// IPv4 headers with a wrong checksum. Unfragmented packets are decoded and marked; the meaning depends on the
         /// flow.
         ip_bad_checksum: "decode.ip_bad_checksum",

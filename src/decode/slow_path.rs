@@ -63,6 +63,8 @@ pub(super) struct LayerWalker<'w> {
     pub(super) missing: u32,
     /// Whether a switch cut the current layer before forwarding it; only the next length field shows by how much.
     pub(super) cut_by_switch: bool,
+    /// Whether a length field was found to fit into the frame: lengths within it must fit, too.
+    is_bounded: bool,
     layers: u8,
     labels: u8,
     extensions: u8,
@@ -88,6 +90,7 @@ impl<'w> LayerWalker<'w> {
             ip: Ip { source: unspecified, destination: unspecified, id: 0, len: 0 },
             missing: 0,
             cut_by_switch: false,
+            is_bounded: false,
             layers: 0,
             labels: 0,
             extensions: 0,
@@ -151,14 +154,22 @@ impl<'w> LayerWalker<'w> {
 
     /// Limits a layer to `len` bytes, as its header states. If the capture cut it shorter, `missing` becomes the number
     /// of bytes that are not there; if the carrier is shorter, the layer is malformed.
+    ///
+    /// The outermost length can exceed a frame that was recorded as complete: scripts that trim frames write the trimmed
+    /// length as the original one. A host discards a packet that really is that short, so the packet is marked: it
+    /// counts as one with a wrong checksum, which only the server's answer can prove.
     pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], SkipReason> {
         if let Some(bounded) = bytes.get(..len) {
-            (self.missing, self.cut_by_switch) = (0, false);
+            (self.missing, self.cut_by_switch, self.is_bounded) = (0, false, true);
             return Ok(bounded);
         }
         let lacking = u32::try_from(len - bytes.len()).unwrap_or(u32::MAX);
         if lacking > self.missing && !self.cut_by_switch {
-            return Err(SkipReason::Malformed);
+            if self.is_bounded {
+                return Err(SkipReason::Malformed);
+            }
+            self.counters.trimmed += u64::from(!self.encapsulation.is_trimmed);
+            self.encapsulation.is_trimmed = true;
         }
         (self.missing, self.cut_by_switch) = (lacking, false);
         Ok(bytes)

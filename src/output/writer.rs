@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::new_inputs::NewInputs;
 use crate::format::{Format, LineContext};
 use crate::logs::log::{LogError, LogSet};
 use crate::pipeline::message::RunFlags;
@@ -23,6 +24,8 @@ pub(crate) struct EventWriter {
     pub(crate) console: Console,
     pub(crate) flags: Arc<RunFlags>,
     pub(crate) stats: OutputStats,
+    /// Names of inputs that are begun during the run.
+    pub(crate) new_inputs: Arc<NewInputs>,
 }
 
 impl EventWriter {
@@ -37,6 +40,7 @@ impl EventWriter {
             return;
         }
         let Some(log) = self.format.log(record) else { return };
+        self.new_inputs.take_into(&mut self.context.inputs);
         if !self.logs.has_capacity(log) {
             return self.with_logs(|logs| logs.drop_line(log));
         }

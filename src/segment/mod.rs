@@ -289,6 +289,9 @@ pub struct Encapsulation {
     /// Whether an enclosing IPv4 header had a wrong checksum: receivers drop such a packet, but captures on hosts that
     /// leave the field to the network card contain it (loopback of macOS, senders on Windows).
     pub ip_checksum_wrong: bool,
+    /// Whether the frame is shorter than the outermost packet states, although it was recorded as complete: receivers
+    /// drop such a packet, but captures that were trimmed contain it.
+    pub is_trimmed: bool,
 }
 
 /// The decoded fields of a segment, without its bytes: plain data, stored in the list of segments of a block.

@@ -2,6 +2,7 @@
 //! closing summary lines. Each module counts for itself; this one counts traffic by kind.
 
 pub mod traffic;
+mod unread;
 pub mod visibility;
 
 use std::time::Duration;
@@ -245,7 +246,11 @@ impl RunStats {
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         let (dispatcher, flow) = (&self.dispatcher, &self.lanes.flow);
-        let mut lines = vec![self.alert_line()];
+        let unread = unread::unread(self);
+        let mut lines = vec![self.alert_line(unread.is_empty())];
+        if !unread.is_empty() {
+            lines.push(format!("not read: {}", unread.join("; ")));
+        }
         lines.push(format!(
             "{} packets, {} bytes; {} flows, {} HTTP requests",
             dispatcher.decode.packets, dispatcher.decode.bytes, flow.flows, self.lanes.http.requests
@@ -288,11 +293,13 @@ impl RunStats {
         lines
     }
 
-    fn alert_line(&self) -> String {
+    /// Returns the line about alerts; of input that was not read completely, it does not say that it has none.
+    fn alert_line(&self, is_complete: bool) -> String {
         let outcomes = OUTCOMES.into_iter().zip(self.output.outcomes).filter(|&(_, count)| count > 0);
         let parts: Vec<String> = outcomes.map(|(outcome, count)| format!("{count} {}", outcome.name())).collect();
         let alerts = match (self.output.alerts(), parts.join(", ")) {
-            (0, _) => "no alerts".to_owned(),
+            (0, _) if is_complete => "no alerts".to_owned(),
+            (0, _) => "no alerts in what was read, which is not everything".to_owned(),
             (1, parts) => format!("1 alert: {parts}"),
             (count, parts) => format!("{count} alerts: {parts}"),
         };

@@ -275,6 +275,7 @@ impl Random {
                 tunnel: self.coin().then(|| self.tunnel()),
                 fragmented: self.below(5) == 0,
                 ip_checksum_wrong: false,
+                is_trimmed: false,
             },
             flow: FlowFacts {
                 id: u128::from(self.next()) << 64 | u128::from(self.next()),
