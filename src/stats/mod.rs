@@ -2,6 +2,7 @@
 //! closing summary lines. Does not count; each module has its own counters.
 
 pub mod traffic;
+pub mod unread_frames;
 pub mod visibility;
 
 use std::time::Duration;
@@ -41,6 +42,8 @@ crate::counters! {
 pub struct DispatcherStats {
     /// Counters of the decoder.
     pub decode: decode::Counters,
+    /// Frames that were not read, by kind.
+    pub unread: decode::UnreadFrames,
     /// Length of the longest packet.
     pub max_packet: u32,
     /// Memory of buffered fragments, in bytes.
@@ -216,6 +219,12 @@ impl RunStats {
         self.dispatcher.source.live.unwrap_or_default().each(visit);
     }
 
+    /// Calls `visit` with the name and value of the counters of frames that were not read, which exist only if there are
+    /// any.
+    pub fn each_unread(&self, visit: &mut dyn FnMut(String, u64)) {
+        unread_frames::each(&self.dispatcher.unread, visit);
+    }
+
     /// Returns the share of lost packets, in percent of all packets that the sensor should have received.
     #[must_use]
     pub fn drop_percent(&self) -> f64 {
@@ -233,7 +242,11 @@ impl RunStats {
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         let (dispatcher, flow) = (&self.dispatcher, &self.lanes.flow);
-        let mut lines = vec![self.alert_line()];
+        let unread = unread_frames::phrases(&dispatcher.unread);
+        let mut lines = vec![self.alert_line(unread.is_empty())];
+        if !unread.is_empty() {
+            lines.push(format!("not read: {}", unread.join("; ")));
+        }
         lines.push(format!(
             "{} packets, {} bytes; {} flows, {} HTTP requests",
             dispatcher.decode.packets, dispatcher.decode.bytes, flow.flows, self.lanes.http.requests
@@ -275,11 +288,13 @@ impl RunStats {
         lines
     }
 
-    fn alert_line(&self) -> String {
+    /// Returns the line about alerts; of input that was not read completely, it does not say that it has none.
+    fn alert_line(&self, is_complete: bool) -> String {
         let outcomes = OUTCOMES.into_iter().zip(self.output.outcomes).filter(|&(_, count)| count > 0);
         let parts: Vec<String> = outcomes.map(|(outcome, count)| format!("{count} {}", outcome.name())).collect();
         let alerts = match (self.output.alerts(), parts.join(", ")) {
-            (0, _) => "no alerts".to_owned(),
+            (0, _) if is_complete => "no alerts".to_owned(),
+            (0, _) => "no alerts in what was read, which is not everything".to_owned(),
             (1, parts) => format!("1 alert: {parts}"),
             (count, parts) => format!("{count} alerts: {parts}"),
         };
