@@ -153,7 +153,8 @@ pub(super) fn carries_no_ip(kind: u16) -> bool {
     matches!(
         kind,
         // XNS, X.25, ARP, Frame Relay ARP; CDP, VTP, DTP (in SNAP); wake-on-LAN, SRP, DECnet.
-        0x0600 | 0x0805 | 0x0806 | 0x0808 | 0x2000 | 0x2003 | 0x2004 | 0x0842 | 0x22ea | 0x22f0 | 0x22f4 | 0x6000..=0x6007
+        0x0600 | 0x0805 | 0x0806 | 0x0808 | 0x2000 | 0x2003 | 0x2004 | 0x0842 | 0x22ea | 0x22f0 | 0x22f4 | 0x6000
+            ..=0x6007
             // RARP and SLARP, AppleTalk and its ARP, IPX, QNX, CobraNet, flow control, slow protocols.
             | 0x8035 | 0x809b | 0x80f3 | 0x8137 | 0x8138 | 0x8204 | 0x8819 | 0x8808 | 0x8809
             // Discovery of PPPoE and MPLS, jumbo, HomePlug, EAPOL, PROFINET, HyperSCSI, ATA, EtherCAT, Powerlink.

@@ -61,11 +61,8 @@ impl LayerWalker<'_> {
         const AVS_MAGIC: u32 = 0x8021_1000;
         const PRISM_HEADER: usize = 144;
         let first = be32(bytes, 0).ok_or(self.short())?;
-        let len = if first & 0xffff_f000 == AVS_MAGIC {
-            be32(bytes, 4).ok_or(self.short())? as usize
-        } else {
-            PRISM_HEADER
-        };
+        let len =
+            if first & 0xffff_f000 == AVS_MAGIC { be32(bytes, 4).ok_or(self.short())? as usize } else { PRISM_HEADER };
         self.data_frame(self.after(bytes, len)?, false)
     }
 

@@ -8,4 +8,6 @@ mod encapsulations;
 mod file_read_speed;
 mod file_reader;
 mod libpcap_differential;
+mod link_types;
 mod tshark_differential;
+mod unread_frames;
