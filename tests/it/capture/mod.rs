@@ -4,6 +4,7 @@ mod capture_conditions;
 mod damaged_files;
 mod damaged_input;
 mod decode_recordings;
+mod encapsulation_differential;
 mod encapsulations;
 mod file_read_speed;
 mod file_reader;

@@ -348,7 +348,8 @@ pub(crate) fn exposure(server_v6: bool) -> Vec<Vec<u8>> {
     let answer = [head.as_bytes(), body.as_bytes()].concat();
     let (asked, answered) = (1001 + request.len() as u32, 9001 + answer.len() as u32);
     // To the server, sequence number, acknowledgment, SYN, FIN, payload.
-    let segments: [(bool, u32, u32, bool, bool, &[u8]); 8] = [
+    type Made<'a> = (bool, u32, u32, bool, bool, &'a [u8]);
+    let segments: [Made<'_>; 8] = [
         (true, 1000, 0, true, false, b""),
         (false, 9000, 1001, true, false, b""),
         (true, 1001, 9001, false, false, b""),
