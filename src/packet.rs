@@ -41,7 +41,7 @@ pub enum Link {
     Arcnet,
     /// LINKTYPE_ARCNET_LINUX (129): ARCNET, with the exception frames removed.
     ArcnetLinux,
-    /// LINKTYPE_ATM_RFC1483 (100): a packet after IEEE 802.2 LLC.
+    /// LINKTYPE_ATM_RFC1483 (100, and DLT_ATM_RFC1483 11): a packet after IEEE 802.2 LLC.
     Llc,
     /// LINKTYPE_MPLS (219): an MPLS label stack.
     Mpls,
@@ -63,7 +63,7 @@ impl Link {
             51 => Self::PppEther,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             108 => Self::BsdLoop,
-            100 => Self::Llc,
+            11 | 100 => Self::Llc,
             105 => Self::Ieee80211,
             113 => Self::LinuxSll,
             117 => Self::Pflog,

@@ -28,6 +28,8 @@ pub enum UnreadKind {
     WirelessFragment,
     /// The second and further frames of an IEEE 802.11 A-MSDU.
     WirelessAggregate,
+    /// An IEEE 802.11 data frame without an LLC header.
+    WirelessPayload,
     /// Encrypted CAPWAP data (DTLS).
     CapwapEncrypted,
     /// A CAPWAP fragment.
@@ -59,6 +61,7 @@ impl UnreadKind {
             Self::WirelessEncrypted => "wireless_encrypted".to_owned(),
             Self::WirelessFragment => "wireless_fragment".to_owned(),
             Self::WirelessAggregate => "wireless_aggregate".to_owned(),
+            Self::WirelessPayload => "wireless_payload".to_owned(),
             Self::CapwapEncrypted => "capwap_encrypted".to_owned(),
             Self::CapwapFragment => "capwap_fragment".to_owned(),
             Self::L2tpSession => "l2tp_session".to_owned(),
@@ -83,6 +86,7 @@ impl fmt::Display for UnreadKind {
             Self::WirelessEncrypted => ("encrypted IEEE 802.11 frame".to_owned(), ""),
             Self::WirelessFragment => ("IEEE 802.11 fragment".to_owned(), ""),
             Self::WirelessAggregate => ("IEEE 802.11 A-MSDU, all but its first frame".to_owned(), ""),
+            Self::WirelessPayload => ("IEEE 802.11 data without an LLC header".to_owned(), ""),
             Self::CapwapEncrypted => ("encrypted CAPWAP data".to_owned(), "DTLS"),
             Self::CapwapFragment => ("CAPWAP fragment".to_owned(), ""),
             Self::L2tpSession => ("L2TPv3 session without a recognizable IP packet".to_owned(), ""),

@@ -112,7 +112,7 @@ impl LayerWalker<'_> {
             };
             return self.llc(body, 0);
         }
-        if aggregate { self.aggregate(body) } else { self.llc(body, 0) }
+        if aggregate { self.aggregate(body) } else { self.wireless_llc(body) }
     }
 
     /// Decodes the first frame of an A-MSDU (section 9.3.2.2.2): addresses, length, LLC; padded to a multiple of 4 bytes.
@@ -125,6 +125,17 @@ impl LayerWalker<'_> {
             self.unread(UnreadKind::WirelessAggregate);
         }
         let body = self.bound(self.after(bytes, SUBFRAME_HEADER)?, len)?;
+        self.wireless_llc(body)
+    }
+
+    /// Decodes the LLC header of a frame. Its two service access points are the same, but for the bit that distinguishes
+    /// groups and responses; in anything else (a mesh, an encryption without the bit) there may be a packet.
+    fn wireless_llc<'a>(&mut self, body: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
+        if let [destination, source, ..] = body
+            && (destination ^ source) & 0xfe != 0
+        {
+            self.unread(UnreadKind::WirelessPayload);
+        }
         self.llc(body, 0)
     }
 }

@@ -47,6 +47,7 @@ fn every_kind_that_is_not_read_is_noted_once() {
         (Link::Ieee80211, wireless([8, 0x41], &[7; 60]), WirelessEncrypted),
         (Link::Ieee80211, wireless([8, 0x05], &[7; 60]), WirelessFragment),
         (Link::Ieee80211, aggregate, WirelessAggregate),
+        (Link::Ieee80211, wireless([0x88, 1], &[&[0, 1, 0, 31, 7, 0, 0, 0][..], &v4()].concat()), WirelessPayload),
         (Link::RawIp, in_udp(5247, &[1, 0, 0, 0, 23, 0xfe, 0xfd, 9, 9]), CapwapEncrypted),
         (Link::RawIp, in_udp(5247, &[0, 0x10, 2, 0x80, 0, 1, 0, 0, 9, 9]), CapwapFragment),
         (Link::RawIp, carrier(115, &[&[0, 0, 0, 1][..], &[3; 90]].concat()), L2tpSession),

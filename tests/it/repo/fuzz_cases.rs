@@ -108,7 +108,7 @@ fn seeds_of(target: &str, captures: &[Capture]) -> BTreeSet<Vec<u8>> {
             .step_by(5)
             .map(|(link, bytes)| (*link, bytes.clone()))
             .chain(encapsulated::frames())
-            .map(|(link, bytes)| [&[number(link), 2, 0], &bytes[..]].concat())
+            .flat_map(|(link, bytes)| [0, 60].map(|cut| [&[number(link), 2, cut], &bytes[..]].concat()))
             .collect(),
         "capture_file" => {
             captures.iter().map(|capture| [&[3], &capture.bytes[..capture.bytes.len().min(MOST)]].concat()).collect()

@@ -6,7 +6,7 @@ use smsentry::segment::{Encapsulation, Head, Segment};
 use smsentry::time::Timestamp;
 
 /// The link types, by the first byte of the input.
-pub const LINKS: [Link; 20] = [
+pub const LINKS: [Link; 21] = [
     Link::Ethernet,
     Link::LinuxSll,
     Link::LinuxSll2,
@@ -27,6 +27,7 @@ pub const LINKS: [Link; 20] = [
     Link::Arcnet,
     Link::ArcnetLinux,
     Link::Llc,
+    Link::Mpls,
 ];
 
 /// A segment with its head and encapsulation.
