@@ -54,9 +54,9 @@ impl LayerWalker<'_> {
         Ok(Layer::Ppp(inner))
     }
 
-    /// Decodes a data message of version 3 (RFC 3931 section 4.1) from its session identifier on. Only the peers know the
-    /// length of the cookie (0, 4 or 8 bytes), whether there is a sublayer (4 bytes), and the kind of frame, so the first
-    /// offset is taken at which a frame with a consistent IP header begins.
+    /// Decodes a data message of version 3 (RFC 3931 section 4.1) from its session identifier on. Only the peers know
+    /// the length of the cookie (0, 4 or 8 bytes), whether there is a sublayer (4 bytes), and the kind of frame, so
+    /// the first offset is taken at which a frame with a consistent IP header begins.
     pub(super) fn l2tp_v3<'a>(
         &mut self,
         bytes: &'a [u8],

@@ -78,8 +78,8 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// Decodes IP over InfiniBand (RFC 4391 section 6): an EtherType and two reserved octets. libpcap has 40 octets with
-    /// addresses before it.
+    /// Decodes IP over InfiniBand (RFC 4391 section 6): an EtherType and two reserved octets. libpcap has 40 octets
+    /// with addresses before it.
     fn infiniband<'a>(&self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         const ADDRESSES: usize = 40;
         const HEADER: usize = 4;
@@ -92,8 +92,8 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// Decodes ARCNET with its protocol number at `kind_at`: IP (RFC 1051), or IP and IPv6 with a fragment header of flag
-    /// and sequence number (RFC 1201), which an exception header of the same form may precede.
+    /// Decodes ARCNET with its protocol number at `kind_at`: IP (RFC 1051), or IP and IPv6 with a fragment header of
+    /// flag and sequence number (RFC 1201), which an exception header of the same form may precede.
     fn arcnet<'a>(&mut self, bytes: &'a [u8], kind_at: usize) -> Result<Layer<'a>, SkipReason> {
         const EXCEPTION: u8 = 0xff;
         let kind = *bytes.get(kind_at).ok_or(self.short())?;

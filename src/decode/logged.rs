@@ -45,8 +45,8 @@ impl LayerWalker<'_> {
     }
 }
 
-/// Returns the bytes from the value of the payload attribute on, and the length of the value. An attribute has a length,
-/// which includes its header, and a type; it is padded to a multiple of 4 bytes.
+/// Returns the bytes from the value of the payload attribute on, and the length of the value. An attribute has a
+/// length, which includes its header, and a type; it is padded to a multiple of 4 bytes.
 fn payload(mut attributes: &[u8], missing: usize, read: fn(&[u8], usize) -> Option<u16>) -> Option<(&[u8], usize)> {
     // The high bits are flags of netlink.
     const TYPE: u16 = 0x3fff;

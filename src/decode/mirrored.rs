@@ -1,4 +1,5 @@
-//! Decodes encapsulations that routers, access points and wireless controllers use to forward whole frames: TZSP, CAPWAP.
+//! Decodes encapsulations that routers, access points and wireless controllers use to forward whole frames: TZSP,
+//! CAPWAP.
 
 use super::protocol::ip_protocol;
 use super::slow_path::{Layer, LayerWalker};
@@ -7,8 +8,8 @@ use super::{SkipReason, be16};
 use crate::segment::TunnelKind;
 
 impl LayerWalker<'_> {
-    /// Decodes TZSP (TaZmen Sniffer Protocol): version 1, a received packet (0) or one to transmit (1), the kind of frame,
-    /// tagged fields up to an end tag, the frame.
+    /// Decodes TZSP (TaZmen Sniffer Protocol): version 1, a received packet (0) or one to transmit (1), the kind of
+    /// frame, tagged fields up to an end tag, the frame.
     pub(super) fn tzsp<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         const ETHERNET: u16 = 1;
         const IEEE_802_11: u16 = 18;
@@ -37,8 +38,8 @@ impl LayerWalker<'_> {
         }
     }
 
-    /// Decodes CAPWAP data (RFC 5415 section 4.3): a preamble, a header whose length is in words of 4 bytes, and an IEEE
-    /// 802.3 or native wireless frame.
+    /// Decodes CAPWAP data (RFC 5415 section 4.3): a preamble, a header whose length is in words of 4 bytes, and an
+    /// IEEE 802.3 or native wireless frame.
     pub(super) fn capwap<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         const DTLS_PREAMBLE: u8 = 1;
         const NATIVE: u8 = 0x01;

@@ -22,8 +22,8 @@ impl LayerWalker<'_> {
         self.next_protocol(next, inner, UnreadKind::NshProtocol(next)).ok_or(SkipReason::NotIp(ether_type::NSH))
     }
 
-    /// Decodes VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3): version 0, no OAM packet; the protocol is valid with its
-    /// flag, and Ethernet without.
+    /// Decodes VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3): version 0, no OAM packet; the protocol is valid with
+    /// its flag, and Ethernet without.
     pub(super) fn vxlan_gpe<'a>(&mut self, bytes: &'a [u8], ports: (u16, u16)) -> Result<Layer<'a>, SkipReason> {
         const IDENTIFIER_VALID: u8 = 0x08;
         const PROTOCOL_VALID: u8 = 0x04;

@@ -40,7 +40,8 @@ impl LayerWalker<'_> {
         self.data_frame(frame, flags & PADDED != 0)
     }
 
-    /// Decodes a per-packet information header ("PPI Packet Header format", 1.0.7): it names the link type of the frame.
+    /// Decodes a per-packet information header ("PPI Packet Header format", 1.0.7): it names the link type of the
+    /// frame.
     pub(super) fn ppi<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         // A frame may again be PPI.
         self.count_label()?;
@@ -55,8 +56,8 @@ impl LayerWalker<'_> {
         self.link(Link::from_number(link), frame)
     }
 
-    /// Decodes the header of a Prism card, or that of the AVS project, which share a link type in old captures: 144 bytes,
-    /// or a length after a magic number.
+    /// Decodes the header of a Prism card, or that of the AVS project, which share a link type in old captures: 144
+    /// bytes, or a length after a magic number.
     pub(super) fn prism<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         const AVS_MAGIC: u32 = 0x8021_1000;
         const PRISM_HEADER: usize = 144;
@@ -115,7 +116,8 @@ impl LayerWalker<'_> {
         if aggregate { self.aggregate(body) } else { self.wireless_llc(body) }
     }
 
-    /// Decodes the first frame of an A-MSDU (section 9.3.2.2.2): addresses, length, LLC; padded to a multiple of 4 bytes.
+    /// Decodes the first frame of an A-MSDU (section 9.3.2.2.2): addresses, length, LLC; padded to a multiple of 4
+    /// bytes.
     fn aggregate<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         const SUBFRAME_HEADER: usize = 14;
         let len = usize::from(be16(bytes, 12).ok_or(self.short())?);
@@ -128,8 +130,9 @@ impl LayerWalker<'_> {
         self.wireless_llc(body)
     }
 
-    /// Decodes the LLC header of a frame. Its two service access points are the same, but for the bit that distinguishes
-    /// groups and responses; in anything else (a mesh, an encryption without the bit) there may be a packet.
+    /// Decodes the LLC header of a frame. Its two service access points are the same, but for the bit that
+    /// distinguishes groups and responses; in anything else (a mesh, an encryption without the bit) there may be a
+    /// packet.
     fn wireless_llc<'a>(&mut self, body: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         if let [destination, source, ..] = body
             && (destination ^ source) & 0xfe != 0

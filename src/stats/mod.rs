@@ -219,8 +219,8 @@ impl RunStats {
         self.dispatcher.source.live.unwrap_or_default().each(visit);
     }
 
-    /// Calls `visit` with the name and value of the counters of frames that were not read, which exist only if there are
-    /// any.
+    /// Calls `visit` with the name and value of the counters of frames that were not read, which exist only if there
+    /// are any.
     pub fn each_unread(&self, visit: &mut dyn FnMut(String, u64)) {
         unread_frames::each(&self.dispatcher.unread, visit);
     }

@@ -1,5 +1,5 @@
-//! Every link type and tunnel of [`encapsulated`]: the request in it is found, whatever the capture cut; the same frames
-//! with an invalid header are no tunnels; nesting is limited.
+//! Every link type and tunnel of [`encapsulated`]: the request in it is found, whatever the capture cut; the same
+//! frames with an invalid header are no tunnels; nesting is limited.
 
 use std::fmt::Write;
 
