@@ -334,6 +334,7 @@ fn finish(config: &Config, result: &RunResult, input_fault: bool, console: &Cons
                     console.info(&format!("{name} {value}"));
                 }
             });
+            result.stats.each_unread(&mut |name, value| console.info(&format!("{name} {value}")));
         }
     }
     if config.dry_run || config.verbose > 0 {

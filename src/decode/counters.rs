@@ -23,6 +23,9 @@ crate::counters! {
         tcp_bad_header: "decode.tcp_bad_header",
         /// Frames of a link type that is not decoded.
         unknown_link: "decode.unknown_link",
+        /// Frames, or parts of frames, of a link type or an encapsulation that is not decoded; by kind in
+        /// `decode.unread.KIND`.
+        unread: "decode.unread",
         /// Fragments dropped for a wrong IPv4 header checksum.
         fragment_bad_checksum: "defrag.bad_checksum",
         /// Frames with a fragment that completed no datagram.
@@ -50,10 +53,22 @@ crate::counters! {
         gre: "decode.gre",
         /// ERSPAN headers.
         erspan: "decode.erspan",
-        /// VXLAN headers.
+        /// VXLAN headers, those with a protocol field (VXLAN-GPE) included.
         vxlan: "decode.vxlan",
         /// Geneve headers.
         geneve: "decode.geneve",
+        /// TZSP headers.
+        tzsp: "decode.tzsp",
+        /// L2TP data messages.
+        l2tp: "decode.l2tp",
+        /// CAPWAP data packets.
+        capwap: "decode.capwap",
+        /// EtherIP headers.
+        etherip: "decode.etherip",
+        /// Network service headers.
+        nsh: "decode.nsh",
+        /// IEEE 802.11 data frames.
+        wireless: "decode.wireless",
         /// GTP-U headers.
         gtp: "decode.gtp",
         /// Teredo packets.

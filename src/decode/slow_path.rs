@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::defrag::Defragmenter;
 use super::protocol::ip_protocol;
+use super::unread::{UnreadFrames, UnreadKind};
 use super::{Counters, Options, SkipReason, Span, tcp};
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
@@ -57,6 +58,9 @@ pub(super) struct LayerWalker<'w> {
     pub(super) fragments: &'w mut Defragmenter,
     pub(super) clock: Timestamp,
     reassembled: &'w mut Vec<Box<[u8]>>,
+    unread: &'w mut UnreadFrames,
+    /// Input and number of the frame.
+    place: (u32, u64),
     pub(super) encapsulation: Encapsulation,
     pub(super) ip: Ip,
     /// Bytes that the capture cut off at the end of the current layer.
@@ -78,6 +82,7 @@ impl<'w> LayerWalker<'w> {
         fragments: &'w mut Defragmenter,
         clock: Timestamp,
         reassembled: &'w mut Vec<Box<[u8]>>,
+        unread: &'w mut UnreadFrames,
     ) -> Self {
         let unspecified = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
@@ -86,6 +91,8 @@ impl<'w> LayerWalker<'w> {
             fragments,
             clock,
             reassembled,
+            unread,
+            place: (0, 0),
             encapsulation: Encapsulation::default(),
             ip: Ip { source: unspecified, destination: unspecified, id: 0, len: 0 },
             missing: 0,
@@ -97,12 +104,18 @@ impl<'w> LayerWalker<'w> {
         }
     }
 
-    /// Decodes a frame.
-    pub(super) fn frame(&mut self, packet: &Packet<'_>) -> Result<TcpFound, SkipReason> {
+    /// Decodes a frame of the input `input`.
+    pub(super) fn frame(&mut self, packet: &Packet<'_>, input: u32) -> Result<TcpFound, SkipReason> {
+        self.place = (input, packet.frame);
         let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
         self.missing = packet.wire_len.saturating_sub(captured);
-        let first = self.link(packet.link, packet.bytes)?;
-        self.decode(packet.bytes, first)
+        let found = self.link(packet.link, packet.bytes).and_then(|first| self.decode(packet.bytes, first));
+        match found {
+            Err(SkipReason::TooManyLayers) => self.unread(UnreadKind::TooManyLayers),
+            Err(SkipReason::Truncated) => self.unread(UnreadKind::CutHeader),
+            _ => {}
+        }
+        found
     }
 
     /// Decodes from `layer` on, which is part of `buffer`.
@@ -183,6 +196,18 @@ impl<'w> LayerWalker<'w> {
     /// Returns the reason for an incomplete header.
     pub(super) fn short(&self) -> SkipReason {
         if self.is_cut() { SkipReason::Truncated } else { SkipReason::Malformed }
+    }
+
+    /// Returns the reason for a tunnel header that is incomplete or not valid.
+    pub(super) fn incomplete(&self, protocol: u8) -> SkipReason {
+        if self.is_cut() { SkipReason::Truncated } else { SkipReason::NotTcp(protocol) }
+    }
+
+    /// Notes that the frame, or a part of it, is not read.
+    pub(super) fn unread(&mut self, kind: UnreadKind) {
+        let (input, frame) = self.place;
+        self.unread.count(kind, input, frame);
+        self.counters.unread += 1;
     }
 
     /// Returns whether the end of the current layer is missing.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::new_inputs::NewInputs;
-use crate::format::{Format, LineContext};
+use crate::decode::{Unread, UnreadKind};
+use crate::format::{Format, InputName, LineContext};
 use crate::logs::log::{LogError, LogSet};
 use crate::pipeline::message::RunFlags;
 use crate::record::{Body, Record};
 use crate::stats::OutputStats;
+use crate::stats::unread_frames::first_frame;
 use crate::sys::console::Console;
 
 /// Formats records and appends them to the logs.
@@ -29,6 +31,21 @@ pub(crate) struct EventWriter {
 }
 
 impl EventWriter {
+    /// Says that frames of a kind are not read. Link types are said even on a quiet console, because usually nothing of
+    /// such an input is read.
+    pub(crate) fn report_unread(&self, unread: &Unread) {
+        let name = match usize::try_from(unread.input).ok().and_then(|at| self.context.inputs.get(at)) {
+            Some(InputName::File(path)) => path.display().to_string(),
+            Some(InputName::Interface(name)) => name.clone(),
+            None => format!("input {}", unread.input),
+        };
+        let line = first_frame(&name, unread);
+        match unread.kind {
+            UnreadKind::LinkType(_) => self.console.error(&line),
+            _ => self.console.info(&line),
+        }
+    }
+
     /// Counts a record and appends its line.
     pub(crate) fn write(&mut self, record: &Record) {
         match &record.body {

@@ -98,6 +98,8 @@ pub(crate) struct Dispatcher {
     first: Option<Timestamp>,
     /// Input and time of the last packet.
     last: Option<(u32, Timestamp)>,
+    /// Number of kinds of frames that are not read of which the output stage knows.
+    reported_unread: usize,
 }
 
 impl Dispatcher {
@@ -127,6 +129,7 @@ impl Dispatcher {
             started: Instant::now(),
             first: None,
             last: None,
+            reported_unread: 0,
         }
     }
 
@@ -268,7 +271,9 @@ impl Dispatcher {
         batch.panic_at = self.options.panic_at;
         self.counters.dropped += self.lanes.run(batch);
         let stats = (!request.is_empty()).then(|| Box::new(self.stats(source)));
-        let payload = Payload::BatchEnd(BatchEnd { stats, request, clock, finished });
+        let new_unread = self.decoder.unread().kinds()[self.reported_unread..].to_vec();
+        self.reported_unread += new_unread.len();
+        let payload = Payload::BatchEnd(BatchEnd { stats, request, clock, finished, new_unread });
         self.output.send(LaneMessage { sequence, payload })
     }
 
@@ -277,6 +282,7 @@ impl Dispatcher {
         let first = self.first.unwrap_or(now);
         DispatcherStats {
             decode: *self.decoder.counters(),
+            unread: self.decoder.unread().clone(),
             max_packet: self.decoder.max_packet(),
             defrag_memory: self.decoder.defrag_memory(),
             traffic: self.traffic.clone(),

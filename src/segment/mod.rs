@@ -258,6 +258,20 @@ pub enum TunnelKind {
     Gtp,
     /// Teredo (RFC 4380).
     Teredo,
+    /// TZSP: a frame mirrored by a router or a wireless sensor.
+    Tzsp,
+    /// VXLAN with a protocol field (draft-ietf-nvo3-vxlan-gpe).
+    VxlanGpe,
+    /// L2TP version 2 or 3 (RFC 2661, RFC 3931).
+    L2tp,
+    /// EtherIP (RFC 3378).
+    EtherIp,
+    /// CAPWAP data (RFC 5415).
+    Capwap,
+    /// An MPLS label stack in an IP packet (RFC 4023).
+    Mpls,
+    /// An Ethernet frame in an IP packet (RFC 8986).
+    Ethernet,
 }
 
 /// The innermost tunnel around a segment, and the outer packet that carried it.
@@ -269,11 +283,12 @@ pub struct Tunnel {
     pub source: Endpoint,
     /// Destination of that packet; port 0 where its protocol has none.
     pub destination: Endpoint,
-    /// IP protocol number of that outer packet: 4, 41, 47 or 17.
+    /// IP protocol number of that outer packet: 4, 17, 41, 47, 97, 115, 137 or 143.
     pub protocol: u8,
     /// Number of nested tunnels, from 1.
     pub depth: u8,
-    /// VXLAN or Geneve network identifier, GRE key, ERSPAN session or GTP tunnel endpoint identifier, if there is one.
+    /// VXLAN or Geneve network identifier, GRE key, ERSPAN or L2TP session, or GTP tunnel endpoint identifier, if there is
+    /// one.
     pub network: Option<u32>,
 }
 

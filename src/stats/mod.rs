@@ -2,7 +2,8 @@
 //! closing summary lines. Each module counts for itself; this one counts traffic by kind.
 
 pub mod traffic;
-mod unread;
+mod unread_files;
+pub mod unread_frames;
 pub mod visibility;
 
 use std::time::Duration;
@@ -42,6 +43,8 @@ crate::counters! {
 pub struct DispatcherStats {
     /// Counters of the decoder.
     pub decode: decode::Counters,
+    /// Frames that were not read, by kind.
+    pub unread: decode::UnreadFrames,
     /// Length of the longest packet.
     pub max_packet: u32,
     /// Memory of buffered fragments, in bytes.
@@ -229,6 +232,12 @@ impl RunStats {
         self.dispatcher.source.live.unwrap_or_default().each(visit);
     }
 
+    /// Calls `visit` with the name and value of the counters of frames that were not read, which exist only if there
+    /// are any.
+    pub fn each_unread(&self, visit: &mut dyn FnMut(String, u64)) {
+        unread_frames::each(&self.dispatcher.unread, visit);
+    }
+
     /// Returns the share of lost packets, in percent of all packets that the sensor should have received.
     #[must_use]
     pub fn drop_percent(&self) -> f64 {
@@ -246,7 +255,8 @@ impl RunStats {
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         let (dispatcher, flow) = (&self.dispatcher, &self.lanes.flow);
-        let unread = unread::unread(self);
+        let mut unread = unread_files::phrases(self);
+        unread.extend(unread_frames::phrases(&dispatcher.unread));
         let mut lines = vec![self.alert_line(unread.is_empty())];
         if !unread.is_empty() {
             lines.push(format!("not read: {}", unread.join("; ")));

@@ -164,7 +164,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
 }
 
 /// libpcap corrects the pseudo-headers of these link types in a file of the other byte order (USB, PFLOG, NFLOG, CAN
-/// within SLL), or allows larger frames (D-Bus, EBHSCR); the sensor reads none of them, so the files are left out.
+/// within SLL), or allows larger frames (D-Bus, EBHSCR); the sensor does not, so the files are left out.
 const CORRECTED: [u32; 9] = [113, 117, 189, 220, 231, 239, 249, 266, 279];
 
 fn corrected(file: &[u8]) -> bool {

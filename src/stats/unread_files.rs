@@ -4,7 +4,7 @@
 use crate::stats::RunStats;
 
 /// Returns a phrase for each kind of input that was not read; none if everything was.
-pub(super) fn unread(stats: &RunStats) -> Vec<String> {
+pub(super) fn phrases(stats: &RunStats) -> Vec<String> {
     let files = &stats.dispatcher.source.replay;
     [
         (files.unreadable, "file that could not be opened", "files that could not be opened"),
