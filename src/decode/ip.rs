@@ -41,7 +41,7 @@ impl LayerWalker<'_> {
         let packet = match usize::from(header.total_len()) {
             0 => bytes,
             total if total < header.slice().len() => return Err(SkipReason::Malformed),
-            total => self.bound_ip(bytes, total)?,
+            total => self.bound(bytes, total)?,
         };
         self.encapsulation.fragmented = false;
         self.ip = Ip {
@@ -79,7 +79,7 @@ impl LayerWalker<'_> {
             length => Some(length),
         };
         // Without a length, the packet ends with the frame, as with IPv4.
-        let payload = length.map_or(Ok(rest), |length| self.bound_ip(rest, length))?;
+        let payload = length.map_or(Ok(rest), |length| self.bound(rest, length))?;
         self.encapsulation.fragmented = false;
         self.ip = Ip {
             source: IpAddr::V6(Ipv6Addr::from(header.source())),
@@ -91,16 +91,6 @@ impl LayerWalker<'_> {
             return self.extension_header(payload);
         }
         Ok(Layer::Payload(next, payload))
-    }
-
-    /// Limits an IP packet to its length. A capture that was trimmed without keeping the lengths on the wire is
-    /// indistinguishable from a malformed packet, which every host drops, so it is not read, but said.
-    fn bound_ip<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], SkipReason> {
-        let bounded = self.bound(bytes, len);
-        if bounded.is_err() {
-            self.unread(UnreadKind::LongerThanFrame);
-        }
-        bounded
     }
 
     /// Decodes the payload of an IP packet, except TCP.

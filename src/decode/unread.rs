@@ -42,8 +42,6 @@ pub enum UnreadKind {
     TooManyLayers,
     /// Headers that the capture cut.
     CutHeader,
-    /// IP packets that are longer than their frame, although the capture says that it did not cut the frame.
-    LongerThanFrame,
 }
 
 impl UnreadKind {
@@ -68,7 +66,6 @@ impl UnreadKind {
             Self::ArcnetFragment => "arcnet_fragment".to_owned(),
             Self::TooManyLayers => "too_many_layers".to_owned(),
             Self::CutHeader => "cut_header".to_owned(),
-            Self::LongerThanFrame => "longer_than_frame".to_owned(),
         }
     }
 }
@@ -93,9 +90,6 @@ impl fmt::Display for UnreadKind {
             Self::ArcnetFragment => ("ARCNET fragment".to_owned(), ""),
             Self::TooManyLayers => ("more headers, tags or tunnels than the limits allow".to_owned(), ""),
             Self::CutHeader => ("headers cut by the capture".to_owned(), "snapshot length"),
-            Self::LongerThanFrame => {
-                ("IP packet longer than its frame".to_owned(), "frames trimmed without their length on the wire")
-            }
         };
         if name.is_empty() { write!(out, "{text}") } else { write!(out, "{text} ({name})") }
     }

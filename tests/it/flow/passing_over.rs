@@ -266,22 +266,24 @@ fn tls_is_passed_over_where_a_capture_begins_at_a_record_of_both_directions() {
 /// 4 and 5 with the server's replies.
 #[test]
 fn flow_that_begins_with_a_preface_is_followed() {
-    let prefaces: [(&[u8], &[u8]); 4] = [
-        (b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\n", b""),
-        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x13\x88\0\x50", b""),
-        (b"\x04\x01\0\x50\xc0\0\x02\x02user\0", b"\0\x5a\0\0\0\0\0\0"),
-        (b"\x05\x01\0", b"\x05\0"),
+    type Exchange = (&'static [u8], &'static [u8]);
+    let prefaces: [&[Exchange]; 4] = [
+        &[(b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\n", b"")],
+        &[(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x13\x88\0\x50", b"")],
+        &[(b"\x04\x01\0\x50\xc0\0\x02\x02user\0", b"\0\x5a\0\0\0\0\0\0")],
+        &[(b"\x05\x01\0", b"\x05\0"), (b"\x05\x01\0\x01\xc0\0\x02\x02\0\x50", b"\x05\0\0\x01\xc0\0\x02\x02\0\x50")],
     ];
-    for (client, server) in prefaces {
+    for exchanges in prefaces {
         let mut talk = Talk::open(conn());
-        talk.say(Client, client);
-        if !server.is_empty() {
-            talk.say(Server, server);
+        for &(client, server) in exchanges {
+            talk.say(Client, client);
+            if !server.is_empty() {
+                talk.say(Server, server);
+            }
         }
-        let run =
-            talk.say(Client, [&b"\x05\x01\0\x01\xc0\0\x02\x02\0\x50\r\n"[..], get(PROBE).as_bytes()].concat()).run();
+        let run = talk.ask(PROBE).run();
         assert_eq!((run.counter("flow.passed_over"), run.counter("flow.evicted_unwanted")), (0, 0));
-        assert_eq!(run.alerts().len(), 1, "{client:?}");
+        assert_eq!(run.alerts().len(), 1, "{exchanges:?}");
     }
 }
 

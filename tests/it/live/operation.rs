@@ -136,7 +136,11 @@ fn signals_work_on_an_idle_link() {
             arguments.extend(lanes);
             let sensor = Sensor::start(&arguments);
             let loaded = |messages: &str| {
-                let line = messages.lines().rfind(|line| line.contains("signatures loaded")).unwrap().to_owned();
+                let line = messages
+                    .lines()
+                    .rfind(|line| line.ends_with("loaded") && line.contains(" signatures "))
+                    .unwrap()
+                    .to_owned();
                 line.split(' ').nth(1).unwrap().parse::<u32>().unwrap()
             };
             let before = loaded(&sensor.messages());
