@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::background::Background;
 use super::compression::decoder;
 use super::format_error::CONVERT;
 use super::magic::{HEAD_LEN, Magic};
+use super::pipe::Pipe;
 use super::reader::{FileSource, FrameFilter, ReadMode};
-use super::stdin::Stdin;
 use crate::capture::block::BlockSize;
 use crate::capture::source::SourceError;
 
@@ -58,17 +59,19 @@ pub fn open(
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
     let Some(path) = &input.path else {
-        let stdin = Stdin::open().map_err(|error| open_error(Path::new("-"), &error))?;
-        return stdin_source(stdin, input, index, size, filter);
+        let pipe = Pipe::stdin().map_err(|error| open_error(Path::new("-"), &error))?;
+        return pipe_source(pipe, input, index, size, filter);
     };
     let metadata = fs::metadata(path).map_err(|error| open_error(path, &error))?;
     if metadata.is_dir() {
         return Err(input_error(path, "is a directory".to_owned(), "give it to -r to read its captures"));
     }
     let mut file = File::open(path).map_err(|error| open_error(path, &error))?;
-    let mode = if metadata.is_file() { ReadMode::Full } else { ReadMode::Arriving };
+    if !metadata.is_file() {
+        return pipe_source(Pipe::new(file), input, index, size, filter);
+    }
     let head = read_head(&mut file, input)?;
-    source(head, Box::new(file), mode, input, index, size, filter)
+    source(head, Box::new(file), ReadMode::Full, input, index, size, filter)
 }
 
 impl Input {
@@ -78,18 +81,18 @@ impl Input {
     }
 }
 
-/// Opens standard input as a source. Reads of an uncompressed capture may be interrupted by a signal, so that the
-/// caller can handle it; a decoder cannot continue after an interrupted read.
-fn stdin_source(
-    mut stdin: Stdin,
+/// Opens a pipe as a source. Reads of an uncompressed capture may be interrupted, so that the caller can handle a signal
+/// or a deadline; a decoder cannot continue after an interrupted read, and gets a thread of its own.
+fn pipe_source(
+    mut pipe: Pipe,
     input: &Input,
     index: u32,
     size: BlockSize,
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
-    let head = read_head(&mut stdin, input)?;
-    stdin.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
-    source(head, Box::new(stdin), ReadMode::Arriving, input, index, size, filter)
+    let head = read_head(&mut pipe, input)?;
+    pipe.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
+    source(head, Box::new(pipe), ReadMode::Arriving, input, index, size, filter)
 }
 
 /// Reads enough bytes to detect a compression.
@@ -115,7 +118,10 @@ fn source(
         return FileSource::with_head(head, reader, mode, input.name.clone(), index, size, filter);
     };
     let count = Arc::new(AtomicU64::new(0));
-    let reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&count));
+    let mut reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&count));
+    if mode == ReadMode::Arriving {
+        reader = Box::new(Background::start(reader).map_err(|error| open_error(Path::new(&input.name), &error))?);
+    }
     let mut source =
         FileSource::with_head(Vec::new(), reader, mode, input.name.clone(), index, size, filter).map_err(|error| {
             SourceError { cause: format!("decompressed with {}, {}", compression.name(), error.cause), ..error }

@@ -5,6 +5,7 @@
 //! open ─► magic ─► compression ─► FileSource ─► pcap | pcapng ─► Block
 //! ```
 
+mod background;
 mod compression;
 mod format;
 mod format_error;
@@ -13,9 +14,9 @@ mod magic;
 mod parse_step;
 mod pcap;
 mod pcapng;
+mod pipe;
 mod reader;
-mod stdin;
 
 pub use self::inputs::{Input, expand, open};
+pub(super) use self::pipe::stop_requested;
 pub use self::reader::{FileSource, FrameFilter};
-pub(super) use self::stdin::stop_requested;
