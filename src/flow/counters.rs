@@ -11,6 +11,8 @@ crate::counters! {
         evicted_half_open: "flow.evicted_halfopen",
         /// Closing flows evicted by a limit.
         evicted_closing: "flow.evicted_closing",
+        /// Idle flows with an unanswered request evicted by a limit.
+        evicted_waiting: "flow.evicted_waiting",
         /// Established flows evicted by a limit.
         evicted_established: "flow.evicted_established",
         /// Connections that took the addresses of one that was not over.

@@ -38,10 +38,12 @@ use crate::time::Timestamp;
 enum Class {
     New,
     Closing,
+    /// Idle for the timeout of established flows, and kept because the listener waits for the peer.
+    Waiting,
     Established,
 }
 
-const CLASSES: [Class; 3] = [Class::New, Class::Closing, Class::Established];
+const CLASSES: [Class; 4] = [Class::New, Class::Closing, Class::Waiting, Class::Established];
 
 /// Entries in the cache of recent flows. Rationale: in a storm of 5,000 scans a second some 550 flows live at a time,
 /// 35 in a shard, so that few displace each other; and 2 KiB a shard stay in the cache.
@@ -50,7 +52,7 @@ const RECENT: usize = 512;
 /// The flows of one shard.
 #[derive(Debug)]
 pub struct Flows<S> {
-    table: Table<FlowKey, Connection<S>, 3>,
+    table: Table<FlowKey, Connection<S>, 4>,
     /// Slots of the latest segments' flows, by the segments' `flow_hash`. Rationale: a lookup here costs half as much
     /// as hashing the key and searching the table, and few flows are active at the same time.
     recent: [SlotHint; RECENT],
@@ -113,7 +115,7 @@ impl<S: Default> Flows<S> {
     /// Returns the memory of flows and of their listeners' states in bytes, computed from the entries.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let live = self.table.len() * Table::<FlowKey, Connection<S>, 3>::entry_size();
+        let live = self.table.len() * Table::<FlowKey, Connection<S>, 4>::entry_size();
         live + self.shard.heap_memory + self.time_wait.memory()
     }
 
@@ -143,9 +145,13 @@ impl<S: Default> Flows<S> {
         let hole = self.shard.deadlines.next();
         match expiry {
             Some((slot, deadline)) if deadline <= hole => {
-                self.shard.counters.timeouts += 1;
                 let at = EventTime { clock: deadline.max(not_before), number: 0 };
-                self.close(slot, at, Reason::Timeout, listener);
+                if self.keeps_waiting::<L>(slot) {
+                    self.table.touch(slot, Class::Waiting as usize, at.clock);
+                } else {
+                    self.shard.counters.timeouts += 1;
+                    self.close(slot, at, Reason::Timeout, listener);
+                }
             }
             _ => {
                 if let Some(due) = self.shard.deadlines.pop() {
@@ -251,6 +257,16 @@ impl<S: Default> Flows<S> {
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
+    /// Returns whether an idle flow is kept longer, because its listener waits for a peer that may still send.
+    fn keeps_waiting<L: Listener<State = S>>(&self, slot: Slot) -> bool {
+        let Timeouts { established, waiting, .. } = self.shard.options.timeouts;
+        waiting > established
+            && self.table.class(slot) == Some(Class::Established as usize)
+            && self.table.get(slot).is_some_and(|(_, connection)| {
+                connection.stats.packets.iter().all(|&packets| packets > 0) && L::waits_for_peer(&connection.state)
+            })
+    }
+
     /// Returns the flow of a class that was touched longest ago, and when it expires.
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {
         let (slot, touched) = self.table.oldest(class as usize)?;
@@ -258,6 +274,8 @@ impl<S: Default> Flows<S> {
         let timeout = match class {
             Class::New => timeouts.new,
             Class::Closing => timeouts.closing,
+            // Touched when the timeout of established flows passed.
+            Class::Waiting => timeouts.waiting.saturating_sub(timeouts.established),
             Class::Established => timeouts.established,
         };
         Some((slot, touched.after(timeout)))
@@ -281,6 +299,7 @@ impl<S: Default> Flows<S> {
             match class {
                 Class::New => counters.evicted_half_open += 1,
                 Class::Closing => counters.evicted_closing += 1,
+                Class::Waiting => counters.evicted_waiting += 1,
                 Class::Established => counters.evicted_established += 1,
             }
             self.close(slot, at, Reason::Limit, listener);
@@ -318,6 +337,9 @@ mod tests {
         fn waits(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
         fn end(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
         fn closed(&mut self, _: &FlowView<'_>, (): &mut (), _: Reason) {}
+        fn waits_for_peer((): &()) -> bool {
+            false
+        }
         fn memory((): &()) -> usize {
             0
         }

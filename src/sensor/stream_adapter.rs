@@ -75,6 +75,11 @@ impl Listener for StreamAdapter<'_> {
         }
     }
 
+    fn waits_for_peer(state: &FlowState) -> bool {
+        // Responses come in the order of the requests.
+        state.pending.last().is_some_and(|pending| pending.transaction.response.is_none())
+    }
+
     fn memory(state: &FlowState) -> usize {
         let encapsulation = state.encapsulation.as_ref().map_or(0, |_| size_of::<Encapsulation>());
         let http = state.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
