@@ -35,6 +35,8 @@ crate::counters! {
         midstream: "tcp.midstream_pickups",
         /// Segments dropped for a wrong TCP or IPv4 header checksum.
         bad_checksum: "decode.tcp_bad_checksum",
+        /// Segments with a wrong checksum that were delivered after all, because the server acknowledged and answered them.
+        answered_checksum: "tcp.checksum_answered",
         /// Segments accepted with a wrong checksum, in half streams that never had a correct one (offloaded capture).
         unproven_checksum: "tcp.checksum_unproven",
         /// Segments whose checksum was left to the network card.

@@ -25,6 +25,8 @@ pub(super) struct Transactions {
     /// Stream offsets after the last bytes processed of the server and of the client.
     pub(super) server_end: u64,
     pub(super) client_end: u64,
+    /// Stream offset up to which segments with server bytes acknowledged the client's stream.
+    server_acked: u64,
     /// Stream offset after the last client bytes lost.
     client_lost_end: u64,
     /// Stream offset at which the server began to acknowledge client bytes not seen yet.
@@ -119,6 +121,7 @@ impl Transactions {
     /// Notes that a server segment from `offset` to `end` acknowledged the client's stream up to `acked`.
     pub(super) fn advance_server(&mut self, offset: u64, end: u64, acked: Option<u64>) {
         self.server_end = end;
+        self.server_acked = self.server_acked.max(acked.unwrap_or(0));
         if acked.is_some_and(|acked| acked > self.client_end) {
             self.server_ahead_at.get_or_insert(offset);
         }
@@ -198,6 +201,7 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
             referrer: fields.referrer,
             forwarded_for: fields.forwarded_for,
             truncated: head.truncated,
+            acknowledged_before: transactions.server_acked >= position.head_end,
             head: head.field_lines,
         });
         let mut pending =

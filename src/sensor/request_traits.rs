@@ -152,6 +152,7 @@ mod tests {
                 referrer: None,
                 forwarded_for: None,
                 truncated: false,
+                acknowledged_before: false,
                 head: head.as_bytes(),
             };
             is_webhook_call(&webhook, &request)

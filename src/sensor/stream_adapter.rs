@@ -41,7 +41,7 @@ impl Listener for StreamAdapter<'_> {
     fn waits(&mut self, _flow: &FlowView<'_>, state: &mut FlowState, side: Side) {
         // A deadline or the server may release its bytes later: this is the packet that carried them.
         if state.role.client().is_none_or(|client| client == side)
-            && let Some(segment) = self.segment
+            && let Some(segment) = self.segment.filter(|segment| segment.head.side == side)
         {
             state.note_packet(segment);
         }
