@@ -66,8 +66,8 @@ pub struct Block {
     pub bytes: Vec<u8>,
     /// The frames, in the order of capture.
     pub packets: Vec<FrameRef>,
-    /// Live: a lower bound of the time from the end of the previous block to the end of this one, by the monotonic
-    /// clock. Zero in replay.
+    /// Live and from a pipe: a lower bound of the time from the end of the previous block to the end of this one, by the
+    /// monotonic clock. Zero for files.
     pub elapsed: std::time::Duration,
 }
 

@@ -13,6 +13,8 @@ crate::counters! {
         evicted_unwanted: "flow.evicted_unwanted",
         /// Closing flows evicted by a limit.
         evicted_closing: "flow.evicted_closing",
+        /// Idle flows with an unanswered request evicted by a limit.
+        evicted_waiting: "flow.evicted_waiting",
         /// Established flows evicted by a limit.
         evicted_established: "flow.evicted_established",
         /// Flows whose further segments are passed over, because they cannot carry HTTP.
@@ -39,6 +41,8 @@ crate::counters! {
         midstream: "tcp.midstream_pickups",
         /// Segments dropped for a wrong TCP or IPv4 header checksum.
         bad_checksum: "decode.tcp_bad_checksum",
+        /// Segments with a wrong checksum that were delivered after all, because the server acknowledged and answered them.
+        answered_checksum: "tcp.checksum_answered",
         /// Segments accepted with a wrong checksum, in half streams that never had a correct one (offloaded capture).
         unproven_checksum: "tcp.checksum_unproven",
         /// Segments whose checksum was left to the network card.

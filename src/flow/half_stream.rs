@@ -32,6 +32,11 @@ pub(super) struct HalfStream {
     pub(super) out_of_order: Option<Box<OutOfOrder>>,
     /// Whether the sequence number of offset 0 is known.
     pub(super) anchored: bool,
+    /// Whether offset 0 may still move down: the direction was picked up in the middle, and everything is queued until
+    /// its beginning is confirmed; see [`super::connection`].
+    pub(super) provisional: bool,
+    /// Highest acknowledgment number of the other direction before the first segment of this one.
+    pub(super) expected: Option<Seq>,
     /// Whether a segment of this direction was seen.
     pub(super) seen: bool,
     /// Whether some segment had correct checksums.
@@ -66,6 +71,8 @@ pub(super) struct OutOfOrder {
     pub(super) candidates: Vec<Seq>,
     /// The latest other SYN: its initial sequence number, time and length on the wire.
     pub(super) latest_syn: Option<(Seq, Timestamp, u32)>,
+    /// Segments with a wrong checksum, in order of arrival.
+    pub(super) refused: Vec<RefusedSegment>,
     /// Initial sequence numbers and data of SYNs, until the SYN-ACK shows which was accepted (RFC 7413).
     pub(super) syn_data: Vec<(Seq, Vec<u8>)>,
     /// Time since when the first byte is missing.
@@ -74,12 +81,23 @@ pub(super) struct OutOfOrder {
     pub(super) armed: [bool; 2],
 }
 
+/// A segment that a receiver should drop for its checksum.
+#[derive(Debug)]
+pub(super) struct RefusedSegment {
+    pub(super) seq: Seq,
+    pub(super) ack: Seq,
+    pub(super) bytes: Vec<u8>,
+    pub(super) cut: u32,
+    pub(super) wire_len: u32,
+}
+
 impl OutOfOrder {
     fn is_idle(&self) -> bool {
         self.queue.is_empty()
             && self.fin.is_none()
             && self.urgent.is_none()
             && self.candidates.is_empty()
+            && self.refused.is_empty()
             && self.syn_data.is_empty()
             && self.armed == [false; 2]
     }
@@ -104,11 +122,32 @@ impl HalfStream {
     /// Sets offset 0 to `first`, the sequence number of the first byte.
     pub(super) fn anchor(&mut self, first: Seq) {
         self.anchored = true;
+        self.provisional = false;
         self.next = 0;
         self.next_seq = first;
         self.highest = 0;
         self.acked = 0;
         self.claimed = 0;
+    }
+
+    /// Moves offset 0 down by `by` bytes (up if negative) before any data was delivered; what is queued keeps its
+    /// sequence numbers.
+    pub(super) fn shift(&mut self, by: i64) {
+        self.next_seq = Seq(self.next_seq.0.wrapping_sub(by as u32));
+        let moved = |offset: u64| offset.saturating_add_signed(by);
+        (self.highest, self.acked, self.claimed) = (moved(self.highest), moved(self.acked), moved(self.claimed));
+        if let Some(out_of_order) = &mut self.out_of_order {
+            out_of_order.queue.shift(by);
+            out_of_order.fin = out_of_order.fin.map(moved);
+            out_of_order.urgent = out_of_order.urgent.map(moved);
+        }
+    }
+
+    /// Stores an acknowledgment number that the other direction sent before this one began.
+    pub(super) fn expect(&mut self, ack: Seq) {
+        if self.expected.is_none_or(|expected| ack.distance_from(expected) > 0) {
+            self.expected = Some(ack);
+        }
     }
 
     /// Moves offset 0 to another sequence number before any data was seen; the previous one remains a candidate.
@@ -150,7 +189,7 @@ impl HalfStream {
         let end = offset + len as i64;
         if offset - next > WINDOW || next - end > WINDOW {
             SegmentPosition::OutOfWindow
-        } else if len == 1 && end == next && next > 0 {
+        } else if len == 1 && end == next {
             SegmentPosition::KeepAlive
         } else if end <= next {
             SegmentPosition::Old
@@ -172,7 +211,8 @@ impl HalfStream {
     pub(super) fn is_stale(&self, segment: &Segment<'_>) -> bool {
         match (self.timestamp, segment.head.timestamp_value) {
             // Some stacks open with zero and count from elsewhere; Linux ignores such a value.
-            (Some(last), Some(value)) if last != 0 => {
+            // A segment before the first one seen may have an older value.
+            (Some(last), Some(value)) if last != 0 && !self.provisional => {
                 self.opened_with_timestamp != Some(false) && value.wrapping_sub(last).cast_signed() < 0
             }
             _ => false,
@@ -244,6 +284,11 @@ impl HalfStream {
         }
     }
 
+    /// Returns whether some segment had correct checksums: in its IPv4 headers if `header`, else its own.
+    pub(super) fn is_proven(&self, header: bool) -> bool {
+        if header { self.ip_checksum_proven } else { self.checksum_proven }
+    }
+
     /// Returns whether the segment carries a signature (RFC 2385, RFC 5925) that the connection never agreed on.
     pub(super) fn is_wrongly_signed(&mut self, segment: &Segment<'_>) -> bool {
         if !segment.head.signed {
@@ -277,7 +322,15 @@ impl HalfStream {
 
     /// Returns the memory of queued bytes.
     pub(super) fn queued_memory(&self) -> usize {
-        self.queue().map_or(0, Queue::memory)
+        self.queue().map_or(0, Queue::memory) + self.refused_memory()
+    }
+
+    /// Returns the memory of segments with a wrong checksum.
+    pub(super) fn refused_memory(&self) -> usize {
+        self.out_of_order.as_ref().map_or(0, |out_of_order| {
+            let bytes: usize = out_of_order.refused.iter().map(|refused| refused.bytes.capacity() + ALLOCATION).sum();
+            bytes + out_of_order.refused.capacity() * size_of::<RefusedSegment>()
+        })
     }
 
     /// Returns the other heap memory of this direction.
@@ -348,11 +401,11 @@ impl HalfStream {
         payload: &'a [u8],
         skip: usize,
         cut: u32,
-        acked: Option<u64>,
+        ack: Seq,
         doubtful: bool,
     ) -> NewSegment<'a> {
         let sent = Extent { start: offset, end: offset + payload.len() as i64 };
         let start = u64::try_from(offset + skip as i64).unwrap_or(0);
-        NewSegment { start, bytes: &payload[skip..], sent, acked, cut, doubtful }
+        NewSegment { start, bytes: &payload[skip..], sent, ack, cut, doubtful }
     }
 }

@@ -108,6 +108,8 @@ pub trait Listener {
     fn end(&mut self, flow: &FlowView<'_>, state: &mut Self::State, side: Side);
     /// Called when the flow is closed; both directions are at their end.
     fn closed(&mut self, flow: &FlowView<'_>, state: &mut Self::State, reason: Reason);
+    /// Returns whether the listener waits for bytes of an idle flow, so that the flow is kept longer.
+    fn waits_for_peer(state: &Self::State) -> bool;
     /// Returns the heap memory of a state in bytes.
     fn memory(state: &Self::State) -> usize;
     /// Returns what is expected of a flow's further bytes.

@@ -49,12 +49,21 @@ enum Class {
     Connected,
     /// After a reset or the end of both directions.
     Closing,
+    /// Idle for the timeout of established flows, and kept because the listener waits for the peer.
+    Waiting,
     /// With data.
     Established,
 }
 
-const CLASSES: [Class; 6] =
-    [Class::HalfOpen, Class::UnwantedClosing, Class::Unwanted, Class::Connected, Class::Closing, Class::Established];
+const CLASSES: [Class; 7] = [
+    Class::HalfOpen,
+    Class::UnwantedClosing,
+    Class::Unwanted,
+    Class::Connected,
+    Class::Closing,
+    Class::Waiting,
+    Class::Established,
+];
 
 /// The table of flows.
 type FlowTable<S> = Table<FlowKey, Connection<S>, { CLASSES.len() }>;
@@ -163,9 +172,13 @@ impl<S: Default> Flows<S> {
         let hole = self.shard.deadlines.next();
         match expiry {
             Some((slot, deadline)) if deadline <= hole => {
-                self.shard.counters.timeouts += 1;
                 let at = EventTime { clock: deadline.max(not_before), number: 0 };
-                self.close(slot, at, Reason::Timeout, listener);
+                if self.keeps_waiting::<L>(slot) {
+                    self.table.touch(slot, Class::Waiting as usize, at.clock);
+                } else {
+                    self.shard.counters.timeouts += 1;
+                    self.close(slot, at, Reason::Timeout, listener);
+                }
             }
             _ => {
                 if let Some(due) = self.shard.deadlines.pop() {
@@ -277,6 +290,16 @@ impl<S: Default> Flows<S> {
         self.table.len() > limits.flows.max(1) || self.memory() > limits.flow_memory
     }
 
+    /// Returns whether an idle flow is kept longer, because its listener waits for a peer that may still send.
+    fn keeps_waiting<L: Listener<State = S>>(&self, slot: Slot) -> bool {
+        let Timeouts { established, waiting, .. } = self.shard.options.timeouts;
+        waiting > established
+            && self.table.class(slot) == Some(Class::Established as usize)
+            && self.table.get(slot).is_some_and(|(_, connection)| {
+                connection.stats.packets.iter().all(|&packets| packets > 0) && L::waits_for_peer(&connection.state)
+            })
+    }
+
     /// Returns the flow of a class that was touched longest ago, and when it expires.
     fn oldest(&self, class: Class) -> Option<(Slot, Timestamp)> {
         let (slot, touched) = self.table.oldest(class as usize)?;
@@ -284,6 +307,8 @@ impl<S: Default> Flows<S> {
         let timeout = match class {
             Class::HalfOpen | Class::Connected => timeouts.new,
             Class::UnwantedClosing | Class::Closing => timeouts.closing,
+            // Touched when the timeout of established flows passed.
+            Class::Waiting => timeouts.waiting.saturating_sub(timeouts.established),
             Class::Unwanted | Class::Established => timeouts.established,
         };
         Some((slot, touched.after(timeout)))
@@ -308,6 +333,7 @@ impl<S: Default> Flows<S> {
                 Class::HalfOpen | Class::Connected => counters.evicted_half_open += 1,
                 Class::Unwanted => counters.evicted_unwanted += 1,
                 Class::UnwantedClosing | Class::Closing => counters.evicted_closing += 1,
+                Class::Waiting => counters.evicted_waiting += 1,
                 Class::Established => counters.evicted_established += 1,
             }
             self.close(slot, at, Reason::Limit, listener);
@@ -345,6 +371,9 @@ mod tests {
         fn waits(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
         fn end(&mut self, _: &FlowView<'_>, (): &mut (), _: Side) {}
         fn closed(&mut self, _: &FlowView<'_>, (): &mut (), _: Reason) {}
+        fn waits_for_peer((): &()) -> bool {
+            false
+        }
         fn memory((): &()) -> usize {
             0
         }

@@ -57,13 +57,23 @@ pub struct Timeouts {
     pub new: Duration,
     /// Data was seen.
     pub established: Duration,
+    /// Data was seen, both directions were, and the listener waits for the peer ([`super::Listener::waits_for_peer`]).
+    pub waiting: Duration,
     /// After a reset or the end of both directions.
     pub closing: Duration,
 }
 
 impl Default for Timeouts {
+    /// Rationale: middleboxes keep an idle connection for at least 2 hours and 4 minutes (RFC 5382 REQ-5), because its
+    /// ends check every 2 hours whether it still lives (RFC 1122 section 4.2.3.6): after that time without a packet it
+    /// does not.
     fn default() -> Self {
-        Self { new: Duration::from_secs(30), established: Duration::from_secs(300), closing: Duration::from_secs(10) }
+        Self {
+            new: Duration::from_secs(30),
+            established: Duration::from_secs(300),
+            waiting: Duration::from_secs(7440),
+            closing: Duration::from_secs(10),
+        }
     }
 }
 
@@ -86,7 +96,8 @@ impl Options {
     /// Returns the shortest time after which a deadline of this module is set.
     #[must_use]
     pub fn shortest_span(&self) -> Duration {
-        let Timeouts { new, established, closing } = self.timeouts;
+        // A flow that waits longer was idle for `established` before.
+        let Timeouts { new, established, closing, waiting: _ } = self.timeouts;
         new.min(established).min(closing).min(Hole::Acknowledged.timeout())
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::overlap::{Extent, OverlapPolicy};
+use crate::segment::Seq;
 
 /// A queued part of a segment.
 #[derive(Debug)]
@@ -12,8 +13,8 @@ pub(super) struct Piece {
     /// Bytes at the front of `data` that were given to another piece.
     skip: usize,
     sent: Extent,
-    /// Offset in the other direction's stream that the segment acknowledged.
-    pub(super) acked: Option<u64>,
+    /// The segment's acknowledgment number.
+    pub(super) ack: Seq,
     /// Bytes behind the piece that the capture cut off.
     pub(super) cut: u32,
     /// Whether the segment acknowledges bytes that were not seen: a server may have refused it. Held until confirmed.
@@ -55,7 +56,7 @@ pub(super) struct NewSegment<'a> {
     pub(super) start: u64,
     pub(super) bytes: &'a [u8],
     pub(super) sent: Extent,
-    pub(super) acked: Option<u64>,
+    pub(super) ack: Seq,
     pub(super) cut: u32,
     pub(super) doubtful: bool,
 }
@@ -106,6 +107,33 @@ impl Queue {
                 piece.doubtful = false;
             }
         }
+    }
+
+    /// Returns the bytes of the first piece, and whether it is a whole segment.
+    pub(super) fn first_bytes(&self) -> Option<(&[u8], bool)> {
+        let piece = self.pieces.values().next()?;
+        Some((piece.bytes(), piece.sent.end - piece.sent.start == piece.bytes().len() as i64))
+    }
+
+    /// Removes the first piece.
+    pub(super) fn remove_first(&mut self) {
+        if let Some((_, piece)) = self.pieces.pop_first() {
+            self.bytes -= piece.data.capacity();
+        }
+    }
+
+    /// Returns whether a piece ends at this offset.
+    pub(super) fn has_end(&self, offset: u64) -> bool {
+        self.pieces.range(..offset).next_back().is_some_and(|(&start, piece)| piece.end(start) == offset)
+    }
+
+    /// Moves all pieces by `by`, which must not move one below offset 0.
+    pub(super) fn shift(&mut self, by: i64) {
+        let moved = std::mem::take(&mut self.pieces).into_iter().map(|(start, mut piece)| {
+            piece.sent = Extent { start: piece.sent.start + by, end: piece.sent.end + by };
+            (start.saturating_add_signed(by), piece)
+        });
+        self.pieces = moved.collect();
     }
 
     /// Marks the first piece as not doubtful.
@@ -188,7 +216,7 @@ impl Queue {
             data: bytes_between(segment, from, to).to_vec(),
             skip: 0,
             sent: segment.sent,
-            acked: segment.acked,
+            ack: segment.ack,
             cut: if last { segment.cut } else { 0 },
             doubtful: segment.doubtful,
         };
@@ -225,7 +253,7 @@ mod tests {
                 let (start, len) = (roll(40), 1 + roll(20));
                 let bytes: Vec<u8> = (0..len).map(|_| roll(3) as u8).collect();
                 let sent = Extent { start: start as i64, end: (start + len) as i64 };
-                let segment = NewSegment { start, bytes: &bytes, sent, acked: None, cut: 0, doubtful: false };
+                let segment = NewSegment { start, bytes: &bytes, sent, ack: Seq(0), cut: 0, doubtful: false };
                 let inserted = queue.insert(segment, policy);
                 let (mut overlap, mut conflict) = (false, false);
                 for (at, &byte) in (start..).zip(&bytes) {

@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// A forward jump by more than this is accepted only if the next packet confirms it.
-/// Rationale: one wrong timestamp (a packet dated 2106) must not expire every flow. Captures also have real pauses, and
-/// the packets after a pause confirm each other.
+/// A forward jump by more than this counts unless the next packet contradicts it.
+/// Rationale: one wrong timestamp (a packet dated 2106) must not expire every flow. Real pauses are as long, and the packet
+/// that ends one may be a request on an idle connection: it must have its own time, or it would time out with the next one.
 const MAX_JUMP: Duration = Duration::from_secs(600);
 
 /// The running maximum of packet times; a forward jump of more than [`MAX_JUMP`] needs confirmation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     now: Option<Timestamp>,
-    /// Packet time of an unconfirmed forward jump.
-    unconfirmed: Option<Timestamp>,
 }
 
 impl Clock {
@@ -31,25 +29,41 @@ impl Clock {
         self.now.is_some()
     }
 
-    /// Advances the clock for a packet with this timestamp; returns the resulting time.
-    pub fn tick(&mut self, time: Timestamp) -> Timestamp {
-        let Some(now) = self.now else {
-            self.now = Some(time);
-            return time;
-        };
-        let unconfirmed = self.unconfirmed.take();
-        if time <= now {
-            return now;
+    /// Returns whether a packet with this timestamp is a forward jump, which the next packet may contradict. The first
+    /// packet is one.
+    #[inline]
+    #[must_use]
+    pub fn is_jump(&self, time: Timestamp) -> bool {
+        self.now.is_none_or(|now| time > now.after(MAX_JUMP))
+    }
+
+    /// Advances the clock for a packet with this timestamp; returns the resulting time. `next` returns the timestamp of
+    /// the packet after it, if there is one, and is called only for a jump. A jump from which the next packet goes back
+    /// by more than 600 s does not count.
+    #[inline]
+    pub fn tick(&mut self, time: Timestamp, next: impl FnOnce() -> Option<Timestamp>) -> Timestamp {
+        if self.is_jump(time)
+            && let Some(next) = next().filter(|next| time > next.after(MAX_JUMP))
+        {
+            return *self.now.get_or_insert(next);
         }
-        if time > now.after(MAX_JUMP) {
-            let confirmed = unconfirmed.is_some_and(|before| time.since(before).max(before.since(time)) <= MAX_JUMP);
-            if !confirmed {
-                self.unconfirmed = Some(time);
-                return now;
-            }
+        let now = self.now.map_or(time, |now| now.max(time));
+        self.now = Some(now);
+        now
+    }
+
+    /// Returns whether the last of these timestamps is a forward jump once the clock was advanced for those before it.
+    #[must_use]
+    pub fn ends_with_jump(&self, times: impl DoubleEndedIterator<Item = Timestamp> + Clone) -> bool {
+        let mut before = times.clone();
+        // The clock never goes back: no further look at nearly every block.
+        let Some(last) = before.next_back().filter(|&last| self.is_jump(last)) else { return false };
+        let (mut clock, mut following) = (*self, times.skip(1));
+        for time in before {
+            let next = following.next();
+            clock.tick(time, || next);
         }
-        self.now = Some(time);
-        time
+        clock.is_jump(last)
     }
 
     /// Returns the current time plus `span`, if the clock has a time yet.
@@ -72,20 +86,52 @@ mod tests {
         Timestamp::from_secs_nanos(seconds, 0)
     }
 
-    #[test]
-    fn forward_jump_needs_a_second_packet() {
+    /// Advances a new clock for these seconds; returns the time after each.
+    fn times(seconds: &[i64]) -> Vec<i64> {
         let mut clock = Clock::default();
-        assert_eq!(clock.tick(at(1000)), at(1000));
-        assert_eq!(clock.tick(at(990)), at(1000), "never moves back");
-        assert_eq!(clock.tick(at(4_294_967_295)), at(1000), "2106");
-        assert_eq!(clock.tick(at(1001)), at(1001));
-        assert_eq!(clock.tick(at(9000)), at(1001));
-        assert_eq!(clock.tick(at(9001)), at(9001), "second packet confirms the jump");
-        let later = clock.ahead(Duration::from_secs(2));
-        assert_eq!(clock.tick(at(9002)), at(9002));
-        clock.reach(later);
-        assert_eq!(clock.now(), at(9003));
+        let next = |index: usize| seconds.get(index + 1).map(|&next| at(next));
+        (0..seconds.len()).map(|index| clock.tick(at(seconds[index]), || next(index)).nanos() / 1_000_000_000).collect()
+    }
+
+    #[test]
+    fn forward_jump_counts_unless_the_next_packet_contradicts_it() {
+        assert_eq!(times(&[1000, 990, 1001]), [1000, 1000, 1001], "never moves back");
+        assert_eq!(times(&[1000, 9000, 9001]), [1000, 9000, 9001]);
+        assert_eq!(times(&[1000, 9000, 8401]), [1000, 9000, 9000], "reordered");
+        assert_eq!(times(&[1000, 9000]), [1000, 9000], "nothing contradicts the last one");
+        assert_eq!(times(&[0, 700, 1400, 2100]), [0, 700, 1400, 2100], "one packet in eleven minutes");
+        let wrong = 4_294_967_295;
+        assert_eq!(times(&[1000, wrong, 1001, 9000, wrong, 9001]), [1000, 1000, 1001, 9000, 9000, 9001], "2106");
+        assert_eq!(times(&[1000, 9000, 0, 9001]), [1000, 1000, 1000, 9001], "1970 contradicts it");
+        assert_eq!(times(&[1000, 9000, 2000, 2001]), [1000, 1000, 2000, 2001]);
+        assert_eq!(times(&[wrong, 1000, 1001]), [1000, 1000, 1001], "the first packet");
+        assert_eq!(times(&[1000, 0, 1001, 1002]), [0, 0, 1001, 1002]);
+    }
+
+    #[test]
+    fn time_moves_on_without_packets() {
+        let mut clock = Clock::default();
         clock.reach(Clock::default().ahead(Duration::from_secs(9)));
-        assert_eq!(clock.now(), at(9003));
+        assert!(!clock.is_started());
+        clock.tick(at(1000), || None);
+        let later = clock.ahead(Duration::from_secs(2));
+        assert_eq!(clock.tick(at(1001), || None), at(1001));
+        clock.reach(later);
+        assert_eq!(clock.now(), at(1002));
+    }
+
+    #[test]
+    fn jump_at_the_end_is_found_behind_wrong_timestamps() {
+        let mut clock = Clock::default();
+        let ends = |clock: &Clock, seconds: &[i64]| clock.ends_with_jump(seconds.iter().map(|&second| at(second)));
+        assert!(ends(&clock, &[9000]), "the first packet");
+        assert!(!ends(&clock, &[9000, 9001]));
+        clock.tick(at(1000), || None);
+        assert!(!ends(&clock, &[]));
+        assert!(!ends(&clock, &[1600]));
+        assert!(ends(&clock, &[1601]));
+        assert!(!ends(&clock, &[1601, 1602]), "confirmed within the block");
+        assert!(ends(&clock, &[4_294_967_295, 1700]), "the packet before it does not count");
+        assert!(!ends(&clock, &[9000, 1001]));
     }
 }

@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::lanes::Lanes;
 use super::message::{BatchEnd, LaneMessage, OutputRequest, Payload, RunFlags};
 use crate::alerts::suppress::Suppressions;
+use crate::capture::block::Block;
 use crate::capture::source::{FillStatus, PacketSource, SourceError};
 use crate::decode::Decoder;
 use crate::flow::SHARDS;
@@ -100,6 +101,8 @@ pub(crate) struct Dispatcher {
     last: Option<(u32, Timestamp)>,
     /// Number of kinds of frames that are not read of which the output stage knows.
     reported_unread: usize,
+    /// A block that ends with a jump of the clock, until the packet after it is known.
+    held: Option<Batch>,
 }
 
 impl Dispatcher {
@@ -130,12 +133,13 @@ impl Dispatcher {
             first: None,
             last: None,
             reported_unread: 0,
+            held: None,
         }
     }
 
     /// Starts the clock before the first packet (live capture).
     pub(crate) fn start_clock(&mut self, time: Timestamp) {
-        self.clock.tick(time);
+        self.clock.tick(time, || None);
     }
 
     /// Reads one block and hands it to the lanes.
@@ -163,8 +167,20 @@ impl Dispatcher {
             Ok(status) => (status, None),
             Err(error) => (FillStatus::End, Some(error)),
         };
-        self.start_new_capture_if_needed(&batch, source);
-        let enough = self.decode(&mut batch);
+        let waits = error.is_none() && status == FillStatus::More;
+        let undecided = waits && batch.block.packets.is_empty() && batch.block.elapsed.is_zero();
+        let enough = !undecided && self.release_held(&batch.block, source);
+        if enough {
+            self.lanes.recycle(batch);
+            return error.map_or(Ok(Progress::Stop), Err);
+        }
+        self.start_new_capture_if_needed(&batch.block, source);
+        if waits && self.clock.ends_with_jump(batch.block.packets.iter().map(|frame| frame.time)) {
+            // What is requested does not wait.
+            self.held = Some(batch);
+            batch = self.lanes.empty_batch();
+        }
+        let enough = self.decode(&mut batch, None);
         let behind = self.options.live && self.output.is_full();
         if behind && request.output.is_empty() && status == FillStatus::More {
             self.counters.dropped += batch.shares.iter().map(Vec::len).sum::<usize>() as u64;
@@ -179,8 +195,20 @@ impl Dispatcher {
         }
     }
 
+    /// Handles the block that was held, if any, now that the one after it is known. Returns whether enough packets were
+    /// read.
+    fn release_held(&mut self, next: &Block, source: &impl PacketSource) -> bool {
+        let Some(mut held) = self.held.take() else { return false };
+        // What another capture, or none, begins with contradicts nothing.
+        let next = next.packets.first().filter(|_| self.continues(next)).map(|frame| frame.time);
+        let enough = self.decode(&mut held, next);
+        self.dispatch(held, OutputRequest::default(), source);
+        enough
+    }
+
     /// Finishes everything open and marks the last batch.
     pub(crate) fn finish(&mut self, source: &impl PacketSource) {
+        self.release_held(&Block::default(), source);
         let mut batch = self.lanes.empty_batch();
         batch.kind = BatchKind::Finish;
         self.dispatch(batch, OutputRequest { stats: true, last: true, ..OutputRequest::default() }, source);
@@ -193,28 +221,29 @@ impl Dispatcher {
 
     /// At the first packet of another file: either it continues the capture, or everything open is finished and the clock
     /// starts anew.
-    fn start_new_capture_if_needed(&mut self, next: &Batch, source: &impl PacketSource) {
-        let Some(first) = next.block.packets.first() else { return };
-        if let Some((input, last)) = self.last
-            && input != next.block.input
-            && !self.options.continuous
-        {
-            let continues =
-                first.time.since(last) <= MAX_ROTATION_GAP && last.since(first.time) <= MAX_ROTATION_OVERLAP;
-            if !continues {
-                let mut batch = self.lanes.empty_batch();
-                batch.kind = BatchKind::Finish;
-                self.dispatch(batch, OutputRequest::default(), source);
-                self.decoder.clear();
-                self.clock = Clock::default();
-            }
+    fn start_new_capture_if_needed(&mut self, next: &Block, source: &impl PacketSource) {
+        let Some(last) = next.packets.last() else { return };
+        if !self.continues(next) {
+            let mut batch = self.lanes.empty_batch();
+            batch.kind = BatchKind::Finish;
+            self.dispatch(batch, OutputRequest::default(), source);
+            self.decoder.clear();
+            self.clock = Clock::default();
         }
-        self.last = next.block.packets.last().map(|last| (next.block.input, last.time));
+        self.last = Some((next.input, last.time));
     }
 
-    /// Numbers and decodes the packets of the block and lists the segments by lane. Returns whether enough packets were
-    /// read (`--count`).
-    fn decode(&mut self, batch: &mut Batch) -> bool {
+    /// Returns whether a block belongs to the same capture as the packets before it.
+    fn continues(&self, next: &Block) -> bool {
+        let (Some((input, last)), Some(first)) = (self.last, next.packets.first()) else { return true };
+        input == next.input
+            || self.options.continuous
+            || (first.time.since(last) <= MAX_ROTATION_GAP && last.since(first.time) <= MAX_ROTATION_OVERLAP)
+    }
+
+    /// Numbers and decodes the packets of the block and lists the segments by lane. `following` is the time of the packet
+    /// after the block, if it is known. Returns whether enough packets were read (`--count`).
+    fn decode(&mut self, batch: &mut Batch, following: Option<Timestamp>) -> bool {
         let lanes = self.lanes.count();
         // Once per batch: a division costs as much as the rest of the choice.
         let lane_of: [usize; SHARDS] = std::array::from_fn(|shard| shard % lanes);
@@ -223,15 +252,15 @@ impl Dispatcher {
         let Batch { block, extras, segments, shares, .. } = batch;
         let left = self.options.count.map_or(u64::MAX, |count| count.saturating_sub(self.number));
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(block.packets.len());
-        let enough = wanted < block.packets.len();
+        let enough = left <= block.packets.len() as u64;
         if segments.len() < wanted {
             segments.resize(wanted, SegmentRef::default());
         }
         let mut next = 0;
-        for frame in &block.packets[..wanted] {
+        for (at, frame) in block.packets[..wanted].iter().enumerate() {
             self.number += 1;
             let packet = frame.packet(&block.bytes, self.number);
-            let clock = self.clock.tick(packet.time);
+            let clock = self.clock.tick(packet.time, || block.packets.get(at + 1).map(|next| next.time).or(following));
             let segment = &mut segments[next];
             let Ok(span) = self.decoder.decode_into(&packet, clock, block.input, extras, &mut segment.head) else {
                 continue;

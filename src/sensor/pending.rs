@@ -24,7 +24,8 @@ pub(super) struct PendingTransaction {
     pub(super) body_sample: Option<BodySample>,
     /// Bytes counted for it.
     pub(super) memory: usize,
-    /// Whether bytes of the server were lost while it waited: they may have held the response.
+    /// Whether the response may have been among bytes of the server that were lost while it waited, or that came before
+    /// it.
     pub(super) lost: bool,
 }
 

@@ -41,7 +41,7 @@ impl Listener for StreamAdapter<'_> {
     fn waits(&mut self, _flow: &FlowView<'_>, state: &mut FlowState, side: Side) {
         // A deadline or the server may release its bytes later: this is the packet that carried them.
         if state.role.client().is_none_or(|client| client == side)
-            && let Some(segment) = self.segment
+            && let Some(segment) = self.segment.filter(|segment| segment.head.side == side)
         {
             state.note_packet(segment);
         }
@@ -71,6 +71,11 @@ impl Listener for StreamAdapter<'_> {
         self.with_transactions(flow, state, |transactions| transactions.no_more_responses(end));
         self.shard.payload.count_rest(flow.key, state);
         self.release_parser(state);
+    }
+
+    fn waits_for_peer(state: &FlowState) -> bool {
+        // Responses come in the order of the requests.
+        state.pending.last().is_some_and(|pending| pending.transaction.response.is_none())
     }
 
     fn memory(state: &FlowState) -> usize {

@@ -268,7 +268,8 @@ impl TransactionHandler<'_> {
             + probe.as_ref().map_or(0, ProbeMatch::heap);
         self.counters.held += 1;
         self.index.add(self.flow.slot, request.tx_id, memory);
-        let pending = PendingTransaction { transaction, number, probe, body_sample: None, memory, lost: false };
+        let lost = request.acknowledged_before;
+        let pending = PendingTransaction { transaction, number, probe, body_sample: None, memory, lost };
         self.state.pending.push(Box::new(pending));
         let Some(support) = support else { return };
         *(if support { &mut self.counters.support } else { &mut self.counters.probes }) += 1;

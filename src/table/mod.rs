@@ -265,6 +265,12 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         self.live(slot).map(|node| node.touched)
     }
 
+    /// Returns the class of an entry.
+    #[must_use]
+    pub fn class(&self, slot: Slot) -> Option<usize> {
+        self.live(slot).map(|node| usize::from(node.class))
+    }
+
     /// Returns the least recently touched entry of a class and the time when it was touched.
     #[must_use]
     pub fn oldest(&self, class: usize) -> Option<(Slot, Timestamp)> {

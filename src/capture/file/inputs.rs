@@ -5,11 +5,12 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::background::Background;
 use super::compression::decoder;
 use super::magic::Magic;
 use super::peek_reader::CompressedBytes;
+use super::pipe::Pipe;
 use super::reader::{FileSource, FrameFilter, Opening, ReadMode};
-use super::stdin::Stdin;
 use crate::capture::block::BlockSize;
 use crate::capture::source::SourceError;
 
@@ -55,10 +56,10 @@ pub(in crate::capture) fn open_growing(
     Ok((source(head, Box::new(file), opening)?, second))
 }
 
-fn open_as(input: &Input, mut opening: Opening) -> Result<FileSource, SourceError> {
+fn open_as(input: &Input, opening: Opening) -> Result<FileSource, SourceError> {
     let Some(path) = &input.path else {
-        let stdin = Stdin::open().map_err(|error| open_error(Path::new("-"), &error))?;
-        return stdin_source(stdin, input, opening);
+        let pipe = Pipe::stdin().map_err(|error| open_error(Path::new("-"), &error))?;
+        return pipe_source(pipe, input, opening);
     };
     let metadata = fs::metadata(path).map_err(|error| open_error(path, &error))?;
     if metadata.is_dir() {
@@ -66,7 +67,7 @@ fn open_as(input: &Input, mut opening: Opening) -> Result<FileSource, SourceErro
     }
     let mut file = File::open(path).map_err(|error| open_error(path, &error))?;
     if !metadata.is_file() {
-        opening.mode = ReadMode::Arriving;
+        return pipe_source(Pipe::new(file), input, opening);
     }
     let head = read_head(&mut file, input)?;
     source(head, Box::new(file), opening)
@@ -79,13 +80,13 @@ impl Input {
     }
 }
 
-/// Opens standard input as a source. Reads of an uncompressed capture may be interrupted by a signal, so that the
-/// caller can handle it; a decoder cannot continue after an interrupted read.
-fn stdin_source(mut stdin: Stdin, input: &Input, mut opening: Opening) -> Result<FileSource, SourceError> {
-    let head = read_head(&mut stdin, input)?;
-    stdin.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
+/// Opens a pipe as a source. Reads of an uncompressed capture may be interrupted, so that the caller can handle a signal
+/// or a deadline; a decoder cannot continue after an interrupted read, and gets a thread of its own.
+fn pipe_source(mut pipe: Pipe, input: &Input, mut opening: Opening) -> Result<FileSource, SourceError> {
+    let head = read_head(&mut pipe, input)?;
+    pipe.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
     opening.mode = ReadMode::Arriving;
-    source(head, Box::new(stdin), opening)
+    source(head, Box::new(pipe), opening)
 }
 
 /// Reads enough bytes to detect a compression.
@@ -103,7 +104,10 @@ fn source(head: Vec<u8>, reader: Box<dyn Read + Send>, mut opening: Opening) -> 
         return FileSource::with_head(head, reader, opening);
     };
     let bytes = Arc::new(CompressedBytes::default());
-    let reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&bytes));
+    let mut reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&bytes));
+    if opening.mode == ReadMode::Arriving {
+        reader = Box::new(Background::start(reader).map_err(|error| open_error(Path::new(&opening.name), &error))?);
+    }
     opening.compressed = Some((compression, bytes));
     if opening.mode == ReadMode::Growing {
         opening.mode = ReadMode::Full;

@@ -6,6 +6,7 @@
 //! open ─► magic ─► compression ─► FileSource ─► pcap | pcapng | snoop ─► Block
 //! ```
 
+mod background;
 mod compression;
 mod directory;
 mod expansion;
@@ -19,10 +20,10 @@ mod pcap;
 mod pcapng;
 mod pcapng_interfaces;
 mod peek_reader;
+mod pipe;
 mod reader;
 mod remarks;
 mod snoop;
-mod stdin;
 mod zstd;
 
 pub(super) use self::directory::{FileKind, Listing, first_packet_time, kind_of};
@@ -30,6 +31,6 @@ pub use self::directory::{LeftOut, LeftOutReason};
 pub use self::expansion::{Expansion, expand};
 pub(super) use self::inputs::open_growing;
 pub use self::inputs::{Input, open};
+pub(super) use self::pipe::stop_requested;
 pub use self::reader::{FileSource, FrameFilter};
 pub use self::remarks::Remarks;
-pub(super) use self::stdin::stop_requested;

@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::compression;
 use super::format::Format;
@@ -12,8 +13,8 @@ use super::magic::{self, Compression};
 use super::parse_step::{Frame, Step};
 use super::pcap::Pcap;
 use super::peek_reader::CompressedBytes;
+use super::pipe::{IDLE, stop_requested};
 use super::remarks::Remarks;
-use super::stdin::stop_requested;
 use crate::capture::block::{Block, BlockSize, FrameRef};
 use crate::capture::source::{FillStatus, PacketSource, SourceError};
 
@@ -104,6 +105,8 @@ pub struct FileSource<R = Box<dyn Read + Send>> {
     read_error: Option<(String, &'static str)>,
     /// The error to return once the frames before it are delivered.
     pending_error: Option<SourceError>,
+    /// How long a pipe has delivered no frame, as far as no block reported it.
+    quiet: Duration,
     /// Bytes read from `reader`.
     bytes_read: u64,
     remarks: Remarks,
@@ -168,6 +171,7 @@ impl<R: Read> FileSource<R> {
             read_error: None,
             pending_error: None,
             remarks: Remarks::default(),
+            quiet: Duration::ZERO,
         })
     }
 
@@ -395,7 +399,23 @@ impl<R: Read> FileSource<R> {
 }
 
 impl<R: Read> PacketSource for FileSource<R> {
+    /// Waits at most 250 ms for a pipe that can be interrupted. The block may be empty; its `elapsed` is then the time
+    /// without a frame, once it has reached 250 ms.
     fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
+        let began = (self.opening.mode == ReadMode::Arriving).then(Instant::now);
+        let status = self.fill_block(block)?;
+        if let Some(began) = began {
+            self.quiet = if block.packets.is_empty() { self.quiet + began.elapsed() } else { Duration::ZERO };
+            if self.quiet >= IDLE {
+                block.elapsed = std::mem::take(&mut self.quiet);
+            }
+        }
+        Ok(status)
+    }
+}
+
+impl<R: Read> FileSource<R> {
+    fn fill_block(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
         block.input = self.opening.index;
         if self.pending_error.is_none() {
             let end = match self.fill_from_rest(block) {

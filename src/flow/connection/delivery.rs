@@ -51,13 +51,13 @@ impl<S: Default> Connection<S> {
         let half = &mut self.halves[side as usize];
         let end = u64::try_from(offset + payload.len() as i64).unwrap_or(0) + u64::from(head.cut);
         match position {
-            SegmentPosition::Next { old } if half.queue().is_none() && !doubtful => {
+            SegmentPosition::Next { old } if half.queue().is_none() && !doubtful && !half.provisional => {
                 self.deliver(side, &payload[old..], acked, head.cut, context);
             }
             SegmentPosition::Next { .. } | SegmentPosition::Ahead => {
                 half.highest = half.highest.max(end);
                 context.shard.counters.doubtful += u64::from(doubtful);
-                let new_segment = HalfStream::new_segment(offset, payload, old, head.cut, acked, doubtful);
+                let new_segment = HalfStream::new_segment(offset, payload, old, head.cut, head.ack, doubtful);
                 if position != SegmentPosition::Ahead || self.can_queue(side, payload.len(), context) {
                     let policy = context.shard.options.overlap;
                     self.enqueue(side, new_segment, policy, context);
@@ -89,12 +89,24 @@ impl<S: Default> Connection<S> {
             out_of_order.hole_since = context.at.clock;
         }
         let inserted = out_of_order.queue.insert(new_segment, policy);
-        let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
-        context.listener.waits(&view, &mut self.state, side);
+        self.notify_waits(side, context);
         context.shard.counters.overlap += u64::from(inserted.overlap);
         context.shard.counters.overlap_conflict += u64::from(inserted.conflict);
         self.stats.conflict |= inserted.conflict;
         self.arm(side, context);
+    }
+
+    /// Returns the memory of queued segments in the whole shard, with what this flow queued since it was last counted.
+    pub(super) fn queued_total<L>(&self, context: &FlowContext<'_, L>) -> usize {
+        context.shard.queued_memory - self.accounted.0 as usize
+            + self.halves[0].queued_memory()
+            + self.halves[1].queued_memory()
+    }
+
+    /// Tells the listener that the segment being handled waits.
+    pub(super) fn notify_waits<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
+        let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
+        context.listener.waits(&view, &mut self.state, side);
     }
 
     /// Returns whether one more segment may be queued in this direction. At a limit, holes that can no longer be filled
@@ -106,10 +118,7 @@ impl<S: Default> Connection<S> {
         context: &mut FlowContext<'_, L>,
     ) -> bool {
         let limits = context.shard.options.limits;
-        let total = context.shard.queued_memory - self.accounted.0 as usize
-            + self.halves[0].queued_memory()
-            + self.halves[1].queued_memory();
-        if total + len > limits.queued_memory {
+        if self.queued_total(context) + len > limits.queued_memory {
             context.shard.counters.memcap_drops += 1;
             return false;
         }
@@ -137,9 +146,11 @@ impl<S: Default> Connection<S> {
         if half.queue().is_none() {
             return;
         }
-        let acknowledged = half.misses_acknowledged_bytes();
+        // The beginning can only be late in the capture, as acknowledged bytes can.
+        let late = half.provisional || half.misses_acknowledged_bytes();
+        let open = !half.provisional;
         let armed = &mut half.out_of_order().armed;
-        for (hole, wanted) in [(Hole::Open, true), (Hole::Acknowledged, acknowledged)] {
+        for (hole, wanted) in [(Hole::Open, open), (Hole::Acknowledged, late)] {
             if wanted && !armed[hole as usize] {
                 armed[hole as usize] = true;
                 context.shard.deadlines.push(hole, context.at.clock, context.slot, side);
@@ -150,6 +161,9 @@ impl<S: Default> Connection<S> {
     /// Gives up the bytes missing before the first queued piece, and delivers that piece and all that follow it in
     /// order.
     pub(super) fn skip_hole<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
+        if self.halves[side as usize].provisional {
+            return self.confirm_start(side, context);
+        }
         let half = &mut self.halves[side as usize];
         let Some(first) = half.queue().and_then(queue::Queue::first) else { return };
         half.out_of_order().queue.confirm_first();
@@ -162,6 +176,9 @@ impl<S: Default> Connection<S> {
 
     /// Delivers the queued pieces that are due, and ends the direction if its FIN is reached.
     pub(super) fn drain<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
+        if self.halves[side as usize].provisional {
+            return;
+        }
         loop {
             let half = &mut self.halves[side as usize];
             let next = half.next;
@@ -170,7 +187,8 @@ impl<S: Default> Connection<S> {
             out_of_order.hole_since = context.at.clock;
             let old = usize::try_from(next - start).unwrap_or(usize::MAX);
             if let Some(bytes) = piece.bytes().get(old..).filter(|bytes| !bytes.is_empty()) {
-                self.deliver(side, bytes, piece.acked, piece.cut, context);
+                let acked = self.halves[side.other() as usize].acknowledged(piece.ack);
+                self.deliver(side, bytes, acked, piece.cut, context);
             }
         }
         let half = &mut self.halves[side as usize];

@@ -4,7 +4,9 @@
 mod delivery;
 mod fast_path;
 mod handshake;
+mod midstream;
 mod passing;
+mod refused;
 
 use super::deadline::{Due, Hole};
 use super::half_stream::{HalfStream, SegmentPosition};
@@ -145,6 +147,7 @@ impl<S: Default> Connection<S> {
             let since = half.out_of_order.as_ref().map_or(Timestamp::ZERO, |out_of_order| out_of_order.hole_since);
             let expired = since.after(due.hole.timeout()) <= due.deadline;
             match due.hole {
+                _ if half.provisional && expired => self.confirm_start(side, context),
                 Hole::Open if expired => self.skip_hole(side, context),
                 Hole::Acknowledged if expired && half.misses_acknowledged_bytes() => self.skip_hole(side, context),
                 _ => {}
@@ -186,12 +189,13 @@ impl<S: Default> Connection<S> {
             let result = verify_checksums(segment, to_server);
             let strict = context.shard.options.checksums == ChecksumPolicy::All;
             match result {
-                ChecksumResult::BadHeader if half.ip_checksum_proven || strict => {
+                ChecksumResult::BadHeader | ChecksumResult::Bad
+                    if strict || half.is_proven(result == ChecksumResult::BadHeader) =>
+                {
                     counters.bad_checksum += 1;
-                    return false;
-                }
-                ChecksumResult::Bad if half.checksum_proven || strict => {
-                    counters.bad_checksum += 1;
+                    if to_server && !strict {
+                        self.keep_refused(segment, context);
+                    }
                     return false;
                 }
                 ChecksumResult::BadHeader | ChecksumResult::Bad => counters.unproven_checksum += 1,
@@ -265,15 +269,11 @@ impl<S: Default> Connection<S> {
             context.shard.counters.paws_drops += 1;
             return;
         }
-        let half = &mut self.halves[side as usize];
-        if !half.anchored {
-            if payload.is_empty() {
-                return self.acknowledge(segment, context);
-            }
-            half.anchor(head.seq);
-            half.note_opening(segment);
-            context.shard.counters.midstream += 1;
+        self.accept_answered(segment, context);
+        if !self.begin(segment, context) {
+            return self.acknowledge(segment, context);
         }
+        let half = &mut self.halves[side as usize];
         let reached = u64::try_from(half.offset(head.seq)).ok();
         self.infer_syn_data(side, reached, context);
         let half = &mut self.halves[side as usize];
@@ -343,7 +343,11 @@ impl<S: Default> Connection<S> {
     fn acknowledge<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let other = segment.head.side.other();
         let half = &mut self.halves[other as usize];
-        let Some(claimed) = half.acknowledged(segment.head.ack) else { return };
+        if half.provisional && half.offset(segment.head.ack) >= 0 {
+            self.confirm_start(other, context);
+        }
+        let half = &mut self.halves[other as usize];
+        let Some(claimed) = half.acknowledged(segment.head.ack) else { return half.expect(segment.head.ack) };
         self.infer_syn_data(other, Some(claimed), context);
         let half = &mut self.halves[other as usize];
         let payload = segment.payload();

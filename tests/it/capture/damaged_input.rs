@@ -127,11 +127,18 @@ fn two_thousand_damaged_captures_are_survived() {
 
 /// The counters of each limit, one of which shows that the limit was reached; none where these captures can't show it
 /// (block sizes, time spans).
-const SHOWN_BY: [(&str, &[&str]); 34] = [
-    ("flow.count", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
-    ("flow.memory", &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_established"]),
+const SHOWN_BY: [(&str, &[&str]); 35] = [
+    (
+        "flow.count",
+        &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_waiting", "flow.evicted_established"],
+    ),
+    (
+        "flow.memory",
+        &["flow.evicted_halfopen", "flow.evicted_closing", "flow.evicted_waiting", "flow.evicted_established"],
+    ),
     ("flow.timeout.new", &["flow.timeout"]),
     ("flow.timeout.established", &["flow.timeout"]),
+    ("flow.timeout.waiting", &["flow.timeout"]),
     ("flow.timeout.closing", &["flow.timeout"]),
     ("tcp.queued", &["tcp.memcap_drops"]),
     ("tcp.queued_per_direction", &["tcp.segments_dropped", "tcp.gaps"]),

@@ -289,6 +289,9 @@ impl Listener for StreamRecorder {
         let kept = std::mem::take(kept);
         self.streams.push(kept.bytes);
     }
+    fn waits_for_peer(_: &Self::State) -> bool {
+        false
+    }
     fn memory(kept: &Kept) -> usize {
         kept.bytes.capacity()
     }

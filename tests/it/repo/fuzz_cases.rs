@@ -193,6 +193,9 @@ impl Listener for Collector {
         self.0.push(if two.starts_with(b"HTTP/") { [one, two] } else { [two, one] });
     }
 
+    fn waits_for_peer(_: &Self::State) -> bool {
+        false
+    }
     fn memory(_: &Self::State) -> usize {
         0
     }

@@ -78,6 +78,9 @@ impl Listener for Recorder {
         self.closed.push(std::mem::take(delivered));
     }
 
+    fn waits_for_peer(_: &Self::State) -> bool {
+        false
+    }
     fn memory(delivered: &Delivered) -> usize {
         delivered.streams.iter().map(|stream| 64 * stream.data.len()).sum()
     }

@@ -1,4 +1,4 @@
-//! Standard input, read so that a signal is noticed while the pipe is idle.
+//! Pipes, standard input among them, read so that signals and deadlines are noticed while nothing arrives.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
@@ -7,26 +7,31 @@ use std::time::Duration;
 
 use crate::sys::Signals;
 
-/// Standard input without a buffer of its own.
-pub(super) struct Stdin {
+/// Time after which a read of a quiet pipe returns, so that deadlines fall due; as on a quiet interface.
+pub(super) const IDLE: Duration = Duration::from_millis(250);
+
+/// A pipe without a buffer of its own.
+pub(super) struct Pipe {
     file: File,
-    /// Whether a signal other than a stop ends a read with [`ErrorKind::Interrupted`].
+    /// Whether a signal other than a stop, or [`IDLE`] without a byte, ends a read with [`ErrorKind::Interrupted`].
     pub(super) interruptible: bool,
 }
 
-impl Stdin {
-    pub(super) fn open() -> Result<Self> {
-        Ok(Self { file: File::from(std::io::stdin().as_fd().try_clone_to_owned()?), interruptible: false })
+impl Pipe {
+    pub(super) fn new(file: File) -> Self {
+        Self { file, interruptible: false }
+    }
+
+    pub(super) fn stdin() -> Result<Self> {
+        Ok(Self::new(File::from(std::io::stdin().as_fd().try_clone_to_owned()?)))
     }
 }
 
-impl Read for Stdin {
+impl Read for Pipe {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
-        /// Rationale: any; a signal ends the wait at once.
-        const WAIT: Duration = Duration::from_secs(1);
         // A process without signal handlers is ended by them.
         if let Some(signals) = Signals::installed() {
-            while !signals.wait_readable(self.file.as_fd(), WAIT)? {
+            while !signals.wait_readable(self.file.as_fd(), IDLE)? {
                 if signals.stop().is_some() {
                     return Err(Error::new(ErrorKind::ConnectionAborted, "stopped by a signal"));
                 }
