@@ -8,4 +8,6 @@ mod encapsulations;
 mod file_read_speed;
 mod file_reader;
 mod libpcap_differential;
+mod packet_time;
+mod quiet_pipe;
 mod tshark_differential;
