@@ -35,8 +35,8 @@ pub(super) struct HalfStream {
     /// Whether offset 0 may still move down: the direction was picked up in the middle, and everything is queued until
     /// its beginning is confirmed; see [`super::connection`].
     pub(super) provisional: bool,
-    /// Highest acknowledgment number of the other direction before the first segment of this one.
-    pub(super) expected: Option<Seq>,
+    /// Whether the direction has not begun, and `next_seq` is the highest acknowledgment number of the other one.
+    expects: bool,
     /// Whether a segment of this direction was seen.
     pub(super) seen: bool,
     /// Whether some segment had correct checksums.
@@ -122,7 +122,7 @@ impl HalfStream {
     /// Sets offset 0 to `first`, the sequence number of the first byte.
     pub(super) fn anchor(&mut self, first: Seq) {
         self.anchored = true;
-        self.provisional = false;
+        (self.provisional, self.expects) = (false, false);
         self.next = 0;
         self.next_seq = first;
         self.highest = 0;
@@ -145,9 +145,14 @@ impl HalfStream {
 
     /// Stores an acknowledgment number that the other direction sent before this one began.
     pub(super) fn expect(&mut self, ack: Seq) {
-        if self.expected.is_none_or(|expected| ack.distance_from(expected) > 0) {
-            self.expected = Some(ack);
+        if !self.expects || ack.distance_from(self.next_seq) > 0 {
+            (self.expects, self.next_seq) = (true, ack);
         }
+    }
+
+    /// Returns the sequence number that the other direction expects, if this one has not begun and it is known.
+    pub(super) fn expected(&self) -> Option<Seq> {
+        self.expects.then_some(self.next_seq)
     }
 
     /// Moves offset 0 to another sequence number before any data was seen; the previous one remains a candidate.

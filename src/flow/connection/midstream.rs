@@ -1,6 +1,6 @@
 //! The beginning of a direction whose handshake was not captured. The first segment seen need not be the first one sent:
-//! it is queued until the other direction acknowledges it, or the next segment continues it. Does not handle directions
-//! with a handshake; see [`super::handshake`].
+//! it is queued until the other direction acknowledges it, the next segment continues it, or half a second has passed.
+//! Does not handle directions with a handshake; see [`super::handshake`].
 
 use super::{Connection, FlowContext};
 use crate::flow::Listener;
@@ -29,7 +29,7 @@ impl<S: Default> Connection<S> {
             return true;
         }
         // What the receiver acknowledged before this segment shows whether something precedes it.
-        let expected = half.expected.map(|expected| expected.distance_from(head.seq));
+        let expected = half.expected().map(|expected| expected.distance_from(head.seq));
         if payload.len() == 1 && head.cut == 0 && expected == Some(1) {
             context.shard.counters.keep_alives += 1;
             return false;
@@ -39,7 +39,6 @@ impl<S: Default> Connection<S> {
         }
         half.anchor(head.seq);
         half.note_opening(segment);
-        half.expected = None;
         context.shard.counters.midstream += 1;
         let confirmed = expected.is_some_and(|expected| expected >= 0);
         let provisional = !confirmed && self.can_queue(head.side, payload.len(), context);
@@ -50,11 +49,13 @@ impl<S: Default> Connection<S> {
     /// Moves a provisional beginning down to a segment before it; confirms it if the segment continues what is queued.
     fn revise_start<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, context: &mut FlowContext<'_, L>) {
         let (side, payload) = (segment.head.side, segment.payload());
-        let half = &mut self.halves[side as usize];
+        let half = &self.halves[side as usize];
         let offset = half.offset(segment.head.seq);
         let Some(queue) = half.queue() else { return };
         let full = queue.len() >= MAX_SEGMENTS;
-        let continued = u64::try_from(offset).is_ok_and(|offset| offset > 0 && queue.has_end(offset));
+        // While the other direction is not known, what it acknowledges has no position, so its messages have no order.
+        let continued = self.halves[side.other() as usize].anchored
+            && u64::try_from(offset).is_ok_and(|offset| offset > 0 && queue.has_end(offset));
         if continued || full || !self.can_queue(side, payload.len(), context) {
             return self.confirm_start(side, context);
         }

@@ -25,9 +25,13 @@ impl<S: Default> Connection<S> {
             let offset = half.offset(head.seq);
             matches!(half.position(offset, payload.len()), SegmentPosition::Next { .. } | SegmentPosition::Ahead)
         } else {
-            half.expected == Some(head.seq)
+            half.expected() == Some(head.seq)
         };
-        let unusable = payload.is_empty() || head.flags.has(TcpFlags::SYN | TcpFlags::RST) || head.signed;
+        // Where fragments disagreed, the bytes need not be those that the server read.
+        let unusable = payload.is_empty()
+            || head.flags.has(TcpFlags::SYN | TcpFlags::RST)
+            || head.signed
+            || segment.encapsulation.fragmented;
         if unusable || !placed || half.ended || self.is_stale(segment) || self.is_doubtful(segment) {
             return;
         }

@@ -12,6 +12,8 @@ mod file_reader;
 mod followed_files;
 mod libpcap_differential;
 mod link_types;
+mod packet_time;
+mod quiet_pipe;
 mod trimmed_frames;
 mod tshark_differential;
 mod unread_frames;

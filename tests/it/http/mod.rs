@@ -2,6 +2,7 @@
 
 mod body_outcomes;
 mod body_prefix;
+mod early_responses;
 mod linear_cost;
 mod pairing;
 mod prefaces;
