@@ -1,5 +1,5 @@
 # The project's commands. `make run` and `make test` are all that a newcomer needs; they install libpcap's development
-# package where it is missing, and nothing else.
+# package and cargo-deny where they are missing, and nothing else.
 
 CARGO ?= $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 CAPTURE ?= pcaps/nginx-ipv4.pcap
@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 FUZZ_TARGETS ?= frame capture_file tcp_script http_stream uri defrag signature_file
-# Rationale: the sensor's own code has no unsafe but in sys/, and without it a run does eight times as much.
+# Rationale: the sensor's own code has `unsafe` only in sys/ and capture/libpcap_ffi.rs, and without it a run does eight times as much.
 SANITIZER ?= none
 
 .PHONY: attack scale help run build test fmt clippy unit doc msrv no-live fuzz fuzz-check bless bench dist deny record setup
@@ -22,7 +22,7 @@ run: build ## build, replay a bundled capture: alerts (NDJSON) on stdout, the su
 build: setup ## build target/release/smsentry
 	@$(CARGO) build --release --locked
 
-test: setup fmt clippy deny unit doc no-live fuzz-check ## the whole gate, the same at hand and in CI
+test: setup fmt clippy deny unit doc no-live fuzz-check ## all checks, the same locally and in CI
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -49,7 +49,7 @@ fuzz-check: setup
 	CUSTOM_LIBFUZZER_PATH=/nonexistent/libfuzzer.a $(CARGO) check --manifest-path tests/fuzz/Cargo.toml --locked \
 	--target-dir "$${CARGO_TARGET_DIR:-target}"
 
-# RUSTC_BOOTSTRAP: cargo-fuzz wants compiler options that a stable toolchain takes only so.
+# RUSTC_BOOTSTRAP: cargo-fuzz needs compiler options that a stable toolchain accepts only with it.
 fuzz: setup ## fuzz each target, SECONDS=60 each; FUZZ_TARGETS="uri frame" and SANITIZER=address choose
 	@command -v cargo-fuzz >/dev/null || [ -x "$$HOME/.cargo/bin/cargo-fuzz" ] || $(CARGO) install cargo-fuzz --locked
 	SMSENTRY_FUZZ_CORPUS="$(CURDIR)/tests/fuzz/corpus" $(CARGO) test --locked --test it fuzz_cases::seeds
@@ -58,7 +58,7 @@ fuzz: setup ## fuzz each target, SECONDS=60 each; FUZZ_TARGETS="uri frame" and S
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz --sanitizer $(SANITIZER) $$target -- \
 	-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 || exit 1; done
 
-bless: setup ## write the golden files anew from what smsentry says now; read the diff
+bless: setup ## rewrite the golden files from the current output; review the diff
 	SMSENTRY_BLESS=1 $(CARGO) test --locked golden
 
 attack: setup ## memory under attack in full, a few minutes
@@ -82,7 +82,7 @@ deny: setup ## check licences, bans, sources and advisories of all dependencies
 	@if $(CARGO) deny --locked fetch db >/dev/null 2>&1; then $(CARGO) deny --locked check advisories; \
 	else echo "deny: advisories not checked: their database can't be fetched" >&2; fi
 
-record: ## record pcaps/ again from nothing (root; see pcaps/README.md)
+record: ## record pcaps/ again from the servers themselves (root; see pcaps/README.md)
 	pcaps/record.sh
 
 setup: ## install libpcap's development package if it is missing; check the Rust toolchain

@@ -42,8 +42,12 @@ cp "$target/release/smsentry" "$dist/smsentry"
 command -v cargo-pgo >/dev/null || "$cargo" install cargo-pgo --locked >/dev/null 2>&1 || true
 sysroot=$(rustc --print sysroot)
 host=$(rustc -vV | sed -n 's/^host: //p')
-if ! command -v cargo-pgo >/dev/null || ! [ -x "$sysroot/lib/rustlib/$host/bin/llvm-profdata" ]; then
-    log "no profile: cargo-pgo or llvm-profdata is missing (cargo install cargo-pgo; rustup component add llvm-tools)"
+llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+# cargo-pgo takes the compiler's own llvm-profdata, else the one on the path. Debian's is as good if its LLVM is the same.
+PATH=$sysroot/lib/rustlib/$host/bin:/usr/lib/llvm-$llvm/bin:$PATH
+if ! command -v cargo-pgo >/dev/null || ! llvm-profdata --version 2>/dev/null | grep -q "LLVM version $llvm\."; then
+    log "no profile: cargo-pgo or llvm-profdata of LLVM $llvm is missing (cargo install cargo-pgo; rustup component add" \
+        "llvm-tools, or Debian's package llvm-$llvm)"
     finish
     exit
 fi

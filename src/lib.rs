@@ -1,7 +1,7 @@
 //! smsentry is a network sensor that reports requests for SMS gateways, SMS APIs, SMS plugins and the credentials that send
-//! SMS, and whether the server gave away what was asked for.
+//! SMS, and whether the server disclosed the requested resource.
 //!
-//! Two types are the way in. [`signature::Signatures`] matches request targets (`examples/match_urls.rs`):
+//! The entry points are two types. [`signature::Signatures`] matches request targets (`examples/match_urls.rs`):
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,14 +30,14 @@
 //!
 //! Data goes one way. Each stage hands on a borrowed view; the first owned bytes are those of a request that is held until
 //! its response is known. A module imports only modules above it in this table; a test reads the imports and fails on a
-//! breach, on a circle between the files of a folder, and on a second importer of an external crate.
+//! breach, on a circle between the files of a folder, and on an importer of an external crate that is not listed for it.
 //!
 //! | module | contents | not its task |
 //! |---|---|---|
 //! | [`time`], [`mod@counters`], [`packet`], [`segment`], [`table`], [`source_addr`] | types shared by all others | decisions |
 //! | [`decode`] | frame bytes to a TCP segment: link types, VLAN, tunnels, IP fragments | streams |
 //! | [`flow`] | segments to bytes in order, gaps, expiry | the meaning of bytes |
-//! | [`http`] | bytes to requests and responses, paired | an opinion on targets |
+//! | [`http`] | bytes to requests and responses, paired | matching |
 //! | [`uri`], [`signature`] | the normal forms of a target, and what they match | traffic |
 //! | [`outcome`] | what a response means for a probe | pairing |
 //! | [`record`] | plain owned data: alerts, transactions, campaigns, statistics | formats |
@@ -55,7 +55,7 @@
 //!
 //! # Invariants
 //!
-//! * **Below [`sys`] everything is a function of its input**: no thread, no I/O, no clock, no `unsafe`. Time is that of the
+//! * **The modules before [`sys`] in this table are functions of their input**: no thread, no I/O, no clock, no `unsafe`. Time is that of the
 //!   packets, made monotone by [`pipeline::clock`], and travels with every segment.
 //! * **Nothing depends on where a block ends**, on the number of lanes, or on the keys of the tables: the output of a replay
 //!   is the same, byte for byte. Flows live in 16 shards; limits shared between flows are divided among the shards; a

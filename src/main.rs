@@ -69,7 +69,7 @@ fn check(config: &Config) -> Exit {
             Exit::Finished
         }
         Err(errors) => {
-            errors.iter().for_each(|error| console.error(error));
+            errors.iter().for_each(|error| console.error(&error.to_string()));
             Exit::Usage
         }
     }

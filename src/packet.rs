@@ -17,10 +17,36 @@ pub enum Link {
     BsdNull,
     /// LINKTYPE_LOOP (108): OpenBSD loopback, a 4-byte address family in network byte order.
     BsdLoop,
-    /// LINKTYPE_PPP (9), LINKTYPE_PPP_HDLC (50): PPP, with or without HDLC-like framing.
+    /// LINKTYPE_PPP (9), LINKTYPE_PPP_HDLC (50), LINKTYPE_C_HDLC (104): PPP, with or without HDLC-like framing, or
+    /// Cisco HDLC; the first octet tells which, and serial captures mix them.
     Ppp,
+    /// LINKTYPE_PPP_WITH_DIR (204), LINKTYPE_C_HDLC_WITH_DIR (205): the same after one octet with the direction.
+    PppWithDirection,
     /// LINKTYPE_PPP_ETHER (51): a PPP over Ethernet session packet without the Ethernet header.
     PppEther,
+    /// LINKTYPE_IEEE802_11 (105): a wireless frame.
+    Ieee80211,
+    /// LINKTYPE_IEEE802_11_RADIOTAP (127): a radiotap header and a wireless frame.
+    Radiotap,
+    /// LINKTYPE_IEEE802_11_PRISM (119), LINKTYPE_IEEE802_11_AVS (163): a header of the wireless card and a wireless
+    /// frame; the first word tells which.
+    Prism,
+    /// LINKTYPE_PPI (192): a per-packet information header, and a frame of the link type named in it.
+    Ppi,
+    /// LINKTYPE_NFLOG (239): a packet logged by Linux netfilter, among its attributes.
+    Nflog,
+    /// LINKTYPE_IPOIB (242): IP over InfiniBand.
+    Infiniband,
+    /// LINKTYPE_ARCNET_BSD (7): ARCNET.
+    Arcnet,
+    /// LINKTYPE_ARCNET_LINUX (129): ARCNET, with the exception frames removed.
+    ArcnetLinux,
+    /// LINKTYPE_ATM_RFC1483 (100, and DLT_ATM_RFC1483 11): a packet after IEEE 802.2 LLC.
+    Llc,
+    /// LINKTYPE_MPLS (219): an MPLS label stack.
+    Mpls,
+    /// LINKTYPE_PFLOG (117): a packet logged by the packet filter of a BSD.
+    Pflog,
     /// Any other number: frames are counted and skipped.
     Other(u32),
 }
@@ -32,11 +58,23 @@ impl Link {
         match number {
             0 => Self::BsdNull,
             1 => Self::Ethernet,
-            9 | 50 => Self::Ppp,
+            7 => Self::Arcnet,
+            9 | 50 | 104 => Self::Ppp,
             51 => Self::PppEther,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             108 => Self::BsdLoop,
+            11 | 100 => Self::Llc,
+            105 => Self::Ieee80211,
             113 => Self::LinuxSll,
+            117 => Self::Pflog,
+            119 | 163 => Self::Prism,
+            127 => Self::Radiotap,
+            129 => Self::ArcnetLinux,
+            192 => Self::Ppi,
+            204 | 205 => Self::PppWithDirection,
+            219 => Self::Mpls,
+            239 => Self::Nflog,
+            242 => Self::Infiniband,
             276 => Self::LinuxSll2,
             other => Self::Other(other),
         }

@@ -166,9 +166,9 @@ impl Default for Limits {
 /// Time for which a page view explains its visitor's requests. Rationale: a tab that stays open; sessions of web
 /// analytics end after the same time.
 const PAGE_LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// Time for which the hits of a source count against it: the window of a campaign.
+/// Time for which the hits of a source count against it: the default window of a campaign.
 const MANY_WITHIN: Duration = Duration::from_secs(10 * 60);
-/// Number of different signatures without a discount that are many.
+/// Number of different signatures from which a source gets no discount.
 const MANY_PROBES: usize = 3;
 /// Number of different signatures with a discount that are many.
 const MANY_DISCOUNTS: usize = 5;

@@ -77,7 +77,7 @@ impl AlertFilter {
 
     /// Returns one line per entry: how many alerts it matched, and its reason.
     pub(crate) fn report(&self) -> Vec<String> {
-        let verb = if self.dry_run { "would have hidden" } else { "hid" };
+        let verb = if self.dry_run { "would apply to" } else { "applied to" };
         let lines = self.suppressions.entries().map(|(entry, count)| {
             let times = if count == 1 { "1 alert".to_owned() } else { format!("{count} alerts") };
             format!("{}:{}: {} {verb} {times}: {}", entry.file, entry.line, entry.treatment.name(), entry.reason)

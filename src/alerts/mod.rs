@@ -1,5 +1,5 @@
-//! The stages that alerts pass through in order, between the sensor and the writer: context, suppression, threshold,
-//! campaigns. A pure function of the ordered stream of events; ordering is done by the output stage, formatting by
+//! The stages that alerts pass through in order, between the sensor and the writer: context, suppression, campaigns,
+//! threshold. A pure function of the ordered stream of events; ordering is done by the output stage, formatting by
 //! [`crate::format`].
 
 pub mod campaign;

@@ -1,5 +1,5 @@
 //! The alert pipeline: the stages that process each event between the sensor and the writer, one after the other over
-//! one ordered stream: context, suppression, threshold, campaigns. Does not order the events, which the output stage
+//! one ordered stream: allow entries, context, suppress entries, campaigns, threshold. Does not order the events, which the output stage
 //! does, and does not write.
 //!
 //! The result is a function of the stream and of the clock at its end. Deadlines at or before D are processed before

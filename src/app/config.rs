@@ -50,6 +50,8 @@ pub struct Config {
     pub origin: CaptureInput,
     /// Capture filter in libpcap's filter syntax.
     pub filter: Option<String>,
+    /// Whether files are read on while they are written, and directories are watched for new files.
+    pub follow: bool,
     /// Directory for the logs; `None` for standard output.
     pub directory: Option<PathBuf>,
     /// Format of the log lines.
@@ -121,6 +123,7 @@ impl Config {
         Self {
             origin,
             filter: None,
+            follow: false,
             directory: None,
             format: Format::default(),
             events: Events { alert: true, http: false, stats: false },

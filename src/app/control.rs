@@ -98,13 +98,13 @@ impl Controller {
             Ok((signatures, suppressions)) => {
                 self.reloads.reloads += 1;
                 review(&suppressions, &signatures).iter().for_each(|line| self.console.info(line));
-                self.console.info(&format!("{} signatures loaded again", signatures.len()));
+                self.console.info(&format!("{} signatures reloaded", signatures.len()));
                 request.signatures = Some(Arc::clone(&signatures));
                 request.suppressions = Some(Box::new(suppressions));
             }
             Err(errors) => {
                 self.reloads.refused_reloads += 1;
-                errors.iter().for_each(|error| self.console.error(error));
+                errors.iter().for_each(|error| self.console.error(&error.to_string()));
                 self.console.error("the signatures and suppressions in use are kept");
             }
         }

@@ -1,5 +1,7 @@
 //! Maps the names that `--set` accepts to the limits of a run. Does not enforce limits; each module enforces its own.
 
+use std::fmt;
+
 use crate::app::config::Config;
 use crate::flow::SHARDS;
 
@@ -29,10 +31,10 @@ pub const LIMITS: &[(&str, &str)] = &[
     ("http.waiting", "pending requests of a flow"),
     ("alert.held", "bytes of pending transactions"),
     ("context.pages", "client and server pairs with a page view"),
-    ("context.sources", "source addresses whose requests are stored, to evaluate which traffic looks legitimate"),
+    ("context.sources", "source addresses whose recent alerts are stored, to evaluate which traffic looks legitimate"),
     ("live.silence", "seconds without an HTTP request before a live run warns"),
     ("alert.per_flow", "alerts of a flow, after which only new pairs of signature and outcome are reported"),
-    ("campaign.sources", "source addresses whose requests are stored"),
+    ("campaign.sources", "source addresses whose recent alerts are stored"),
     ("campaign.memory", "bytes for source state"),
     (
         "campaign.window",
@@ -45,13 +47,41 @@ pub const LIMITS: &[(&str, &str)] = &[
     ("block.bytes", "bytes of a block"),
 ];
 
+/// Error of a `--set NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// The value is not a whole number.
+    Value {
+        /// The limit.
+        name: String,
+        /// Its value as written.
+        value: String,
+    },
+    /// There is no limit of this name.
+    Name(String),
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value { name, value } => write!(f, "--set {name}={value}: the value is not a whole number"),
+            Self::Name(name) => {
+                let names: Vec<&str> = LIMITS.iter().map(|&(name, _)| name).collect();
+                write!(f, "--set {name}: unknown limit (known limits: {})", names.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for SetError {}
+
 /// Sets the limit `name` of `config`.
 ///
 /// # Errors
-/// Returns a line that states the error in the name or the value.
-pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
+/// If there is no such limit, or `value` is not a whole number.
+pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), SetError> {
     let Ok(number) = value.parse::<usize>() else {
-        return Err(format!("--set {name}={value}: the value is not a whole number"));
+        return Err(SetError::Value { name: name.to_owned(), value: value.to_owned() });
     };
     let number = number.max(1);
     // Limits shared by all flows are divided among the shards.
@@ -95,10 +125,7 @@ pub fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "limit.seconds" => config.alert_pipeline.threshold.interval = seconds,
         "block.packets" => config.block.packets = number,
         "block.bytes" => config.block.bytes = number,
-        _ => {
-            let names: Vec<&str> = LIMITS.iter().map(|&(name, _)| name).collect();
-            return Err(format!("--set {name}: unknown limit (known limits: {})", names.join(", ")));
-        }
+        _ => return Err(SetError::Name(name.to_owned())),
     }
     Ok(())
 }

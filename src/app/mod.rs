@@ -8,5 +8,5 @@ mod load;
 mod run;
 mod wiring;
 
-pub use load::{Loaded, load, load_signatures, review};
+pub use load::{LoadError, Loaded, ReadError, load, load_signatures, review};
 pub use run::{Exit, run};

@@ -14,7 +14,8 @@ use crate::alerts::filter::AlertFilter;
 use crate::alerts::pipeline::AlertPipeline;
 use crate::alerts::suppress::Suppressions;
 use crate::capture::bpf::Filter;
-use crate::capture::file;
+use crate::capture::file::Expansion;
+use crate::capture::follow::Follow;
 use crate::capture::live::{LiveOptions, LiveSource};
 use crate::capture::replay::Replay;
 use crate::capture::source::{PacketSource, SourceError};
@@ -22,6 +23,7 @@ use crate::decode::Decoder;
 use crate::flow::ChecksumPolicy;
 use crate::format::{InputName, LineContext};
 use crate::logs::log::LogSet;
+use crate::output::new_inputs::NewInputs;
 use crate::output::stage::{OutputOptions, OutputStage};
 use crate::output::writer::EventWriter;
 use crate::pipeline::dispatcher::{Dispatcher, DispatcherOptions, Progress, random_keys};
@@ -33,7 +35,7 @@ use crate::sys::Signals;
 use crate::sys::console::Console;
 use crate::time::Timestamp;
 
-/// Exit status of the process; the first that applies.
+/// Exit status of the process; of several, the first in the order 2, 3, 1, 4, 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Finished.
@@ -54,6 +56,7 @@ pub fn run(config: Config) -> Exit {
     let console = Console::new(config.quiet);
     match prepare(&config, &console) {
         Ok(setup) => match &config.origin {
+            CaptureInput::Files(paths) if config.follow => run_follow(&config, paths, setup, &console),
             CaptureInput::Files(paths) => run_replay(&config, paths, setup, console),
             CaptureInput::Interface(interface) => run_live(&config, interface, setup, &console),
         },
@@ -70,7 +73,7 @@ struct Setup {
 
 fn prepare(config: &Config, console: &Console) -> Result<Setup, Exit> {
     let (signatures, suppressions) = load(&config.signatures, &config.suppress).map_err(|errors| {
-        errors.iter().for_each(|error| console.error(error));
+        errors.iter().for_each(|error| console.error(&error.to_string()));
         Exit::Usage
     })?;
     let filter = config.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
@@ -88,20 +91,48 @@ fn prepare(config: &Config, console: &Console) -> Result<Setup, Exit> {
 }
 
 fn run_replay(config: &Config, paths: &[PathBuf], setup: Setup, mut console: Console) -> Exit {
-    let expanded = file::expand(paths);
-    let size = expanded.iter().filter_map(|input| input.as_ref().ok()?.size).sum();
+    let expansion = Expansion::new(paths);
+    let size = expansion.inputs.iter().filter_map(|input| input.as_ref().ok()?.size).sum();
     console.show_progress(size);
-    let mut source = Replay::new(expanded, config.block, setup.filter, console.clone());
+    let mut source = Replay::new(expansion, config.block, setup.filter, console.clone());
     if source.inputs().is_empty() {
         return Exit::Input;
     }
-    let inputs = source.inputs().iter().map(|input| InputName::File(PathBuf::from(&input.name))).collect();
+    let names = source.inputs().iter().map(|input| InputName::File(PathBuf::from(&input.name))).collect();
+    let inputs = Inputs { names, ..Inputs::default() };
     let controller = Controller::new(config, setup.signals, console.clone());
     let Some(result) = run_pipeline(config, &mut source, inputs, setup.loaded, controller, None, &console) else {
         return Exit::Input;
     };
     console.end_progress();
     finish(config, &result, source.had_errors() || result.fault, &console)
+}
+
+/// Replays files and directories, and what is added to them, until a signal stops the run.
+fn run_follow(config: &Config, paths: &[PathBuf], setup: Setup, console: &Console) -> Exit {
+    for path in paths {
+        if let Err(error) = std::fs::metadata(path) {
+            console.error(&format!("{}: {error} (check the path)", path.display()));
+            return Exit::Input;
+        }
+    }
+    let inputs = Inputs::default();
+    let later = Arc::clone(&inputs.later);
+    let on_input = Box::new(move |number, name| later.add(number, name));
+    let mut source = match Follow::new(paths, config.block, setup.filter, console.clone(), on_input) {
+        Ok(source) => source,
+        Err(error) => {
+            console.error(&format!("cannot follow files: {error}"));
+            return Exit::Input;
+        }
+    };
+    console.info("following; SIGINT or SIGTERM ends the run");
+    let controller = Controller::new(config, setup.signals, console.clone());
+    let result = run_pipeline(config, &mut source, inputs, setup.loaded, controller, None, console);
+    let had_errors = source.had_errors();
+    source.close();
+    let Some(result) = result else { return Exit::Input };
+    finish(config, &result, had_errors || result.fault, console)
 }
 
 fn run_live(config: &Config, interface: &Interface, setup: Setup, console: &Console) -> Exit {
@@ -124,7 +155,7 @@ fn run_live(config: &Config, interface: &Interface, setup: Setup, console: &Cons
     description.lines().for_each(|line| console.info(line));
     console.info(&format!("{} signatures loaded", setup.loaded.0.len()));
     let controller = Controller::new(config, setup.signals, console.clone());
-    let inputs = vec![InputName::Interface(interface.name.clone())];
+    let inputs = Inputs { names: vec![InputName::Interface(interface.name.clone())], ..Inputs::default() };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let started = Timestamp::ZERO.after(now);
     let result = run_pipeline(config, &mut source, inputs, setup.loaded, controller, Some(started), console);
@@ -133,6 +164,15 @@ fn run_live(config: &Config, interface: &Interface, setup: Setup, console: &Cons
         console.error("standard output: the reader closed it, so the run ends");
     }
     finish(config, &result, result.fault || result.output_gone, console)
+}
+
+/// Names of the inputs.
+#[derive(Default)]
+struct Inputs {
+    /// Those that are known at the start.
+    names: Vec<InputName>,
+    /// Those that are begun later.
+    later: Arc<NewInputs>,
 }
 
 /// What a run leaves.
@@ -150,7 +190,7 @@ struct RunResult {
 fn run_pipeline(
     config: &Config,
     source: &mut impl PacketSource,
-    inputs: Vec<InputName>,
+    inputs: Inputs,
     (signatures, suppressions): Loaded,
     mut controller: Controller,
     live_since: Option<Timestamp>,
@@ -190,7 +230,7 @@ fn run_pipeline(
 /// Opens the logs and creates the event writer; `None` if a log cannot be opened.
 fn open_writer(
     config: &Config,
-    inputs: Vec<InputName>,
+    inputs: Inputs,
     live_since: Option<Timestamp>,
     flags: &Arc<RunFlags>,
     console: &Console,
@@ -205,7 +245,7 @@ fn open_writer(
     }
     let context = LineContext {
         sensor_name: config.sensor_name.clone(),
-        inputs,
+        inputs: inputs.names,
         one_stream: !logs.is_directory(),
         redact: config.redact,
     };
@@ -217,6 +257,7 @@ fn open_writer(
         console: console.clone(),
         flags: Arc::clone(flags),
         stats: OutputStats::default(),
+        new_inputs: inputs.later,
     })
 }
 
@@ -267,7 +308,7 @@ fn end_output(handle: OutputHandle, console: &Console) -> RunResult {
             RunResult { stats: summary.stats, suppress_report: summary.suppress_report, fault, output_gone: false }
         }
         Err(OutputFailure::Hung) => {
-            console.error("the output hangs: what was not written yet is lost");
+            console.error("the output does not respond: records not written yet are lost");
             RunResult { fault: true, output_gone: true, ..RunResult::default() }
         }
         Err(OutputFailure::Panicked(text)) => {
@@ -293,6 +334,7 @@ fn finish(config: &Config, result: &RunResult, input_fault: bool, console: &Cons
                     console.info(&format!("{name} {value}"));
                 }
             });
+            result.stats.each_unread(&mut |name, value| console.info(&format!("{name} {value}")));
         }
     }
     if config.dry_run || config.verbose > 0 {

@@ -37,7 +37,8 @@ pub(crate) enum OutputFailure {
     Panicked(String),
 }
 
-/// Starts the stage and the lanes: all inline for replay with no lanes, otherwise the stage and every lane on a thread.
+/// Starts the output stage and the lanes. Without lanes, the dispatcher's thread processes flows; in replay it runs the
+/// output stage too, which otherwise has a thread of its own, as every lane has.
 ///
 /// # Errors
 /// When the system starts no more threads.

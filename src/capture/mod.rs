@@ -6,6 +6,7 @@ pub mod block;
 pub mod bpf;
 pub mod file;
 pub mod filter_file;
+pub(crate) mod follow;
 #[cfg(feature = "live")]
 mod libpcap_ffi;
 #[cfg(feature = "live")]

@@ -3,7 +3,7 @@
 
 use crate::capture::block::{Block, BlockSize};
 use crate::capture::bpf::Filter;
-use crate::capture::file::{self, FileSource, FrameFilter, Input};
+use crate::capture::file::{self, Expansion, FileSource, FrameFilter, Input, LeftOutReason};
 use crate::capture::source::{FillStatus, PacketSource, ReplayCounters, SourceError, SourceStats};
 use crate::sys::console::Console;
 
@@ -21,16 +21,18 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Creates a source of the expanded inputs; errors are reported at once.
-    pub(crate) fn new(
-        expanded: Vec<Result<Input, SourceError>>,
-        size: BlockSize,
-        filter: Option<Filter>,
-        console: Console,
-    ) -> Self {
+    /// Creates a source of the expanded inputs; errors, and what is left out, are reported at once.
+    pub(crate) fn new(expansion: Expansion, size: BlockSize, filter: Option<Filter>, console: Console) -> Self {
         let mut counters = ReplayCounters::default();
         let mut inputs = Vec::new();
-        for input in expanded {
+        for left_out in &expansion.left_out {
+            match left_out.reason {
+                LeftOutReason::Empty => counters.empty += left_out.count,
+                _ => counters.left_out += left_out.count,
+            }
+            console.info(&left_out.to_string());
+        }
+        for input in expansion.inputs {
             match input {
                 Ok(input) => inputs.push(input),
                 Err(error) => {
@@ -54,18 +56,26 @@ impl Replay {
 
     /// Returns whether an input could not be opened or not be read to its end.
     pub(crate) fn had_errors(&self) -> bool {
-        self.counters.unreadable + self.counters.truncated > 0
+        let counters = &self.counters;
+        counters.unreadable + counters.truncated + counters.overwritten + counters.unread_packets > 0
+    }
+
+    /// Reports and counts what was remarkable about the current file, and closes it.
+    fn close_current(&mut self) {
+        let Some(source) = self.current.take() else { return };
+        self.finished_bytes += source.bytes_read();
+        let remarks = source.remarks();
+        self.counters.unread_packets += remarks.unread;
+        self.counters.beyond_snaplen += remarks.beyond_snaplen;
+        self.counters.trailing_bytes += remarks.trailing;
+        remarks.messages(source.name()).iter().for_each(|line| self.console.error(line));
     }
 
     /// Opens the next file.
     fn open_next(&mut self) {
         let index = self.next;
         self.next += 1;
-        let filter = self.filter.clone().map(|mut filter| -> FrameFilter {
-            Box::new(move |link, wire_len, bytes| {
-                filter.matches(link, wire_len, bytes).map_err(|error| error.to_string())
-            })
-        });
+        let filter = frame_filter(self.filter.as_ref());
         // The list has far fewer than 2^32 files.
         match file::open(&self.inputs[index], index as u32, self.size, filter) {
             Ok(source) => {
@@ -103,8 +113,7 @@ impl PacketSource for Replay {
                 }
             };
             if ended {
-                self.finished_bytes = self.bytes_read();
-                self.current = None;
+                self.close_current();
             }
             if !ended || !block.packets.is_empty() {
                 return Ok(FillStatus::More);
@@ -115,4 +124,11 @@ impl PacketSource for Replay {
     fn stats(&self) -> SourceStats {
         SourceStats { replay: self.counters, live: None }
     }
+}
+
+/// Returns a copy of a filter in the form that files are opened with.
+pub(super) fn frame_filter(filter: Option<&Filter>) -> Option<FrameFilter> {
+    filter.cloned().map(|mut filter| -> FrameFilter {
+        Box::new(move |link, wire_len, bytes| filter.matches(link, wire_len, bytes).map_err(|error| error.to_string()))
+    })
 }

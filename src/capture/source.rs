@@ -12,6 +12,18 @@ crate::counters! {
         unreadable: "input.unreadable_file",
         /// Files that ended in the middle or are damaged.
         truncated: "input.truncated_file",
+        /// Files of directories that were left out: no captures, hidden, no regular files.
+        left_out: "input.left_out_file",
+        /// Files of directories without a byte.
+        empty: "input.empty_file",
+        /// Files that were overwritten or removed before they were read to their end (`--follow`).
+        overwritten: "input.overwritten_file",
+        /// Packets that could not be read, although the packets around them could.
+        unread_packets: "input.unread_packets",
+        /// Frames with more bytes than the snapshot length in the file's header, which are read completely.
+        beyond_snaplen: "input.beyond_snaplen",
+        /// Bytes behind the compressed data of a file.
+        trailing_bytes: "input.trailing_bytes",
     }
 }
 
@@ -82,7 +94,7 @@ pub struct SourceStats {
 
 /// Error of an input that cannot be read further. Displays as one line with the input, the position, the cause and the
 /// remedy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SourceError {
     /// The file's path as given, or the interface.
     pub input: String,

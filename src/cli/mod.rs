@@ -54,8 +54,9 @@ pub(crate) enum EarlyExit {
 struct Arguments {
     /// Replay a capture file, a directory of captures, or - for standard input
     ///
-    /// Reads pcap and pcapng, plain or compressed with gzip or zstd. The captures of a directory are read in name
-    /// order. May be given more than once.
+    /// Reads pcap, pcapng and snoop, plain or compressed with gzip, zstd, xz, bzip2 or lz4. The captures of a directory
+    /// and of those below it are read in the order of their first packets; hidden files are left out. May be given more
+    /// than once.
     #[arg(short = 'r', long = "read", value_name = "PATH", help_heading = "Input")]
     read: Vec<PathBuf>,
     /// Capture live from an interface; 'any' captures from all interfaces
@@ -83,6 +84,12 @@ struct Arguments {
     /// after the last packet of that file.
     #[arg(long, help_heading = "Input")]
     continuous: bool,
+    /// Read on when a file grows, and read new files of a directory, until a signal ends the run
+    ///
+    /// For files that another program is writing, such as the ring of tcpdump -C -W or dumpcap -b: files that are
+    /// overwritten are read again. Implies --continuous.
+    #[arg(long, conflicts_with = "interface", help_heading = "Input")]
+    follow: bool,
     /// Live: size of the kernel's ring buffer in MiB
     #[arg(short = 'B', long = "ring", value_name = "MIB", default_value_t = 64, help_heading = "Input",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(live::MAX_RING_MIB)))]
@@ -108,7 +115,7 @@ struct Arguments {
     format: FormatName,
     /// Record types to write, separated by commas: alert, http (one per request), stats
     ///
-    /// Live capture always writes stats as well.
+    /// Live capture with --format eve always writes stats as well; Zeek's formats have no stats.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "alert", help_heading = "Output",
           value_parser = PossibleValuesParser::new(["alert", "http", "stats"]))]
     events: Vec<String>,
@@ -139,8 +146,9 @@ struct Arguments {
 
     /// Server ports that carry HTTP: numbers and ranges (80,8080,9000-9100), or 'any'
     ///
-    /// With 'any', HTTP is recognised on every port by its first bytes.
-    #[arg(long, value_name = "PORTS", default_value = "80", value_parser = parse_ports, help_heading = "Detection")]
+    /// With 'any', HTTP is recognised on every port by its first bytes; a flow that begins otherwise in both directions is
+    /// passed over.
+    #[arg(long, value_name = "PORTS", default_value = "any", value_parser = parse_ports, help_heading = "Detection")]
     ports: Ports,
     /// Load signatures from a file, in addition to the built-in ones
     ///
@@ -197,8 +205,8 @@ struct Arguments {
     /// Keep packets that a SPAN port duplicated
     #[arg(long, help_heading = "Packets and flows")]
     no_dedup: bool,
-    /// Number of threads that process flows; 0 uses a single thread for everything [default: 0 in replay, cores - 1
-    /// when live]
+    /// Number of threads that process flows; 0 processes them on the thread that reads packets [default: 0 in replay,
+    /// cores - 1 when live]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=SHARDS as i64),
           help_heading = "Packets and flows")]
     lanes: Option<u8>,
@@ -253,7 +261,7 @@ enum ChecksumName {
     Auto,
     /// Accept every packet
     None,
-    /// Drop every packet with a wrong checksum
+    /// Drop every packet with a wrong IPv4 header checksum, and every segment to the server with a wrong TCP checksum
     All,
 }
 
@@ -327,7 +335,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
     config.signatures = SignatureFiles { add: arguments.add_signatures, only: arguments.only_signatures };
     (config.suppress, config.dry_run) = (arguments.suppress, arguments.dry_run);
     config.lanes = arguments.lanes.map_or_else(|| if live { spare_cores() } else { 0 }, usize::from);
-    config.continuous = arguments.continuous;
+    (config.continuous, config.follow) = (arguments.continuous || arguments.follow, arguments.follow);
     config.count = arguments.count;
     config.alert_pipeline.merge_repeats = arguments.limit;
     config.decode.vlan_tracking = arguments.vlan_tracking;
@@ -349,7 +357,7 @@ fn config(arguments: Arguments) -> Result<Config, String> {
         let (name, value) = limit
             .split_once('=')
             .ok_or_else(|| format!("--set {limit}: not of the form NAME=VALUE (--set help lists all limits)"))?;
-        limits::set(&mut config, name, value)?;
+        limits::set(&mut config, name, value).map_err(|error| error.to_string())?;
     }
     config.fail_on_alert = arguments.fail_on_alert;
     config.max_drop_percent = arguments.max_drop_percent;
@@ -365,6 +373,9 @@ fn capture_input(arguments: &Arguments) -> Result<CaptureInput, String> {
             promiscuous: !arguments.no_promiscuous,
             snaplen: arguments.snaplen,
         })),
+        (None, _) if arguments.follow && arguments.read.iter().any(|path| path.as_os_str() == "-") => {
+            Err("standard input is read until its writer ends it (leave out --follow)".into())
+        }
         (None, true) if !arguments.test => {
             Err("nothing to read (give -r FILE for a capture file or -i IFACE for live capture; see smsentry --help)"
                 .into())

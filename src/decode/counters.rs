@@ -23,12 +23,17 @@ crate::counters! {
         tcp_bad_header: "decode.tcp_bad_header",
         /// Frames of a link type that is not decoded.
         unknown_link: "decode.unknown_link",
+        /// Frames, or parts of frames, of a link type or an encapsulation that is not decoded; by kind in
+        /// `decode.unread.KIND`.
+        unread: "decode.unread",
         /// Fragments dropped for a wrong IPv4 header checksum.
         fragment_bad_checksum: "defrag.bad_checksum",
         /// Frames with a fragment that completed no datagram.
         fragment: "decode.fragment",
         /// Frames that the capture cut within the IP packet, whether decoded or skipped.
         truncated: "decode.truncated",
+        /// Frames that are recorded as complete and shorter than their packet states.
+        trimmed: "decode.trimmed",
         /// IPv4 headers with a wrong checksum. Unfragmented packets are decoded and marked; the meaning depends on the
         /// flow.
         ip_bad_checksum: "decode.ip_bad_checksum",
@@ -48,10 +53,22 @@ crate::counters! {
         gre: "decode.gre",
         /// ERSPAN headers.
         erspan: "decode.erspan",
-        /// VXLAN headers.
+        /// VXLAN headers, those with a protocol field (VXLAN-GPE) included.
         vxlan: "decode.vxlan",
         /// Geneve headers.
         geneve: "decode.geneve",
+        /// TZSP headers.
+        tzsp: "decode.tzsp",
+        /// L2TP data messages.
+        l2tp: "decode.l2tp",
+        /// CAPWAP data packets.
+        capwap: "decode.capwap",
+        /// EtherIP headers.
+        etherip: "decode.etherip",
+        /// Network service headers.
+        nsh: "decode.nsh",
+        /// IEEE 802.11 data frames.
+        wireless: "decode.wireless",
         /// GTP-U headers.
         gtp: "decode.gtp",
         /// Teredo packets.

@@ -251,7 +251,7 @@ mod tests {
 
     /// Both paths give the same head, span, encapsulation, reason and counters.
     #[test]
-    fn fast_path_equals_slow_path() {
+    fn fast_path_decodes_as_slow_path() {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         for verify_ip_checksum in [true, false] {
             let options = Options { verify_ip_checksum, vlan_tracking: true, ..Options::default() };

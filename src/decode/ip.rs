@@ -7,8 +7,9 @@ use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
 use super::datagram::{Fragment, IpVersion};
 use super::defrag::DatagramKey;
-use super::protocol::ip_protocol;
+use super::protocol::{ether_type, ip_protocol};
 use super::slow_path::{Ip, Layer, LayerWalker};
+use super::unread::{UnreadKind, is_no_carrier};
 use super::{SkipReason, be16, be32, tcp};
 use crate::segment::{Endpoint, TunnelKind, sums_to_zero};
 
@@ -108,6 +109,16 @@ impl LayerWalker<'_> {
                 self.enter_tunnel(TunnelKind::Ipv6, ip_protocol::IPV6, (0, 0), None)?;
                 self.ipv6(bytes)
             }
+            ip_protocol::ETHERIP => self.etherip(bytes),
+            ip_protocol::L2TP => self.l2tp_v3(bytes, ip_protocol::L2TP, (0, 0)),
+            ip_protocol::MPLS => {
+                self.enter_tunnel(TunnelKind::Mpls, ip_protocol::MPLS, (0, 0), None)?;
+                Ok(Layer::Ether(ether_type::MPLS, bytes))
+            }
+            ip_protocol::ETHERNET => {
+                self.enter_tunnel(TunnelKind::Ethernet, ip_protocol::ETHERNET, (0, 0), None)?;
+                Ok(Layer::Ethernet(bytes))
+            }
             ip_protocol::AUTHENTICATION => {
                 // RFC 4302 section 2.2: the length is in words of 4 bytes, less 2.
                 self.count_extension()?;
@@ -126,8 +137,24 @@ impl LayerWalker<'_> {
             }
             // Hosts reject a hop-by-hop header that is not the first one (RFC 8200 section 4.1).
             ip_protocol::HOP_BY_HOP if v6 => Err(SkipReason::Malformed),
-            other => Err(SkipReason::NotTcp(other)),
+            other => {
+                if !is_no_carrier(other) {
+                    self.unread(UnreadKind::IpProtocol(other));
+                }
+                Err(SkipReason::NotTcp(other))
+            }
         }
+    }
+
+    /// Decodes EtherIP (RFC 3378 section 3): version 3 and 12 reserved bits, which must be zero.
+    fn etherip<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
+        let [0x30, 0, frame @ ..] = bytes else {
+            self.unread(UnreadKind::IpProtocol(ip_protocol::ETHERIP));
+            return Err(self.incomplete(ip_protocol::ETHERIP));
+        };
+        self.counters.etherip += 1;
+        self.enter_tunnel(TunnelKind::EtherIp, ip_protocol::ETHERIP, (0, 0), None)?;
+        Ok(Layer::Ethernet(frame))
     }
 
     /// Decodes an extension header whose length is in words of 8 bytes, less 1 (RFC 8200 section 4.2).

@@ -15,13 +15,19 @@ mod datagram;
 mod defrag;
 mod fast_path;
 mod ip;
+mod l2tp;
 mod limits;
 mod link;
+mod logged;
+mod mirrored;
 mod protocol;
+mod service_chain;
 mod skip_reason;
 mod slow_path;
 mod tcp;
 mod tunnel;
+mod unread;
+mod wireless;
 
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, FlowKey, Head, Side};
@@ -31,6 +37,7 @@ use protocol::ip_protocol;
 pub use counters::Counters;
 pub use limits::{Limits, Options};
 pub use skip_reason::SkipReason;
+pub use unread::{MAX_KINDS, Unread, UnreadFrames, UnreadKind};
 
 /// The position of a segment's TCP bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,13 +97,20 @@ pub struct Decoder {
     counters: Counters,
     max_packet: u32,
     fragments: defrag::Defragmenter,
+    unread: UnreadFrames,
 }
 
 impl Decoder {
     /// Creates a decoder without fragments; `keys` key the hash of the fragment table.
     #[must_use]
     pub fn new(options: Options, keys: [u64; 2]) -> Self {
-        Self { options, counters: Counters::default(), max_packet: 0, fragments: defrag::Defragmenter::new(keys) }
+        Self {
+            options,
+            counters: Counters::default(),
+            max_packet: 0,
+            fragments: defrag::Defragmenter::new(keys),
+            unread: UnreadFrames::default(),
+        }
     }
 
     /// Decodes one frame.
@@ -171,6 +185,12 @@ impl Decoder {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Returns what was not read, by kind.
+    #[must_use]
+    pub fn unread(&self) -> &UnreadFrames {
+        &self.unread
     }
 
     /// Returns the length on the wire of the longest frame so far, in bytes (`decode.max_packet`).
@@ -251,8 +271,9 @@ impl Decoder {
             &mut self.fragments,
             clock,
             &mut extras.reassembled,
+            &mut self.unread,
         );
-        let found = walker.frame(packet);
+        let found = walker.frame(packet, head.input);
         let encapsulation = walker.encapsulation;
         let found = found.inspect_err(|skip| self.count(*skip))?;
         self.counters.tcp += 1;
@@ -318,6 +339,16 @@ fn fill(head: &mut Head, ip: &IpFields, tcp: &tcp::Header) {
 #[inline]
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Reads 16 little-endian bits at `at`, if the bytes are present.
+fn le16(bytes: &[u8], at: usize) -> Option<u16> {
+    be16(bytes, at).map(u16::swap_bytes)
+}
+
+/// Reads 32 little-endian bits at `at`, if the bytes are present.
+fn le32(bytes: &[u8], at: usize) -> Option<u32> {
+    be32(bytes, at).map(u32::swap_bytes)
 }
 
 /// Reads 32 big-endian bits at `at`, if the bytes are present.

@@ -17,16 +17,26 @@ pub(super) mod ip_protocol {
     /// IPv6 fragment header.
     pub(in crate::decode) const FRAGMENT: u8 = 44;
     pub(in crate::decode) const GRE: u8 = 47;
+    /// Encapsulating security payload (RFC 4303).
+    pub(in crate::decode) const ESP: u8 = 50;
     /// Authentication header (RFC 4302).
     pub(in crate::decode) const AUTHENTICATION: u8 = 51;
     /// IPv6 destination options.
     pub(in crate::decode) const DESTINATION: u8 = 60;
+    /// EtherIP (RFC 3378).
+    pub(in crate::decode) const ETHERIP: u8 = 97;
+    /// L2TP version 3 (RFC 3931).
+    pub(in crate::decode) const L2TP: u8 = 115;
     /// IPv6 mobility header (RFC 6275).
     pub(in crate::decode) const MOBILITY: u8 = 135;
     /// Host Identity Protocol (RFC 7401).
     pub(in crate::decode) const HIP: u8 = 139;
+    /// MPLS in IP (RFC 4023).
+    pub(in crate::decode) const MPLS: u8 = 137;
     /// Shim6 (RFC 5533).
     pub(in crate::decode) const SHIM6: u8 = 140;
+    /// An Ethernet frame behind a segment routing header (RFC 8986 section 10.1).
+    pub(in crate::decode) const ETHERNET: u8 = 143;
 }
 
 /// EtherTypes.
@@ -52,6 +62,18 @@ pub(super) mod ether_type {
     pub(in crate::decode) const E_TAG: u16 = 0x893f;
     /// IEEE 802.1ah backbone service instance tag.
     pub(in crate::decode) const BACKBONE: u16 = 0x88e7;
+    /// Cisco FabricPath: a tag, and an Ethernet frame.
+    pub(in crate::decode) const FABRICPATH: u16 = 0x8903;
+    /// Cisco MetaData: a tag with the security group.
+    pub(in crate::decode) const CISCO_METADATA: u16 = 0x8909;
+    /// Network service header (RFC 8300).
+    pub(in crate::decode) const NSH: u16 = 0x894f;
+    /// TRILL (RFC 6325): a header, and an Ethernet frame.
+    pub(in crate::decode) const TRILL: u16 = 0x22f3;
+    /// High-availability seamless redundancy (IEC 62439-3): a tag.
+    pub(in crate::decode) const HSR: u16 = 0x892f;
+    /// IEEE 802.1AE.
+    pub(in crate::decode) const MACSEC: u16 = 0x88e5;
     /// ERSPAN types I and II.
     pub(in crate::decode) const ERSPAN_I_II: u16 = 0x88be;
     /// ERSPAN type III.

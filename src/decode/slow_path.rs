@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::defrag::Defragmenter;
 use super::protocol::ip_protocol;
+use super::unread::{UnreadFrames, UnreadKind};
 use super::{Counters, Options, SkipReason, Span, tcp};
 use crate::packet::Packet;
 use crate::segment::{Encapsulation, Endpoint, Tunnel, TunnelKind};
@@ -57,12 +58,17 @@ pub(super) struct LayerWalker<'w> {
     pub(super) fragments: &'w mut Defragmenter,
     pub(super) clock: Timestamp,
     reassembled: &'w mut Vec<Box<[u8]>>,
+    unread: &'w mut UnreadFrames,
+    /// Input and number of the frame.
+    place: (u32, u64),
     pub(super) encapsulation: Encapsulation,
     pub(super) ip: Ip,
     /// Bytes that the capture cut off at the end of the current layer.
     pub(super) missing: u32,
     /// Whether a switch cut the current layer before forwarding it; only the next length field shows by how much.
     pub(super) cut_by_switch: bool,
+    /// Whether a length field was found to fit into the frame: lengths within it must fit, too.
+    is_bounded: bool,
     layers: u8,
     labels: u8,
     extensions: u8,
@@ -76,6 +82,7 @@ impl<'w> LayerWalker<'w> {
         fragments: &'w mut Defragmenter,
         clock: Timestamp,
         reassembled: &'w mut Vec<Box<[u8]>>,
+        unread: &'w mut UnreadFrames,
     ) -> Self {
         let unspecified = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
@@ -84,22 +91,31 @@ impl<'w> LayerWalker<'w> {
             fragments,
             clock,
             reassembled,
+            unread,
+            place: (0, 0),
             encapsulation: Encapsulation::default(),
             ip: Ip { source: unspecified, destination: unspecified, id: 0, len: 0 },
             missing: 0,
             cut_by_switch: false,
+            is_bounded: false,
             layers: 0,
             labels: 0,
             extensions: 0,
         }
     }
 
-    /// Decodes a frame.
-    pub(super) fn frame(&mut self, packet: &Packet<'_>) -> Result<TcpFound, SkipReason> {
+    /// Decodes a frame of the input `input`.
+    pub(super) fn frame(&mut self, packet: &Packet<'_>, input: u32) -> Result<TcpFound, SkipReason> {
+        self.place = (input, packet.frame);
         let captured = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
         self.missing = packet.wire_len.saturating_sub(captured);
-        let first = self.link(packet.link, packet.bytes)?;
-        self.decode(packet.bytes, first)
+        let found = self.link(packet.link, packet.bytes).and_then(|first| self.decode(packet.bytes, first));
+        match found {
+            Err(SkipReason::TooManyLayers) => self.unread(UnreadKind::TooManyLayers),
+            Err(SkipReason::Truncated) => self.unread(UnreadKind::CutHeader),
+            _ => {}
+        }
+        found
     }
 
     /// Decodes from `layer` on, which is part of `buffer`.
@@ -151,14 +167,22 @@ impl<'w> LayerWalker<'w> {
 
     /// Limits a layer to `len` bytes, as its header states. If the capture cut it shorter, `missing` becomes the number
     /// of bytes that are not there; if the carrier is shorter, the layer is malformed.
+    ///
+    /// The outermost length can exceed a frame that was recorded as complete: scripts that trim frames write the trimmed
+    /// length as the original one. A host discards a packet that really is that short, so the packet is marked: it
+    /// counts as one with a wrong checksum, which only the server's answer can prove.
     pub(super) fn bound<'a>(&mut self, bytes: &'a [u8], len: usize) -> Result<&'a [u8], SkipReason> {
         if let Some(bounded) = bytes.get(..len) {
-            (self.missing, self.cut_by_switch) = (0, false);
+            (self.missing, self.cut_by_switch, self.is_bounded) = (0, false, true);
             return Ok(bounded);
         }
         let lacking = u32::try_from(len - bytes.len()).unwrap_or(u32::MAX);
         if lacking > self.missing && !self.cut_by_switch {
-            return Err(SkipReason::Malformed);
+            if self.is_bounded {
+                return Err(SkipReason::Malformed);
+            }
+            self.counters.trimmed += u64::from(!self.encapsulation.is_trimmed);
+            self.encapsulation.is_trimmed = true;
         }
         (self.missing, self.cut_by_switch) = (lacking, false);
         Ok(bytes)
@@ -172,6 +196,18 @@ impl<'w> LayerWalker<'w> {
     /// Returns the reason for an incomplete header.
     pub(super) fn short(&self) -> SkipReason {
         if self.is_cut() { SkipReason::Truncated } else { SkipReason::Malformed }
+    }
+
+    /// Returns the reason for a tunnel header that is incomplete or not valid.
+    pub(super) fn incomplete(&self, protocol: u8) -> SkipReason {
+        if self.is_cut() { SkipReason::Truncated } else { SkipReason::NotTcp(protocol) }
+    }
+
+    /// Notes that the frame, or a part of it, is not read.
+    pub(super) fn unread(&mut self, kind: UnreadKind) {
+        let (input, frame) = self.place;
+        self.unread.count(kind, input, frame);
+        self.counters.unread += 1;
     }
 
     /// Returns whether the end of the current layer is missing.

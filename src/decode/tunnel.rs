@@ -1,25 +1,63 @@
-//! Decodes tunnels: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo. A tunnel that cannot be decoded is a packet that is not
-//! TCP, never an error.
+//! Decodes tunnels: GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo, and finds others by their UDP port. A tunnel that cannot
+//! be decoded is a packet that is not TCP; cut or malformed ones are counted as such.
 
 use super::protocol::{ether_type, ip_protocol};
 use super::slow_path::{Layer, LayerWalker};
+use super::unread::UnreadKind;
 use super::{SkipReason, be16, be32};
 use crate::segment::TunnelKind;
 
-/// UDP ports of VXLAN: the one assigned by IANA, and the earlier one of Linux.
-const VXLAN_PORTS: [u16; 2] = [4789, 8472];
+/// The UDP port of VXLAN that IANA assigned.
+const VXLAN_PORT: u16 = 4789;
+/// The earlier default of Linux.
+const VXLAN_PORT_OF_LINUX: u16 = 8472;
+const VXLAN_GPE_PORT: u16 = 4790;
+const L2TP_PORT: u16 = 1701;
+const CAPWAP_DATA_PORT: u16 = 5247;
+/// Not assigned, but the default of all implementations.
+const TZSP_PORT: u16 = 37008;
 const GENEVE_PORT: u16 = 6081;
 const GTP_U_PORT: u16 = 2152;
 const TEREDO_PORT: u16 = 3544;
 /// Length of a UDP header in bytes.
 const UDP_HEADER: usize = 8;
 
+/// A tunnel in UDP, by its port. The port is no proof: the header must be valid too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UdpTunnel {
+    Vxlan,
+    VxlanGpe,
+    Geneve,
+    Gtp,
+    Teredo,
+    Tzsp,
+    L2tp,
+    Capwap,
+}
+
+impl UdpTunnel {
+    /// Returns the tunnel that uses one of the ports; protocols with answers use it as source port too.
+    #[inline]
+    const fn of(source: u16, destination: u16) -> Option<Self> {
+        match (source, destination) {
+            (_, VXLAN_PORT | VXLAN_PORT_OF_LINUX) => Some(Self::Vxlan),
+            (_, VXLAN_GPE_PORT) => Some(Self::VxlanGpe),
+            (_, GENEVE_PORT) => Some(Self::Geneve),
+            (_, GTP_U_PORT) => Some(Self::Gtp),
+            (_, TZSP_PORT) => Some(Self::Tzsp),
+            (TEREDO_PORT, _) | (_, TEREDO_PORT) => Some(Self::Teredo),
+            (L2TP_PORT, _) | (_, L2TP_PORT) => Some(Self::L2tp),
+            (CAPWAP_DATA_PORT, _) | (_, CAPWAP_DATA_PORT) => Some(Self::Capwap),
+            _ => None,
+        }
+    }
+}
+
 /// Returns whether a UDP header is complete and neither port is that of a tunnel.
 #[inline]
 pub(super) fn is_plain_udp(udp: &[u8]) -> bool {
     let (Some(source), Some(destination)) = (be16(udp, 0), be16(udp, 2)) else { return false };
-    let tunnel = VXLAN_PORTS.contains(&destination) || destination == GENEVE_PORT || destination == GTP_U_PORT;
-    udp.len() >= UDP_HEADER && !tunnel && destination != TEREDO_PORT && source != TEREDO_PORT
+    udp.len() >= UDP_HEADER && UdpTunnel::of(source, destination).is_none()
 }
 
 impl LayerWalker<'_> {
@@ -27,21 +65,25 @@ impl LayerWalker<'_> {
     pub(super) fn udp<'a>(&mut self, bytes: &'a [u8]) -> Result<Layer<'a>, SkipReason> {
         self.after(bytes, UDP_HEADER)?;
         self.counters.udp += 1;
-        if is_plain_udp(bytes) {
-            return Err(SkipReason::NotTcp(ip_protocol::UDP));
-        }
         let (Some(source), Some(destination), Some(length)) = (be16(bytes, 0), be16(bytes, 2), be16(bytes, 4)) else {
             return Err(self.short());
+        };
+        let Some(tunnel) = UdpTunnel::of(source, destination) else {
+            return Err(SkipReason::NotTcp(ip_protocol::UDP));
         };
         // A length of 0: too long for the field (RFC 2675 section 4), or the network card is to fill it in.
         let datagram = if length == 0 { bytes } else { self.bound(bytes, usize::from(length))? };
         let payload = datagram.get(UDP_HEADER..).ok_or(SkipReason::Malformed)?;
         let ports = (source, destination);
-        match destination {
-            port if VXLAN_PORTS.contains(&port) => self.vxlan(payload, ports),
-            GENEVE_PORT => self.geneve(payload, ports),
-            GTP_U_PORT => self.gtp(payload, ports),
-            _ => self.teredo(payload, ports),
+        match tunnel {
+            UdpTunnel::Vxlan => self.vxlan(payload, ports),
+            UdpTunnel::VxlanGpe => self.vxlan_gpe(payload, ports),
+            UdpTunnel::Geneve => self.geneve(payload, ports),
+            UdpTunnel::Gtp => self.gtp(payload, ports),
+            UdpTunnel::Teredo => self.teredo(payload, ports),
+            UdpTunnel::Tzsp => self.tzsp(payload, ports),
+            UdpTunnel::L2tp => self.l2tp(payload, ports),
+            UdpTunnel::Capwap => self.capwap(payload, ports),
         }
     }
 
@@ -127,6 +169,7 @@ impl LayerWalker<'_> {
         let (Some(flags), Some(kind)) = (be16(bytes, 0), be16(bytes, 2)) else { return Err(self.short()) };
         let version = flags & 7;
         if version > 1 {
+            self.unread(UnreadKind::IpProtocol(ip_protocol::GRE));
             return Err(SkipReason::NotTcp(ip_protocol::GRE));
         }
         let mut len = 4;
@@ -149,7 +192,14 @@ impl LayerWalker<'_> {
                 // WCCP version 2 has a redirect header of 4 bytes before the IP packet, version 1 has none.
                 let redirected = kind == ether_type::WCCP && inner.first().is_some_and(|first| first >> 4 != 4);
                 let inner = if redirected { self.after(inner, 4)? } else { inner };
-                Ok(Layer::Ether(if kind == ether_type::WCCP { ether_type::IPV4 } else { kind }, inner))
+                match kind {
+                    ether_type::WCCP => Ok(Layer::Ether(ether_type::IPV4, inner)),
+                    // In GRE, the EtherType of the payload is before the tag.
+                    ether_type::CISCO_METADATA => {
+                        Ok(Layer::Ether(be16(inner, 0).ok_or(self.short())?, self.after(inner, 8)?))
+                    }
+                    _ => Ok(Layer::Ether(kind, inner)),
+                }
             }
         }
     }
@@ -196,10 +246,5 @@ impl LayerWalker<'_> {
             }
         }
         Ok(Layer::Ethernet(frame))
-    }
-
-    /// Returns the reason for an incomplete tunnel header.
-    fn incomplete(&self, protocol: u8) -> SkipReason {
-        if self.is_cut() { SkipReason::Truncated } else { SkipReason::NotTcp(protocol) }
     }
 }

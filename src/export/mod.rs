@@ -142,7 +142,7 @@ pub fn export<'a>(
             export.omissions.push(Omission { id: signature.id, slug: signature.slug.clone(), no_rule, reason });
         };
         if signature.support && !options.with_support {
-            omit(true, "is support: it counts in campaigns and never alerts alone".to_owned());
+            omit(true, "has status support: it counts in campaigns and never alerts alone".to_owned());
             continue;
         }
         let Some(id) = signature.id.checked_add(options.sid_offset) else {

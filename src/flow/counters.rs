@@ -7,14 +7,20 @@ crate::counters! {
         flows: "flow.total",
         /// Flows that expired.
         timeouts: "flow.timeout",
-        /// Half-open flows evicted by a limit.
+        /// Flows without data evicted by a limit.
         evicted_half_open: "flow.evicted_halfopen",
+        /// Open flows with data, but without HTTP so far, evicted by a limit.
+        evicted_unwanted: "flow.evicted_unwanted",
         /// Closing flows evicted by a limit.
         evicted_closing: "flow.evicted_closing",
         /// Idle flows with an unanswered request evicted by a limit.
         evicted_waiting: "flow.evicted_waiting",
         /// Established flows evicted by a limit.
         evicted_established: "flow.evicted_established",
+        /// Flows whose further segments are passed over, because they cannot carry HTTP.
+        passed_over: "flow.passed_over",
+        /// Flows that were passed over and nevertheless began an HTTP message.
+        resumed: "flow.resumed",
         /// Connections that took the addresses of one that was not over.
         reused: "flow.reused",
         /// Segments that belong to no flow and start none (no SYN, no data).

@@ -388,6 +388,11 @@ impl HalfStream {
         full
     }
 
+    /// Returns whether there are candidate initial sequence numbers.
+    pub(super) fn has_candidates(&self) -> bool {
+        self.out_of_order.as_ref().is_some_and(|out_of_order| !out_of_order.candidates.is_empty())
+    }
+
     /// Returns whether the initial sequence number before `first` is a candidate.
     pub(super) fn is_candidate(&self, first: Seq) -> bool {
         self.out_of_order

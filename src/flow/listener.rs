@@ -83,6 +83,18 @@ pub enum Reason {
     Stop,
 }
 
+/// What a listener expects of a flow's further bytes, by what it found in those it was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interest {
+    /// It found what it looks for, or may find it.
+    #[default]
+    High,
+    /// It found something else, but cannot exclude the other: such flows are evicted before others.
+    Low,
+    /// It excludes it: the flow's segments are passed over, until one begins as [`Listener::resumes_at`] says.
+    None,
+}
+
 /// Receives a flow's events: data, gaps, queued segments, end of stream, close.
 pub trait Listener {
     /// State kept for each flow.
@@ -100,4 +112,14 @@ pub trait Listener {
     fn waits_for_peer(state: &Self::State) -> bool;
     /// Returns the heap memory of a state in bytes.
     fn memory(state: &Self::State) -> usize;
+    /// Returns what is expected of a flow's further bytes.
+    fn interest(_state: &Self::State) -> Interest {
+        Interest::High
+    }
+    /// Returns whether a segment with this payload ends the passing over of a flow.
+    fn resumes_at(_payload: &[u8]) -> bool {
+        true
+    }
+    /// Called for every segment that is passed over, with the length of its payload.
+    fn passed_over(&mut self, _key: &FlowKey, _state: &mut Self::State, _len: usize) {}
 }

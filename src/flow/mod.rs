@@ -19,9 +19,11 @@ mod queue;
 mod time_wait;
 
 pub use counters::Counters;
-pub use listener::{Chunk, EventTime, FlowStats, FlowView, Listener, Reason};
+pub use listener::{Chunk, EventTime, FlowStats, FlowView, Interest, Listener, Reason};
 pub use options::{ChecksumPolicy, Limits, Options, SHARDS, Timeouts};
 pub use overlap::OverlapPolicy;
+
+use std::time::Duration;
 
 use connection::{Connection, FlowContext};
 use deadline::{Deadlines, Due};
@@ -33,26 +35,51 @@ use crate::segment::{FlowKey, Segment, TcpFlags};
 use crate::table::{Hashed, Slot, SlotHint, Table};
 use crate::time::Timestamp;
 
-/// The classes of the table; each has its own timeout, and flows are evicted in this order.
+/// The classes of the table, in order of eviction. What a peer can open in numbers without having anything to say to
+/// an HTTP server comes first, so that it displaces only its own kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    New,
+    /// No data, and the handshake is not complete: a sender that does not exist can open it.
+    HalfOpen,
+    /// Of [`Interest::Low`] or [`Interest::None`], after a reset or the end of both directions.
+    UnwantedClosing,
+    /// Of [`Interest::Low`] or [`Interest::None`].
+    Unwanted,
+    /// No data, but a complete handshake.
+    Connected,
+    /// After a reset or the end of both directions.
     Closing,
     /// Idle for the timeout of established flows, and kept because the listener waits for the peer.
     Waiting,
+    /// With data.
     Established,
 }
 
-const CLASSES: [Class; 4] = [Class::New, Class::Closing, Class::Waiting, Class::Established];
+const CLASSES: [Class; 7] = [
+    Class::HalfOpen,
+    Class::UnwantedClosing,
+    Class::Unwanted,
+    Class::Connected,
+    Class::Closing,
+    Class::Waiting,
+    Class::Established,
+];
+
+/// The table of flows.
+type FlowTable<S> = Table<FlowKey, Connection<S>, { CLASSES.len() }>;
 
 /// Entries in the cache of recent flows. Rationale: in a storm of 5,000 scans a second some 550 flows live at a time,
 /// 35 in a shard, so that few displace each other; and 2 KiB a shard stay in the cache.
 const RECENT: usize = 512;
 
+/// Precision of the times of flows that are passed over. Rationale: a quarter of the work on each of their segments is to
+/// move them to the end of their list, and the shortest timeout is ten times as long.
+const PASSED_OVER_SPAN: Duration = Duration::from_millis(100);
+
 /// The flows of one shard.
 #[derive(Debug)]
 pub struct Flows<S> {
-    table: Table<FlowKey, Connection<S>, 4>,
+    table: FlowTable<S>,
     /// Slots of the latest segments' flows, by the segments' `flow_hash`. Rationale: a lookup here costs half as much
     /// as hashing the key and searching the table, and few flows are active at the same time.
     recent: [SlotHint; RECENT],
@@ -115,7 +142,7 @@ impl<S: Default> Flows<S> {
     /// Returns the memory of flows and of their listeners' states in bytes, computed from the entries.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let live = self.table.len() * Table::<FlowKey, Connection<S>, 4>::entry_size();
+        let live = self.table.len() * FlowTable::<S>::entry_size();
         live + self.shard.heap_memory + self.time_wait.memory()
     }
 
@@ -167,8 +194,8 @@ impl<S: Default> Flows<S> {
         oldest.map(|(slot, _)| self.close(slot, at, reason, listener)).is_some()
     }
 
-    /// Processes a segment. Deadlines up to its clock must have been fired.
-    pub fn feed<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, listener: &mut L) {
+    /// Processes a segment. Deadlines up to its clock must have been fired. Returns whether it was passed over.
+    pub fn feed<L: Listener<State = S>>(&mut self, segment: &Segment<'_>, listener: &mut L) -> bool {
         let key = segment.head.key;
         let now = segment.head.clock;
         let at = EventTime { clock: now, number: segment.head.number };
@@ -179,12 +206,17 @@ impl<S: Default> Flows<S> {
             None => {
                 let hash = self.table.hash(&key);
                 let existing = self.table.find_hashed(&key, hash);
-                let Some(slot) = existing.or_else(|| self.open(segment, hash, at, listener)) else { return };
+                let Some(slot) = existing.or_else(|| self.open(segment, hash, at, listener)) else { return false };
                 self.recent[recent] = slot.hint();
-                let Some((_, connection)) = self.table.get_mut(slot) else { return };
+                let Some((_, connection)) = self.table.get_mut(slot) else { return false };
                 (slot, connection)
             }
         };
+        if connection.passes_over::<L>(segment) {
+            let class = connection.pass_over(segment, &key, listener);
+            self.table.touch_rarely(slot, class as usize, now, PASSED_OVER_SPAN);
+            return true;
+        }
         let mut context = FlowContext { shard: &mut self.shard, listener, slot, key: &key, at };
         let was_in_order = connection.is_in_order();
         let class = connection.segment(segment, &mut context);
@@ -196,7 +228,7 @@ impl<S: Default> Flows<S> {
         let initial_seqs = connection.initial_seqs();
         self.table.touch(slot, class as usize, now);
         if memory_unchanged {
-            return;
+            return false;
         }
         if let Some(initial_seqs) = initial_seqs {
             let hash = self.table.hash_of(slot);
@@ -210,6 +242,7 @@ impl<S: Default> Flows<S> {
         }
         let table = &self.table;
         self.shard.deadlines.prune(self.shard.options.limits.flows, |slot| table.get(slot).is_some());
+        false
     }
 
     /// Creates a flow for a segment that belongs to none, unless the segment cannot start one.
@@ -238,7 +271,7 @@ impl<S: Default> Flows<S> {
         }
         self.enforce_limits(None, at, listener);
         self.shard.counters.flows += 1;
-        Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::New as usize, head.clock))
+        Some(self.table.insert_hashed(head.key, hash, Connection::new(head.time), Class::HalfOpen as usize, head.clock))
     }
 
     /// Closes all flows, class by class in order of eviction, each class in the order of its flows' last segments.
@@ -272,16 +305,16 @@ impl<S: Default> Flows<S> {
         let (slot, touched) = self.table.oldest(class as usize)?;
         let timeouts = &self.shard.options.timeouts;
         let timeout = match class {
-            Class::New => timeouts.new,
-            Class::Closing => timeouts.closing,
+            Class::HalfOpen | Class::Connected => timeouts.new,
+            Class::UnwantedClosing | Class::Closing => timeouts.closing,
             // Touched when the timeout of established flows passed.
             Class::Waiting => timeouts.waiting.saturating_sub(timeouts.established),
-            Class::Established => timeouts.established,
+            Class::Unwanted | Class::Established => timeouts.established,
         };
         Some((slot, touched.after(timeout)))
     }
 
-    /// Closes flows until the limits are met, half-open ones first, established ones last; `keep` is not closed, and
+    /// Closes flows until the limits are met, class by class; `keep` is not closed, and
     /// without it there is space for one more flow. The memory that a single remaining flow may hold has limits of its
     /// own.
     fn enforce_limits<L: Listener<State = S>>(&mut self, keep: Option<Slot>, at: EventTime, listener: &mut L) {
@@ -297,8 +330,9 @@ impl<S: Default> Flows<S> {
             };
             let counters = &mut self.shard.counters;
             match class {
-                Class::New => counters.evicted_half_open += 1,
-                Class::Closing => counters.evicted_closing += 1,
+                Class::HalfOpen | Class::Connected => counters.evicted_half_open += 1,
+                Class::Unwanted => counters.evicted_unwanted += 1,
+                Class::UnwantedClosing | Class::Closing => counters.evicted_closing += 1,
                 Class::Waiting => counters.evicted_waiting += 1,
                 Class::Established => counters.evicted_established += 1,
             }

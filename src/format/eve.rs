@@ -257,6 +257,10 @@ impl TunnelMember {
                 4 => "IPv4",
                 41 => "IPv6",
                 47 => "GRE",
+                97 => "ETHERIP",
+                115 => "L2TP",
+                137 => "MPLS-in-IP",
+                143 => "Ethernet",
                 _ => "UDP",
             },
             depth: tunnel.depth,
@@ -267,7 +271,7 @@ impl TunnelMember {
 }
 
 /// Returns Suricata's name for a packet's source (`src/decode.c`, `PktSrcToString`). Suricata decodes ERSPAN in its GRE
-/// decoder and has no name for GTP.
+/// decoder and has no name for GTP and the encapsulations below it in the list.
 fn packet_source(encapsulation: &Encapsulation) -> &'static str {
     if encapsulation.fragmented {
         return "defrag";
@@ -277,10 +281,16 @@ fn packet_source(encapsulation: &Encapsulation) -> &'static str {
         Some(TunnelKind::Gre | TunnelKind::Erspan) => "gre tunnel",
         Some(TunnelKind::Ipv4) => "ipv4 tunnel",
         Some(TunnelKind::Ipv6) => "ipv6 tunnel",
-        Some(TunnelKind::Vxlan) => "vxlan encapsulation",
+        Some(TunnelKind::Vxlan | TunnelKind::VxlanGpe) => "vxlan encapsulation",
         Some(TunnelKind::Geneve) => "geneve encapsulation",
         Some(TunnelKind::Gtp) => "gtp tunnel",
         Some(TunnelKind::Teredo) => "teredo tunnel",
+        Some(TunnelKind::Tzsp) => "tzsp encapsulation",
+        Some(TunnelKind::L2tp) => "l2tp tunnel",
+        Some(TunnelKind::EtherIp) => "etherip tunnel",
+        Some(TunnelKind::Capwap) => "capwap encapsulation",
+        Some(TunnelKind::Mpls) => "mpls tunnel",
+        Some(TunnelKind::Ethernet) => "ethernet tunnel",
     }
 }
 

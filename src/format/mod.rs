@@ -1,5 +1,5 @@
 //! Formats records as lines: Suricata's EVE, and Zeek's `notice.log` and `http.log` as JSON or TSV. Lines are appended
-//! to a buffer; they are written by [`crate::output`].
+//! to a buffer; they are written by [`crate::logs`].
 //!
 //! Every line is pure ASCII, ends with one LF and is shorter than [`LINE_MAX`] bytes, whatever the captured traffic
 //! contains.

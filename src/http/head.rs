@@ -1,6 +1,6 @@
 //! Buffers a head that arrives in pieces, up to its blank line. Bounded; inspects every byte once.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 /// Lines of a head received so far.
 #[derive(Debug, Default)]
@@ -41,6 +41,17 @@ impl HeadBuffer {
     /// Returns the lines after the first line.
     pub(super) fn fields(&self) -> &[u8] {
         &self.bytes[self.first_line_end.unwrap_or(self.bytes.len())..]
+    }
+
+    /// Returns the lines after the first line, without a last one whose end is missing. Such a line may also be folded
+    /// (RFC 9112 section 5.2): then the line that it continues is not complete either.
+    pub(super) fn complete_fields(&self) -> &[u8] {
+        let start = self.first_line_end.unwrap_or(self.bytes.len());
+        let (mut end, bytes) = (self.line_start.max(start), &self.bytes);
+        while end > start && matches!(bytes.get(end), Some(b' ' | b'\t')) {
+            end = memrchr(b'\n', &bytes[start..end - 1]).map_or(start, |line| start + line + 1);
+        }
+        &bytes[start..end]
     }
 
     pub(super) fn has_first_line(&self) -> bool {

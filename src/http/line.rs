@@ -1,9 +1,10 @@
 //! Splits request lines and status lines bytewise, and tolerantly where real servers are tolerant. Does not parse the
 //! fields that follow; see [`super::fields`].
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 
 use super::Direction;
+use super::preface::is_proxy_header;
 
 /// A request line (RFC 9112 section 3), borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,10 +185,13 @@ pub(super) fn split_response(line: &[u8]) -> Option<StatusLine<'_>> {
     (status >= 100).then_some(StatusLine { status, reason: trim(&rest[3..]) })
 }
 
-/// Guesses the direction of the first bytes of a stream: a request line comes from the client, a status line from the
-/// server.
+/// Guesses the direction of the first bytes of a stream: a request line or a PROXY header comes from the client, a status
+/// line from the server.
 #[must_use]
 pub fn guess(bytes: &[u8]) -> Option<Direction> {
+    if is_proxy_header(bytes) {
+        return Some(Direction::ToServer);
+    }
     let start = bytes.iter().position(|&byte| !is_blank(byte))?;
     let bytes = &bytes[start..];
     if may_be_response(bytes) {
@@ -201,6 +205,28 @@ pub fn guess(bytes: &[u8]) -> Option<Direction> {
     let plausible = known
         && (target.is_empty() || has_target_form(trim(target)) || matches!(&bytes[..end], b"CONNECT" | b"OPTIONS"));
     (plausible || is_unknown_method_with_version(&bytes[..end], target)).then_some(Direction::ToServer)
+}
+
+/// Reports whether bytes certainly begin a message: a request line with a version, as far as its end is there, or a
+/// status line. Cheap where the first byte is none of a message.
+#[must_use]
+#[inline]
+pub fn begins_message(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'A'..=b'Z' | b'h' | b'-' | b'_', ..]) && is_message(bytes)
+}
+
+#[inline(never)]
+fn is_message(bytes: &[u8]) -> bool {
+    if may_be_response(bytes) {
+        return bytes.len() > 5 && guess(bytes) == Some(Direction::ToClient);
+    }
+    if !may_be_request(bytes) {
+        return false;
+    }
+    match memchr(b'\n', bytes) {
+        Some(end) => split_request(&bytes[..end]).is_some_and(|line| line.is_certain()),
+        None => split_request(bytes).is_some_and(|line| line.has_known_method() && has_target_form(line.target)),
+    }
 }
 
 /// Reports whether the method is unknown but alphabetic, and the line has a version.

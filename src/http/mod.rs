@@ -2,17 +2,24 @@
 //! the next message (passing on the beginning of a response body on request), and pairs each response with its request.
 
 mod body;
+mod early;
 mod fields;
 mod head;
 mod line;
+mod opening;
 mod pairing;
+mod preface;
 mod queue;
 mod requests;
 mod responses;
 mod transactions;
 
-pub use line::guess;
+use std::net::IpAddr;
 
+pub use line::{begins_message, guess};
+pub use opening::{Carries, is_tls_record};
+
+use opening::Opening;
 use requests::Requests;
 use responses::Responses;
 use transactions::{ClientSide, ConnectionChange, ServerSide, Transactions};
@@ -45,6 +52,8 @@ pub struct Request<'a> {
     pub referrer: Option<&'a [u8]>,
     /// Value of the first `X-Forwarded-For` field.
     pub forwarded_for: Option<&'a [u8]>,
+    /// Client that a PROXY protocol header in front of the first request names.
+    pub proxied_for: Option<IpAddr>,
     /// Whether the head was cut by a limit, a gap or the end of the flow.
     pub truncated: bool,
     /// Whether the server sent bytes that acknowledge all of the head before the head was delivered: the response may be
@@ -69,6 +78,8 @@ pub struct Response<'a> {
     pub content_length: Option<u64>,
     /// Value of the first `Content-Encoding` field.
     pub content_encoding: Option<&'a [u8]>,
+    /// Whether the head was cut by a limit, a gap or the end of the flow, so that fields may be missing.
+    pub truncated: bool,
 }
 
 /// Bytes of a body that are available regardless of the order in which the two directions were captured. A handler that
@@ -153,6 +164,8 @@ crate::counters! {
         framing_conflicts: "http.framing_conflicts",
         /// Request body bytes skipped.
         body_bytes: "http.body_bytes_skipped",
+        /// Prefaces of proxies in front of the first request: PROXY protocol and SOCKS.
+        prefaces: "http.prefaces",
         /// Times that a parser lost its position in a stream and had to resynchronise.
         resync: "http.resync",
         /// Bytes skipped because the parser made no progress; always 0 unless the parser has a bug.
@@ -212,6 +225,7 @@ impl Connection {
     ) {
         self.transactions.advance_client(offset + bytes.len() as u64);
         self.with_requests(scope, |requests, context| requests.feed(bytes, offset, acked, context));
+        self.note_server_protocol();
         self.apply_change(scope);
     }
 
@@ -226,7 +240,18 @@ impl Connection {
     ) {
         self.transactions.advance_server(offset, offset + bytes.len() as u64, acked);
         self.with_responses(scope, |responses, context| responses.feed(bytes, offset, acked, context));
+        if let Some(end) = self.transactions.answered.take().filter(|_| self.requests.waits_for_answer()) {
+            self.with_requests(scope, |requests, context| requests.answered(end, context));
+        }
+        self.note_server_protocol();
         self.apply_change(scope);
+    }
+
+    /// Tells the client's side if the server sends responses.
+    fn note_server_protocol(&mut self) {
+        if self.responses.opening() == Opening::Message {
+            self.requests.server_speaks_http();
+        }
     }
 
     /// Notes that `len` bytes of a direction were lost.
@@ -263,6 +288,27 @@ impl Connection {
         }
     }
 
+    /// Returns what the connection carries, as far as its first bytes show.
+    #[must_use]
+    pub fn carries(&self) -> Carries {
+        Opening::carries(self.requests.opening(), self.responses.opening())
+    }
+
+    /// Returns whether no further byte can be HTTP/1: the client began with something that is no request, and the server
+    /// with something that is no response. `from_start` is whether the client's first byte is the first of the
+    /// connection; a capture that begins later may begin within two bodies, but hardly at a TLS record of both sides.
+    ///
+    /// An HTTP server that receives anything else answers with status 400 and closes (RFC 9112 section 2.2): its first
+    /// bytes would be a response. That the client's bytes are no request proves nothing by itself, because the server
+    /// may never have received them.
+    #[must_use]
+    pub fn is_foreign(&self, from_start: bool) -> bool {
+        match (self.requests.opening(), self.responses.opening()) {
+            (Opening::Tls, Opening::Tls) | (Opening::Left, Opening::Left) => true,
+            (client, server) => from_start && client.is_foreign() && server.is_foreign(),
+        }
+    }
+
     /// Resets it for another flow. Keeps the memory for the pending requests of one flow.
     pub fn reset(&mut self) {
         (self.requests, self.responses) = Default::default();
@@ -295,8 +341,15 @@ impl Connection {
     ) {
         let ParseScope { limits, counters, handler } = scope;
         let known_end = self.requests.partial_head_start().unwrap_or(self.transactions.client_end);
-        let mut handler =
-            ServerSide { transactions: &mut self.transactions, handler: *handler, known_end, unpaired: 0 };
+        let request_end = self.requests.message_end();
+        let mut handler = ServerSide {
+            request_end,
+            transactions: &mut self.transactions,
+            handler: *handler,
+            known_end,
+            limits,
+            unpaired: 0,
+        };
         parse(&mut self.responses, &mut ParseContext { limits, counters, handler: &mut handler });
         counters.unpaired_responses += handler.unpaired;
     }
@@ -312,7 +365,10 @@ impl Connection {
                 self.responses.stop();
             }
             // A tunnel may carry anything, including HTTP.
-            Some(ConnectionChange::Tunnel) => self.requests.restart(),
+            Some(ConnectionChange::Tunnel) => {
+                self.requests.restart();
+                self.responses.restart();
+            }
             Some(ConnectionChange::ResponseBeforeBody) => self.requests.response_before_body(),
             Some(ConnectionChange::Misread) => {
                 let end = self.transactions.server_end;

@@ -15,10 +15,11 @@
 //! lies beyond what it had read when it sent the previous request. If a response begins at exactly that offset, in a
 //! segment that acknowledges the request's head, it is the response to that request, and the ambiguity ends.
 //!
-//! This last step relies on one assumption: a client that waits for responses keeps doing so. A client that once sent a
-//! request before it had the response to the previous one (pipelining) is not trusted again after a loss: its requests
-//! stay unproven. Directly after a loss in the client's own stream, a client is trusted only if it was seen waiting
-//! before.
+//! This last step relies on one assumption: the client waits for responses. A client that once sent a request before it
+//! had the response to the previous one (pipelining) is not trusted again after a loss: its requests stay unproven.
+//! Bytes of the client that were not captured are bounded by what the server had received of them when it sent data that
+//! the client had read before the next request (see [`PendingRequests::lost_requests`]). Directly after such a loss, the
+//! response must acknowledge exactly the end of the request, unless the client was seen waiting before.
 
 use super::StreamPosition;
 use super::queue::Queue;
@@ -45,6 +46,11 @@ pub(super) struct PendingRequest {
     /// Whether the client had read more of the server's stream than at the previous request, and is trusted to wait for
     /// responses.
     fresh: bool,
+    /// Whether requests may have been lost directly before it, of a client that was not seen waiting yet: its response
+    /// must acknowledge exactly the end of the request.
+    exact: bool,
+    /// Whether it begins exactly where the last response that was paired acknowledged the client's stream up to.
+    follows_pair: bool,
 }
 
 /// Request methods that affect the framing of the response.
@@ -67,7 +73,17 @@ impl MethodClass {
 
 impl PendingRequest {
     pub(super) fn new(tx_id: u32, start: u64, head_end: u64, read: Option<u64>, class: MethodClass) -> Self {
-        Self { tx_id: Some(tx_id), start, head_end, read, class, fragment: false, fresh: false }
+        Self {
+            tx_id: Some(tx_id),
+            start,
+            head_end,
+            read,
+            class,
+            fragment: false,
+            fresh: false,
+            exact: false,
+            follows_pair: false,
+        }
     }
 
     /// Creates an entry for an unknown number of unseen requests.
@@ -80,6 +96,8 @@ impl PendingRequest {
             class: MethodClass::Plain,
             fragment: false,
             fresh: false,
+            exact: false,
+            follows_pair: false,
         }
     }
 }
@@ -104,6 +122,10 @@ pub(super) struct PendingRequests {
     max_read: u64,
     /// Stream offset at which the last response ended.
     last_response_end: u64,
+    /// Bytes of the client's stream that the first segment of the last final response acknowledged.
+    last_response_acked: Option<u64>,
+    /// The same of the last one that was paired.
+    last_paired_acked: Option<u64>,
 }
 
 /// Result of pairing a response.
@@ -118,11 +140,6 @@ pub(super) enum PairResult {
 }
 
 impl PendingRequests {
-    /// Reports whether nothing is pending and the next response belongs to the next request.
-    pub(super) fn is_in_step(&self) -> bool {
-        self.requests.is_empty() && !self.ambiguous
-    }
-
     /// Resets the state; keeps capacity for a few requests.
     pub(super) fn reset(&mut self) {
         /// Rationale: the smallest capacity that the queue allocates.
@@ -142,6 +159,8 @@ impl PendingRequests {
         self.pipelining |= request.read.is_some() && request.read == self.last_read;
         self.last_read = request.read;
         let after_loss = std::mem::take(&mut self.after_loss);
+        request.exact = after_loss && !self.waits_for_responses;
+        request.follows_pair = self.last_paired_acked == Some(request.start);
         // If a request was lost, this one was sent without waiting for the response to it.
         self.pipelining |= after_loss
             && !self.waits_for_responses
@@ -154,9 +173,7 @@ impl PendingRequests {
             self.prompt_requests = self.prompt_requests.saturating_add(1);
             self.waits_for_responses |= self.prompt_requests >= MIN_PROMPT_REQUESTS;
         }
-        let known = self.waits_for_responses || !after_loss;
-        request.fresh =
-            known && !self.pipelining && request.read.is_some_and(|read| read > self.max_read && read >= seen);
+        request.fresh = !self.pipelining && request.read.is_some_and(|read| read > self.max_read && read >= seen);
         self.max_read = self.max_read.max(request.read.unwrap_or(seen));
         if self.requests.len() >= limit {
             self.add_unknown_request();
@@ -164,6 +181,11 @@ impl PendingRequests {
         }
         self.requests.push_back(request);
         true
+    }
+
+    /// Reports whether nothing is pending and the next response belongs to the next request.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.requests.is_empty() && !self.ambiguous
     }
 
     /// Notes a request whose response was captured before it; the response before that one ended at `previous_end`.
@@ -174,8 +196,13 @@ impl PendingRequests {
         self.max_read = self.max_read.max(read.unwrap_or(0));
     }
 
-    /// Notes that client bytes were skipped that may have held requests. The client had read `read` bytes of the
-    /// server's stream before it sent the last of them.
+    /// Notes client bytes that are no known request; the client had read `read` bytes of the server's stream.
+    pub(super) fn skipped(&mut self, read: u64) {
+        self.max_read = self.max_read.max(read);
+    }
+
+    /// Notes that client bytes were skipped that may have held requests. The client had read at most `read` bytes of the
+    /// server's stream when it sent the last of them.
     pub(super) fn lost_requests(&mut self, read: u64) {
         self.max_read = self.max_read.max(read);
         self.after_loss = true;
@@ -205,6 +232,11 @@ impl PendingRequests {
         } else if within_head && let Some(tx_id) = self.pop().and_then(|request| request.tx_id) {
             unseen(tx_id);
         }
+    }
+
+    /// Notes that responses were not kept for requests that are not captured yet.
+    pub(super) fn dropped_early_responses(&mut self) {
+        self.ambiguous = true;
     }
 
     /// Notes the stream offset at which a response ended.
@@ -240,15 +272,24 @@ impl PendingRequests {
         self.give_up(|_| true, &mut unseen);
     }
 
-    /// Pairs a final response with a pending request.
-    pub(super) fn pair(&mut self, response: StreamPosition, mut unseen: impl FnMut(u32)) -> PairResult {
+    /// Pairs a final response with a pending request. The last complete request ends at stream offset `request_end`.
+    pub(super) fn pair(
+        &mut self,
+        response: StreamPosition,
+        request_end: u64,
+        mut unseen: impl FnMut(u32),
+    ) -> PairResult {
         let acked = response.acked.unwrap_or(0);
+        // A client that waits sends more before the server can answer again.
+        self.pipelining |= response.acked.is_some() && response.acked == self.last_response_acked;
+        self.last_response_acked = response.acked;
         if self.ambiguous {
-            return self.pair_ambiguous(response.offset, acked, unseen);
+            return self.pair_ambiguous(response.offset, acked, request_end, unseen);
         }
         let Some(&front) = self.requests.front() else { return PairResult::NoRequest };
         if acked >= front.head_end {
             self.pop();
+            self.last_paired_acked = response.acked;
             self.pipelining |= front.read.is_some_and(|read| read < self.last_response_end);
             self.waits_for_responses |= self.last_response_end > 0 && front.read == Some(self.last_response_end);
             return PairResult::Matched(front);
@@ -261,10 +302,17 @@ impl PendingRequests {
         PairResult::Ambiguous
     }
 
-    fn pair_ambiguous(&mut self, at: u64, acked: u64, mut unseen: impl FnMut(u32)) -> PairResult {
+    fn pair_ambiguous(&mut self, at: u64, acked: u64, request_end: u64, mut unseen: impl FnMut(u32)) -> PairResult {
         let is_proven =
             |request: &PendingRequest| request.fresh && request.read == Some(at) && acked >= request.head_end;
         let position = if self.pipelining { None } else { self.requests.iter().position(is_proven) };
+        let position = position.filter(|&position| {
+            let mut rest = self.requests.iter().skip(position);
+            let Some(request) = rest.next().filter(|request| request.exact) else { return true };
+            // The end of a request that was cut is not known.
+            let end = rest.next().map_or(request_end, |next| next.start);
+            if end < request.head_end { request.follows_pair } else { end == acked }
+        });
         if let Some(position) = position {
             for _ in 0..position {
                 if let Some(tx_id) = self.requests.pop_front().and_then(|request| request.tx_id) {
@@ -272,6 +320,7 @@ impl PendingRequests {
                 }
             }
             self.ambiguous = false;
+            self.last_paired_acked = Some(acked);
             return self.pop().map_or(PairResult::NoRequest, PairResult::Matched);
         }
         let before = self.requests.len();

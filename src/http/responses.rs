@@ -5,13 +5,16 @@ use super::body::{Body, BodyProgress};
 use super::fields::{ContentLength, Fields};
 use super::head::{Added, HeadBuffer, skip_lines};
 use super::line::{StatusLine, may_be_response, split_response};
+use super::opening::Opening;
 use super::pairing::MethodClass;
+use super::preface::{Parsed, PrefaceBuffer, of_server};
 use super::{ParseContext, ProgressGuard, Response, StreamPosition};
 
 /// Parser state of the server's stream.
 #[derive(Debug, Default)]
 pub(super) struct Responses {
     phase: Phase,
+    opening: Opening,
     /// Content bytes seen of the current body.
     body_len: u64,
     /// Whether the handler wants more of the current body.
@@ -21,8 +24,12 @@ pub(super) struct Responses {
 /// Position in the server's stream.
 #[derive(Debug, Default)]
 enum Phase {
-    /// A response is expected.
+    /// Nothing was seen yet.
     #[default]
+    Start,
+    /// In what may become the answers of a SOCKS server.
+    Preface(Box<PrefaceBuffer>),
+    /// A response is expected.
     Head,
     /// In a head that is being buffered.
     PartialHead(Box<PartialHead>),
@@ -50,6 +57,19 @@ pub(super) struct ResponseHead<'a> {
     pub(super) fields: Fields<'a>,
     /// Value of `Content-Length`, if valid.
     pub(super) content_length: Option<u64>,
+    /// Whether fields may be missing.
+    pub(super) truncated: bool,
+}
+
+/// The end of a parsed head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeadEnd {
+    /// Its blank line.
+    Complete,
+    /// The limit; the number is not 0 within a line.
+    TooLong(u32),
+    /// A gap, or the end of the stream.
+    Cut,
 }
 
 /// Receives the events of the server's stream.
@@ -80,6 +100,7 @@ impl<'a> ResponseHead<'a> {
             location: self.fields.location,
             content_length: self.content_length,
             content_encoding: self.fields.content_encoding,
+            truncated: self.truncated,
         }
     }
 }
@@ -112,6 +133,8 @@ impl Responses {
     ) -> usize {
         match &mut self.phase {
             Phase::Stopped | Phase::Resync => bytes.len(),
+            Phase::Start => self.start_stream(bytes, here),
+            Phase::Preface(_) => self.buffer_preface(bytes, context),
             Phase::Head => self.start_response(bytes, here, context),
             Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
             Phase::HeadRemainder { body, line } => {
@@ -148,7 +171,7 @@ impl Responses {
             return usize::try_from(before).map_or(bytes.len(), |before| before.min(bytes.len()));
         }
         match self.phase {
-            Phase::Head | Phase::Stopped => {}
+            Phase::Start | Phase::Head | Phase::Stopped => {}
             _ if may_be_response(bytes) && here.acked >= expected.acked => self.abort_message(here.offset, context),
             _ => context.handler.unanswered(),
         }
@@ -168,6 +191,10 @@ impl Responses {
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
         let end = offset.saturating_add(len);
         self.body_wanted = false;
+        if self.opening == Opening::Unknown {
+            // What the first bytes were is lost with them.
+            self.opening = Opening::Preface;
+        }
         if let Phase::Stopped = self.phase {
             return;
         }
@@ -183,6 +210,7 @@ impl Responses {
             }
             return;
         }
+        self.finish_cut_head(offset, context);
         context.counters.resync += 1;
         self.enter_resync(end, context);
     }
@@ -194,8 +222,22 @@ impl Responses {
         context.handler.lost(end);
     }
 
-    /// Ends the stream. Returns whether it ended within the head of a response.
+    /// Evaluates a head that is cut at stream offset `at`, as far as it was received, if its status line is whole: the
+    /// client may have read all of it. Field lines without their end are not used, because a part of a value may be
+    /// another value.
+    fn finish_cut_head(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
+        if let Phase::PartialHead(partial) = &self.phase
+            && partial.buffer.has_first_line()
+            && let Phase::PartialHead(partial) = std::mem::replace(&mut self.phase, Phase::Head)
+        {
+            let fields = Fields::of_lines(partial.buffer.complete_fields());
+            self.emit_response(partial.buffer.first_line(), fields, partial.start, HeadEnd::Cut, at, context);
+        }
+    }
+
+    /// Ends the stream. Returns whether it ended within the status line of a response.
     pub(super) fn end(&mut self, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) -> bool {
+        self.finish_cut_head(at, context);
         let within_head = matches!(self.phase, Phase::PartialHead(_));
         self.abort_message(at, context);
         self.phase = Phase::Stopped;
@@ -205,12 +247,57 @@ impl Responses {
     /// Stops parsing: the connection has switched to another protocol.
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
+        self.opening = Opening::Left;
+    }
+
+    /// Notes that the connection has become a tunnel, whose first bytes follow.
+    pub(super) fn restart(&mut self) {
+        self.opening = Opening::Unknown;
+    }
+
+    /// Returns what the stream began with.
+    pub(super) const fn opening(&self) -> Opening {
+        self.opening
     }
 
     pub(super) fn memory(&self) -> usize {
         match &self.phase {
             Phase::PartialHead(partial) => partial.buffer.memory() + size_of::<PartialHead>(),
+            Phase::Preface(preface) => preface.memory(),
             _ => 0,
+        }
+    }
+
+    /// Skips the answers of a SOCKS server at the beginning of the stream.
+    fn start_stream(&mut self, bytes: &[u8], here: StreamPosition) -> usize {
+        self.phase = Phase::Head;
+        match of_server(bytes) {
+            Parsed::Absent => 0,
+            Parsed::Incomplete => {
+                self.phase = Phase::Preface(Box::new(PrefaceBuffer { bytes: bytes.to_vec(), start: here }));
+                bytes.len()
+            }
+            Parsed::Complete(preface) => preface.len,
+        }
+    }
+
+    /// Adds bytes to what may become the answers of a SOCKS server.
+    fn buffer_preface(&mut self, bytes: &[u8], context: &mut ParseContext<'_, impl ResponseHandler>) -> usize {
+        let Phase::Preface(buffer) = std::mem::replace(&mut self.phase, Phase::Head) else { return 0 };
+        let PrefaceBuffer { bytes: mut buffered, start } = *buffer;
+        let before = buffered.len();
+        // More bytes than can be incomplete are not needed.
+        buffered.extend_from_slice(&bytes[..bytes.len().min(PrefaceBuffer::MAX_LEN)]);
+        match of_server(&buffered) {
+            Parsed::Absent => {
+                self.feed(&buffered[..before], start.offset, start.acked, context);
+                0
+            }
+            Parsed::Incomplete => {
+                self.phase = Phase::Preface(Box::new(PrefaceBuffer { bytes: buffered, start }));
+                bytes.len()
+            }
+            Parsed::Complete(preface) => preface.len - before,
         }
     }
 
@@ -225,6 +312,7 @@ impl Responses {
             return blanks;
         }
         if !may_be_response(bytes) {
+            self.opening.note(Opening::of_other(bytes));
             context.counters.resync += 1;
             self.enter_resync(here.offset + 1, context);
             return 1;
@@ -236,7 +324,7 @@ impl Responses {
             && line_end + rest <= limits.head
         {
             let len = line_end + rest;
-            self.emit_response(&bytes[..line_end], fields, here, None, here.offset + len as u64, context);
+            self.emit_response(&bytes[..line_end], fields, here, HeadEnd::Complete, here.offset + len as u64, context);
             return len;
         }
         self.phase = Phase::PartialHead(Box::new(PartialHead { buffer: HeadBuffer::default(), start: here }));
@@ -251,54 +339,51 @@ impl Responses {
     ) -> usize {
         let Phase::PartialHead(partial) = &mut self.phase else { return bytes.len() };
         let buffer = &mut partial.buffer;
-        let (taken, known, rest) = match buffer.add(bytes, context.limits.line, context.limits.head) {
+        let (taken, known, too_long) = match buffer.add(bytes, context.limits.line, context.limits.head) {
             Added::All => (bytes.len(), buffer.has_first_line() || may_be_response(buffer.bytes()), None),
             Added::FirstLine(taken) => (taken, split_response(buffer.first_line()).is_some(), None),
             Added::Complete(taken) => {
-                self.finish_buffered_head(None, here.offset + taken as u64, context);
+                self.finish_buffered_head(HeadEnd::Complete, here.offset + taken as u64, context);
                 return taken;
             }
-            Added::TooLong(taken) => (taken, true, Some(u32::from(buffer.is_within_line()))),
+            Added::TooLong(taken) => (taken, true, Some(HeadEnd::TooLong(u32::from(buffer.is_within_line())))),
         };
         let at = here.offset + taken as u64;
-        if rest.is_some() {
+        if let Some(end) = too_long {
             context.counters.head_limit += 1;
-            self.finish_buffered_head(rest, at, context);
+            self.finish_buffered_head(end, at, context);
         } else if !known {
+            self.opening.note(Opening::Other);
             context.counters.resync += 1;
             self.enter_resync(at, context);
         }
         taken
     }
 
-    /// Emits a buffered head that is complete or has reached the limit. In the latter case `rest` is not 0 if its end
-    /// is within a line.
-    fn finish_buffered_head(
-        &mut self,
-        rest: Option<u32>,
-        at: u64,
-        context: &mut ParseContext<'_, impl ResponseHandler>,
-    ) {
-        if let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) {
+    /// Emits a buffered head that is complete or has reached the limit.
+    fn finish_buffered_head(&mut self, end: HeadEnd, at: u64, context: &mut ParseContext<'_, impl ResponseHandler>) {
+        if let Phase::PartialHead(partial) = std::mem::replace(&mut self.phase, Phase::Head) {
             let fields = Fields::of_lines(partial.buffer.fields());
-            self.emit_response(partial.buffer.first_line(), fields, partial.start, rest, at, context);
+            self.emit_response(partial.buffer.first_line(), fields, partial.start, end, at, context);
         }
     }
 
-    /// Handles a parsed head that ends at stream offset `at`; see `finish_buffered_head` for `rest`.
+    /// Handles a parsed head that ends at stream offset `at`.
     fn emit_response(
         &mut self,
         line: &[u8],
         fields: Fields<'_>,
         start: StreamPosition,
-        rest: Option<u32>,
+        end: HeadEnd,
         at: u64,
         context: &mut ParseContext<'_, impl ResponseHandler>,
     ) {
         let Some(line) = split_response(line) else {
+            self.opening.note(Opening::Other);
             context.counters.resync += 1;
             return self.enter_resync(at, context);
         };
+        self.opening = Opening::Message;
         let content_length = match fields.length {
             ContentLength::Valid(length) => Some(length),
             _ => None,
@@ -306,7 +391,7 @@ impl Responses {
         context.counters.responses += 1;
         context.counters.bad_header_lines += fields.bad_lines;
         self.body_len = 0;
-        let head = ResponseHead { line, fields, content_length };
+        let head = ResponseHead { line, fields, content_length, truncated: end != HeadEnd::Complete };
         self.phase = Phase::Head;
         let body = if (100..200).contains(&line.status) && line.status != 101 {
             context.handler.interim(start, at);
@@ -329,9 +414,9 @@ impl Responses {
                 || (class == Some(MethodClass::Connect) && (200..300).contains(&line.status));
             Some(if bodiless { Body::Length(0) } else { Body::of_response(&fields, context.counters) })
         };
-        match rest {
-            Some(line) => self.phase = Phase::HeadRemainder { body, line },
-            None => self.enter_body(body, at, context),
+        match end {
+            HeadEnd::TooLong(line) => self.phase = Phase::HeadRemainder { body, line },
+            HeadEnd::Complete | HeadEnd::Cut => self.enter_body(body, at, context),
         }
     }
 

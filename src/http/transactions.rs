@@ -1,12 +1,13 @@
 //! State shared by the two directions of a connection: pending requests, responses captured before their requests, and
 //! the events passed to the [`Handler`]. Does not contain the pairing rules; see [`super::pairing`].
 
-use std::collections::VecDeque;
+use std::net::IpAddr;
 
+use super::early::{Early, EarlyResponses};
 use super::pairing::{MethodClass, PairResult, PendingRequest, PendingRequests};
 use super::requests::{self, HeadPosition};
 use super::responses;
-use super::{BODY_BEGINNING, Handler, Limits, Request, Response, StreamPosition};
+use super::{BODY_BEGINNING, Handler, Limits, Request, StreamPosition};
 
 /// State shared by the two directions of a connection.
 #[derive(Debug, Default)]
@@ -19,8 +20,7 @@ pub(super) struct Transactions {
     open_response: Option<u32>,
     /// Request whose response body the handler wants.
     body_wanted_for: Option<u32>,
-    /// Responses captured before the requests they belong to, in order: a mirror port may reorder packets between the
-    /// directions. Used only while the pairing is unambiguous.
+    /// Responses captured before the requests they belong to, in order.
     early: Option<Box<EarlyResponses>>,
     /// Stream offsets after the last bytes processed of the server and of the client.
     pub(super) server_end: u64,
@@ -29,8 +29,16 @@ pub(super) struct Transactions {
     server_acked: u64,
     /// Stream offset after the last client bytes lost.
     client_lost_end: u64,
-    /// Stream offset at which the server began to acknowledge client bytes not seen yet.
-    server_ahead_at: Option<u64>,
+    /// How far the server acknowledged client bytes that were not seen yet, and where its first segment that did begins.
+    server_ahead: Option<StreamPosition>,
+    /// Where the last complete response ended, and how much of the client's stream its first segment acknowledged.
+    last_answer: StreamPosition,
+    /// How much of the client's stream the first segment of the current response acknowledged.
+    answer_acked: Option<u64>,
+    /// How much of the client's stream the latest answer acknowledged, until that is applied to the requests.
+    pub(super) answered: Option<u64>,
+    /// Client that a PROXY header names.
+    proxied_for: Option<IpAddr>,
     /// Change to apply to the connection after the current bytes are processed.
     pub(super) change: Option<ConnectionChange>,
 }
@@ -48,34 +56,6 @@ pub(super) enum ConnectionChange {
     Misread,
 }
 
-/// Early responses that may be remembered.
-///
-/// Rationale: reordering spans a few packets; without pipelining one is enough.
-const MAX_EARLY: usize = 4;
-
-/// Early responses in order. Boxed by the owner because they are rare: without any, only a pointer is stored.
-#[derive(Debug, Default)]
-struct EarlyResponses(VecDeque<Early>);
-
-/// A response captured before its request.
-#[derive(Debug)]
-struct Early {
-    /// Bytes of the client's stream acknowledged by the segment in which it begins.
-    acked: u64,
-    /// Stream offset at which the previous response ended.
-    previous_end: u64,
-    status: u16,
-    reason: Box<[u8]>,
-    content_type: Option<Box<[u8]>>,
-    location: Option<Box<[u8]>>,
-    content_length: Option<u64>,
-    content_encoding: Option<Box<[u8]>>,
-    /// The beginning of its body.
-    body: Vec<u8>,
-    /// Content bytes of its body, once it has ended.
-    body_len: Option<u64>,
-}
-
 /// Handles the events of the client's stream.
 pub(super) struct ClientSide<'a, H> {
     pub(super) transactions: &'a mut Transactions,
@@ -91,6 +71,9 @@ pub(super) struct ServerSide<'a, H> {
     pub(super) handler: &'a mut H,
     /// Stream offset up to which the client's requests are parsed.
     pub(super) known_end: u64,
+    /// Stream offset at which the client's last complete request ends.
+    pub(super) request_end: u64,
+    pub(super) limits: &'a Limits,
     /// Responses that belong to no request seen.
     pub(super) unpaired: u64,
 }
@@ -104,34 +87,30 @@ impl Transactions {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.pending.memory()
-            + self.early.as_ref().map_or(0, |early| {
-                size_of::<EarlyResponses>()
-                    + early.0.capacity() * size_of::<Early>()
-                    + early.0.iter().map(Early::memory).sum::<usize>()
-            })
+        self.pending.memory() + self.early.as_ref().map_or(0, |early| early.memory())
     }
 
     /// Notes that client bytes up to `end` were processed.
     pub(super) fn advance_client(&mut self, end: u64) {
         self.client_end = end;
-        self.server_ahead_at = None;
+        self.server_ahead = self.server_ahead.filter(|ahead| ahead.acked > Some(end));
     }
 
     /// Notes that a server segment from `offset` to `end` acknowledged the client's stream up to `acked`.
     pub(super) fn advance_server(&mut self, offset: u64, end: u64, acked: Option<u64>) {
         self.server_end = end;
         self.server_acked = self.server_acked.max(acked.unwrap_or(0));
-        if acked.is_some_and(|acked| acked > self.client_end) {
-            self.server_ahead_at.get_or_insert(offset);
+        if acked > self.server_ahead.map_or(Some(self.client_end), |ahead| ahead.acked) {
+            self.server_ahead = Some(StreamPosition { offset, acked });
         }
     }
 
-    /// Notes that client bytes that were not captured may have held requests.
-    pub(super) fn lost_requests(&mut self) {
-        // The server sent its data from this offset on after it had received a part of them, so the client had not read
-        // that data when it sent them.
-        self.pending.lost_requests(self.server_ahead_at.unwrap_or(self.server_end));
+    /// Notes that client bytes up to `end` that were not captured may have held requests.
+    fn lost_requests(&mut self, end: u64) {
+        // Data that the server sent after it had received all of them was not read by the client when it sent them.
+        let early = self.early.as_ref().and_then(|early| early.start_of_acknowledging(end));
+        let ahead = || self.server_ahead.filter(|ahead| ahead.acked >= Some(end)).map(|ahead| ahead.offset);
+        self.pending.lost_requests(early.or_else(ahead).unwrap_or(self.server_end));
         self.early = None;
     }
 
@@ -150,37 +129,48 @@ impl Transactions {
 
     /// Reports the response to a request that was captured after it. Returns whether there was one; `None` if unknown.
     fn pair_early_response(&mut self, pending: &PendingRequest, handler: &mut impl Handler) -> Option<bool> {
-        while let Some(early) = self.early.as_mut().and_then(|early| early.0.pop_front()) {
-            if early.acked <= pending.start {
-                continue;
+        let Some(early) = self.early.as_mut().and_then(|early| early.pop_behind(pending.start)) else {
+            if self.early.take().is_some_and(|early| early.overflowed) {
+                self.pending.dropped_early_responses();
             }
-            let Some(tx_id) = pending.tx_id.filter(|_| early.acked >= pending.head_end) else {
-                self.early = None;
-                return None;
-            };
-            self.pending.paired_early(pending.read, early.previous_end);
-            let mut wanted = handler.response(tx_id, &early.response());
-            // For methods other than plain ones it is not known yet whether the response has a body.
-            if wanted && pending.class == MethodClass::Plain && !early.body.is_empty() {
-                wanted = handler.response_body(tx_id, &early.body) && early.body.len() < BODY_BEGINNING;
-            }
-            self.body_wanted_for = Some(tx_id).filter(|_| wanted && early.body_len.is_none());
-            match early.body_len {
-                Some(body_len) => handler.response_end(tx_id, body_len),
-                None => self.open_response = Some(tx_id),
-            }
-            self.change = match (pending.class, early.status) {
-                (_, 101) => Some(ConnectionChange::Switched),
-                (MethodClass::Connect, 200..300) => Some(ConnectionChange::Tunnel),
-                (MethodClass::Head | MethodClass::Connect, _) if early.body_len != Some(0) => {
-                    Some(ConnectionChange::Misread)
-                }
-                _ => self.change,
-            };
-            return Some(true);
+            return Some(false);
+        };
+        let Some(tx_id) = pending.tx_id.filter(|_| early.start.acked >= Some(pending.head_end)) else {
+            self.early = None;
+            return None;
+        };
+        self.pending.paired_early(pending.read, early.previous_end);
+        let mut wanted = handler.response(tx_id, &early.response());
+        // For methods other than plain ones it is not known yet whether the response has a body.
+        if wanted && pending.class == MethodClass::Plain && !early.body.is_empty() {
+            wanted = handler.response_body(tx_id, &early.body) && early.body.len() < BODY_BEGINNING;
         }
-        self.early = None;
-        Some(false)
+        self.body_wanted_for = Some(tx_id).filter(|_| wanted && early.body_len.is_none());
+        match early.body_len {
+            Some(body_len) => handler.response_end(tx_id, body_len),
+            None => self.open_response = Some(tx_id),
+        }
+        self.change = match (pending.class, early.status) {
+            (_, 101) => Some(ConnectionChange::Switched),
+            (MethodClass::Connect, 200..300) => Some(ConnectionChange::Tunnel),
+            (MethodClass::Head | MethodClass::Connect, _) if early.body_len != Some(0) => {
+                // What followed was framed wrongly, too.
+                self.early = None;
+                Some(ConnectionChange::Misread)
+            }
+            _ => self.change,
+        };
+        Some(true)
+    }
+
+    /// Keeps a response whose request was not captured yet. Returns whether the beginning of its body is wanted.
+    fn keep_early(&mut self, early: Early, limit: usize) -> bool {
+        let responses = self.early.get_or_insert_default();
+        responses.overflowed |= responses.len() >= limit;
+        if !responses.overflowed {
+            responses.push(early);
+        }
+        !responses.overflowed
     }
 }
 
@@ -200,6 +190,7 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
             user_agent: fields.user_agent,
             referrer: fields.referrer,
             forwarded_for: fields.forwarded_for,
+            proxied_for: transactions.proxied_for,
             truncated: head.truncated,
             acknowledged_before: transactions.server_acked >= position.head_end,
             head: head.field_lines,
@@ -216,7 +207,7 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
                 }
             }
             None => {
-                transactions.pending.lost_requests(transactions.server_end);
+                transactions.pending.lost_requests(position.acked.unwrap_or(transactions.server_end));
                 self.handler.unseen(tx_id);
             }
         }
@@ -226,8 +217,28 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
         self.transactions.end_request(body_len, self.handler);
     }
 
-    fn lost(&mut self) {
-        self.transactions.lost_requests();
+    fn proxied(&mut self, source: IpAddr) {
+        self.transactions.proxied_for = Some(source);
+    }
+
+    fn skipped(&mut self, acked: Option<u64>) {
+        self.transactions.pending.skipped(acked.unwrap_or(0));
+    }
+
+    fn lost(&mut self, acked: Option<u64>) {
+        // Without a segment of the server the client had read nothing.
+        self.transactions.pending.lost_requests(acked.unwrap_or(0));
+        self.transactions.early = None;
+    }
+
+    fn gap(&mut self, end: u64) {
+        self.transactions.lost_requests(end);
+    }
+
+    fn is_behind_answer(&self, here: StreamPosition, before: Option<u64>, since: u64) -> bool {
+        let answer = self.transactions.last_answer;
+        let end = Some(answer.offset);
+        answer.acked > Some(since) && here.acked >= end && before < end
     }
 }
 
@@ -247,9 +258,11 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
     fn response(&mut self, head: &responses::ResponseHead<'_>, start: StreamPosition) -> (Option<MethodClass>, bool) {
         let transactions = &mut *self.transactions;
         transactions.body_wanted_for = None;
+        transactions.answer_acked = start.acked;
+        transactions.answered = start.acked;
         let handler = &mut *self.handler;
         let status = head.line.status;
-        match transactions.pending.pair(start, |tx_id| handler.unseen(tx_id)) {
+        match transactions.pending.pair(start, self.request_end, |tx_id| handler.unseen(tx_id)) {
             PairResult::Matched(PendingRequest { tx_id: Some(tx_id), class, .. }) => {
                 transactions.open_response = Some(tx_id);
                 if status == 101 {
@@ -266,15 +279,9 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
             PairResult::Matched(_) | PairResult::Ambiguous => self.unpaired += 1,
             PairResult::NoRequest => {
                 self.unpaired += 1;
-                let acked = start.acked.filter(|&acked| acked > self.known_end);
-                if let (Some(acked), true) = (acked, transactions.pending.is_in_step()) {
-                    let early = transactions.early.get_or_insert_default();
-                    if early.0.len() < MAX_EARLY {
-                        early.0.push_back(Early::new(head, acked, transactions.pending.last_end()));
-                        return (None, true);
-                    } else {
-                        transactions.lost_requests();
-                    }
+                if start.acked > Some(self.known_end) && transactions.pending.is_in_step() {
+                    let early = Early::new(head, start, transactions.pending.last_end());
+                    return (None, transactions.keep_early(early, self.limits.pending));
                 }
             }
         }
@@ -285,69 +292,22 @@ impl<H: Handler> responses::ResponseHandler for ServerSide<'_, H> {
         if let Some(tx_id) = self.transactions.body_wanted_for {
             return self.handler.response_body(tx_id, bytes);
         }
-        let early = self.transactions.early.as_mut().and_then(|early| early.0.back_mut());
-        early.filter(|early| early.body_len.is_none()).is_some_and(|early| early.store_body(bytes))
+        self.transactions.early.as_mut().is_some_and(|early| early.store_body(bytes))
     }
 
     fn body_end(&mut self, body_len: u64, at: u64) {
         self.transactions.body_wanted_for = None;
         self.transactions.pending.response_ended(at);
+        self.transactions.last_answer = StreamPosition { offset: at, acked: self.transactions.answer_acked.take() };
         if let Some(tx_id) = self.transactions.open_response.take() {
             self.handler.response_end(tx_id, body_len);
-        } else if let Some(early) = self.transactions.early.as_mut().and_then(|early| early.0.back_mut()) {
-            early.body_len.get_or_insert(body_len);
+        } else if let Some(early) = &mut self.transactions.early {
+            early.body_end(body_len);
         }
     }
 
     fn lost(&mut self, end: u64) {
         self.transactions.early = None;
         self.transactions.pending.lost_responses(end, |tx_id| self.handler.unseen(tx_id));
-    }
-}
-
-impl Early {
-    fn new(head: &responses::ResponseHead<'_>, acked: u64, previous_end: u64) -> Self {
-        /// Rationale: usual values are far shorter, and a flow keeps only a few.
-        const MAX_VALUE: usize = 256;
-        let keep = |value: &[u8]| -> Box<[u8]> { value[..value.len().min(MAX_VALUE)].into() };
-        Self {
-            acked,
-            previous_end,
-            status: head.line.status,
-            reason: keep(head.line.reason),
-            content_type: head.fields.content_type.map(keep),
-            location: head.fields.location.map(keep),
-            content_length: head.content_length,
-            content_encoding: head.fields.content_encoding.map(keep),
-            body: Vec::new(),
-            body_len: None,
-        }
-    }
-
-    /// Stores the beginning of its body. Returns whether there is space for more.
-    fn store_body(&mut self, bytes: &[u8]) -> bool {
-        let space = BODY_BEGINNING.saturating_sub(self.body.len());
-        self.body.extend_from_slice(&bytes[..bytes.len().min(space)]);
-        self.body.len() < BODY_BEGINNING
-    }
-
-    fn response(&self) -> Response<'_> {
-        Response {
-            status: self.status,
-            reason: &self.reason,
-            content_type: self.content_type.as_deref(),
-            location: self.location.as_deref(),
-            content_length: self.content_length,
-            content_encoding: self.content_encoding.as_deref(),
-        }
-    }
-
-    fn memory(&self) -> usize {
-        let optional = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
-        self.reason.len()
-            + optional(&self.content_type)
-            + optional(&self.location)
-            + optional(&self.content_encoding)
-            + self.body.capacity()
     }
 }

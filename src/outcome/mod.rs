@@ -70,11 +70,13 @@ pub fn assess(signature: &Signature, method: &[u8], response: &Response<'_>) -> 
 /// response has the media type that the signature expects and a body test matches.
 fn assess_success(signature: &Signature, method: &[u8], response: &Response<'_>) -> (Outcome, bool) {
     let exposed = &signature.exposed;
-    // An executed script returns an empty page.
+    // A script that was executed, not disclosed, usually returns an empty page.
     if response.content_length == Some(0) || matches!(response.status, 204 | 205) {
         return (Outcome::Unproven, false);
     }
-    let by_type = exposed.outcome_by_type(response.content_type);
+    // Where the head was cut, a type that is not there is not known to be absent.
+    let known = response.content_type.is_some() || !response.truncated;
+    let by_type = known.then(|| exposed.outcome_by_type(response.content_type)).flatten();
     let may_prove = !exposed.body.is_empty() && (!exposed.proven_by_type || by_type == Some(Outcome::Exposed));
     let otherwise = match by_type {
         // The response to HEAD shows that the resource exists and discloses nothing (RFC 9110 section 9.3.2).

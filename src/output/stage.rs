@@ -2,6 +2,7 @@
 //! pipeline and the event writer, and carries out requests between batches. Runs on its own thread unless replay uses
 //! `--lanes 0`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -189,7 +190,8 @@ impl OutputStage {
     /// Writes a complete batch and carries out its request.
     fn complete_batch(&mut self, batch: PendingBatch) {
         self.emit(batch.events);
-        let Some(BatchEnd { stats, request, clock, finished }) = batch.end else { return };
+        let Some(BatchEnd { stats, request, clock, finished, new_unread }) = batch.end else { return };
+        new_unread.iter().for_each(|unread| self.writer.report_unread(unread));
         self.alerts.advance(clock, &mut |record| self.writer.write(record));
         if finished {
             self.alerts.finish(&mut |record| self.writer.write(record));
@@ -259,9 +261,10 @@ impl OutputStage {
 
     fn write_counters(&mut self) {
         let Some(path) = &self.options.counters_file else { return };
-        let mut pairs = Vec::new();
-        self.stats.each(&mut |name, value| pairs.push((name, value)));
-        if let Err(error) = std::fs::write(path, format::counters_line(&pairs)) {
+        let mut pairs: Vec<(Cow<'static, str>, u64)> = Vec::new();
+        self.stats.each(&mut |name, value| pairs.push((name.into(), value)));
+        self.stats.each_unread(&mut |name, value| pairs.push((name.into(), value)));
+        if let Err(error) = std::fs::write(path, format::counters_line(pairs)) {
             self.writer.console.error(&format!("{}: cannot write: {error} (see --counters)", path.display()));
         }
     }

@@ -99,6 +99,8 @@ pub(crate) struct Dispatcher {
     first: Option<Timestamp>,
     /// Input and time of the last packet.
     last: Option<(u32, Timestamp)>,
+    /// Number of kinds of frames that are not read of which the output stage knows.
+    reported_unread: usize,
     /// A block that ends with a jump of the clock, until the packet after it is known.
     held: Option<Batch>,
 }
@@ -130,6 +132,7 @@ impl Dispatcher {
             started: Instant::now(),
             first: None,
             last: None,
+            reported_unread: 0,
             held: None,
         }
     }
@@ -249,7 +252,7 @@ impl Dispatcher {
         let Batch { block, extras, segments, shares, .. } = batch;
         let left = self.options.count.map_or(u64::MAX, |count| count.saturating_sub(self.number));
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(block.packets.len());
-        let enough = wanted < block.packets.len();
+        let enough = left <= block.packets.len() as u64;
         if segments.len() < wanted {
             segments.resize(wanted, SegmentRef::default());
         }
@@ -266,7 +269,8 @@ impl Dispatcher {
             let tcp = span.reassembled.map_or(packet.bytes, |index| &extras.reassembled[index as usize]);
             let payload = &tcp[span.start as usize + usize::from(head.header_len)..span.end as usize];
             let [low, high] = [head.key.port(Side::Low), head.key.port(Side::High)];
-            if !self.traffic.classify(&self.options.ports, low, high, payload) {
+            if !(self.options.ports.contains(low) || self.options.ports.contains(high)) {
+                self.traffic.count(&head.key, payload);
                 continue;
             }
             head.flow_hash = head.key.multilinear_hash(&self.shard_factors);
@@ -296,7 +300,9 @@ impl Dispatcher {
         batch.panic_at = self.options.panic_at;
         self.counters.dropped += self.lanes.run(batch);
         let stats = (!request.is_empty()).then(|| Box::new(self.stats(source)));
-        let payload = Payload::BatchEnd(BatchEnd { stats, request, clock, finished });
+        let new_unread = self.decoder.unread().kinds()[self.reported_unread..].to_vec();
+        self.reported_unread += new_unread.len();
+        let payload = Payload::BatchEnd(BatchEnd { stats, request, clock, finished, new_unread });
         self.output.send(LaneMessage { sequence, payload })
     }
 
@@ -305,6 +311,7 @@ impl Dispatcher {
         let first = self.first.unwrap_or(now);
         DispatcherStats {
             decode: *self.decoder.counters(),
+            unread: self.decoder.unread().clone(),
             max_packet: self.decoder.max_packet(),
             defrag_memory: self.decoder.defrag_memory(),
             traffic: self.traffic.clone(),

@@ -157,6 +157,7 @@ impl Lane {
                 flow: *shard.flow_counters(),
                 http: *shard.http_counters(),
                 sensor: *shard.counters(),
+                payload: *shard.payload_counters(),
                 usage: shard.usage(),
             });
         }

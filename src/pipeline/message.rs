@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::alerts::suppress::Suppressions;
+use crate::decode::Unread;
 use crate::record::Event;
 use crate::stats::{DispatcherStats, LaneStats};
 use crate::time::Timestamp;
@@ -45,6 +46,8 @@ pub(crate) struct BatchEnd {
     pub(crate) clock: Timestamp,
     /// Whether everything open was finished, because the input ended or the clock starts anew.
     pub(crate) finished: bool,
+    /// Kinds of frames that are not read and were seen for the first time, in this batch.
+    pub(crate) new_unread: Vec<Unread>,
 }
 
 /// What the output stage shall do once a batch is complete.
@@ -79,6 +82,6 @@ impl OutputRequest {
 pub(crate) struct RunFlags {
     /// The reader of the output is gone (EPIPE).
     pub(crate) output_closed: AtomicBool,
-    /// A lane or the output stage panicked.
+    /// A lane panicked.
     pub(crate) panicked: AtomicBool,
 }

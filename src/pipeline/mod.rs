@@ -2,6 +2,7 @@
 //! and send records to the output stage. Ordering and writing of records belong to [`crate::output`].
 
 pub(crate) mod batch;
+pub mod block_sensor;
 pub(crate) mod channel;
 pub mod clock;
 pub(crate) mod dispatcher;

@@ -92,7 +92,7 @@ pub struct Order {
     pub sid: u32,
 }
 
-/// A web page sent as a response, the first of its flow.
+/// A web page sent as a response: the first of its flow, then at most one per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageView {
     /// Client that received the page.
@@ -253,7 +253,7 @@ pub struct Alert {
     pub conflict: bool,
     /// Slugs of the other signatures that match.
     pub also: Vec<String>,
-    /// Outcome already reported for the same request, if a later part of the response proved the worst outcome
+    /// Outcome already reported for the same request, if a later response, or a later part of it, proved this one
     /// (`smsentry_update: late-answer`).
     pub late: Option<Outcome>,
     /// Whether it exceeds its flow's limit of repeated alerts: it only counts in its campaign.

@@ -16,7 +16,7 @@ pub struct Stats {
     pub packets: PacketTotals,
     /// Flows and TCP.
     pub flows: FlowTotals,
-    /// Alerts written.
+    /// Alerts and campaigns, whether written or not.
     pub alerts: u64,
     /// Alerts suppressed.
     pub alerts_suppressed: u64,

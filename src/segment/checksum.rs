@@ -9,7 +9,7 @@ pub enum Checksum {
     Valid,
     /// The field holds the sum of the pseudo-header alone: the network card was to complete it (offload, GRO).
     Offloaded,
-    /// Wrong, or the checksum of an enclosing IPv4 header is.
+    /// Wrong, or the checksum of an enclosing IPv4 header is; or the frame is too short for the packet.
     Invalid,
     /// Cannot be verified, because the capture cut the segment.
     Unknown,
@@ -19,7 +19,7 @@ impl Segment<'_> {
     /// Verifies the TCP checksum, and includes the result of decoding for the IPv4 headers.
     #[must_use]
     pub fn checksum(&self) -> Checksum {
-        if self.encapsulation.ip_checksum_wrong {
+        if self.encapsulation.ip_checksum_wrong || self.encapsulation.is_trimmed {
             return Checksum::Invalid;
         }
         if self.head.cut > 0 {

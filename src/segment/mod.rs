@@ -258,6 +258,20 @@ pub enum TunnelKind {
     Gtp,
     /// Teredo (RFC 4380).
     Teredo,
+    /// TZSP: a frame mirrored by a router or a wireless sensor.
+    Tzsp,
+    /// VXLAN with a protocol field (draft-ietf-nvo3-vxlan-gpe).
+    VxlanGpe,
+    /// L2TP version 2 or 3 (RFC 2661, RFC 3931).
+    L2tp,
+    /// EtherIP (RFC 3378).
+    EtherIp,
+    /// CAPWAP data (RFC 5415).
+    Capwap,
+    /// An MPLS label stack in an IP packet (RFC 4023).
+    Mpls,
+    /// An Ethernet frame in an IP packet (RFC 8986).
+    Ethernet,
 }
 
 /// The innermost tunnel around a segment, and the outer packet that carried it.
@@ -269,11 +283,12 @@ pub struct Tunnel {
     pub source: Endpoint,
     /// Destination of that packet; port 0 where its protocol has none.
     pub destination: Endpoint,
-    /// IP protocol number of that outer packet: 4, 41, 47 or 17.
+    /// IP protocol number of that outer packet: 4, 17, 41, 47, 97, 115, 137 or 143.
     pub protocol: u8,
     /// Number of nested tunnels, from 1.
     pub depth: u8,
-    /// VXLAN or Geneve network identifier, GRE key or ERSPAN session, if there is one.
+    /// VXLAN or Geneve network identifier, GRE key, ERSPAN or L2TP session, or GTP tunnel endpoint identifier, if there is
+    /// one.
     pub network: Option<u32>,
 }
 
@@ -289,6 +304,9 @@ pub struct Encapsulation {
     /// Whether an enclosing IPv4 header had a wrong checksum: receivers drop such a packet, but captures on hosts that
     /// leave the field to the network card contain it (loopback of macOS, senders on Windows).
     pub ip_checksum_wrong: bool,
+    /// Whether the frame is shorter than the outermost packet states, although it was recorded as complete: receivers
+    /// drop such a packet, but captures that were trimmed contain it.
+    pub is_trimmed: bool,
 }
 
 /// The decoded fields of a segment, without its bytes: plain data, stored in the list of segments of a block.
@@ -300,7 +318,7 @@ pub struct Head {
     pub frame: u64,
     /// The packet's own time stamp.
     pub time: Timestamp,
-    /// The pipeline's clock when the packet was read: the running maximum of packet times.
+    /// The pipeline's clock when the packet was read: it never moves back.
     pub clock: Timestamp,
     /// Index of the input (file or interface) in the run's list.
     pub input: u32,

@@ -4,6 +4,7 @@
 mod alert_cap;
 mod deadlines;
 mod flow_id;
+mod payload;
 mod pending;
 mod request_traits;
 mod roles;
@@ -16,10 +17,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use flow_id::flow_id;
+pub use payload::PayloadCounters;
+pub(crate) use payload::TLS_PORT;
 pub use roles::Ports;
 
-use crate::flow::{self, EventTime, FlowView, Flows, Reason};
-use crate::http;
+use crate::flow::{self, EventTime, FlowView, Flows, Interest, Reason};
+use crate::http::{self, Carries};
 use crate::record::Event;
 use crate::segment::{Encapsulation, Head, Segment};
 use crate::signature::CachedMatcher;
@@ -85,7 +88,7 @@ crate::counters! {
         suppressed: "alert.suppressed",
         /// The same for supporting signatures, which never alert alone.
         support_suppressed: "alert.support_suppressed",
-        /// Responses that came after `pending` and proved `exposed`.
+        /// Alerts that were repeated because a later response proved their outcome.
         late_answers: "alert.late_answers",
         /// Flows with data that ended.
         ended: "flow.ended",
@@ -125,6 +128,7 @@ struct ShardState {
     options: Options,
     counters: Counters,
     http_counters: http::Counters,
+    payload: PayloadCounters,
     pending: PendingIndex,
     /// Parsers of ended flows, reused by new ones.
     #[expect(clippy::vec_box, reason = "parsers move between flows without being copied")]
@@ -138,6 +142,11 @@ struct FlowState {
     http: Option<Box<http::Connection>>,
     role: Role,
     is_http: bool,
+    /// What it carries, as far as known; kept when its parser is not.
+    carries: Carries,
+    interest: Interest,
+    /// Payload in bytes that is not counted yet, because nothing is known of the flow.
+    uncounted: u64,
     /// When a page view was emitted last.
     last_page: Option<Timestamp>,
     /// The client's last packet with data.
@@ -174,6 +183,7 @@ impl Sensor {
                 options,
                 counters: Counters::default(),
                 http_counters: http::Counters::default(),
+                payload: PayloadCounters::default(),
                 pending: PendingIndex::default(),
                 spare_parsers: Vec::new(),
             },
@@ -187,7 +197,9 @@ impl Sensor {
             self.advance(segment.head.clock, matcher, out);
         }
         let mut adapter = StreamAdapter { shard: &mut self.shard, segment: Some(segment), matcher, out };
-        self.flows.feed(segment, &mut adapter);
+        if self.flows.feed(segment, &mut adapter) {
+            return;
+        }
         let at = EventTime { clock: segment.head.clock, number: segment.head.number };
         self.enforce_memory_limit(at, matcher, out);
     }
@@ -261,6 +273,12 @@ impl Sensor {
     #[must_use]
     pub fn http_counters(&self) -> &http::Counters {
         &self.shard.http_counters
+    }
+
+    /// Returns the payload counters.
+    #[must_use]
+    pub fn payload_counters(&self) -> &PayloadCounters {
+        &self.shard.payload
     }
 
     /// Returns the sensor's own counters.

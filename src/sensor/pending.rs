@@ -2,6 +2,7 @@
 //! [`super::transactions`].
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::deadlines::Deadline;
@@ -36,6 +37,8 @@ pub(super) struct ProbeMatch {
     pub(super) evasions: Evasions,
     pub(super) also: Vec<String>,
     pub(super) traits: RequestTraits,
+    /// Client that a PROXY protocol header names.
+    pub(super) proxied_for: Option<IpAddr>,
     /// The outcome of the last alert emitted for it.
     pub(super) reported: Option<Outcome>,
 }

@@ -151,6 +151,7 @@ mod tests {
                 user_agent: Some(agent.as_bytes()),
                 referrer: None,
                 forwarded_for: None,
+                proxied_for: None,
                 truncated: false,
                 acknowledged_before: false,
                 head: head.as_bytes(),

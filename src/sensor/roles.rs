@@ -5,18 +5,13 @@ use crate::http::{self, Direction};
 use crate::segment::Side;
 
 /// The server ports taken for HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ports {
     /// All; HTTP is known by its first bytes.
+    #[default]
     Any,
     /// Ranges, both ends included.
     Ranges(Vec<(u16, u16)>),
-}
-
-impl Default for Ports {
-    fn default() -> Self {
-        Self::Ranges(vec![(80, 80)])
-    }
 }
 
 impl Ports {

@@ -3,10 +3,10 @@
 
 use super::transactions::{FlowEnd, TransactionHandler};
 use super::{FlowState, ShardState};
-use crate::flow::{Chunk, FlowView, Listener, Reason};
-use crate::http::{self, Direction};
+use crate::flow::{Chunk, FlowView, Interest, Listener, Reason};
+use crate::http::{self, Carries, Direction};
 use crate::record::Event;
-use crate::segment::{Encapsulation, Segment, Side};
+use crate::segment::{Encapsulation, FlowKey, Segment, Side};
 use crate::signature::CachedMatcher;
 use crate::table::ALLOCATION;
 
@@ -69,10 +69,8 @@ impl Listener for StreamAdapter<'_> {
         let known = flow.stats.closed || matches!(reason, Reason::Timeout | Reason::Ended | Reason::Reused);
         let end = if known { FlowEnd::Closed } else { FlowEnd::Unknown };
         self.with_transactions(flow, state, |transactions| transactions.no_more_responses(end));
-        if let Some(mut http) = state.http.take().filter(|_| self.shard.spare_parsers.len() < MAX_SPARE_PARSERS) {
-            http.reset();
-            self.shard.spare_parsers.push(http);
-        }
+        self.shard.payload.count_rest(flow.key, state);
+        self.release_parser(state);
     }
 
     fn waits_for_peer(state: &FlowState) -> bool {
@@ -84,6 +82,18 @@ impl Listener for StreamAdapter<'_> {
         let encapsulation = state.encapsulation.as_ref().map_or(0, |_| size_of::<Encapsulation>());
         let http = state.http.as_ref().map_or(0, |http| size_of::<http::Connection>() + ALLOCATION + http.memory());
         http + state.pending.capacity() * size_of::<usize>() + encapsulation + state.alert_cap.memory()
+    }
+
+    fn interest(state: &FlowState) -> Interest {
+        state.interest
+    }
+
+    fn resumes_at(payload: &[u8]) -> bool {
+        http::begins_message(payload)
+    }
+
+    fn passed_over(&mut self, key: &FlowKey, state: &mut FlowState, len: usize) {
+        self.shard.payload.count(key, state, len);
     }
 }
 
@@ -102,6 +112,7 @@ impl StreamAdapter<'_> {
             self.shard.counters.role_corrected += 1;
             self.with_transactions(flow, state, |transactions| transactions.no_more_responses(FlowEnd::Unknown));
             state.http = None;
+            state.interest = Interest::High;
         }
         if side == client {
             if let Some(segment) = self.segment.filter(|segment| segment.head.side == side) {
@@ -110,6 +121,38 @@ impl StreamAdapter<'_> {
             self.parse(flow, state, |http, scope| http.to_server(bytes, offset, acked, scope));
         } else {
             self.parse(flow, state, |http, scope| http.to_client(bytes, offset, acked, scope));
+        }
+        self.update_interest(flow, state);
+        self.shard.payload.count(flow.key, state, bytes.len());
+    }
+
+    /// Decides from the first bytes of both directions what is expected of the flow's further bytes.
+    fn update_interest(&mut self, flow: &FlowView<'_>, state: &mut FlowState) {
+        let Some(http) = &state.http else { return };
+        let carries = http.carries();
+        if carries == Carries::Http && state.carries == carries {
+            return;
+        }
+        state.carries = carries;
+        if matches!(state.carries, Carries::Undecided | Carries::Http) || !state.pending.is_empty() {
+            state.interest = Interest::High;
+            return;
+        }
+        state.interest = Interest::Low;
+        // Only a handshake shows that the client's first byte is the first of the connection. Where copies of its bytes
+        // differed, the server may have read the other one.
+        let from_start = flow.stats.client.is_some() && flow.stats.client == state.role.client();
+        if http.is_foreign(from_start) && !flow.stats.conflict {
+            state.interest = Interest::None;
+            self.release_parser(state);
+        }
+    }
+
+    /// Keeps the parser of a flow that needs none any more for another flow.
+    fn release_parser(&mut self, state: &mut FlowState) {
+        if let Some(mut http) = state.http.take().filter(|_| self.shard.spare_parsers.len() < MAX_SPARE_PARSERS) {
+            http.reset();
+            self.shard.spare_parsers.push(http);
         }
     }
 

@@ -7,7 +7,7 @@ use super::deadlines::{Deadline, PendingIndex};
 use super::flow_id::flow_id;
 use super::pending::{BodySample, OVERHEAD, PendingTransaction, ProbeMatch, heap, intern_token};
 use super::request_traits::request_traits;
-use super::xff::rightmost_untrusted;
+use super::xff::real_client;
 use super::{Counters, FlowState, Options, PacketRef};
 use crate::flow::{EventTime, FlowView};
 use crate::http;
@@ -55,6 +55,7 @@ impl http::Handler for TransactionHandler<'_> {
             signature: found.signature,
             evasions: found.evasions,
             also: found.also.iter().map(|other| other.slug.clone()).collect(),
+            proxied_for: request.proxied_for,
             reported: None,
         });
         if probe.is_some() || self.options.http_events {
@@ -329,7 +330,7 @@ impl TransactionHandler<'_> {
         }
     }
 
-    /// Emits an alert: once, and once more if a late response proves `exposed`.
+    /// Emits an alert: once, and again if a late response proves more.
     fn emit(&mut self, at: usize, outcome: Outcome) {
         let Some(update) = self.update(at, outcome) else { return };
         let order = self.order(at, EventKind::Alert);
@@ -356,8 +357,7 @@ impl TransactionHandler<'_> {
         let probe = self.state.pending[at].probe.as_mut()?;
         let late = match probe.reported {
             None => None,
-            Some(Outcome::Exposed) => return None,
-            before if outcome == Outcome::Exposed => before,
+            Some(before) if self.options.is_update(before, outcome) => Some(before),
             Some(_) => return None,
         };
         probe.reported = Some(outcome);
@@ -376,10 +376,10 @@ impl TransactionHandler<'_> {
         transaction.flow = self.flow_facts();
         let trusted = &self.options.trusted_proxies;
         let forwarded_for = transaction.request.forwarded_for.as_deref();
-        let ProbeMatch { signature, matched, evasions, also, traits, reported: _ } = probe;
+        let ProbeMatch { signature, matched, evasions, also, traits, proxied_for, reported: _ } = probe;
         let AlertUpdate { outcome, late, suppressed } = update;
         let alert = Alert {
-            forwarded_for: forwarded_for.and_then(|value| rightmost_untrusted(value, trusted)),
+            forwarded_for: real_client(transaction.client.ip, proxied_for, forwarded_for, trusted),
             transaction,
             signature,
             outcome,
@@ -427,6 +427,16 @@ struct AlertUpdate {
     outcome: Outcome,
     late: Option<Outcome>,
     suppressed: bool,
+}
+
+impl Options {
+    /// Returns whether `outcome` is reported although `before` was: once a response proves what could not be known, and
+    /// always if it proves `exposed`. Whoever does not wait for outcomes learns of exposures only.
+    fn is_update(&self, before: Outcome, outcome: Outcome) -> bool {
+        let unknown = |outcome| matches!(outcome, Outcome::Unseen | Outcome::Pending | Outcome::NoResponse);
+        let proven = unknown(before) && !unknown(outcome) && !self.outcome_timeout.is_zero();
+        before != Outcome::Exposed && (outcome == Outcome::Exposed || proven)
+    }
 }
 
 /// Returns whether a response is a page that a browser shows.

@@ -1,14 +1,30 @@
-//! The client's address behind trusted proxies: the rightmost address of `X-Forwarded-For` that is not a trusted proxy's.
-//! The leftmost address is whatever the client wrote.
+//! The client's address behind trusted proxies: the one that a PROXY protocol header names, or the rightmost address of
+//! `X-Forwarded-For` that is not a trusted proxy's. The leftmost address is whatever the client wrote.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+/// Returns the client for which proxies in `trusted` speak. `peer` is the other end of the connection, `proxied_for` what
+/// its PROXY header names, `forwarded_for` the value of `X-Forwarded-For`. The header describes a connection to the peer,
+/// so it is the last hop before it: it counts only if the peer is trusted, and if it is no proxy itself.
+#[must_use]
+pub(super) fn real_client(
+    peer: IpAddr,
+    proxied_for: Option<IpAddr>,
+    forwarded_for: Option<&[u8]>,
+    trusted: &[IpNet],
+) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    proxied_for
+        .filter(|source| is_trusted(&peer) && !is_trusted(source))
+        .or_else(|| forwarded_for.and_then(|value| rightmost_untrusted(value, trusted)))
+}
+
 /// Returns the rightmost address of the value that is not in `trusted`; `None` if no network is trusted or no address is
 /// left.
 #[must_use]
-pub(super) fn rightmost_untrusted(value: &[u8], trusted: &[IpNet]) -> Option<IpAddr> {
+fn rightmost_untrusted(value: &[u8], trusted: &[IpNet]) -> Option<IpAddr> {
     if trusted.is_empty() {
         return None;
     }

@@ -75,15 +75,15 @@ impl Raw {
     }
 }
 
+/// Returns the text of a file, or why it cannot be read.
+pub type ReadFile<'a> = dyn FnMut(&str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> + 'a;
+
 impl Signatures {
     /// Reads, checks and builds all of `sources`. `read` is called for the files that `path_file` names.
     ///
     /// # Errors
     /// All errors, in the order of the sources and their lines; then nothing is loaded.
-    pub fn load(
-        sources: &[SignatureFile<'_>],
-        read: &mut dyn FnMut(&str) -> Result<String, String>,
-    ) -> Result<Self, Vec<LoadError>> {
+    pub fn load(sources: &[SignatureFile<'_>], read: &mut ReadFile<'_>) -> Result<Self, Vec<LoadError>> {
         let mut loader = Loader::default();
         let beside_builtin = sources.iter().any(|source| source.origin == SignatureOrigin::Builtin);
         for source in sources {
@@ -97,7 +97,7 @@ impl Signatures {
     /// # Errors
     /// Never in a build that passed its tests.
     pub fn builtin() -> Result<Self, Vec<LoadError>> {
-        Self::load(builtin(), &mut |name| Err(format!("{name}: not compiled in")))
+        Self::load(builtin(), &mut |name| Err(format!("{name}: not compiled in").into()))
     }
 
     /// Iterates over the signatures in load order.
@@ -155,7 +155,7 @@ enum AddError {
     /// The caller cannot read a `path_file`.
     PathFile {
         name: String,
-        reason: String,
+        reason: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A line of a `path_file`.
     Line {
@@ -203,12 +203,7 @@ struct Loader {
 }
 
 impl Loader {
-    fn source(
-        &mut self,
-        source: &SignatureFile<'_>,
-        beside_builtin: bool,
-        read: &mut dyn FnMut(&str) -> Result<String, String>,
-    ) {
+    fn source(&mut self, source: &SignatureFile<'_>, beside_builtin: bool, read: &mut ReadFile<'_>) {
         match file::read(source.text, source.origin) {
             Ok(all) => {
                 for parsed in all {
@@ -228,7 +223,7 @@ impl Loader {
         source: &SignatureFile<'_>,
         parsed: ParsedSignature,
         beside_builtin: bool,
-        read: &mut dyn FnMut(&str) -> Result<String, String>,
+        read: &mut ReadFile<'_>,
     ) {
         let ParsedSignature { mut signature, id_line, slug_line, match_line } = parsed;
         let allowed = match source.origin {
@@ -263,7 +258,7 @@ impl Loader {
         &mut self,
         source: &SignatureFile<'_>,
         signature: &mut Signature,
-        read: &mut dyn FnMut(&str) -> Result<String, String>,
+        read: &mut ReadFile<'_>,
     ) -> Result<(), AddError> {
         let owner = u32::try_from(self.list.len()).map_err(|_| AddError::TooManySignatures)?;
         let lists = if let Pattern::Words(lists) = &signature.pattern { lists.as_slice() } else { &[] };

@@ -32,7 +32,7 @@ pub struct MatchResult {
 
 /// Matches requests and caches the results of repeated ones.
 ///
-/// A cached result is exactly that of [`Signatures::find`], which depends on method and target alone.
+/// A cached result is that of [`Signatures::find`] (`matched` is empty for support signatures), which depends on method and target alone.
 #[derive(Debug)]
 pub struct CachedMatcher {
     signatures: Arc<Signatures>,

@@ -82,7 +82,7 @@ use serde::{Deserialize, Serialize};
 
 pub use body_test::{BodyTest, InvalidBodyTest};
 pub use exposed::Exposed;
-pub use load::{Signatures, builtin};
+pub use load::{ReadFile, Signatures, builtin};
 pub use match_cache::{CachedMatcher, MatchResult};
 pub use matcher::Match;
 pub use media_type::media_type;

@@ -49,7 +49,11 @@ pub struct Shadowed {
 impl fmt::Display for Shadowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { signature, pattern, by } = self;
-        write!(f, "{} ({}): {pattern:?} never wins: {} ({}) does", signature.id, signature.slug, by.id, by.slug)
+        write!(
+            f,
+            "{} ({}): {pattern:?} is never the best match: {} ({}) is",
+            signature.id, signature.slug, by.id, by.slug
+        )
     }
 }
 

@@ -37,14 +37,14 @@ impl Validator {
         let mut scope = WordScope::default();
         if let Some(value) = table.get("unless") {
             let has_path = !matches!(pattern, Pattern::Text(MatchKind::Host | MatchKind::Raw, _));
-            self.require(has_path, value, || "unless: only beside patterns of paths and words".to_owned());
+            self.require(has_path, value, || "unless: only together with patterns of paths and words".to_owned());
             scope.unless = self.word_list(value, strings(value.get_ref()).unwrap_or_default());
             self.require(!scope.unless.is_empty(), value, || "unless: write a list of words".to_owned());
         }
         let has_words = matches!(pattern, Pattern::Words(_));
         if let Some(value) = table.get("last") {
             scope.last = value.get_ref().as_integer().and_then(|last| u8::try_from(last).ok()).filter(|&last| last > 0);
-            self.require(has_words, value, || "last: only beside `words`".to_owned());
+            self.require(has_words, value, || "last: only together with `words`".to_owned());
             self.require(scope.last.is_some(), value, || "last: write a number of segments, from 1".to_owned());
         }
         if let Some(value) = table.get("only") {

@@ -1,7 +1,9 @@
 //! Statistics of a run: combines the counters of all modules into EVE's `stats` record, one JSON object, and the
-//! closing summary lines. Does not count; each module has its own counters.
+//! closing summary lines. Each module counts for itself; this one counts traffic by kind.
 
 pub mod traffic;
+mod unread_files;
+pub mod unread_frames;
 pub mod visibility;
 
 use std::time::Duration;
@@ -21,7 +23,7 @@ use crate::time::Timestamp;
 crate::counters! {
     /// Counters of the dispatcher.
     pub struct DispatcherCounters {
-        /// Segments lost because a lane was full (live).
+        /// Segments lost because a lane was full or the output was behind (live).
         dropped: "pipeline.dropped",
     }
 }
@@ -41,6 +43,8 @@ crate::counters! {
 pub struct DispatcherStats {
     /// Counters of the decoder.
     pub decode: decode::Counters,
+    /// Frames that were not read, by kind.
+    pub unread: decode::UnreadFrames,
     /// Length of the longest packet.
     pub max_packet: u32,
     /// Memory of buffered fragments, in bytes.
@@ -70,6 +74,8 @@ pub struct LaneStats {
     pub http: http::Counters,
     /// Counters of the sensor.
     pub sensor: sensor::Counters,
+    /// TCP payload by what its flow carries.
+    pub payload: sensor::PayloadCounters,
     /// Number of active flows; then memory in bytes of flows, of out-of-order segments, and of pending transactions.
     pub usage: [usize; 4],
 }
@@ -80,6 +86,7 @@ impl LaneStats {
         self.flow.merge(&other.flow);
         self.http.merge(&other.http);
         self.sensor.merge(&other.sensor);
+        self.payload.merge(&other.payload);
         for (sum, value) in self.usage.iter_mut().zip(other.usage) {
             *sum += value;
         }
@@ -189,6 +196,14 @@ impl RunStats {
         }
     }
 
+    /// Returns the TCP payload by kind of traffic, on all ports.
+    #[must_use]
+    pub fn payload(&self) -> sensor::PayloadCounters {
+        let mut payload = self.dispatcher.traffic.payload;
+        payload.merge(&self.lanes.payload);
+        payload
+    }
+
     /// Calls `visit` with the name and value of every counter.
     pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
         self.dispatcher.source.replay.each(visit);
@@ -197,6 +212,7 @@ impl RunStats {
         self.dispatcher.decode.each(visit);
         visit("decode.max_packet", u64::from(self.dispatcher.max_packet));
         visit("defrag.memuse", self.dispatcher.defrag_memory as u64);
+        self.payload().each(visit);
         self.dispatcher.traffic.counters.each(visit);
         self.lanes.flow.each(visit);
         let names = ["flow.active", "flow.memuse", "tcp.reassembly_memuse", "alert.held_memuse"];
@@ -216,6 +232,12 @@ impl RunStats {
         self.dispatcher.source.live.unwrap_or_default().each(visit);
     }
 
+    /// Calls `visit` with the name and value of the counters of frames that were not read, which exist only if there
+    /// are any.
+    pub fn each_unread(&self, visit: &mut dyn FnMut(String, u64)) {
+        unread_frames::each(&self.dispatcher.unread, visit);
+    }
+
     /// Returns the share of lost packets, in percent of all packets that the sensor should have received.
     #[must_use]
     pub fn drop_percent(&self) -> f64 {
@@ -233,20 +255,26 @@ impl RunStats {
     #[must_use]
     pub fn summary(&self) -> Vec<String> {
         let (dispatcher, flow) = (&self.dispatcher, &self.lanes.flow);
-        let mut lines = vec![self.alert_line()];
+        let mut unread = unread_files::phrases(self);
+        unread.extend(unread_frames::phrases(&dispatcher.unread));
+        let mut lines = vec![self.alert_line(unread.is_empty())];
+        if !unread.is_empty() {
+            lines.push(format!("not read: {}", unread.join("; ")));
+        }
         lines.push(format!(
             "{} packets, {} bytes; {} flows, {} HTTP requests",
             dispatcher.decode.packets, dispatcher.decode.bytes, flow.flows, self.lanes.http.requests
         ));
         let traffic = &dispatcher.traffic.counters;
-        let total = traffic.http_bytes + traffic.tls_bytes + traffic.other_bytes;
+        let payload = self.payload();
+        let total = payload.http_bytes + payload.tls_bytes + payload.other_bytes;
         let sensor = &self.lanes.sensor;
         lines.push(format!(
-            "TCP payload: {:.0} % on HTTP ports, {:.0} % TLS, {:.0} % other; {:.0} % of ended flows one-sided; {} gaps; \
+            "TCP payload: {:.0} % HTTP, {:.0} % TLS, {:.0} % other; {:.0} % of ended flows one-sided; {} gaps; \
              {} bad checksums; {} copies of packets removed",
-            percent(traffic.http_bytes, total),
-            percent(traffic.tls_bytes, total),
-            percent(traffic.other_bytes, total),
+            percent(payload.http_bytes, total),
+            percent(payload.tls_bytes, total),
+            percent(payload.other_bytes, total),
             percent(sensor.one_sided, sensor.ended),
             flow.gaps,
             flow.bad_checksum + dispatcher.decode.ip_bad_checksum,
@@ -270,16 +298,18 @@ impl RunStats {
             ));
         }
         if self.output.logs.dropped > 0 {
-            lines.push(format!("{} records lost, because the output did not take them", self.output.logs.dropped));
+            lines.push(format!("{} records lost, because the output was too slow or failed", self.output.logs.dropped));
         }
         lines
     }
 
-    fn alert_line(&self) -> String {
+    /// Returns the line about alerts; of input that was not read completely, it does not say that it has none.
+    fn alert_line(&self, is_complete: bool) -> String {
         let outcomes = OUTCOMES.into_iter().zip(self.output.outcomes).filter(|&(_, count)| count > 0);
         let parts: Vec<String> = outcomes.map(|(outcome, count)| format!("{count} {}", outcome.name())).collect();
         let alerts = match (self.output.alerts(), parts.join(", ")) {
-            (0, _) => "no alerts".to_owned(),
+            (0, _) if is_complete => "no alerts".to_owned(),
+            (0, _) => "no alerts in what was read, which is not everything".to_owned(),
             (1, parts) => format!("1 alert: {parts}"),
             (count, parts) => format!("{count} alerts: {parts}"),
         };

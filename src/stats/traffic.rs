@@ -1,18 +1,15 @@
-//! Counts TCP payload by kind of traffic: HTTP on the configured ports, TLS, HTTP on other ports, and the rest, so that
-//! a run without alerts can be explained. Classifies single packets; it is not a protocol detector.
+//! Counts the TCP payload on ports that are not in `--ports` by kind of traffic: TLS, HTTP, and the rest, so that a run
+//! without alerts can be explained. Classifies single packets and remembers the flows of TLS; it is not a protocol
+//! detector. The payload on the configured ports is counted by [`crate::sensor`].
 
 use crate::http;
-use crate::sensor::Ports;
+use crate::segment::{FlowKey, Side};
+use crate::sensor::{PayloadCounters, TLS_PORT};
+use crate::table::{KeyedHasher, TableKey};
 
 crate::counters! {
-    /// TCP payload bytes by kind, and HTTP messages on other ports.
+    /// HTTP messages on other ports.
     pub struct Counters {
-        /// Payload bytes on the configured HTTP ports.
-        http_bytes: "traffic.http_bytes",
-        /// Payload bytes that are TLS, by the record header or the port.
-        tls_bytes: "traffic.tls_bytes",
-        /// Other TCP payload bytes.
-        other_bytes: "traffic.other_bytes",
         /// HTTP messages on ports that are not configured for HTTP.
         http_elsewhere: "traffic.http_elsewhere",
     }
@@ -21,32 +18,56 @@ crate::counters! {
 /// Ports stored in `elsewhere`, at most.
 const MAX_PORTS: usize = 8;
 
+/// Flows of TLS remembered. Rationale: a collision only lets a few packets count as other traffic; 16 KiB stay in the
+/// cache.
+const FLOWS: usize = 4096;
+
 /// Classifies TCP payload by kind of traffic.
 #[derive(Clone, Debug, Default)]
 pub struct TrafficStats {
-    /// Payload bytes and messages by kind.
+    /// Messages by kind.
     pub counters: Counters,
+    /// Payload bytes by kind.
+    pub payload: PayloadCounters,
     /// The first ports, up to eight, on which HTTP was seen although they are not configured for it.
     pub elsewhere: Vec<u16>,
+    /// Hashes of flows in which a TLS record began a packet, on other ports than 443. Empty until there is one.
+    tls_flows: Vec<u32>,
 }
 
 impl TrafficStats {
-    /// Classifies and counts a TCP payload; returns whether one of its ports is configured for HTTP.
-    pub fn classify(&mut self, ports: &Ports, low: u16, high: u16, payload: &[u8]) -> bool {
+    /// Classifies and counts a TCP payload between ports that are not configured for HTTP.
+    pub fn count(&mut self, key: &FlowKey, payload: &[u8]) {
         let len = payload.len() as u64;
-        if ports.contains(low) || ports.contains(high) {
-            self.counters.http_bytes += len;
-            return true;
+        if len == 0 {
+            return;
         }
-        if is_tls(payload) || low == 443 || high == 443 {
-            self.counters.tls_bytes += len;
-        } else {
-            self.counters.other_bytes += len;
-            if http::guess(payload).is_some() {
-                self.note_elsewhere(low.min(high));
-            }
+        let [low, high] = [key.port(Side::Low), key.port(Side::High)];
+        if low == TLS_PORT || high == TLS_PORT || self.is_tls(payload, key) {
+            self.payload.tls_bytes += len;
+            return;
         }
-        false
+        self.payload.other_bytes += len;
+        if http::guess(payload).is_some() {
+            self.note_elsewhere(low.min(high));
+        }
+    }
+
+    /// Returns whether a payload begins with a TLS record, or its flow had one that did.
+    fn is_tls(&mut self, payload: &[u8], key: &FlowKey) -> bool {
+        let record = http::is_tls_record(payload);
+        if !record && self.tls_flows.is_empty() {
+            return false;
+        }
+        // Without a secret key: a collision that was made on purpose changes a share of these statistics, nothing else.
+        let hash = key.hash(&KeyedHasher::new());
+        // Zero marks an empty entry.
+        let (at, tag) = ((hash >> 32) as usize % FLOWS, hash as u32 | 1);
+        if record {
+            self.tls_flows.resize(FLOWS, 0);
+            self.tls_flows[at] = tag;
+        }
+        self.tls_flows[at] == tag
     }
 
     fn note_elsewhere(&mut self, port: u16) {
@@ -55,9 +76,4 @@ impl TrafficStats {
             self.elsewhere.push(port);
         }
     }
-}
-
-/// Reports whether the payload begins with a TLS record header (RFC 8446 section 5.1).
-fn is_tls(payload: &[u8]) -> bool {
-    matches!(payload, [20..=23, 3, 0..=4, ..])
 }

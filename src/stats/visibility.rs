@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::sensor::PayloadCounters;
 use crate::stats::RunStats;
 use crate::time::Timestamp;
 
@@ -49,10 +50,17 @@ fn no_http(longest: Duration, stats: &RunStats) -> String {
     let span =
         if seconds.is_multiple_of(60) { format!("{} minutes", seconds / 60) } else { format!("{seconds} seconds") };
     let ports: Vec<String> = stats.dispatcher.traffic.elsewhere.iter().map(u16::to_string).collect();
+    let payload = stats.payload();
     let advice = match (stats.dispatcher.decode.packets, ports.is_empty()) {
         (0, _) => "no packet was received: is this the right interface, and is the mirror on?".to_owned(),
-        (_, true) => "is this the right interface? does HTTP use other ports? see --ports".to_owned(),
         (_, false) => format!("HTTP was seen on other ports: --ports 80,{}", ports.join(",")),
+        _ if stats.dispatcher.traffic.payload != PayloadCounters::default() => {
+            "is this the right interface? does HTTP use other ports? see --ports".to_owned()
+        }
+        _ if payload.tls_bytes > payload.other_bytes => {
+            "is this the right interface? what it shows is mostly TLS, which is not read".to_owned()
+        }
+        _ => "is this the right interface?".to_owned(),
     };
     format!("warning: no HTTP request for {span} ({advice})")
 }

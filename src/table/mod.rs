@@ -6,6 +6,8 @@ mod index;
 
 pub use index::{Hashed, Index};
 
+use std::time::Duration;
+
 use siphasher::sip::SipHasher13;
 
 /// The hasher for keys.
@@ -245,6 +247,16 @@ impl<K: TableKey, V, const C: usize> Table<K, V, C> {
         }
         self.nodes[next as usize].previous = previous;
         self.nodes[last as usize].next = slot.at;
+    }
+
+    /// Like [`Table::touch`], but not if the entry was touched in that class less than `span` ago: its place in the list
+    /// may then be that much too early.
+    #[inline]
+    pub fn touch_rarely(&mut self, slot: Slot, class: usize, now: Timestamp, span: Duration) {
+        let recent = |node: &Node| usize::from(node.class) == class && now < node.touched.after(span);
+        if !self.live(slot).is_some_and(recent) {
+            self.touch(slot, class, now);
+        }
     }
 
     /// Returns the time when an entry was last touched.

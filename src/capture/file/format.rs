@@ -1,16 +1,18 @@
-//! The format of a capture file: detected by its first bytes, then one parser for both formats.
+//! The format of a capture file: detected by its first bytes, then one parser for all formats.
 
 use super::format_error::FormatError;
 use super::magic::{self, Magic};
 use super::parse_step::Step;
 use super::pcap;
 use super::pcapng;
+use super::snoop;
 
 /// The parser of a file, with its state.
 #[derive(Debug)]
 pub(super) enum Format {
     Pcap(pcap::Pcap),
     PcapNg(pcapng::PcapNg),
+    Snoop(snoop::Snoop),
 }
 
 impl Format {
@@ -27,6 +29,12 @@ impl Format {
                 };
                 Ok((Self::Pcap(pcap::Pcap::open(variant, header)?), pcap::HEADER))
             }
+            Magic::Snoop => {
+                let Some(header) = head.first_chunk::<{ snoop::HEADER }>() else {
+                    return Err(FormatError::ShortHeader { len: head.len(), expected: snoop::HEADER });
+                };
+                Ok((Self::Snoop(snoop::Snoop::open(header)?), snoop::HEADER))
+            }
             Magic::Compressed(compression) => Err(FormatError::CompressedTwice(compression.name())),
             Magic::Unknown => Err(FormatError::NotACapture(magic::describe(head))),
         }
@@ -38,6 +46,7 @@ impl Format {
         match self {
             Self::Pcap(pcap) => pcap.step(bytes),
             Self::PcapNg(pcapng) => pcapng.step(bytes),
+            Self::Snoop(snoop) => snoop.step(bytes),
         }
     }
 }

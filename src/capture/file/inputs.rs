@@ -1,17 +1,16 @@
-//! Expands the paths of `-r` to inputs, and opens an input as a source. Files are read by [`super::reader`].
+//! Opens an input as a source. Files are read by [`super::reader`].
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::background::Background;
 use super::compression::decoder;
-use super::format_error::CONVERT;
-use super::magic::{HEAD_LEN, Magic};
+use super::magic::Magic;
+use super::peek_reader::CompressedBytes;
 use super::pipe::Pipe;
-use super::reader::{FileSource, FrameFilter, ReadMode};
+use super::reader::{FileSource, FrameFilter, Opening, ReadMode};
 use crate::capture::block::BlockSize;
 use crate::capture::source::SourceError;
 
@@ -26,28 +25,6 @@ pub struct Input {
     pub size: Option<u64>,
 }
 
-/// Expands the paths of the command line's `-r`: a file, a directory's captures in the order of their names, or `-` for
-/// standard input.
-///
-/// A directory's captures are its regular files that begin like a capture (compressed or not); its sub-directories are
-/// not entered. An error of one path does not affect the others.
-#[must_use]
-pub fn expand(paths: &[PathBuf]) -> Vec<Result<Input, SourceError>> {
-    let mut inputs = Vec::new();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            inputs.push(stdin_once(&inputs));
-            continue;
-        }
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => add_directory(path, &mut inputs),
-            Ok(metadata) => inputs.push(Ok(Input::file(path, &metadata))),
-            Err(error) => inputs.push(Err(open_error(path, &error))),
-        }
-    }
-    inputs
-}
-
 /// Opens an input; `index` is its index in the run's list.
 ///
 /// # Errors
@@ -58,9 +35,31 @@ pub fn open(
     size: BlockSize,
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
+    open_as(input, Opening { name: input.name.clone(), index, size, filter, mode: ReadMode::Full, compressed: None })
+}
+
+/// Opens a regular file that may grow: its end is not the end of the source, unless it is compressed. Returns a second
+/// handle of it, too.
+pub(in crate::capture) fn open_growing(
+    input: &Input,
+    index: u32,
+    size: BlockSize,
+    filter: Option<FrameFilter>,
+) -> Result<(FileSource, File), SourceError> {
+    let path = Path::new(&input.name);
+    let path = input.path.as_deref().unwrap_or(path);
+    let mut file = File::open(path).map_err(|error| open_error(path, &error))?;
+    let second = file.try_clone().map_err(|error| open_error(path, &error))?;
+    let head = read_head(&mut file, input)?;
+    let mode = ReadMode::Growing;
+    let opening = Opening { name: input.name.clone(), index, size, filter, mode, compressed: None };
+    Ok((source(head, Box::new(file), opening)?, second))
+}
+
+fn open_as(input: &Input, opening: Opening) -> Result<FileSource, SourceError> {
     let Some(path) = &input.path else {
         let pipe = Pipe::stdin().map_err(|error| open_error(Path::new("-"), &error))?;
-        return pipe_source(pipe, input, index, size, filter);
+        return pipe_source(pipe, input, opening);
     };
     let metadata = fs::metadata(path).map_err(|error| open_error(path, &error))?;
     if metadata.is_dir() {
@@ -68,14 +67,14 @@ pub fn open(
     }
     let mut file = File::open(path).map_err(|error| open_error(path, &error))?;
     if !metadata.is_file() {
-        return pipe_source(Pipe::new(file), input, index, size, filter);
+        return pipe_source(Pipe::new(file), input, opening);
     }
     let head = read_head(&mut file, input)?;
-    source(head, Box::new(file), ReadMode::Full, input, index, size, filter)
+    source(head, Box::new(file), opening)
 }
 
 impl Input {
-    fn file(path: &Path, metadata: &fs::Metadata) -> Self {
+    pub(in crate::capture) fn file(path: &Path, metadata: &fs::Metadata) -> Self {
         let size = metadata.is_file().then_some(metadata.len());
         Self { name: path.display().to_string(), path: Some(path.to_owned()), size }
     }
@@ -83,16 +82,11 @@ impl Input {
 
 /// Opens a pipe as a source. Reads of an uncompressed capture may be interrupted, so that the caller can handle a signal
 /// or a deadline; a decoder cannot continue after an interrupted read, and gets a thread of its own.
-fn pipe_source(
-    mut pipe: Pipe,
-    input: &Input,
-    index: u32,
-    size: BlockSize,
-    filter: Option<FrameFilter>,
-) -> Result<FileSource, SourceError> {
+fn pipe_source(mut pipe: Pipe, input: &Input, mut opening: Opening) -> Result<FileSource, SourceError> {
     let head = read_head(&mut pipe, input)?;
     pipe.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
-    source(head, Box::new(pipe), ReadMode::Arriving, input, index, size, filter)
+    opening.mode = ReadMode::Arriving;
+    source(head, Box::new(pipe), opening)
 }
 
 /// Reads enough bytes to detect a compression.
@@ -105,93 +99,24 @@ fn read_head(reader: &mut impl Read, input: &Input) -> Result<Vec<u8>, SourceErr
 }
 
 /// Creates a source, with the decoder for the compression that `head` shows.
-fn source(
-    head: Vec<u8>,
-    reader: Box<dyn Read + Send>,
-    mode: ReadMode,
-    input: &Input,
-    index: u32,
-    size: BlockSize,
-    filter: Option<FrameFilter>,
-) -> Result<FileSource, SourceError> {
+fn source(head: Vec<u8>, reader: Box<dyn Read + Send>, mut opening: Opening) -> Result<FileSource, SourceError> {
     let Magic::Compressed(compression) = Magic::of(&head) else {
-        return FileSource::with_head(head, reader, mode, input.name.clone(), index, size, filter);
+        return FileSource::with_head(head, reader, opening);
     };
-    let count = Arc::new(AtomicU64::new(0));
-    let mut reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&count));
-    if mode == ReadMode::Arriving {
-        reader = Box::new(Background::start(reader).map_err(|error| open_error(Path::new(&input.name), &error))?);
+    let bytes = Arc::new(CompressedBytes::default());
+    let mut reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&bytes));
+    if opening.mode == ReadMode::Arriving {
+        reader = Box::new(Background::start(reader).map_err(|error| open_error(Path::new(&opening.name), &error))?);
     }
-    let mut source =
-        FileSource::with_head(Vec::new(), reader, mode, input.name.clone(), index, size, filter).map_err(|error| {
-            SourceError { cause: format!("decompressed with {}, {}", compression.name(), error.cause), ..error }
-        })?;
-    source.compressed_bytes = Some(count);
-    Ok(source)
-}
-
-/// Returns standard input as an input, which can be read only once.
-fn stdin_once(before: &[Result<Input, SourceError>]) -> Result<Input, SourceError> {
-    let is_repeated = before.iter().flatten().any(|input| input.path.is_none());
-    if is_repeated {
-        return Err(input_error(Path::new("-"), "standard input is named twice".to_owned(), "name it once"));
+    opening.compressed = Some((compression, bytes));
+    if opening.mode == ReadMode::Growing {
+        opening.mode = ReadMode::Full;
     }
-    Ok(Input { name: "-".to_owned(), path: None, size: None })
-}
-
-/// Adds the captures of a directory.
-fn add_directory(path: &Path, inputs: &mut Vec<Result<Input, SourceError>>) {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) => return inputs.push(Err(open_error(path, &error))),
-    };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort_unstable();
-    let before = inputs.len();
-    for path in paths {
-        let Ok(metadata) = fs::metadata(&path) else { continue };
-        if !metadata.is_file() {
-            continue;
-        }
-        match begins_as_capture(&path) {
-            Ok(true) => inputs.push(Ok(Input::file(&path, &metadata))),
-            Ok(false) => {}
-            Err(error) => inputs.push(Err(open_error(&path, &error))),
-        }
-    }
-    if inputs.len() == before {
-        inputs.push(Err(input_error(path, "the directory contains no captures".to_owned(), CONVERT)));
-    }
-}
-
-/// Returns whether a file is a capture by its first bytes, decompressed if it is compressed.
-fn begins_as_capture(path: &Path) -> std::io::Result<bool> {
-    let mut file = File::open(path)?;
-    let mut head = Vec::new();
-    file.by_ref().take(HEAD_LEN as u64).read_to_end(&mut head)?;
-    let Magic::Compressed(compression) = Magic::of(&head) else {
-        return Ok(Magic::of(&head) != Magic::Unknown);
-    };
-    let mut within = Vec::new();
-    let mut reader = decoder(compression, Cursor::new(head).chain(file), Arc::new(AtomicU64::new(0)));
-    // If decompression fails, the file is a damaged capture, which is reported when it is opened, or no capture.
-    let failed = reader.by_ref().take(HEAD_LEN as u64).read_to_end(&mut within).is_err();
-    Ok(match Magic::of(&within) {
-        Magic::Pcap(_) | Magic::PcapNg => true,
-        Magic::Compressed(_) => false,
-        Magic::Unknown => failed && within.is_empty() && named_as_capture(path),
-    })
-}
-
-/// Returns whether the name of a file is that of a capture.
-///
-/// Rationale: only for a compressed file without a readable byte, where nothing but the name is known.
-fn named_as_capture(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().to_ascii_lowercase().contains("pcap"))
+    FileSource::with_head(Vec::new(), reader, opening)
 }
 
 /// Describes an error of opening a file.
-fn open_error(path: &Path, error: &std::io::Error) -> SourceError {
+pub(super) fn open_error(path: &Path, error: &std::io::Error) -> SourceError {
     let (cause, remedy) = match error.kind() {
         std::io::ErrorKind::NotFound => ("no such file".to_owned(), "check the path"),
         std::io::ErrorKind::PermissionDenied => {
@@ -202,6 +127,6 @@ fn open_error(path: &Path, error: &std::io::Error) -> SourceError {
     input_error(path, cause, remedy)
 }
 
-fn input_error(path: &Path, cause: String, remedy: &'static str) -> SourceError {
+pub(super) fn input_error(path: &Path, cause: String, remedy: &'static str) -> SourceError {
     SourceError { input: path.display().to_string(), frames: 0, offset: None, cause, remedy }
 }

@@ -21,6 +21,12 @@ pub(super) enum Compression {
     Gzip,
     /// RFC 8878, any number of frames.
     Zstd,
+    /// The .xz file format, any number of streams.
+    Xz,
+    /// Any number of streams.
+    Bzip2,
+    /// The LZ4 frame format, any number of frames.
+    Lz4,
 }
 
 impl Compression {
@@ -29,6 +35,9 @@ impl Compression {
         match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
+            Self::Lz4 => "lz4",
         }
     }
 }
@@ -38,6 +47,8 @@ impl Compression {
 pub(super) enum Magic {
     Pcap(PcapVariant),
     PcapNg,
+    /// RFC 1761.
+    Snoop,
     Compressed(Compression),
     Unknown,
 }
@@ -59,9 +70,13 @@ impl Magic {
         match first {
             // Its first four bytes are line breaks: text, unless the byte-order magic follows.
             [0x0a, 0x0d, 0x0d, 0x0a] if may_have_byte_order_magic(head) => Self::PcapNg,
+            [b's', b'n', b'o', b'o'] if b"snoop\0\0\0".starts_with(&head[..head.len().min(8)]) => Self::Snoop,
             [0x1f, 0x8b, ..] => Self::Compressed(Compression::Gzip),
             // A frame, or a skippable one (RFC 8878, sections 3.1.1 and 3.1.2).
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Compressed(Compression::Zstd),
+            [0xfd, b'7', b'z', b'X'] => Self::Compressed(Compression::Xz),
+            [b'B', b'Z', b'h', b'1'..=b'9'] if may_be_bzip2(head) => Self::Compressed(Compression::Bzip2),
+            [0x04, 0x22, 0x4d, 0x18] => Self::Compressed(Compression::Lz4),
             _ => Self::Unknown,
         }
     }
@@ -72,22 +87,43 @@ fn may_have_byte_order_magic(head: &[u8]) -> bool {
     matches!(head.get(8..12), None | Some([0x4d, 0x3c, 0x2b, 0x1a] | [0x1a, 0x2b, 0x3c, 0x4d]))
 }
 
+/// Returns whether a block, or the end of an empty file, follows the first four bytes, or could still follow: text may
+/// begin with them.
+fn may_be_bzip2(head: &[u8]) -> bool {
+    let follows = head[4..].split_at(head[4..].len().min(6)).0;
+    [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]]
+        .iter()
+        .any(|magic| magic.starts_with(follows))
+}
+
+/// Returns whether a file that cannot be read is a packet capture, of which packets would be passed over in silence.
+pub(super) fn is_unsupported_capture(head: &[u8]) -> bool {
+    matches!(
+        head,
+        [0xa1, 0xb2, 0x34, 0xcd, ..]
+            | [0xcd, 0x34, 0xb2, 0xa1, ..]
+            | [0xa1, 0x2b, 0x3c, 0x4d, ..]
+            | [0x4d, 0x3c, 0x2b, 0xa1, ..]
+            | [b'G', b'M', b'B', b'U', ..]
+            | [b'R', b'T', b'S', b'S', ..]
+    )
+}
+
 /// Describes a file that is not a capture, for the error message.
 pub(super) fn describe(head: &[u8]) -> String {
     let known = match head {
         [] => return "it is empty".to_owned(),
         [0xa1, 0xb2, 0x34, 0xcd, ..] | [0xcd, 0x34, 0xb2, 0xa1, ..] => "a pcap file of Mesquita's variant",
         [0xa1, 0x2b, 0x3c, 0x4d, ..] | [0x4d, 0x3c, 0x2b, 0xa1, ..] => "a pcap file of Navtel's variant",
-        [b's', b'n', b'o', b'o', b'p', 0, 0, 0, ..] => "a snoop capture",
         [b'G', b'M', b'B', b'U', ..] | [b'R', b'T', b'S', b'S', ..] => "a Network Monitor capture",
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "compressed with xz",
-        [b'B', b'Z', b'h', b'1'..=b'9', ..] => "compressed with bzip2",
-        [0x04, 0x22, 0x4d, 0x18, ..] => "compressed with lz4",
+        [0x02, 0x21, 0x4c, 0x18, ..] => "compressed with lz4's legacy format",
+        [0x1f, 0x9d, ..] => "compressed with compress",
+        [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => "a 7z archive",
         [b'P', b'K', 3, 4, ..] => "a zip archive",
         [0x7f, b'E', b'L', b'F', ..] => "a program",
         _ => return describe_unknown(head),
     };
-    format!("it is {known}, not a pcap or pcapng file")
+    format!("it is {known}, not a capture file that can be read")
 }
 
 fn describe_unknown(head: &[u8]) -> String {

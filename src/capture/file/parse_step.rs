@@ -25,6 +25,8 @@ pub(super) struct Frame {
     pub(super) link: Link,
     /// The recorder's time stamp.
     pub(super) time: Timestamp,
+    /// Whether more bytes were captured than the file's snapshot length allows.
+    pub(super) is_beyond_snaplen: bool,
 }
 
 /// One step through a capture. A record may extend beyond the available bytes: the rest of it is skipped.
@@ -41,6 +43,13 @@ pub(super) enum Step {
     Skip {
         /// Bytes to skip.
         size: usize,
+    },
+    /// A packet in a record of `size` bytes that cannot be read; the records after it can.
+    Unread {
+        /// Bytes of the record.
+        size: usize,
+        /// The reason.
+        cause: FormatError,
     },
     /// `size` bytes must be available to continue.
     Need {

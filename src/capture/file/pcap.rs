@@ -97,12 +97,14 @@ impl Pcap {
         let fraction = i64::from(self.order.u32(head, 4)) * self.nanos_per_tick;
         let frame = Frame {
             start: self.record,
-            // Frames longer than the header's snapshot length are cut to it, as libpcap does.
-            len: caplen.min(self.snaplen),
-            wire_len: len.max(caplen.min(self.snaplen)),
+            // The snapshot length is what the recorder was asked for, and tools that merge or edit files leave that of
+            // another one. The bytes are there, so they are read (as by Wireshark; libpcap cuts them off).
+            len: caplen,
+            wire_len: len.max(caplen),
             linktype: self.linktype,
             link: self.link,
             time: Timestamp::from_secs_nanos(seconds, fraction),
+            is_beyond_snaplen: caplen > self.snaplen,
         };
         Step::Frame { size, frame }
     }

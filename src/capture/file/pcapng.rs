@@ -5,8 +5,8 @@
 
 use super::format_error::FormatError;
 use super::parse_step::{ByteOrder, Frame, MAX_FRAME, Step, snapshot_limit};
+use super::pcapng_interfaces::{Interface, Interfaces, Ticks};
 use crate::packet::Link;
-use crate::time::Timestamp;
 
 /// Block types of the draft, sections 4.1 to 4.4: section header, interface description, enhanced packet, simple
 /// packet.
@@ -18,64 +18,23 @@ const SPB_MAGIC: u32 = 3;
 const PB_MAGIC: u32 = 2;
 /// A section header's byte-order magic as a little-endian host writes it.
 const BYTE_ORDER: [u8; 4] = [0x4d, 0x3c, 0x2b, 0x1a];
-/// The largest block that is not considered damage. Source: libpcap's `INITIAL_MAX_BLOCKSIZE`.
-const MAX_BLOCK: u32 = 16 << 20;
 /// Of blocks above this size only the beginning is read; the rest is skipped.
 ///
-/// Rationale: holds the largest frame with its header, so that no slab grows beyond it because of options.
+/// Rationale: holds the largest frame with its header, so that no slab grows beyond it because of options. Blocks have
+/// no maximum: those of TLS secrets and of custom data have been seen with many MiB.
 const LARGE_BLOCK: u32 = 512 << 10;
-/// Rationale: libpcap and Wireshark set no limit; the most interfaces seen in a merged capture are some hundreds.
-const MAX_INTERFACES: usize = 65_536;
 /// Size of the type and the length before a block's body.
 const HEAD: usize = 8;
 /// Size of the repeated length after the body.
 const TRAILER: usize = 4;
 /// The smallest block. Source: draft, section 3.1.
 const MIN_BLOCK: u32 = 12;
-const NANOS: u64 = 1_000_000_000;
-
-/// The unit of an interface's time stamps.
-#[derive(Clone, Copy, Debug)]
-enum Ticks {
-    /// Nanoseconds per tick.
-    Nanos(i64),
-    /// Ticks per second: powers of two, and units below a nanosecond.
-    PerSecond(u64),
-}
-
-/// One interface of a section.
-#[derive(Clone, Copy, Debug)]
-struct Interface {
-    linktype: u32,
-    link: Link,
-    snaplen: u32,
-    ticks: Ticks,
-    /// Seconds to add to every time stamp.
-    offset: i64,
-}
-
-impl Interface {
-    #[inline]
-    fn time(&self, ticks: u64) -> Timestamp {
-        match self.ticks {
-            Ticks::Nanos(nanos) => {
-                let nanos = i64::try_from(ticks).unwrap_or(i64::MAX).saturating_mul(nanos);
-                Timestamp::from_secs_nanos(self.offset, nanos)
-            }
-            Ticks::PerSecond(rate) => {
-                let seconds = i64::try_from(ticks / rate).unwrap_or(i64::MAX).saturating_add(self.offset);
-                let nanos = u128::from(ticks % rate) * u128::from(NANOS) / u128::from(rate);
-                Timestamp::from_secs_nanos(seconds, i64::try_from(nanos).unwrap_or(i64::MAX))
-            }
-        }
-    }
-}
 
 /// Parses the blocks of a pcapng file, with the state of the current section.
 #[derive(Debug)]
 pub(super) struct PcapNg {
     order: ByteOrder,
-    interfaces: Vec<Interface>,
+    interfaces: Interfaces,
     /// Length of a large block of which only the trailer, which repeats the length, is still to come.
     awaited: Option<u32>,
     /// Whether the first section header is not parsed yet.
@@ -84,8 +43,8 @@ pub(super) struct PcapNg {
 
 impl PcapNg {
     /// Returns the state at the start of a file.
-    pub(super) const fn new() -> Self {
-        Self { order: ByteOrder::Little, interfaces: Vec::new(), awaited: None, first: true }
+    pub(super) fn new() -> Self {
+        Self { order: ByteOrder::Little, interfaces: Interfaces::default(), awaited: None, first: true }
     }
 
     /// Parses the block at the start of `bytes`.
@@ -106,8 +65,8 @@ impl PcapNg {
             }
         }
         let (kind, length) = (self.order.u32(head, 0), self.order.u32(head, 4));
-        if length < MIN_BLOCK || (length % 4 != 0 && !self.first) || length > MAX_BLOCK {
-            return Step::Fault(FormatError::BlockLength { length, min: MIN_BLOCK, max: MAX_BLOCK });
+        if length < MIN_BLOCK || (length % 4 != 0 && !self.first) {
+            return Step::Fault(FormatError::BlockLength { length, min: MIN_BLOCK });
         }
         if length > LARGE_BLOCK { self.large(kind, length, bytes) } else { self.complete(kind, length, bytes) }
     }
@@ -165,10 +124,10 @@ impl PcapNg {
     fn body(&mut self, kind: u32, body: &[u8], body_size: usize, size: usize) -> Step {
         let order = self.order;
         let packet = match kind {
-            EPB_MAGIC | PB_MAGIC if body.len() < 20 => return too_short(kind),
+            EPB_MAGIC | PB_MAGIC if body.len() < 20 => return unread(size, FormatError::ShortBlock { kind }),
             EPB_MAGIC => self.packet(order.u32(body, 0), body, body_size),
             PB_MAGIC => self.packet(u32::from(order.u16(body, 0)), body, body_size),
-            SPB_MAGIC if body.len() < 4 => return too_short(kind),
+            SPB_MAGIC if body.len() < 4 => return unread(size, FormatError::ShortBlock { kind }),
             SPB_MAGIC => self.simple_packet(body, body_size),
             SHB_MAGIC if body.len() < 16 => return too_short(kind),
             SHB_MAGIC if order.u16(body, 4) != 1 => {
@@ -180,15 +139,16 @@ impl PcapNg {
                 self.first = false;
                 return Step::Skip { size };
             }
-            IDB_MAGIC => match self.interface(body) {
-                Ok(()) => return Step::Skip { size },
-                Err(cause) => Err(cause),
-            },
+            IDB_MAGIC => {
+                let interface = self.interface(body);
+                self.interfaces.push(interface);
+                return Step::Skip { size };
+            }
             _ => return Step::Skip { size },
         };
         match packet {
             Ok(frame) => Step::Frame { size, frame },
-            Err(cause) => Step::Fault(cause),
+            Err(cause) => unread(size, cause),
         }
     }
 
@@ -205,7 +165,7 @@ impl PcapNg {
     /// Parses a simple packet block (draft, section 4.4): of the section's first interface, without a time.
     fn simple_packet(&self, body: &[u8], body_size: usize) -> Result<Frame, FormatError> {
         let len = self.order.u32(body, 0);
-        let snaplen = self.interfaces.first().map_or(MAX_FRAME, |interface| interface.snaplen);
+        let snaplen = self.interfaces.get(0).map_or(MAX_FRAME, |interface| interface.snaplen);
         self.frame(0, 0, len.min(snaplen), len, 4, body_size)
     }
 
@@ -219,9 +179,7 @@ impl PcapNg {
         start: usize,
         body_size: usize,
     ) -> Result<Frame, FormatError> {
-        let Some(interface) = self.interfaces.get(interface as usize) else {
-            return Err(FormatError::UnknownInterface(interface));
-        };
+        let interface = self.interfaces.get(interface)?;
         let space = body_size - start;
         if caplen as usize > space {
             return Err(FormatError::LongPacket { caplen, space });
@@ -234,16 +192,15 @@ impl PcapNg {
             linktype: interface.linktype,
             link: interface.link,
             time: interface.time(ticks),
+            is_beyond_snaplen: caplen > interface.snaplen,
         })
     }
 
-    /// Parses an interface description block (draft, section 4.2).
-    fn interface(&mut self, body: &[u8]) -> Result<(), FormatError> {
+    /// Parses an interface description block (draft, section 4.2). `None` if its packets cannot be read: it is too short,
+    /// or its time resolution does not fit into 64 bits.
+    fn interface(&self, body: &[u8]) -> Option<Interface> {
         if body.len() < 8 {
-            return Err(FormatError::ShortInterface);
-        }
-        if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(FormatError::TooManyInterfaces { limit: MAX_INTERFACES });
+            return None;
         }
         let linktype = u32::from(self.order.u16(body, 0));
         let mut interface = Interface {
@@ -254,19 +211,18 @@ impl PcapNg {
             offset: 0,
         };
         self.options(body, &mut interface)?;
-        self.interfaces.push(interface);
-        Ok(())
+        Some(interface)
     }
 
     /// Parses the options about time: if_tsresol (9) and if_tsoffset (14). A truncated list ends where it is cut.
-    fn options(&self, body: &[u8], interface: &mut Interface) -> Result<(), FormatError> {
+    fn options(&self, body: &[u8], interface: &mut Interface) -> Option<()> {
         let mut at = 8;
         while let Some(option) = body.get(at..).filter(|rest| rest.len() >= 4) {
             let (code, length) = (self.order.u16(option, 0), usize::from(self.order.u16(option, 2)));
             let Some(value) = option.get(4..4 + length) else { break };
             match (code, value) {
                 (0, _) => break,
-                (9, [resolution]) => interface.ticks = ticks(*resolution)?,
+                (9, [resolution]) => interface.ticks = Ticks::decode(*resolution)?,
                 (14, value) if value.len() == 8 => {
                     let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));
                     let (high, low) = if self.order == ByteOrder::Big { (first, second) } else { (second, first) };
@@ -276,21 +232,7 @@ impl PcapNg {
             }
             at += 4 + length.next_multiple_of(4);
         }
-        Ok(())
-    }
-}
-
-/// Decodes if_tsresol: a negative power of 10, or of 2 if the highest bit is set.
-fn ticks(resolution: u8) -> Result<Ticks, FormatError> {
-    let exponent = u32::from(resolution & 0x7f);
-    let (base, rate) =
-        if resolution & 0x80 == 0 { (10, 10_u64.checked_pow(exponent)) } else { (2, 2_u64.checked_pow(exponent)) };
-    match rate {
-        Some(rate) if NANOS.is_multiple_of(rate) => {
-            Ok(Ticks::Nanos(i64::try_from(NANOS / rate).expect("a second has fewer nanoseconds than i64::MAX")))
-        }
-        Some(rate) => Ok(Ticks::PerSecond(rate)),
-        None => Err(FormatError::TimeResolution { base, exponent }),
+        Some(())
     }
 }
 
@@ -302,4 +244,9 @@ fn unequal(head: u32, end: u32) -> Step {
 #[cold]
 fn too_short(kind: u32) -> Step {
     Step::Fault(FormatError::ShortBlock { kind })
+}
+
+#[cold]
+fn unread(size: usize, cause: FormatError) -> Step {
+    Step::Unread { size, cause }
 }

@@ -1,17 +1,20 @@
-//! Reads pcap and pcapng files from any reader, in place: bytes go from `read(2)` into the block's slab and are parsed
+//! Reads capture files from any reader, in place: bytes go from `read(2)` into the block's slab and are parsed
 //! there; only the incomplete record at the end is copied to the next block. The content of frames is not parsed.
 
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::compression;
 use super::format::Format;
-use super::format_error::DAMAGED;
-use super::magic;
+use super::format_error::{CUT, DAMAGED, FormatError};
+use super::magic::{self, Compression};
 use super::parse_step::{Frame, Step};
 use super::pcap::Pcap;
+use super::peek_reader::CompressedBytes;
 use super::pipe::{IDLE, stop_requested};
+use super::remarks::Remarks;
 use crate::capture::block::{Block, BlockSize, FrameRef};
 use crate::capture::source::{FillStatus, PacketSource, SourceError};
 
@@ -34,6 +37,34 @@ pub(super) enum ReadMode {
     Full,
     /// A pipe, possibly from a running recorder: bytes are delivered as they arrive.
     Arriving,
+    /// A file that may grow: as [`ReadMode::Full`], but the end of the file is not the end of the input.
+    Growing,
+}
+
+/// What a source is opened with, besides the reader.
+pub(super) struct Opening {
+    /// Used in messages.
+    pub(super) name: String,
+    /// Becomes [`Block::input`].
+    pub(super) index: u32,
+    pub(super) size: BlockSize,
+    pub(super) filter: Option<FrameFilter>,
+    pub(super) mode: ReadMode,
+    /// The compression that the reader undoes.
+    pub(super) compressed: Option<(Compression, Arc<CompressedBytes>)>,
+}
+
+impl Opening {
+    /// Describes a failed read: the cause and the remedy.
+    fn describe(&self, error: &std::io::Error, plain: &str) -> (String, &'static str) {
+        match &self.compressed {
+            Some((compression, _)) => {
+                let (cause, remedy) = compression::describe(*compression, error);
+                (cause, remedy.unwrap_or(DAMAGED))
+            }
+            None => (format!("{plain}: {error}"), DAMAGED),
+        }
+    }
 }
 
 /// The reason for the end of a scan of the available bytes.
@@ -53,12 +84,9 @@ enum ScanEnd {
 /// (decompressed) file.
 pub struct FileSource<R = Box<dyn Read + Send>> {
     reader: R,
-    mode: ReadMode,
+    opening: Opening,
     format: Format,
-    name: String,
-    index: u32,
     size: BlockSize,
-    filter: Option<FrameFilter>,
     rest: Vec<u8>,
     at: usize,
     offset: u64,
@@ -69,21 +97,24 @@ pub struct FileSource<R = Box<dyn Read + Send>> {
     mean_record: usize,
     /// Whether the reader is at its end, or failed.
     ended: bool,
-    /// The reader's error.
-    read_error: Option<String>,
+    /// Whether the last read of a file that may grow reached its end.
+    at_end: bool,
+    /// Whether the last scan ended for want of bytes, not because the block was full or the capture is damaged.
+    needs_bytes: bool,
+    /// The reader's error: cause and remedy.
+    read_error: Option<(String, &'static str)>,
     /// The error to return once the frames before it are delivered.
     pending_error: Option<SourceError>,
     /// How long a pipe has delivered no frame, as far as no block reported it.
     quiet: Duration,
     /// Bytes read from `reader`.
     bytes_read: u64,
-    /// Bytes read from the compressed file, if it is compressed.
-    pub(super) compressed_bytes: Option<Arc<AtomicU64>>,
+    remarks: Remarks,
 }
 
 impl<R> std::fmt::Debug for FileSource<R> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, format, offset, frames, .. } = self;
+        let Self { opening: Opening { name, .. }, format, offset, frames, .. } = self;
         write!(out, "FileSource {{ {name:?}, {format:?}, at offset {offset} after {frames} frames }}")
     }
 }
@@ -101,33 +132,32 @@ impl<R: Read> FileSource<R> {
         size: BlockSize,
         filter: Option<FrameFilter>,
     ) -> Result<Self, SourceError> {
-        Self::with_head(Vec::new(), reader, ReadMode::Arriving, name, index, size, filter)
+        let mode = ReadMode::Arriving;
+        Self::with_head(Vec::new(), reader, Opening { name, index, size, filter, mode, compressed: None })
     }
 
     /// Like [`FileSource::new`], for a reader whose first bytes `rest` (fewer than a header) were already read.
-    pub(super) fn with_head(
-        mut rest: Vec<u8>,
-        mut reader: R,
-        mode: ReadMode,
-        name: String,
-        index: u32,
-        size: BlockSize,
-        filter: Option<FrameFilter>,
-    ) -> Result<Self, SourceError> {
-        let refuse = |cause, remedy| SourceError { input: name.clone(), frames: 0, offset: None, cause, remedy };
+    pub(super) fn with_head(mut rest: Vec<u8>, mut reader: R, opening: Opening) -> Result<Self, SourceError> {
+        let refuse =
+            |cause, remedy| SourceError { input: opening.name.clone(), frames: 0, offset: None, cause, remedy };
         if let Err(error) = reader.by_ref().take((magic::HEAD_LEN - rest.len()) as u64).read_to_end(&mut rest) {
-            return Err(refuse(format!("cannot read: {error}"), DAMAGED));
+            let (cause, remedy) = opening.describe(&error, "cannot read");
+            return Err(refuse(cause, remedy));
         }
-        let (format, at) = Format::detect(&rest).map_err(|error| refuse(error.to_string(), error.remedy()))?;
+        let (format, at) = Format::detect(&rest).map_err(|error| {
+            let cause = match &opening.compressed {
+                Some((compression, _)) => format!("decompressed with {}, {error}", compression.name()),
+                None => error.to_string(),
+            };
+            refuse(cause, error.remedy())
+        })?;
+        let size = opening.size;
         let size = BlockSize { bytes: size.bytes.clamp(1, 1 << 30), packets: size.packets.max(1) };
         Ok(Self {
             reader,
-            mode,
+            opening,
             format,
-            name,
-            index,
             size,
-            filter,
             at,
             offset: at as u64,
             bytes_read: rest.len() as u64,
@@ -136,16 +166,18 @@ impl<R: Read> FileSource<R> {
             frames: 0,
             mean_record: 512,
             ended: false,
+            at_end: false,
+            needs_bytes: false,
             read_error: None,
             pending_error: None,
+            remarks: Remarks::default(),
             quiet: Duration::ZERO,
-            compressed_bytes: None,
         })
     }
 
     /// Returns the number of bytes read so far from the file itself, compressed or not: for a progress bar.
     pub fn bytes_read(&self) -> u64 {
-        self.compressed_bytes.as_ref().map_or(self.bytes_read, |count| count.load(Ordering::Relaxed))
+        self.opening.compressed.as_ref().map_or(self.bytes_read, |(_, bytes)| bytes.read.load(Ordering::Relaxed))
     }
 
     /// Returns the number of frames read so far, including those that did not pass the filter.
@@ -153,8 +185,39 @@ impl<R: Read> FileSource<R> {
         self.frames
     }
 
+    /// Returns the input's name in messages.
+    pub fn name(&self) -> &str {
+        &self.opening.name
+    }
+
+    /// Returns what was remarkable so far: parts that were not read, and more.
+    pub fn remarks(&self) -> Remarks {
+        let trailing = |(_, bytes): &(_, Arc<CompressedBytes>)| bytes.trailing.load(Ordering::Relaxed);
+        Remarks { trailing: self.opening.compressed.as_ref().map_or(0, trailing), ..self.remarks.clone() }
+    }
+
+    /// Returns whether everything of a file that may grow was delivered, up to the last complete record.
+    pub(in crate::capture) fn is_at_end(&self) -> bool {
+        self.at_end && self.needs_bytes
+    }
+
+    /// Returns whether a record is incomplete.
+    pub(in crate::capture) fn is_within_record(&self) -> bool {
+        self.rest.len() > self.at || self.skip > 0
+    }
+
+    /// Returns whether the end of the file is not the end of the input.
+    pub(in crate::capture) fn is_growing(&self) -> bool {
+        self.opening.mode == ReadMode::Growing
+    }
+
+    /// Makes the present end of a file that may grow the end of the input.
+    pub(in crate::capture) fn stop_growing(&mut self) {
+        self.opening.mode = ReadMode::Full;
+    }
+
     fn error(&self, cause: String, remedy: &'static str) -> SourceError {
-        SourceError { input: self.name.clone(), frames: self.frames, offset: Some(self.offset), cause, remedy }
+        SourceError { input: self.opening.name.clone(), frames: self.frames, offset: Some(self.offset), cause, remedy }
     }
 
     /// Parses the records of `bytes` from `at`; the block begins at `origin`. Returns where and why it ended.
@@ -171,7 +234,7 @@ impl<R: Read> FileSource<R> {
                 continue;
             }
             if let Format::Pcap(pcap) = &self.format
-                && self.filter.is_none()
+                && self.opening.filter.is_none()
             {
                 let before = packets.len();
                 let end = scan_pcap(pcap, bytes, at, origin, self.frames, &self.size, packets);
@@ -185,6 +248,7 @@ impl<R: Read> FileSource<R> {
             let size = match self.format.step(record) {
                 Step::Frame { size, frame } => {
                     self.frames += 1;
+                    self.remarks.note_frame(&frame, self.frames);
                     match self.passes_filter(&frame, record) {
                         Ok(true) => packets.push(frame_ref(&frame, at - origin, self.frames)),
                         Ok(false) => {}
@@ -193,6 +257,10 @@ impl<R: Read> FileSource<R> {
                     size
                 }
                 Step::Skip { size } => size,
+                Step::Unread { size, cause } => {
+                    self.note_unread(&cause);
+                    size
+                }
                 Step::Need { size } => return (at, ScanEnd::Need(size)),
                 Step::Fault(error) => return (at, ScanEnd::Fault(self.error(error.to_string(), error.remedy()))),
             };
@@ -212,9 +280,18 @@ impl<R: Read> FileSource<R> {
 
     #[inline]
     fn passes_filter(&mut self, frame: &Frame, record: &[u8]) -> Result<bool, SourceError> {
-        let Some(filter) = &mut self.filter else { return Ok(true) };
+        let Some(filter) = &mut self.opening.filter else { return Ok(true) };
         let bytes = &record[frame.start..frame.start + frame.len as usize];
         filter(frame.linktype, frame.wire_len, bytes).map_err(|cause| self.error(cause, ""))
+    }
+
+    #[cold]
+    fn note_unread(&mut self, cause: &FormatError) {
+        if self.remarks.unread == 0 {
+            self.remarks.first_unread = Some(self.error(cause.to_string(), ""));
+        }
+        self.frames += 1;
+        self.remarks.unread += 1;
     }
 
     /// Delivers the bytes that an earlier read left: one copy of many records, or none. Returns why it ended, or `None`
@@ -257,27 +334,29 @@ impl<R: Read> FileSource<R> {
         end
     }
 
-    /// Reads once; at least up to `goal` bytes if the file has them. Returns false if a signal arrived first.
+    /// Reads once; at least up to `goal` bytes if the file has them. Returns false if there are none for now: a signal
+    /// arrived first, or the file may grow.
     fn read(&mut self, bytes: &mut Vec<u8>, goal: usize) -> bool {
         let before = bytes.len();
-        let result = match self.mode {
+        let result = match self.opening.mode {
             ReadMode::Full => self.read_full(bytes, goal),
             ReadMode::Arriving => self.read_arriving(bytes),
+            ReadMode::Growing => self.read_full(bytes, goal).map(|at_end| {
+                self.at_end = at_end;
+                false
+            }),
         };
-        self.bytes_read += (bytes.len() - before) as u64;
+        let read = bytes.len() - before;
+        self.bytes_read += read as u64;
         match result {
             Ok(ended) => self.ended = ended,
             Err(error) if error.kind() == ErrorKind::Interrupted || stop_requested() => return false,
             Err(error) => {
                 self.ended = true;
-                self.read_error = Some(match (&self.compressed_bytes, error.kind()) {
-                    (Some(_), ErrorKind::UnexpectedEof) => "the compressed data are cut short".to_owned(),
-                    (Some(_), _) => format!("the compressed data are damaged: {error}"),
-                    (None, _) => format!("cannot read further: {error}"),
-                });
+                self.read_error = Some(self.opening.describe(&error, "cannot read further"));
             }
         }
-        true
+        read > 0 || self.ended
     }
 
     /// Reads about as many bytes as the block holds. Returns whether the file is at its end.
@@ -301,15 +380,16 @@ impl<R: Read> FileSource<R> {
     /// Returns the status of a block after a scan, and keeps the error, if any, in `pending_error`.
     fn finish_fill(&mut self, end: ScanEnd) -> FillStatus {
         let left = self.rest.len() - self.at;
+        self.needs_bytes = matches!(end, ScanEnd::Need(_));
         match end {
             ScanEnd::Fault(error) => self.pending_error = Some(error),
             ScanEnd::Full => {}
             ScanEnd::Need(_) if !self.ended => {}
             ScanEnd::Need(size) => match self.read_error.take() {
-                Some(cause) => self.pending_error = Some(self.error(cause, DAMAGED)),
+                Some((cause, remedy)) => self.pending_error = Some(self.error(cause, remedy)),
                 None if left > 0 || self.skip > 0 => {
                     let cause = format!("the file ends in the middle of a record ({left} of {size} bytes are there)");
-                    self.pending_error = Some(self.error(cause, DAMAGED));
+                    self.pending_error = Some(self.error(cause, CUT));
                 }
                 None => return FillStatus::End,
             },
@@ -322,7 +402,7 @@ impl<R: Read> PacketSource for FileSource<R> {
     /// Waits at most 250 ms for a pipe that can be interrupted. The block may be empty; its `elapsed` is then the time
     /// without a frame, once it has reached 250 ms.
     fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
-        let began = (self.mode == ReadMode::Arriving).then(Instant::now);
+        let began = (self.opening.mode == ReadMode::Arriving).then(Instant::now);
         let status = self.fill_block(block)?;
         if let Some(began) = began {
             self.quiet = if block.packets.is_empty() { self.quiet + began.elapsed() } else { Duration::ZERO };
@@ -336,7 +416,7 @@ impl<R: Read> PacketSource for FileSource<R> {
 
 impl<R: Read> FileSource<R> {
     fn fill_block(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
-        block.input = self.index;
+        block.input = self.opening.index;
         if self.pending_error.is_none() {
             let end = match self.fill_from_rest(block) {
                 Some(end) => end,
@@ -355,8 +435,8 @@ impl<R: Read> FileSource<R> {
     }
 }
 
-/// Parses the complete frames of a pcap file that follow each other from `at`, which is nearly the whole file. Returns
-/// where they end. `frames` is the number of frames before them; their positions are relative to `origin`.
+/// Parses the complete frames of a pcap file that follow each other from `at`, up to a remarkable one, which is nearly
+/// the whole file. Returns where they end. `frames` is the number of frames before them; their positions are relative to `origin`.
 fn scan_pcap(
     pcap: &Pcap,
     bytes: &[u8],
@@ -368,6 +448,9 @@ fn scan_pcap(
 ) -> usize {
     while packets.len() < size.packets && at - origin < size.bytes {
         let Step::Frame { size, frame } = pcap.step(&bytes[at..]) else { break };
+        if frame.is_beyond_snaplen {
+            break;
+        }
         frames += 1;
         packets.push(frame_ref(&frame, at - origin, frames));
         at += size;

@@ -15,7 +15,7 @@ use crate::cli::counted;
 pub(super) fn execute(files: Vec<PathBuf>, others: SignatureFiles) -> CommandOutput {
     let alone = match load_signatures(&SignatureFiles { add: Vec::new(), only: files.clone() }) {
         Ok(set) => set,
-        Err(errors) => return CommandOutput::usage_error(errors),
+        Err(errors) => return CommandOutput::load_errors(&errors),
     };
     let mut output = CommandOutput::text(String::new());
     output.messages = alone.failing_examples();

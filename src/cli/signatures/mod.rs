@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use smsentry::app::config::SignatureFiles;
-use smsentry::app::{Exit, load_signatures};
+use smsentry::app::{Exit, LoadError, load_signatures};
 use smsentry::export::{self, Language};
 use smsentry::signature::{Signature, Signatures};
 
@@ -139,6 +139,10 @@ impl CommandOutput {
         Self { text, file: None, messages: Vec::new(), exit: Exit::Finished }
     }
 
+    fn load_errors(errors: &[LoadError]) -> Self {
+        Self::usage_error(errors.iter().map(ToString::to_string).collect())
+    }
+
     fn usage_error(messages: Vec<String>) -> Self {
         Self { text: String::new(), file: None, messages, exit: Exit::Usage }
     }
@@ -180,7 +184,7 @@ pub(crate) fn execute(command: SignaturesCommand) -> CommandOutput {
 fn with_signatures(files: FileArguments, then: impl FnOnce(&Signatures) -> CommandOutput) -> CommandOutput {
     match load_signatures(&files.into()) {
         Ok(set) => then(&set),
-        Err(errors) => CommandOutput::usage_error(errors),
+        Err(errors) => CommandOutput::load_errors(&errors),
     }
 }
 

@@ -5,12 +5,13 @@ mod delivery;
 mod fast_path;
 mod handshake;
 mod midstream;
+mod passing;
 mod refused;
 
 use super::deadline::{Due, Hole};
 use super::half_stream::{HalfStream, SegmentPosition};
 use super::time_wait::InitialSeqs;
-use super::{ChecksumPolicy, Class, EventTime, FlowStats, FlowView, Listener, Reason, ShardContext};
+use super::{ChecksumPolicy, Class, EventTime, FlowStats, FlowView, Interest, Listener, Reason, ShardContext};
 use crate::segment::{Checksum, FlowKey, Segment, Side, TcpFlags};
 use crate::table::Slot;
 use crate::time::Timestamp;
@@ -23,6 +24,8 @@ pub(super) struct Connection<S> {
     pub(super) state: S,
     /// Memory added to the shard's totals for this flow: queued segments, and all other heap memory.
     accounted: (u32, u32),
+    /// Whether segments are passed over, because the listener expects nothing of them.
+    passed_over: bool,
 }
 
 /// The context of one segment or deadline: the shard's state, the listener and the flow's identity.
@@ -47,7 +50,7 @@ impl<S: Default> Connection<S> {
             simultaneous: false,
             terminated: false,
         };
-        Self { stats, halves: Default::default(), state: S::default(), accounted: (0, 0) }
+        Self { stats, halves: Default::default(), state: S::default(), accounted: (0, 0), passed_over: false }
     }
 
     /// Processes a segment of this flow and returns the flow's class afterwards.
@@ -58,6 +61,9 @@ impl<S: Default> Connection<S> {
     ) -> Class {
         if self.admit(segment, context) {
             let flags = segment.head.flags;
+            if self.passed_over && !flags.has(TcpFlags::SYN) && !self.resume(segment, context) {
+                return self.class::<L>();
+            }
             if flags.has(TcpFlags::RST) {
                 context.shard.counters.rst += 1;
                 self.reset(segment);
@@ -67,7 +73,10 @@ impl<S: Default> Connection<S> {
                 self.data(segment, context);
             }
         }
-        self.class()
+        if L::interest(&self.state) != Interest::High {
+            self.pass_over_if_unwanted(context);
+        }
+        self.class::<L>()
     }
 
     /// Handles a reset: a hint, and ignored unless it is at its direction's position (RFC 5961 section 3.2).
@@ -112,7 +121,9 @@ impl<S: Default> Connection<S> {
 
     /// Delivers queued bytes, with gaps, and ends both directions.
     pub(super) fn close<L: Listener<State = S>>(&mut self, reason: Reason, context: &mut FlowContext<'_, L>) {
-        for side in [Side::Low, Side::High] {
+        // Where segments were passed over, the position is unknown, and nothing is missed.
+        let followed = if self.passed_over { &[][..] } else { &[Side::Low, Side::High] };
+        for &side in followed {
             while self.halves[side as usize].queue().is_some() {
                 self.skip_hole(side, context);
             }
@@ -146,13 +157,20 @@ impl<S: Default> Connection<S> {
         self.halves[side as usize].free_if_idle();
     }
 
-    fn class(&self) -> Class {
-        if self.stats.closed {
-            Class::Closing
-        } else if self.halves.iter().all(HalfStream::is_untouched) {
-            Class::New
-        } else {
-            Class::Established
+    fn class<L: Listener<State = S>>(&self) -> Class {
+        let wanted = L::interest(&self.state) == Interest::High;
+        let untouched = self.halves.iter().all(HalfStream::is_untouched);
+        if wanted && !untouched && !self.stats.closed {
+            // Most segments belong to such a flow.
+            return Class::Established;
+        }
+        match (self.stats.closed, untouched) {
+            (true, true) => Class::UnwantedClosing,
+            (true, false) if wanted => Class::Closing,
+            (true, false) => Class::UnwantedClosing,
+            (false, true) if self.halves.iter().all(|half| half.isn_acknowledged) => Class::Connected,
+            (false, true) => Class::HalfOpen,
+            (false, false) => Class::Unwanted,
         }
     }
 

@@ -2,34 +2,57 @@
 //! requests with responses; see [`super::pairing`].
 
 mod parse;
+mod prefaces;
 mod resync;
+
+use std::net::IpAddr;
 
 pub(super) use parse::RequestHead;
 
-use parse::{FirstLine, classify, is_binary, is_certain, is_preface, is_tls, parse_fast, parse_tolerant};
+use parse::{
+    FirstLine, classify, has_binary_word, is_binary, is_certain, is_preface, is_tls, parse_fast, parse_tolerant,
+};
 
 use super::body::{Body, BodyProgress};
 use super::fields::Fields;
 use super::head::{Added, HeadBuffer, find_end, skip_lines};
 use super::line::{RequestLine, may_be_request, split_request};
+use super::opening::Opening;
+use super::preface::PrefaceBuffer;
 use super::{ParseContext, ProgressGuard, StreamPosition};
+use resync::UnprovenSegments;
 
 /// Parser state of the client's stream.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     phase: Phase,
+    opening: Opening,
     /// Content bytes seen of the current body.
     body_len: u64,
     /// Whether the client waits for a 100 response before it sends the current body.
     expects: bool,
+    /// Stream offset at which the current request's head ends, if servers disagree about the end of its body.
+    disputed: Option<u64>,
+    /// Stream offset at which the last complete request ends.
+    message_end: u64,
+    /// Segments that may hold requests, until an answer shows it.
+    unproven: Option<Box<UnprovenSegments>>,
+    /// Which prefaces may follow.
+    prefaces: Prefaces,
+    /// How much of the server's stream the latest segment acknowledged.
+    segment_acked: Option<u64>,
 }
 
 /// Position in the client's stream.
 #[derive(Debug, Default)]
 enum Phase {
-    /// Nothing was seen yet.
+    /// Nothing was seen yet, or only prefaces.
     #[default]
     Start,
+    /// In what may become a preface.
+    Preface(Box<PrefaceBuffer>),
+    /// In a preface, with so many more bytes.
+    PrefaceRest(usize),
     /// A request is expected.
     Head,
     /// In a head that is being buffered.
@@ -42,8 +65,20 @@ enum Phase {
     UnsentBody(Body),
     /// Position unknown: searches for a request line.
     Resync { line_start: bool },
-    /// Not HTTP, or no longer HTTP.
+    /// The stream began as TLS, as far as its first `seen` bytes show; at most three are looked at.
+    Tls { seen: u8 },
+    /// No longer HTTP.
     Stopped,
+}
+
+/// The prefaces that may follow at the beginning of the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Prefaces {
+    #[default]
+    Any,
+    /// The PROXY protocol has one header.
+    OnlySocks,
+    None,
 }
 
 /// A head that arrives in pieces.
@@ -53,8 +88,40 @@ struct PartialHead {
     start: StreamPosition,
     /// Whether it began at an unknown position, so that its first line must be certain to be a request.
     strict: bool,
-    /// Body that the bytes belong to if they are not a head.
-    fallback: Option<Body>,
+    /// What the bytes belong to if they are not a head.
+    fallback: Option<Fallback>,
+}
+
+/// What the bytes belong to that turn out not to be a head.
+#[derive(Debug)]
+enum Fallback {
+    Body(Body),
+    /// A first line that is no request line so far, the last segment of which acknowledged so much of the server's
+    /// stream.
+    Line(Box<PartialHead>, Option<u64>),
+}
+
+impl PartialHead {
+    /// Returns an empty head at a position where its first line must be certain to be a request.
+    fn strict(start: StreamPosition, fallback: Option<Fallback>) -> Box<Self> {
+        Box::new(Self { buffer: HeadBuffer::default(), start, strict: true, fallback })
+    }
+
+    /// Returns the stream offset of the first byte that is not parsed yet.
+    fn unparsed_start(&self) -> u64 {
+        match &self.fallback {
+            Some(Fallback::Line(before, _)) => before.start.offset,
+            _ => self.start.offset,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        let before = match &self.fallback {
+            Some(Fallback::Line(before, _)) => size_of::<Self>() + before.buffer.memory(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.buffer.memory() + before
+    }
 }
 
 /// Position of a request in the client's stream.
@@ -74,14 +141,36 @@ pub(super) trait RequestHandler {
     fn request(&mut self, head: &RequestHead<'_>, position: HeadPosition);
     /// Its body ended, or can no longer be followed.
     fn body_end(&mut self, body_len: u64);
-    /// Skipped bytes may have held requests.
-    fn lost(&mut self);
+    /// A proxy named the client for which it speaks.
+    fn proxied(&mut self, source: IpAddr);
+    /// Bytes were skipped at an unknown position, or in a body whose end is disputed; their segment acknowledged so
+    /// much of the server's stream.
+    fn skipped(&mut self, acked: Option<u64>);
+    /// Bytes that were seen may have held requests, or those that follow may; see `skipped` for `acked`.
+    fn lost(&mut self, acked: Option<u64>);
+    /// Bytes up to stream offset `end` that were not captured may have held requests.
+    fn gap(&mut self, end: u64);
+    /// Returns whether the segment at `here` is the first that the client sent after it had read an answer of the server
+    /// to bytes behind stream offset `since`. The segment before acknowledged the server's stream up to `before`.
+    fn is_behind_answer(&self, here: StreamPosition, before: Option<u64>, since: u64) -> bool;
 }
 
 impl Requests {
     /// Parses the next bytes of the stream. `offset` is the stream offset of the first one; `acked` is how much of the
     /// server's stream their segment acknowledged.
     pub(super) fn feed(
+        &mut self,
+        bytes: &[u8],
+        offset: u64,
+        acked: Option<u64>,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) {
+        self.resync_at_segment(bytes, StreamPosition { offset, acked }, context);
+        self.segment_acked = acked;
+        self.parse(bytes, offset, acked, context);
+    }
+
+    fn parse(
         &mut self,
         mut bytes: &[u8],
         mut offset: u64,
@@ -93,17 +182,23 @@ impl Requests {
             let taken = guard.advance(self.step(bytes, StreamPosition { offset, acked }, context), context.counters);
             bytes = &bytes[taken..];
             offset += taken as u64;
+            if let Phase::Head = self.phase {
+                self.message_end = offset;
+            }
         }
     }
 
     /// Skips `len` lost bytes from stream offset `offset` on.
     pub(super) fn gap(&mut self, len: u64, offset: u64, context: &mut ParseContext<'_, impl RequestHandler>) {
         match &mut self.phase {
-            Phase::Stopped => return,
+            Phase::Stopped | Phase::Tls { .. } => return,
             Phase::Body(body) => {
                 let before = self.body_len;
                 if body.skip_gap(len, &mut self.body_len) {
                     context.counters.body_bytes += self.body_len - before;
+                    if self.disputed.is_some() {
+                        context.handler.gap(offset.saturating_add(len));
+                    }
                     if body.is_empty() {
                         self.end_body(context);
                     }
@@ -113,9 +208,13 @@ impl Requests {
             _ => {}
         }
         self.finish_truncated(offset, context);
+        if self.opening == Opening::Unknown {
+            // What the first bytes were is lost with them.
+            self.opening = Opening::Preface;
+        }
         self.phase = Phase::Resync { line_start: true };
         context.counters.resync += 1;
-        context.handler.lost();
+        context.handler.gap(offset.saturating_add(len));
     }
 
     /// Ends the stream at `offset`.
@@ -127,12 +226,26 @@ impl Requests {
     /// Stops parsing: the connection has switched to another protocol.
     pub(super) fn stop(&mut self) {
         self.phase = Phase::Stopped;
+        self.opening = Opening::Left;
+    }
+
+    /// Notes that the server sends responses: if the stream began as TLS, the server did not receive those bytes.
+    pub(super) fn server_speaks_http(&mut self) {
+        if let Phase::Tls { .. } = self.phase {
+            self.phase = Phase::Resync { line_start: true };
+        }
+    }
+
+    /// Returns what the stream began with.
+    pub(super) const fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// Starts over: the connection has become a tunnel, which may carry anything.
     pub(super) fn restart(&mut self) {
         if matches!(self.phase, Phase::Head) {
             self.phase = Phase::Start;
+            self.opening = Opening::Unknown;
         }
     }
 
@@ -152,19 +265,33 @@ impl Requests {
         self.body_len
     }
 
+    /// Returns whether the server's next answer may show that a request was found.
+    pub(super) const fn waits_for_answer(&self) -> bool {
+        self.unproven.is_some()
+    }
+
+    /// Returns the stream offset at which the last complete request ends.
+    pub(super) const fn message_end(&self) -> u64 {
+        self.message_end
+    }
+
     /// Returns the stream offset at which the head in progress begins.
     pub(super) fn partial_head_start(&self) -> Option<u64> {
         match &self.phase {
-            Phase::PartialHead(partial) => Some(partial.start.offset),
+            Phase::PartialHead(partial) => Some(partial.unparsed_start()),
+            Phase::Preface(preface) => Some(preface.start.offset),
             _ => None,
         }
     }
 
     pub(super) fn memory(&self) -> usize {
-        match &self.phase {
-            Phase::PartialHead(partial) => partial.buffer.memory() + size_of::<PartialHead>(),
-            _ => 0,
-        }
+        let unproven = self.unproven.as_ref().map_or(0, |segments| segments.memory());
+        unproven
+            + match &self.phase {
+                Phase::PartialHead(partial) => partial.memory(),
+                Phase::Preface(preface) => preface.memory(),
+                _ => 0,
+            }
     }
 
     fn step(
@@ -174,7 +301,25 @@ impl Requests {
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) -> usize {
         match &mut self.phase {
-            Phase::Stopped => bytes.len(),
+            Phase::Stopped | Phase::Tls { seen: 3.. } => bytes.len(),
+            Phase::Tls { seen } if is_tls(*seen, bytes[0]) => {
+                *seen += 1;
+                1
+            }
+            Phase::Tls { .. } => {
+                self.phase = Phase::Resync { line_start: false };
+                0
+            }
+            Phase::Start if self.prefaces != Prefaces::None => self.start_preface(bytes, here, context),
+            Phase::Preface(_) => self.buffer_preface(bytes, context),
+            Phase::PrefaceRest(rest) => {
+                let taken = bytes.len().min(*rest);
+                *rest -= taken;
+                if *rest == 0 {
+                    self.phase = Phase::Start;
+                }
+                taken
+            }
             Phase::Start | Phase::Head => self.start_request(bytes, here, context),
             Phase::PartialHead(_) => self.buffer_head(bytes, here, context),
             Phase::HeadRemainder { body, line } => {
@@ -185,16 +330,11 @@ impl Requests {
                 }
                 taken
             }
-            Phase::Body(_) => self.skip_body(bytes, context),
+            Phase::Body(_) => self.skip_body(bytes, here, context),
             Phase::UnsentBody(body) => {
                 let body = *body;
                 self.phase = if may_be_request(bytes) {
-                    Phase::PartialHead(Box::new(PartialHead {
-                        start: here,
-                        strict: true,
-                        fallback: Some(body),
-                        ..PartialHead::default()
-                    }))
+                    Phase::PartialHead(PartialHead::strict(here, Some(Fallback::Body(body))))
                 } else {
                     Phase::Body(body)
                 };
@@ -202,7 +342,15 @@ impl Requests {
             }
             Phase::Resync { line_start } => {
                 let line_start = *line_start;
-                self.find_request_line(line_start, bytes, here, context.limits.line.min(context.limits.head))
+                let taken =
+                    self.find_request_line(line_start, bytes, here, context.limits.line.min(context.limits.head));
+                if !matches!(self.phase, Phase::Resync { .. }) {
+                    self.drop_unproven(here.offset + taken as u64, context);
+                }
+                if taken > 0 && self.unproven.is_none() {
+                    context.handler.skipped(here.acked);
+                }
+                taken
             }
         }
     }
@@ -219,11 +367,12 @@ impl Requests {
         if blanks > 0 {
             return blanks;
         }
-        if matches!(self.phase, Phase::Start) && is_binary(bytes[0]) {
+        if matches!(self.phase, Phase::Start) && is_binary(bytes) {
             context.counters.not_http += 1;
-            context.handler.lost();
-            // A capture may begin in the middle of a body, but TLS remains TLS.
-            self.phase = if is_tls(bytes[0]) { Phase::Stopped } else { Phase::Resync { line_start: false } };
+            context.handler.lost(self.segment_acked);
+            self.opening.note(Opening::of_other(bytes));
+            // A capture may begin in the middle of a body, but TLS remains TLS, unless the server shows otherwise.
+            self.phase = if is_tls(0, bytes[0]) { Phase::Tls { seen: 1 } } else { Phase::Resync { line_start: false } };
             return bytes.len().min(1);
         }
         self.phase = Phase::Head;
@@ -233,7 +382,7 @@ impl Requests {
             && head.line.httparse_line_len(bytes) <= limits.line
         {
             if is_preface(&head.line) {
-                return self.stop_at_http2(bytes.len(), context);
+                return self.note_http2(len, context);
             }
             self.emit_request(&head, here, here.offset + len as u64, context);
             self.enter_body(Body::of_request(&head.fields, context.counters), context);
@@ -273,7 +422,8 @@ impl Requests {
         let PartialHead { buffer, strict, .. } = &mut **partial;
         match buffer.add(bytes, context.limits.line, context.limits.head) {
             Added::All => {
-                if *strict && !buffer.has_first_line() && !may_be_request(buffer.bytes()) {
+                let possible = |start| if *strict { may_be_request(start) } else { !has_binary_word(start) };
+                if !buffer.has_first_line() && !possible(buffer.bytes()) {
                     self.reject_head(false, context);
                 }
                 bytes.len()
@@ -325,9 +475,7 @@ impl Requests {
         let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) else { return };
         let buffer = &partial.buffer;
         let Some(line) = line_of(buffer) else { return };
-        if partial.fallback.is_some() {
-            context.handler.body_end(0);
-        }
+        self.end_fallback(partial.fallback.as_ref(), context);
         let field_lines = buffer.fields();
         let fields = Fields::of_lines(field_lines);
         let truncated = too_long || buffer.cut;
@@ -348,21 +496,39 @@ impl Requests {
     fn reject_head(&mut self, line_start: bool, context: &mut ParseContext<'_, impl RequestHandler>) {
         let Phase::PartialHead(partial) = std::mem::take(&mut self.phase) else { return };
         match partial.fallback {
-            Some(body) if !partial.buffer.cut => {
-                self.phase = Phase::Body(body);
-                self.feed(partial.buffer.bytes(), partial.start.offset, partial.start.acked, context);
+            Some(fallback) if !partial.buffer.cut => {
+                self.phase = match fallback {
+                    Fallback::Body(body) => Phase::Body(body),
+                    Fallback::Line(partial, _) => Phase::PartialHead(partial),
+                };
+                self.parse(partial.buffer.bytes(), partial.start.offset, partial.start.acked, context);
             }
-            Some(_) => {
+            Some(fallback) => {
                 self.phase = Phase::Resync { line_start };
-                context.handler.body_end(0);
-                context.handler.lost();
+                self.end_fallback(Some(&fallback), context);
+                context.handler.lost(self.segment_acked);
             }
             None => {
                 self.phase = Phase::Resync { line_start };
-                if !partial.strict {
+                if partial.strict {
+                    context.handler.skipped(self.segment_acked);
+                } else {
+                    self.opening.note(Opening::Other);
                     context.counters.resync += 1;
-                    context.handler.lost();
+                    context.handler.lost(self.segment_acked);
                 }
+            }
+        }
+    }
+
+    /// Ends what precedes a head that was found in it.
+    fn end_fallback(&self, fallback: Option<&Fallback>, context: &mut ParseContext<'_, impl RequestHandler>) {
+        match fallback {
+            None => {}
+            Some(Fallback::Body(_)) => context.handler.body_end(self.body_len),
+            Some(Fallback::Line(_, acked)) => {
+                context.counters.resync += 1;
+                context.handler.lost(*acked);
             }
         }
     }
@@ -378,9 +544,10 @@ impl Requests {
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
         self.phase = Phase::Resync { line_start: true };
+        let line_bytes = line;
         match (first_line, split_request(line)) {
             (FirstLine::Preface, _) => {
-                self.stop_at_http2(line.len(), context);
+                self.note_http2(line.len(), context);
             }
             (FirstLine::Simple, Some(line)) => {
                 context.counters.tolerant += 1;
@@ -391,18 +558,22 @@ impl Requests {
                     context,
                 );
                 context.handler.body_end(0);
-                context.handler.lost();
+                context.handler.lost(self.segment_acked);
             }
             _ => {
+                self.opening.note(Opening::of_other(line_bytes));
                 context.counters.resync += 1;
-                context.handler.lost();
+                context.handler.lost(self.segment_acked);
             }
         }
     }
 
-    fn stop_at_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+    /// Handles the preface of HTTP/2. The server may not have received it, so that requests may follow nevertheless.
+    fn note_http2(&mut self, taken: usize, context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
         context.counters.not_http += 1;
-        self.phase = Phase::Stopped;
+        context.handler.lost(self.segment_acked);
+        self.opening.note(Opening::Other);
+        self.phase = Phase::Resync { line_start: true };
         taken
     }
 
@@ -414,13 +585,15 @@ impl Requests {
         head_end: u64,
         context: &mut ParseContext<'_, impl RequestHandler>,
     ) {
+        self.opening = Opening::Message;
         context.counters.requests += 1;
         context.counters.bad_header_lines += head.fields.bad_lines;
         self.expects = head.fields.expects;
         self.body_len = 0;
         context.handler.request(head, HeadPosition { start: start.offset, head_end, acked: start.acked });
-        if Body::is_disputed(&head.fields) {
-            context.handler.lost();
+        self.disputed = Body::is_disputed(&head.fields).then_some(head_end);
+        if self.disputed.is_some() {
+            context.handler.lost(self.segment_acked);
         }
     }
 
@@ -437,7 +610,15 @@ impl Requests {
         context.handler.body_end(self.body_len);
     }
 
-    fn skip_body(&mut self, bytes: &[u8], context: &mut ParseContext<'_, impl RequestHandler>) -> usize {
+    fn skip_body(
+        &mut self,
+        bytes: &[u8],
+        here: StreamPosition,
+        context: &mut ParseContext<'_, impl RequestHandler>,
+    ) -> usize {
+        if self.disputed.is_some() && self.unproven.is_none() {
+            context.handler.skipped(here.acked);
+        }
         let Phase::Body(body) = &mut self.phase else { return 0 };
         let before = self.body_len;
         let progress = body.skip(bytes, &mut self.body_len);
@@ -451,7 +632,8 @@ impl Requests {
             BodyProgress::Broken(taken, line_start) => {
                 context.counters.framing_errors += 1;
                 self.end_body(context);
-                context.handler.lost();
+                let kept = self.unproven.as_ref().map(|segments| segments.before);
+                context.handler.lost(kept.unwrap_or(self.segment_acked));
                 self.phase = Phase::Resync { line_start };
                 taken
             }

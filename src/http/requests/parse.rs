@@ -82,12 +82,26 @@ pub(super) fn is_certain(line: &RequestLine<'_>) -> bool {
     line.is_certain() && !is_preface(line)
 }
 
-/// Reports whether a stream with this first byte is not a text protocol.
-pub(super) const fn is_binary(first: u8) -> bool {
-    first < 0x20 || first >= 0x7f
+/// Reports whether a stream with these first bytes is not a text protocol: its first byte is none of a method, or its
+/// first word has a control character, with which no line is plausible.
+pub(super) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| !(0x20..0x7f).contains(first)) || has_binary_word(bytes)
 }
 
-/// Reports whether a stream with this first byte is TLS (RFC 8446 section 5.1: content types 20 to 23).
-pub(super) const fn is_tls(first: u8) -> bool {
-    matches!(first, 0x14..=0x17)
+/// Reports whether the first word of a stream has a control character.
+pub(super) fn has_binary_word(bytes: &[u8]) -> bool {
+    /// Rationale: longer than any method, and short enough to be looked at again with every piece.
+    const MAX_INSPECTED: usize = 32;
+    let word = bytes.iter().take(MAX_INSPECTED).take_while(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));
+    word.into_iter().any(u8::is_ascii_control)
+}
+
+/// Reports whether a byte at this offset of a stream is that of a TLS record's type and version (RFC 8446 section 5.1).
+pub(super) const fn is_tls(offset: u8, byte: u8) -> bool {
+    match offset {
+        0 => matches!(byte, 0x14..=0x17),
+        1 => byte == 3,
+        2 => byte <= 4,
+        _ => true,
+    }
 }

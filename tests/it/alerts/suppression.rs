@@ -156,7 +156,7 @@ fn entry_expires_at_the_end_of_its_day() {
 fn loaded() -> Signatures {
     let text = signatures();
     let source = SignatureFile { name: "own.toml", text: &text, origin: SignatureOrigin::User };
-    Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap()
+    Signatures::load(&[source], &mut |name| Err(name.into())).unwrap()
 }
 
 fn review(entries: &str) -> Vec<String> {
@@ -340,17 +340,20 @@ reason = \"we run it\"
     ends(2, "suppress ", "mine.toml:1 our scanner");
     ends(3, "suppress ", "mine.toml:1 our scanner");
     for line in [
-        "mine.toml:1: suppress would have hidden 2 alerts: our scanner",
-        "mine.toml:5: suppress would have hidden 0 alerts: the office",
-        "mine.toml:9: allow would have hidden 1 alert: we run it",
+        "mine.toml:1: suppress would apply to 2 alerts: our scanner",
+        "mine.toml:5: suppress would apply to 0 alerts: the office",
+        "mine.toml:9: allow would apply to 1 alert: we run it",
     ] {
         assert!(ran.err.contains(line), "{line}: {}", ran.err);
     }
     // The same with -v in a run that suppresses.
     let (reported, ran) = with(text, &["-v"]);
     assert_eq!(reported, [1]);
-    for line in ["mine.toml:1: suppress hid 2 alerts: our scanner", "mine.toml:5: suppress hid 0 alerts", "allow hid 1"]
-    {
+    for line in [
+        "mine.toml:1: suppress applied to 2 alerts: our scanner",
+        "mine.toml:5: suppress applied to 0 alerts",
+        "allow applied to 1",
+    ] {
         assert!(ran.err.contains(line), "{line}: {}", ran.err);
     }
     assert!(!with(text, &[]).1.err.contains("mine.toml"), "reported without -v");
@@ -444,7 +447,7 @@ fn suppress_files_are_reloaded_with_the_signatures() {
         seen(1);
         std::fs::write(&file, entry("path = \"/sms_config.json\"")).unwrap();
         sensor.signal("-USR2");
-        sensor.wait_for("signatures loaded again", 3);
+        sensor.wait_for("signatures reloaded", 3);
         probe(40_002, "/sms_config.json");
         probe(40_003, "/sms_bomber.exe");
         seen(2);
@@ -456,6 +459,6 @@ fn suppress_files_are_reloaded_with_the_signatures() {
         probe(40_005, "/sms_bomber.exe");
         seen(3);
         let messages = sensor.finish();
-        assert!(messages.contains("mine.toml:1: suppress hid 2 alerts: test"), "{messages}");
+        assert!(messages.contains("mine.toml:1: suppress applied to 2 alerts: test"), "{messages}");
     });
 }

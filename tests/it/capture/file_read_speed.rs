@@ -56,7 +56,7 @@ fn median(mut run: impl FnMut() -> (u64, u64)) -> ((u64, u64), f64) {
 
 #[test]
 #[ignore = "a measurement: wants a capture in SMSENTRY_CAPTURE and a quiet machine"]
-fn nanoseconds_per_packet() {
+fn file_reader_is_measured_beside_libpcap() {
     let Some(path) = std::env::var_os("SMSENTRY_CAPTURE").map(PathBuf::from) else {
         println!("skipped: no SMSENTRY_CAPTURE");
         return;

@@ -99,8 +99,11 @@ fn compare(path: &Path, name: &str, table: &mut Table) {
         theirs.frames.iter().zip(&ours.frames).enumerate()
     {
         assert_eq!(time, our_time, "{name}: time of frame {}", at + 1);
-        assert!(bytes == our_bytes, "{name}: bytes of frame {}", at + 1);
-        let caplen = u32::try_from(bytes.len()).unwrap();
+        // Bytes beyond the snapshot length in the header are cut off by libpcap.
+        assert!(our_bytes.starts_with(bytes), "{name}: bytes of frame {}", at + 1);
+        let beyond = our_bytes.len() - bytes.len();
+        assert!(beyond == 0 || snaplen(path) == Some(bytes.len()), "{name}: more bytes in frame {}", at + 1);
+        let caplen = u32::try_from(our_bytes.len()).unwrap();
         assert_eq!((*wire_len).max(caplen), *our_wire_len, "{name}: length of frame {}", at + 1);
     }
     if theirs.error.is_none() {
@@ -112,6 +115,16 @@ fn compare(path: &Path, name: &str, table: &mut Table) {
     let key = (kind(theirs.error.as_ref()), kind(ours.error.as_ref()) + more);
     let entry = table.entry(key).or_insert_with(|| (0, name.to_owned()));
     entry.0 += 1;
+}
+
+/// The snapshot length in the header of a pcap file; of Kuznetzov's, with the header of its cooked mode.
+fn snaplen(path: &Path) -> Option<usize> {
+    let file = std::fs::read(path).unwrap();
+    let [a, b, c, d] = *file.get(16..20)? else { return None };
+    let little = matches!(file[0], 0xd4 | 0x4d | 0x34);
+    let number = if little { u32::from_le_bytes([a, b, c, d]) } else { u32::from_be_bytes([a, b, c, d]) };
+    let cooked = file[..4] == [0x34, 0xcd, 0xb2, 0xa1] || file[..4] == [0xa1, 0xb2, 0xcd, 0x34];
+    Some(number as usize + if cooked { 14 } else { 0 })
 }
 
 fn print(table: &Table, title: &str) {
@@ -151,7 +164,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
 }
 
 /// libpcap corrects the pseudo-headers of these link types in a file of the other byte order (USB, PFLOG, NFLOG, CAN
-/// within SLL), or allows larger frames (D-Bus, EBHSCR); the sensor reads none of them, so the files are left out.
+/// within SLL), or allows larger frames (D-Bus, EBHSCR); the sensor does not, so the files are left out.
 const CORRECTED: [u32; 9] = [113, 117, 189, 220, 231, 239, 249, 266, 279];
 
 fn corrected(file: &[u8]) -> bool {

@@ -80,7 +80,7 @@ fn cut(whole: &[u8], parts: usize) -> Vec<Vec<u8>> {
 fn unreadable_inputs_are_named_with_a_remedy() {
     let directory = directory();
     let text = file(&directory, "notes.txt", b"these are notes, and no packets\n");
-    run(&["-r", &text]).complains(1, &["notes.txt", "pcap or pcapng"]);
+    run(&["-r", &text]).complains(1, &["notes.txt", "pcap, pcapng or snoop"]);
     let empty = file(&directory, "empty.pcap", b"");
     run(&["-r", &empty]).complains(1, &["empty.pcap", "empty"]);
     run(&["-r", "no/such.pcap"]).complains(1, &["no/such.pcap: no such file"]);
@@ -89,7 +89,7 @@ fn unreadable_inputs_are_named_with_a_remedy() {
     let folder = directory.path().join("folder");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("README"), "nothing here").unwrap();
-    run(&["-r", folder.to_str().unwrap()]).complains(1, &["folder", "no captures"]);
+    run(&["-q", "-r", folder.to_str().unwrap()]).complains(1, &["folder", "no captures"]);
     run(&["-r", "/dev/null"]).complains(1, &["/dev/null", "empty"]);
     feed(&["-r", "-"], b"").complains(1, &["-: ", "empty"]);
     run(&["-i", "no-such-if0"]).complains(1, &["no-such-if0"]);
@@ -284,7 +284,7 @@ fn fail_on_alert_by_severity_and_before_other_codes() {
 #[test]
 fn closed_pipe_ends_a_replay_quietly() {
     for lanes in ["0", "2"] {
-        let mut arguments = vec!["--events", "alert,http", "--lanes", lanes];
+        let mut arguments = vec!["-q", "--events", "alert,http", "--lanes", lanes];
         // More than a pipe holds.
         (0..10).for_each(|_| arguments.extend(["-r", "pcaps"]));
         let mut child = smsentry().args(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -617,7 +617,7 @@ fn requested_information_goes_to_standard_output() {
 }
 
 #[test]
-fn every_flag_that_changes_the_input_has_an_effect() {
+fn flags_change_the_output_only_where_they_should() {
     let lines = |arguments: &[&str]| {
         let ran = run(&[&["-q", "-r", NGINX], arguments].concat());
         ran.is_quiet();

@@ -74,7 +74,7 @@ fn every_signature_can_be_explained() {
 }
 
 #[test]
-fn usage_errors_exit_with_2() {
+fn usage_errors_of_signatures_exit_with_2() {
     let directory = tempfile::tempdir().unwrap();
     let broken = file(&directory, "broken.toml", "[[signature]]\nid = 5\n");
     run(&["signatures"]).complains_first(2);
@@ -121,7 +121,10 @@ fn check_reports_failing_examples_overlaps_and_shadowing() {
     let both = file(&directory, "both.toml", &both);
     let ran = run(&["signatures", "check", &both, "-s", &good]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.out.contains("shadowed: 1010002 (s1010002): \"/Q/w/\" never wins: 1010000 (s1010000) does"), "{ran:?}");
+    assert!(
+        ran.out.contains("shadowed: 1010002 (s1010002): \"/Q/w/\" is never the best match: 1010000 (s1010000) is"),
+        "{ran:?}"
+    );
     assert!(
         ran.out.contains("overlap: GET \"/q/w/\" is reported as 1010000 (s1010000) and also matches 1010002"),
         "{ran:?}"

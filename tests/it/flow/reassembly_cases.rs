@@ -258,7 +258,7 @@ fn fins_and_resets_within_the_stream_end_nothing() {
 
 /// A SYN inside a connection and data at its sequence numbers: it was never answered.
 #[test]
-fn forged_opening_takes_nothing_over() {
+fn forged_syn_does_not_take_over_a_connection() {
     let forged = c().isn(0x4000_0000, 5000);
     let data = forged.up(1, 1, decoy());
     once(&around(c(), [forged.syn(), data.clone(), request(c())]));

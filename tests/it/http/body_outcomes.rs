@@ -67,7 +67,7 @@ exposed.proof = ["text/plain"]
 
 static SIGNATURES: LazyLock<Arc<Signatures>> = LazyLock::new(|| {
     let source = SignatureFile { name: "test.toml", text: FILE, origin: SignatureOrigin::User };
-    Arc::new(Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap())
+    Arc::new(Signatures::load(&[source], &mut |name| Err(name.into())).unwrap())
 });
 
 const KEYS: &[u8] = b"APP_ENV=prod\nTWILIO_AUTH_TOKEN=EXAMPLE-NOT-A-TOKEN\n";
@@ -284,7 +284,7 @@ fn late_response_is_proven_by_its_body() {
         alert_lines(&run(&[asked(), segs].concat()))
     };
     assert_eq!(late(KEYS), [("pending", false), ("exposed", true)]);
-    assert_eq!(late(&vec![b'#'; KEYS.len()]), [("pending", false)]);
+    assert_eq!(late(&vec![b'#'; KEYS.len()]), [("pending", false), ("present", true)]);
     for http_events in [false, true] {
         let options = Options { outcome_timeout: std::time::Duration::ZERO, http_events, ..options() };
         let run = run_against(&[asked(), vec![c().down(1, end, &whole)]].concat(), options, &SIGNATURES);
@@ -434,7 +434,7 @@ fn first_page_view_of_a_flow_is_recorded() {
     // No page views where no signature requests them.
     let source = FILE.replace("legitimate.after_page = true", "");
     let source = SignatureFile { name: "test.toml", text: &source, origin: SignatureOrigin::User };
-    let without = Arc::new(Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap());
+    let without = Arc::new(Signatures::load(&[source], &mut |name| Err(name.into())).unwrap());
     assert!(run_against(&dialogue(&exchanges), options(), &without).page_views.is_empty());
 }
 

@@ -90,7 +90,7 @@ fn outcome_timeout_is_observed_at_the_deadline() {
 
 /// The client closes its window, waits until alerts are no longer held, and then reads the response.
 #[test]
-fn late_responses_are_reported_only_as_proof() {
+fn late_responses_are_reported_once_they_prove_an_outcome() {
     let mut shut = c().bare(Client, end(), 1);
     shut.window = 0;
     let probes: Vec<Seg> = (0..4).map(|_| c().down(0, end(), "x").seconds(4)).collect();
@@ -106,9 +106,25 @@ fn late_responses_are_reported_only_as_proof() {
     assert_eq!(run.counter("alert.late_answers"), 1);
     assert!(late.order.decided_at > alerts(&run)[0].0.order.decided_at);
     assert_eq!(second.transaction.response.as_ref().unwrap().status, 200);
-    // Only proof causes a second alert.
+    // Any proven outcome corrects the first alert, but not the end of the flow; and without waiting only an exposure is.
     let other = c().down(1, end(), NOT_FOUND).seconds(20);
-    assert_eq!(outcomes(&with(&asked(), vec![other])), [("pending", false)]);
+    assert_eq!(outcomes(&with(&asked(), vec![other.clone()])), [("pending", false), ("not_found", true)]);
+    let closed = [vec![c().bare(Server, 1, end()), later(20)], c().close(end(), 1)].concat();
+    assert_eq!(outcomes(&with(&asked(), closed)), [("pending", false)]);
+    let mut at_once = options();
+    at_once.outcome_timeout = Duration::ZERO;
+    let run = run_with(&[asked(), vec![other.clone()]].concat(), at_once);
+    assert_eq!(outcomes(&run), [("pending", false)]);
+    // Bytes of the server were lost, so the outcome is unseen; then the response comes.
+    let hole = c().down(1, end(), "HTTP/1.1 100 Continue\r\n\r\n").ack(end());
+    let cut = Seg { snaplen: 60, ..hole.clone() };
+    let next = c().down(1 + hole.bytes.len() as i64, end(), NOT_FOUND).seconds(20);
+    let run = with(&asked(), vec![cut, later(15), next]);
+    assert!(
+        outcomes(&run).iter().all(|(outcome, _)| ["unseen", "not_found"].contains(outcome)),
+        "{:?}",
+        outcomes(&run)
+    );
     // Acknowledging what was never sent does not hide it.
     let lie = c().bare(Client, end(), 100_000);
     assert_eq!(outcomes(&with(&asked(), vec![lie, answer.seconds(20)])).last(), Some(&("exposed", true)));
@@ -134,7 +150,9 @@ fn lost_responses_are_unseen() {
     for (parts, expected) in [
         (vec![part(10, len)], "unseen"),
         (vec![part(0, 10), part(30, len)], "unseen"),
-        (vec![part(0, 20)], "unseen"),
+        (vec![part(0, 10)], "unseen"),
+        // The status line is whole, the type is not known.
+        (vec![part(0, 20)], "unproven"),
         (vec![part(0, len - 5)], "exposed"),
         (vec![part(0, len - 10), part(len - 5, len)], "exposed"),
     ] {
@@ -142,7 +160,8 @@ fn lost_responses_are_unseen() {
         assert_eq!(outcomes(&run), [(expected, false)]);
     }
     // The capture ends in the response's head.
-    assert_eq!(outcomes(&with(&asked(), vec![part(0, 20)])), [("unseen", false)]);
+    assert_eq!(outcomes(&with(&asked(), vec![part(0, 16)])), [("unseen", false)]);
+    assert_eq!(outcomes(&with(&asked(), vec![part(0, 20)])), [("unproven", false)]);
 }
 
 #[test]

@@ -38,9 +38,10 @@ const LAYERS: [(&str, u8); 26] = [
 ];
 
 /// Every external crate, and the modules or files that may import it.
-const CRATES: [(&str, &[&str]); 25] = [
+const CRATES: [(&str, &[&str]); 28] = [
     ("aho_corasick", &["signature"]),
     ("base64", &["format"]),
+    ("bzip2", &["capture"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli", "main"]),
     ("crossbeam_channel", &["capture", "pipeline", "output", "app"]),
@@ -55,6 +56,8 @@ const CRATES: [(&str, &[&str]); 25] = [
     ("itoa", &["format"]),
     ("jiff", &["format"]),
     ("libc", &["sys"]),
+    ("lz4_flex", &["capture"]),
+    ("lzma_rust2", &["capture"]),
     ("memchr", &["http", "uri", "signature", "export", "format", "sensor"]),
     ("mimalloc", &["main"]),
     ("pcap", &["capture"]),

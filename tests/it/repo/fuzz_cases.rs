@@ -16,6 +16,9 @@ use smsentry::packet::Link;
 use smsentry::segment::{Segment, Side};
 use smsentry::signature::builtin;
 use smsentry::time::Timestamp;
+use smsentry_fuzz_bodies::LINKS;
+
+use crate::support::encapsulated;
 
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz");
 
@@ -101,7 +104,12 @@ fn seeds_of(target: &str, captures: &[Capture]) -> BTreeSet<Vec<u8>> {
     let frames = captures.iter().flat_map(|capture| &capture.frames);
     let small = frames.clone().filter(|(_, bytes)| bytes.len() < 600);
     match target {
-        "frame" => small.step_by(5).map(|(link, bytes)| [&[number(*link), 2, 0], &bytes[..]].concat()).collect(),
+        "frame" => small
+            .step_by(5)
+            .map(|(link, bytes)| (*link, bytes.clone()))
+            .chain(encapsulated::frames())
+            .flat_map(|(link, bytes)| [0, 60].map(|cut| [&[number(link), 2, cut], &bytes[..]].concat()))
+            .collect(),
         "capture_file" => {
             captures.iter().map(|capture| [&[3], &capture.bytes[..capture.bytes.len().min(MOST)]].concat()).collect()
         }
@@ -136,17 +144,9 @@ fn seeds_of(target: &str, captures: &[Capture]) -> BTreeSet<Vec<u8>> {
 
 /// The number of a link type in the frame target's list.
 fn number(link: Link) -> u8 {
-    match link {
-        Link::Ethernet => 0,
-        Link::LinuxSll => 1,
-        Link::LinuxSll2 => 2,
-        Link::RawIp => 3,
-        Link::BsdNull => 4,
-        Link::BsdLoop => 5,
-        Link::Ppp => 6,
-        Link::PppEther => 7,
-        Link::Other(_) => 8,
-    }
+    let other = Link::Other(147);
+    let at = |link| LINKS.iter().position(|&known| known == link);
+    at(link).or(at(other)).unwrap() as u8
 }
 
 /// Scripts of all kinds: in order, out of order, with decoys, with arbitrary segments.

@@ -1,4 +1,4 @@
-//! Properties of the repository: architecture, build, golden files, fuzz cases.
+//! Properties of the repository: layers, import circles, golden files, fuzz cases.
 
 mod architecture;
 mod fuzz_cases;

@@ -22,7 +22,7 @@ fn load(text: &str) -> Result<Signatures, Vec<LoadError>> {
             "dir/list.txt" => Ok("# a word list\n/one/Two\n\nthree.env\n/one/two\n".to_owned()),
             "dir/bad.txt" => Ok("/one\n/\n".to_owned()),
             "dir/empty.txt" => Ok("# nothing\n".to_owned()),
-            _ => Err(format!("cannot read {name}")),
+            _ => Err(format!("cannot read {name}").into()),
         }
     })
 }
@@ -82,7 +82,7 @@ fn errors_are_reported_with_their_line() {
         (change("match.path = \"/one\"", "match.path = \"/one\"\nmatch.unless = []"), 13, "a list of words"),
         (change("match.path = \"/one\"", "match.path = \"/one\"\nmatch.unless = [\"a-b\"]"), 13, "word \"a-b\""),
         (change("match.path = \"/one\"", "match.host = \"a.b\"\nmatch.unless = [\"a\"]"), 13, "patterns of paths"),
-        (change("match.path = \"/one\"", "match.path = \"/one\"\nmatch.last = 1"), 13, "only beside `words`"),
+        (change("match.path = \"/one\"", "match.path = \"/one\"\nmatch.last = 1"), 13, "only together with `words`"),
         (change("match.path = \"/one\"", "match.words = [[\"a\"], [\"b\"]]\nmatch.last = 0"), 13, "from 1"),
         (
             change("match.path = \"/one\"", "match.words = [[\"a\"], [\"b\"]]\nmatch.only = true"),
@@ -125,7 +125,7 @@ fn every_error_of_a_file_is_reported() {
 fn user_file_is_loaded_beside_or_instead_of_the_built_in_ones() {
     let ours = GOOD.replace("1010000", "1000150");
     let user = |text| SignatureFile { name: "user.toml", text, origin: SignatureOrigin::User };
-    let read = &mut |name: &str| Err(name.to_owned());
+    let read = &mut |name: &str| Err(name.into());
     let count = Signatures::builtin().expect("they load").len();
     let both: Vec<SignatureFile<'_>> = builtin().iter().copied().chain([user(GOOD)]).collect();
     assert_eq!(Signatures::load(&both, read).expect("both").len(), count + 1);
@@ -142,7 +142,7 @@ fn user_file_is_loaded_beside_or_instead_of_the_built_in_ones() {
 fn built_in_files_pass_the_checks_for_user_files() {
     let all: Vec<_> =
         builtin().iter().map(|source| SignatureFile { origin: SignatureOrigin::User, ..*source }).collect();
-    let read = &mut |name: &str| Err(name.to_owned());
+    let read = &mut |name: &str| Err(name.into());
     assert_eq!(Signatures::load(&all, read).expect("they hold").len(), Signatures::builtin().expect("they load").len());
 }
 

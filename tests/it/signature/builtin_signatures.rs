@@ -26,7 +26,7 @@ fn families_only() -> Signatures {
         .filter(|source| FAMILIES.iter().any(|(family, _)| source.name.contains(family)))
         .collect();
     assert_eq!(sources.len(), FAMILIES.len());
-    Signatures::load(&sources, &mut |name| Err(name.to_owned())).expect("they load")
+    Signatures::load(&sources, &mut |name| Err(name.into())).expect("they load")
 }
 
 fn is_ours(signature: &Signature) -> bool {
@@ -241,7 +241,7 @@ fn files_of_every_provider_are_found_in_every_form() {
 }
 
 #[test]
-fn subjects_are_not_files() {
+fn pages_whose_subject_is_sms_do_not_match() {
     let set = families_only();
     for provider in ["twilio", "nexmo", "vonage", "plivo", "sinch", "sms", "otp", "bulksms", "smsapi"] {
         for form in [

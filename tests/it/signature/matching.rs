@@ -26,7 +26,7 @@ fn builtin() -> &'static Signatures {
 /// A set of one file.
 fn set(text: &str) -> Signatures {
     Signatures::load(&[SignatureFile { name: "test.toml", text, origin: SignatureOrigin::User }], &mut |name| {
-        Err(name.to_owned())
+        Err(name.into())
     })
     .unwrap_or_else(|errors| panic!("{}", errors[0]))
 }
@@ -153,7 +153,7 @@ fn hundred_thousand_paths_are_all_found() {
     let mut list = Some(list);
     let set = Signatures::load(
         &[SignatureFile { name: "test.toml", text: &text, origin: SignatureOrigin::User }],
-        &mut |_| list.take().ok_or_else(String::new),
+        &mut |_| list.take().ok_or_else(|| "read twice".into()),
     )
     .expect("loads");
     assert_eq!(set.patterns(), 100_000);

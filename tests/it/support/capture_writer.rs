@@ -2,7 +2,7 @@
 //! from the formats' descriptions, independently of the reader.
 
 use smsentry::capture::block::{Block, BlockSize};
-use smsentry::capture::file::FileSource;
+use smsentry::capture::file::{FileSource, Remarks};
 use smsentry::capture::source::{FillStatus, PacketSource, SourceError};
 use smsentry::time::Timestamp;
 
@@ -163,13 +163,15 @@ pub(crate) struct Read {
     pub(crate) frames: Vec<Frame>,
     pub(crate) numbers: Vec<u64>,
     pub(crate) error: Option<SourceError>,
+    /// Only of [`read`].
+    pub(crate) remarks: Remarks,
     /// The largest slab, in bytes.
     pub(crate) slab: usize,
 }
 
 /// Reads a source to its end and checks the invariants of every block.
 pub(crate) fn drain<S: PacketSource>(source: &mut S, size: BlockSize) -> Read {
-    let mut read = Read { frames: Vec::new(), numbers: Vec::new(), error: None, slab: 0 };
+    let mut read = Read { frames: Vec::new(), numbers: Vec::new(), error: None, remarks: Remarks::default(), slab: 0 };
     let mut block = Block::default();
     let mut idle = 0;
     loop {
@@ -217,13 +219,15 @@ pub(crate) fn read(file: &[u8]) -> Result<Read, SourceError> {
     let mut first: Option<Read> = None;
     for size in sizes() {
         let mut source = FileSource::new(file, "test".to_owned(), 0, size, None)?;
-        let read = drain(&mut source, size);
+        let mut read = drain(&mut source, size);
+        read.remarks = source.remarks();
         match &first {
             None => first = Some(read),
             Some(first) => {
                 assert!(first.frames == read.frames, "{size:?} gives other frames");
                 let reported = |read: &Read| read.error.as_ref().map(|error| (error.frames, error.offset));
                 assert_eq!(reported(first), reported(&read), "{size:?} gives another error");
+                assert_eq!(first.remarks.messages(""), read.remarks.messages(""), "{size:?} gives other remarks");
             }
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Reported {
     /// The lines after the request line.
     pub(crate) head: Vec<u8>,
     pub(crate) unseen: bool,
+    /// The client that a PROXY header names.
+    pub(crate) proxied_for: Option<std::net::IpAddr>,
 }
 
 /// A connection with everything that it reported.
@@ -46,6 +48,7 @@ impl Handler for Book {
             host: request.host.map(<[u8]>::to_vec),
             truncated: request.truncated,
             head: request.head.to_vec(),
+            proxied_for: request.proxied_for,
             ..Reported::default()
         };
         assert_eq!(self.0.len(), request.tx_id as usize, "requests are numbered from 0");

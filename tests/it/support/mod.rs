@@ -1,7 +1,10 @@
 //! Helpers without tests: they run the program, build captures, links and records, and read sources.
 
 pub(crate) mod capture_writer;
+pub(crate) mod carried_request;
+pub(crate) mod compressors;
 pub(crate) mod cpu_time;
+pub(crate) mod encapsulated;
 pub(crate) mod event_recorder;
 pub(crate) mod live_process;
 pub(crate) mod program;

@@ -27,7 +27,7 @@ pub(crate) const OUTCOMES: [Outcome; 10] = [
     Outcome::Unseen,
 ];
 
-const TUNNELS: [TunnelKind; 8] = [
+const TUNNELS: [TunnelKind; 15] = [
     TunnelKind::Gre,
     TunnelKind::Erspan,
     TunnelKind::Ipv4,
@@ -36,6 +36,13 @@ const TUNNELS: [TunnelKind; 8] = [
     TunnelKind::Geneve,
     TunnelKind::Gtp,
     TunnelKind::Teredo,
+    TunnelKind::Tzsp,
+    TunnelKind::VxlanGpe,
+    TunnelKind::L2tp,
+    TunnelKind::EtherIp,
+    TunnelKind::Capwap,
+    TunnelKind::Mpls,
+    TunnelKind::Ethernet,
 ];
 
 /// Two files and an interface, one of the files with a name that is not UTF-8.
@@ -250,10 +257,10 @@ impl Random {
     fn tunnel(&mut self) -> Tunnel {
         let (source, destination) = self.ends();
         Tunnel {
-            kind: TUNNELS[self.below(8)],
+            kind: TUNNELS[self.below(15)],
             source,
             destination,
-            protocol: [4, 41, 47, 17][self.below(4)],
+            protocol: [4, 41, 47, 17, 97, 115, 137, 143][self.below(8)],
             depth: 1 + self.below(5) as u8,
             network: self.coin().then(|| self.next() as u32),
         }
@@ -275,6 +282,7 @@ impl Random {
                 tunnel: self.coin().then(|| self.tunnel()),
                 fragmented: self.below(5) == 0,
                 ip_checksum_wrong: false,
+                is_trimmed: false,
             },
             flow: FlowFacts {
                 id: u128::from(self.next()) << 64 | u128::from(self.next()),

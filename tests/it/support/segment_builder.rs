@@ -13,7 +13,7 @@ use smsentry::outcome::Outcome;
 use smsentry::packet::{Link, Packet};
 use smsentry::record::{Body, Event, Order, PageView, Record};
 use smsentry::segment::Segment;
-use smsentry::sensor::{Counters, Options, Ports, Sensor};
+use smsentry::sensor::{Counters, Options, PayloadCounters, Ports, Sensor};
 use smsentry::signature::{CachedMatcher, Signatures};
 use smsentry::time::Timestamp;
 
@@ -340,6 +340,7 @@ pub(crate) struct Run {
     pub(crate) flow: flow::Counters,
     pub(crate) http: http::Counters,
     pub(crate) sensor: Counters,
+    pub(crate) payload: PayloadCounters,
     pub(crate) decode: decode::Counters,
     /// Peak use: flows, their memory, memory of waiting segments, of held requests.
     pub(crate) most: [usize; 4],
@@ -470,7 +471,8 @@ pub(crate) fn run_against(segs: &[Seg], options: Options, signatures: &Arc<Signa
             Event::PageView(order, page) => page_views.push((order, page)),
         }
     }
-    Run { records, page_views, flow, http, sensor: own, decode: *decoder.counters(), most }
+    let payload = *sensor.payload_counters();
+    Run { records, page_views, flow, http, sensor: own, payload, decode: *decoder.counters(), most }
 }
 
 /// The capture as a file in the classic format, microseconds.

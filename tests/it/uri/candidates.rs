@@ -67,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
-    fn fast_path_equals_slow_path(start in prop::sample::select(vec!["/", ""]), rest in target(), connect: bool) {
+    fn fast_path_normalizes_as_slow_path(start in prop::sample::select(vec!["/", ""]), rest in target(), connect: bool) {
         let target = [start.as_bytes(), &rest].concat();
         let method: &[u8] = if connect { b"CONNECT" } else { b"GET" };
         let fast = fields(Normaliser::new().candidates(method, &target));

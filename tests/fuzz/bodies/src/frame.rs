@@ -5,7 +5,8 @@ use smsentry::packet::{Link, Packet};
 use smsentry::segment::{Encapsulation, Head, Segment};
 use smsentry::time::Timestamp;
 
-const LINKS: [Link; 9] = [
+/// The link types, by the first byte of the input.
+pub const LINKS: [Link; 21] = [
     Link::Ethernet,
     Link::LinuxSll,
     Link::LinuxSll2,
@@ -15,6 +16,18 @@ const LINKS: [Link; 9] = [
     Link::Ppp,
     Link::PppEther,
     Link::Other(147),
+    Link::PppWithDirection,
+    Link::Ieee80211,
+    Link::Radiotap,
+    Link::Prism,
+    Link::Ppi,
+    Link::Nflog,
+    Link::Pflog,
+    Link::Infiniband,
+    Link::Arcnet,
+    Link::ArcnetLinux,
+    Link::Llc,
+    Link::Mpls,
 ];
 
 /// A segment with its head and encapsulation.
@@ -62,6 +75,9 @@ fn decode(options: Options, link: Link, bytes: &[u8], wire_len: u32) -> Result<F
     let result = decoder.decode(&packet, Timestamp::ZERO, 0, &mut extras);
     counted_once(decoder.counters(), result.is_ok());
     assert!(decoder.defrag_memory() <= options.limits.fragment_bytes);
+    let unread = decoder.unread();
+    assert_eq!(unread.kinds().iter().map(|kind| kind.frames).sum::<u64>(), decoder.counters().unread);
+    assert!(unread.kinds().len() <= 3 && unread.further() == 0, "one frame has few parts: {unread:?}");
     decoder.clear();
     assert_eq!(decoder.defrag_memory(), 0);
     let (head, span) = result?;

@@ -13,7 +13,7 @@ mod uri;
 
 pub use capture_file::capture_file;
 pub use defrag::defrag;
-pub use frame::frame;
+pub use frame::{LINKS, frame};
 pub use http_stream::http_stream;
 pub use signature_file::signature_file;
 pub use tcp_script::tcp_script;

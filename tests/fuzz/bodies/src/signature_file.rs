@@ -13,7 +13,7 @@ pub fn signature_file(data: &[u8]) {
     let mut load = |sources: &[SignatureFile<'_>]| {
         Signatures::load(sources, &mut |_| {
             asked += 1;
-            if paths.is_empty() { Err("not there".to_owned()) } else { Ok(paths.to_owned()) }
+            if paths.is_empty() { Err("not there".into()) } else { Ok(paths.to_owned()) }
         })
     };
     let source = SignatureFile { name: "dir/fuzz.toml", text, origin: SignatureOrigin::User };

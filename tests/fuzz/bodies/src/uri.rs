@@ -64,7 +64,7 @@ fn signatures() -> &'static Signatures {
     SET.get_or_init(|| {
         let mut sources = builtin().to_vec();
         sources.push(SignatureFile { name: "more.toml", text: MORE, origin: SignatureOrigin::User });
-        Signatures::load(&sources, &mut |name| Err(name.to_owned())).expect("the signatures load")
+        Signatures::load(&sources, &mut |name| Err(name.into())).expect("the signatures load")
     })
 }
 
