@@ -139,7 +139,7 @@ pub(super) trait RequestHandler {
     fn request(&mut self, head: &RequestHead<'_>, position: HeadPosition);
     /// Its body ended, or can no longer be followed.
     fn body_end(&mut self, body_len: u64);
-    /// A proxy named the client for which it speaks.
+    /// A PROXY header names the client.
     fn proxied(&mut self, source: IpAddr);
     /// Bytes were skipped at an unknown position, or in a body whose end is disputed; their segment acknowledged so
     /// much of the server's stream.
