@@ -52,7 +52,7 @@
 //! misses = ["/acme/keys.json", "POST /acme/keys.json"]
 //! # "#;
 //! # let source = SignatureFile { name: "acme.toml", text, origin: SignatureOrigin::User };
-//! # let set = Signatures::load(&[source], &mut |name| Err(name.to_owned())).unwrap();
+//! # let set = Signatures::load(&[source], &mut |name| Err(name.into())).unwrap();
 //! # assert_eq!((set.len(), set.failing_examples().len()), (1, 0));
 //! ```
 
