@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// that ends one may be a request on an idle connection: it must have its own time, or it would time out with the next one.
 const MAX_JUMP: Duration = Duration::from_secs(600);
 
-/// The running maximum of packet times; a forward jump of more than [`MAX_JUMP`] needs confirmation.
+/// The running maximum of packet times; a forward jump of more than 600 s counts unless the next packet goes back.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     now: Option<Timestamp>,
