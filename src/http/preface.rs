@@ -142,7 +142,7 @@ fn proxy_binary(bytes: &[u8]) -> Parsed {
     }
     let proxied = command & 15 == 1;
     let source = match &bytes[HEADER..] {
-        // LOCAL: the proxy speaks for itself.
+        // LOCAL: a connection of the proxy itself, such as a health check.
         _ if !proxied || addresses == 0 => None,
         rest if rest.len() < addresses => return Parsed::Incomplete,
         rest if addresses == 12 => rest.first_chunk::<4>().map(|&bytes| IpAddr::V4(Ipv4Addr::from(bytes))),

@@ -159,7 +159,9 @@ impl<S: Default> Connection<S> {
     }
 
     fn class<L: Listener<State = S>>(&self) -> Class {
-        let wanted = L::interest(&self.state) == Interest::High;
+        // A peer that is not seen can open a stream whose beginning nobody confirms; its bytes are not known yet.
+        let unconfirmed = self.halves.iter().all(|half| half.is_untouched() || half.provisional);
+        let wanted = !unconfirmed && L::interest(&self.state) == Interest::High;
         let untouched = self.halves.iter().all(HalfStream::is_untouched);
         if wanted && !untouched && !self.stats.closed {
             // Most segments belong to such a flow.

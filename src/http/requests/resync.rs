@@ -1,7 +1,8 @@
 //! Finds the next request in the client's stream when its position is unknown, and handles truncated messages.
 
+use super::heads::line_of;
 use super::parse::{RequestHead, is_certain};
-use super::{Fallback, PartialHead, Phase, RequestHandler, Requests, line_of};
+use super::{Fallback, PartialHead, Phase, RequestHandler, Requests};
 use crate::http::fields::Fields;
 use crate::http::line::{RequestLine, may_be_request, split_request};
 use crate::http::{ParseContext, StreamPosition};

@@ -57,7 +57,7 @@ fn wrong_lengths_and_times_are_corrected() {
     let read = captures::read(&file).unwrap();
     let time = Timestamp::from_secs_nanos(u32::MAX.into(), i64::from(u32::MAX) * 1000);
     // The length on the wire is at least the captured length, and the FCS bits are not part of the link type. What is
-    // there beyond the header's snapshot length is read, and told.
+    // there beyond the header's snapshot length is read, and reported.
     assert_eq!(read.frames, [Frame { time, wire_len: 6, link: Link::Ethernet, bytes: b"abcdef".to_vec() }]);
     assert_eq!((read.remarks.beyond_snaplen, read.remarks.first_beyond_snaplen), (1, 1));
     let order = ByteOrder::Big;

@@ -233,7 +233,7 @@ fn what_is_not_read_of_a_ring_is_named_and_counted() {
     let mut following =
         Following::start(|ring| fs::write(ring.join("notes"), "just some notes, no packets").unwrap(), &[]);
     following.wait_for("notes: left out");
-    // A damaged record, told once although the file grows on.
+    // A damaged record, reported once although the file grows on.
     let mut damaged = probe(0);
     damaged.extend([0xff; 16]);
     following.append("a", &damaged);
@@ -270,9 +270,9 @@ fn file_that_is_overwritten_within_a_record_is_reported() {
 
 #[test]
 fn follow_is_for_files() {
-    let told = |ran: &Ran, words: &str| assert!(ran.code == 2 && ran.err.contains(words), "{ran:?}");
-    told(&run(&["--follow", "-r", "-"]), "leave out --follow");
-    told(&run(&["--follow", "-i", "no-such-if0"]), "--interface");
-    told(&run(&["--follow"]), "nothing to read");
+    let reported = |ran: &Ran, words: &str| assert!(ran.code == 2 && ran.err.contains(words), "{ran:?}");
+    reported(&run(&["--follow", "-r", "-"]), "leave out --follow");
+    reported(&run(&["--follow", "-i", "no-such-if0"]), "--interface");
+    reported(&run(&["--follow"]), "nothing to read");
     run(&["--follow", "-r", "no/such"]).complains(1, &["no/such"]);
 }

@@ -29,11 +29,12 @@ enum Reason {
     Cut,
 }
 
-const DIFFERENCES: [(&str, Reason); 20] = [
+const DIFFERENCES: [(&str, Reason); 21] = [
     ("bug-5392__TPWhite-carved-out-7787-s1.pcap", Reason::Undissected),
     ("bug-5437-01__input.pcap", Reason::Blanks),
     ("bug-5437-02__input.pcap", Reason::Blanks),
     ("detect-absent-negated-content__no_referer.pcap", Reason::Undissected),
+    ("detect-app-layer-protocol-03__input.pcap", Reason::Undissected),
     ("detect-pcre__detect-pcre-04__input.pcap", Reason::Blanks),
     ("detect-pcre__detect-pcre-05__input.pcap", Reason::Blanks),
     ("filestore-5408__input.pcap", Reason::Retransmitted),

@@ -12,7 +12,7 @@ fn get(path: &str) -> Vec<u8> {
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// What was reported: targets and statuses.
-fn told(recorder: &Recorder) -> Vec<(String, Option<u16>)> {
+fn reported(recorder: &Recorder) -> Vec<(String, Option<u16>)> {
     let requests = recorder.requests();
     let target = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     requests.iter().map(|one| (target(&one.target), one.answer.as_ref().map(|answer| answer.0))).collect()
@@ -51,9 +51,9 @@ fn request_behind_an_answer_is_found_after_a_lost_head() {
             }
             respond(&mut recorder);
             recorder.end();
-            let told = told(&recorder);
-            assert_eq!(told.last(), Some(&("/a".to_owned(), Some(200))), "{} {pieces}", body.escape_ascii());
-            assert_eq!(told.len(), 1 + usize::from(waited), "{told:?}");
+            let reported = reported(&recorder);
+            assert_eq!(reported.last(), Some(&("/a".to_owned(), Some(200))), "{} {pieces}", body.escape_ascii());
+            assert_eq!(reported.len(), 1 + usize::from(waited), "{reported:?}");
         }
     }
 }
@@ -70,7 +70,7 @@ fn request_behind_an_answer_is_found_after_a_pick_up_within_a_body() {
             respond(&mut recorder);
         }
         let expected = [("/a".to_owned(), Some(200)), ("/b".to_owned(), Some(200))];
-        assert_eq!(told(&recorder), expected, "{}", body.escape_ascii());
+        assert_eq!(reported(&recorder), expected, "{}", body.escape_ascii());
     }
 }
 
@@ -99,11 +99,11 @@ fn request_behind_an_answer_is_found_where_the_server_took_another_length() {
             }
             respond(&mut recorder);
             recorder.end();
-            let told = told(&recorder);
-            assert_eq!(told[0], ("/p".to_owned(), Some(200)), "{fields}");
+            let reported = reported(&recorder);
+            assert_eq!(reported[0], ("/p".to_owned(), Some(200)), "{fields}");
             // Garbage in front of a request line in the same line is a method for a server, so it is one here.
             if !late || !fields.starts_with("Content-Length: 1") && !fields.starts_with("Content-Length: +") {
-                assert_eq!(told[1..], [("/a".to_owned(), Some(200))], "{fields}, late {late}");
+                assert_eq!(reported[1..], [("/a".to_owned(), Some(200))], "{fields}, late {late}");
             }
         }
     }
@@ -126,7 +126,7 @@ fn request_behind_acknowledged_bytes_is_found_once_they_are_answered() {
             respond(&mut recorder);
             recorder.end();
             let expected = if answered { vec![("/a".to_owned(), Some(200))] } else { vec![] };
-            assert_eq!(told(&recorder), expected, "{}", body.escape_ascii());
+            assert_eq!(reported(&recorder), expected, "{}", body.escape_ascii());
         }
     }
 }
