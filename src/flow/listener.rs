@@ -49,6 +49,8 @@ pub struct FlowStats {
     pub closed: bool,
     /// Whether more was sent than was captured, as far as FINs and acknowledgments show.
     pub missing: [bool; 2],
+    /// The side whose first segment, picked up without a handshake, was captured after data that acknowledge it.
+    pub late_start: Option<Side>,
     /// Whether both ends sent a SYN of their own, so that the handshake does not identify the client.
     pub(super) simultaneous: bool,
     /// Whether the connection is certainly over: both directions ended, or a reset was exactly at the end of one.

@@ -56,9 +56,6 @@ pub struct Request<'a> {
     pub proxied_for: Option<IpAddr>,
     /// Whether the head was cut by a limit, a gap or the end of the flow.
     pub truncated: bool,
-    /// Whether the server sent bytes that acknowledge all of the head before the head was delivered: the response may be
-    /// among them.
-    pub acknowledged_before: bool,
     /// The field lines as sent, as far as they were kept; may include the blank line.
     pub head: &'a [u8],
 }

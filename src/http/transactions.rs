@@ -25,8 +25,6 @@ pub(super) struct Transactions {
     /// Stream offsets after the last bytes processed of the server and of the client.
     pub(super) server_end: u64,
     pub(super) client_end: u64,
-    /// Stream offset up to which segments with server bytes acknowledged the client's stream.
-    server_acked: u64,
     /// Stream offset after the last client bytes lost.
     client_lost_end: u64,
     /// How far the server acknowledged client bytes that were not seen yet, and where its first segment that did begins.
@@ -99,7 +97,6 @@ impl Transactions {
     /// Notes that a server segment from `offset` to `end` acknowledged the client's stream up to `acked`.
     pub(super) fn advance_server(&mut self, offset: u64, end: u64, acked: Option<u64>) {
         self.server_end = end;
-        self.server_acked = self.server_acked.max(acked.unwrap_or(0));
         if acked > self.server_ahead.map_or(Some(self.client_end), |ahead| ahead.acked) {
             self.server_ahead = Some(StreamPosition { offset, acked });
         }
@@ -192,7 +189,6 @@ impl<H: Handler> requests::RequestHandler for ClientSide<'_, H> {
             forwarded_for: fields.forwarded_for,
             proxied_for: transactions.proxied_for,
             truncated: head.truncated,
-            acknowledged_before: transactions.server_acked >= position.head_end,
             head: head.field_lines,
         });
         let mut pending =

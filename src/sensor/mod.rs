@@ -150,7 +150,7 @@ struct FlowState {
     /// When a page view was emitted last.
     last_page: Option<Timestamp>,
     /// The client's last packet with data.
-    latest: Option<PacketRef>,
+    latest: PacketRef,
     /// The encapsulation of that packet, if any.
     encapsulation: Option<Box<Encapsulation>>,
     /// Pending transactions, oldest first.
@@ -365,7 +365,7 @@ impl PacketRef {
 impl FlowState {
     /// Records the client's last packet with data.
     fn note_packet(&mut self, segment: &Segment<'_>) {
-        self.latest = Some(PacketRef::of(segment.head));
+        self.latest = PacketRef::of(segment.head);
         if segment.head.encapsulation == 0 {
             self.encapsulation = None;
         } else if self.encapsulation.as_deref() != Some(segment.encapsulation) {

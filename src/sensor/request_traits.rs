@@ -153,7 +153,6 @@ mod tests {
                 forwarded_for: None,
                 proxied_for: None,
                 truncated: false,
-                acknowledged_before: false,
                 head: head.as_bytes(),
             };
             is_webhook_call(&webhook, &request)

@@ -268,7 +268,8 @@ impl TransactionHandler<'_> {
             + probe.as_ref().map_or(0, ProbeMatch::heap);
         self.counters.held += 1;
         self.index.add(self.flow.slot, request.tx_id, memory);
-        let lost = request.acknowledged_before;
+        let stats = self.flow.stats;
+        let lost = request.tx_id == 0 && stats.late_start == Some(self.client);
         let pending = PendingTransaction { transaction, number, probe, body_sample: None, memory, lost };
         self.state.pending.push(Box::new(pending));
         let Some(support) = support else { return };
@@ -286,7 +287,7 @@ impl TransactionHandler<'_> {
     /// bytes.
     fn request_packet(&self) -> PacketRef {
         let handled = || self.segment.map_or_else(PacketRef::default, |segment| PacketRef::of(segment.head));
-        self.state.latest.unwrap_or_else(handled)
+        Some(self.state.latest).filter(|latest| latest.number > 0).unwrap_or_else(handled)
     }
 
     fn transaction(&self, request: &http::Request<'_>) -> Box<Transaction> {

@@ -28,6 +28,7 @@ impl<S: Default> Connection<S> {
             }
             return true;
         }
+        let other = head.side.other() as usize;
         // What the receiver acknowledged before this segment shows whether something precedes it.
         let expected = half.expected().map(|expected| expected.distance_from(head.seq));
         if payload.len() == 1 && head.cut == 0 && expected == Some(1) {
@@ -37,6 +38,11 @@ impl<S: Default> Connection<S> {
         if payload.is_empty() {
             return false;
         }
+        // Before that, what the other direction's data acknowledged had no position.
+        if expected.is_some_and(|expected| expected >= payload.len() as i32) && self.halves[other].next > 0 {
+            self.stats.late_start = Some(head.side);
+        }
+        let half = &mut self.halves[head.side as usize];
         half.anchor(head.seq);
         half.note_opening(segment);
         context.shard.counters.midstream += 1;

@@ -47,6 +47,7 @@ impl<S: Default> Connection<S> {
             conflict: false,
             closed: false,
             missing: [false; 2],
+            late_start: None,
             simultaneous: false,
             terminated: false,
         };

@@ -152,6 +152,21 @@ fn decoys_are_not_delivered() {
     }
 }
 
+/// A decoy that is longer than the request it hides behind: its rest is no proven part of the stream, whatever the server
+/// answers later.
+#[test]
+fn rest_of_a_decoy_is_not_delivered() {
+    let long = format!("{}{}", decoy(), get("/sms/env"));
+    let (there, back) = (end(), 1 + NOT_FOUND.len() as i64);
+    // The next request is not captured.
+    let next = there + get("/sms/env").len() as i64;
+    let middle =
+        [damaged(c().up(1, 1, &long)), request(c()), c().down(1, there, NOT_FOUND), c().down(back, next, NOT_FOUND)];
+    let run = run(&[c().open(), middle.to_vec()].concat());
+    assert_eq!(run.requests(), [PROBE]);
+    assert_eq!(run.counter("tcp.checksum_answered"), 0);
+}
+
 /// A response that is sent again answers nothing new.
 #[test]
 fn repeated_response_answers_nothing() {

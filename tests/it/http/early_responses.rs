@@ -46,6 +46,28 @@ fn no_response_is_not_reported_where_an_answer_stood_before() {
             assert_eq!(run.alerts(), [(PROBE.to_owned(), "unseen")], "{handshake} {answer}");
         }
     }
+    // A long one, whose beginning is confirmed before anything is known of the client.
+    let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n{}", "x".repeat(20_000));
+    let parts = |wait: i64| -> Vec<Seg> {
+        let at = (0..long.len()).step_by(1000);
+        let parts = at.map(|at| conn.down(1 + at as i64, end(), &long[at..long.len().min(at + 1000)]));
+        parts.map(|part| part.wait(wait)).collect()
+    };
+    for server in [parts(10), parts(90_000)[..3].to_vec(), vec![parts(10)[0].clone(), parts(10)[1].clone().seconds(1)]]
+    {
+        let len = server.iter().map(|seg| seg.bytes.len() as i64).sum();
+        let run = run(&before_the_request(conn, &server, len, false));
+        assert_eq!(run.alerts().len(), 1);
+        assert_ne!(run.alerts()[0].1, "no_response", "{}", server.len());
+    }
+    // After a loss in the server's stream.
+    let (a, b) = (1 + get("/").len() as i64, 1 + NOT_FOUND.len() as i64);
+    let mut segs = conn.open();
+    segs.extend([conn.up(1, 1, get("/")), conn.down(11, a, &NOT_FOUND[10..]), conn.bare(Client, a, b)]);
+    let there = a + get(PROBE).len() as i64;
+    segs.extend([conn.down(b, there, NOT_FOUND), conn.up(a, b, get(PROBE))]);
+    segs.extend(conn.close(there, b + NOT_FOUND.len() as i64));
+    assert_ne!(run(&segs).alerts()[0].1, "no_response");
     // The server sent nothing.
     for server in [vec![], vec![conn.bare(Server, 1, end())]] {
         let run = run(&before_the_request(conn, &server, 0, true));
