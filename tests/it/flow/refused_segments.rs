@@ -157,11 +157,10 @@ fn decoys_are_not_delivered() {
 #[test]
 fn rest_of_a_decoy_is_not_delivered() {
     let long = format!("{}{}", decoy(), get("/sms/env"));
-    let (there, back) = (end(), 1 + NOT_FOUND.len() as i64);
     // The next request is not captured.
-    let next = there + get("/sms/env").len() as i64;
-    let middle =
-        [damaged(c().up(1, 1, &long)), request(c()), c().down(1, there, NOT_FOUND), c().down(back, next, NOT_FOUND)];
+    let next = end() + get("/sms/env").len() as i64;
+    let answers = NOT_FOUND.repeat(2);
+    let middle = [damaged(c().up(1, 1, &long)), request(c()), c().down(1, next, answers)];
     let run = run(&[c().open(), middle.to_vec()].concat());
     assert_eq!(run.requests(), [PROBE]);
     assert_eq!(run.counter("tcp.checksum_answered"), 0);
