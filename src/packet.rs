@@ -18,7 +18,7 @@ pub enum Link {
     /// LINKTYPE_LOOP (108): OpenBSD loopback, a 4-byte address family in network byte order.
     BsdLoop,
     /// LINKTYPE_PPP (9), LINKTYPE_PPP_HDLC (50), LINKTYPE_C_HDLC (104): PPP, with or without HDLC-like framing, or
-    /// Cisco HDLC; the first octet tells which, and serial captures mix them.
+    /// Cisco HDLC; the first octet shows which, and serial captures mix them.
     Ppp,
     /// LINKTYPE_PPP_WITH_DIR (204), LINKTYPE_C_HDLC_WITH_DIR (205): the same after one octet with the direction.
     PppWithDirection,
@@ -29,7 +29,7 @@ pub enum Link {
     /// LINKTYPE_IEEE802_11_RADIOTAP (127): a radiotap header and a wireless frame.
     Radiotap,
     /// LINKTYPE_IEEE802_11_PRISM (119), LINKTYPE_IEEE802_11_AVS (163): a header of the wireless card and a wireless
-    /// frame; the first word tells which.
+    /// frame; the first word shows which.
     Prism,
     /// LINKTYPE_PPI (192): a per-packet information header, and a frame of the link type named in it.
     Ppi,

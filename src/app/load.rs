@@ -84,14 +84,7 @@ const SUPPRESS_OPTION: &str = "--suppress";
 /// # Errors
 /// Returns all errors.
 pub fn load_signatures(files: &SignatureFiles) -> Result<Signatures, Vec<LoadError>> {
-    let mut texts = Vec::new();
-    let mut errors = Vec::new();
-    for path in files.only.iter().chain(&files.add) {
-        match read(path, SIGNATURE_OPTIONS) {
-            Ok(text) => texts.push((path.display().to_string(), text)),
-            Err(error) => errors.push(LoadError::Read(error)),
-        }
-    }
+    let (texts, errors) = read_all(files.only.iter().chain(&files.add), SIGNATURE_OPTIONS);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -118,13 +111,7 @@ fn signatures_of_run(files: &SignatureFiles) -> Result<Signatures, Vec<LoadError
 /// # Errors
 /// Returns all errors.
 fn load_suppressions(files: &[PathBuf]) -> Result<Suppressions, Vec<LoadError>> {
-    let (mut texts, mut errors) = (Vec::new(), Vec::new());
-    for path in files {
-        match read(path, SUPPRESS_OPTION) {
-            Ok(text) => texts.push((path.display().to_string(), text)),
-            Err(error) => errors.push(LoadError::Read(error)),
-        }
-    }
+    let (texts, errors) = read_all(files, SUPPRESS_OPTION);
     let sources: Vec<_> = texts.iter().map(|(name, text)| suppress::SuppressFile { name, text }).collect();
     match Suppressions::load(&sources) {
         Ok(suppressions) if errors.is_empty() => Ok(suppressions),
@@ -155,6 +142,21 @@ pub fn load(signatures: &SignatureFiles, suppress: &[PathBuf]) -> Result<Loaded,
 pub fn review(suppressions: &Suppressions, signatures: &Signatures) -> Vec<String> {
     let today = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     suppressions.review(signatures, Timestamp::ZERO.after(today))
+}
+
+/// Reads text files. Returns the name and the text of each, and the errors of those that cannot be read.
+fn read_all<'a>(
+    paths: impl IntoIterator<Item = &'a PathBuf>,
+    options: &'static str,
+) -> (Vec<(String, String)>, Vec<LoadError>) {
+    let (mut texts, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match read(path, options) {
+            Ok(text) => texts.push((path.display().to_string(), text)),
+            Err(error) => errors.push(LoadError::Read(error)),
+        }
+    }
+    (texts, errors)
 }
 
 /// Reads a text file. `options` name such files on the command line.

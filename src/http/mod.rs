@@ -244,7 +244,7 @@ impl Connection {
         self.apply_change(scope);
     }
 
-    /// Tells the client's side if the server sends responses.
+    /// Notifies the client's side if the server sends responses.
     fn note_server_protocol(&mut self) {
         if self.responses.opening() == Opening::Message {
             self.requests.server_speaks_http();

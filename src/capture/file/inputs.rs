@@ -10,7 +10,8 @@ use super::compression::decoder;
 use super::magic::Magic;
 use super::peek_reader::CompressedBytes;
 use super::pipe::Pipe;
-use super::reader::{FileSource, FrameFilter, Opening, ReadMode};
+use super::reader::FileSource;
+use super::source_options::{FrameFilter, ReadMode, SourceOptions};
 use crate::capture::block::BlockSize;
 use crate::capture::source::SourceError;
 
@@ -35,7 +36,10 @@ pub fn open(
     size: BlockSize,
     filter: Option<FrameFilter>,
 ) -> Result<FileSource, SourceError> {
-    open_as(input, Opening { name: input.name.clone(), index, size, filter, mode: ReadMode::Full, compressed: None })
+    open_as(
+        input,
+        SourceOptions { name: input.name.clone(), index, size, filter, mode: ReadMode::Full, compressed: None },
+    )
 }
 
 /// Opens a regular file that may grow: its end is not the end of the source, unless it is compressed. Returns a second
@@ -52,14 +56,14 @@ pub(in crate::capture) fn open_growing(
     let second = file.try_clone().map_err(|error| open_error(path, &error))?;
     let head = read_head(&mut file, input)?;
     let mode = ReadMode::Growing;
-    let opening = Opening { name: input.name.clone(), index, size, filter, mode, compressed: None };
-    Ok((source(head, Box::new(file), opening)?, second))
+    let options = SourceOptions { name: input.name.clone(), index, size, filter, mode, compressed: None };
+    Ok((source(head, Box::new(file), options)?, second))
 }
 
-fn open_as(input: &Input, opening: Opening) -> Result<FileSource, SourceError> {
+fn open_as(input: &Input, options: SourceOptions) -> Result<FileSource, SourceError> {
     let Some(path) = &input.path else {
         let pipe = Pipe::stdin().map_err(|error| open_error(Path::new("-"), &error))?;
-        return pipe_source(pipe, input, opening);
+        return pipe_source(pipe, input, options);
     };
     let metadata = fs::metadata(path).map_err(|error| open_error(path, &error))?;
     if metadata.is_dir() {
@@ -67,10 +71,10 @@ fn open_as(input: &Input, opening: Opening) -> Result<FileSource, SourceError> {
     }
     let mut file = File::open(path).map_err(|error| open_error(path, &error))?;
     if !metadata.is_file() {
-        return pipe_source(Pipe::new(file), input, opening);
+        return pipe_source(Pipe::new(file), input, options);
     }
     let head = read_head(&mut file, input)?;
-    source(head, Box::new(file), opening)
+    source(head, Box::new(file), options)
 }
 
 impl Input {
@@ -82,11 +86,11 @@ impl Input {
 
 /// Opens a pipe as a source. Reads of an uncompressed capture may be interrupted, so that the caller can handle a signal
 /// or a deadline; a decoder cannot continue after an interrupted read, and gets a thread of its own.
-fn pipe_source(mut pipe: Pipe, input: &Input, mut opening: Opening) -> Result<FileSource, SourceError> {
+fn pipe_source(mut pipe: Pipe, input: &Input, mut options: SourceOptions) -> Result<FileSource, SourceError> {
     let head = read_head(&mut pipe, input)?;
     pipe.interruptible = !matches!(Magic::of(&head), Magic::Compressed(_));
-    opening.mode = ReadMode::Arriving;
-    source(head, Box::new(pipe), opening)
+    options.mode = ReadMode::Arriving;
+    source(head, Box::new(pipe), options)
 }
 
 /// Reads enough bytes to detect a compression.
@@ -99,20 +103,20 @@ fn read_head(reader: &mut impl Read, input: &Input) -> Result<Vec<u8>, SourceErr
 }
 
 /// Creates a source, with the decoder for the compression that `head` shows.
-fn source(head: Vec<u8>, reader: Box<dyn Read + Send>, mut opening: Opening) -> Result<FileSource, SourceError> {
+fn source(head: Vec<u8>, reader: Box<dyn Read + Send>, mut options: SourceOptions) -> Result<FileSource, SourceError> {
     let Magic::Compressed(compression) = Magic::of(&head) else {
-        return FileSource::with_head(head, reader, opening);
+        return FileSource::with_head(head, reader, options);
     };
     let bytes = Arc::new(CompressedBytes::default());
     let mut reader = decoder(compression, Cursor::new(head).chain(reader), Arc::clone(&bytes));
-    if opening.mode == ReadMode::Arriving {
-        reader = Box::new(Background::start(reader).map_err(|error| open_error(Path::new(&opening.name), &error))?);
+    if options.mode == ReadMode::Arriving {
+        reader = Box::new(Background::start(reader).map_err(|error| open_error(Path::new(&options.name), &error))?);
     }
-    opening.compressed = Some((compression, bytes));
-    if opening.mode == ReadMode::Growing {
-        opening.mode = ReadMode::Full;
+    options.compressed = Some((compression, bytes));
+    if options.mode == ReadMode::Growing {
+        options.mode = ReadMode::Full;
     }
-    FileSource::with_head(Vec::new(), reader, opening)
+    FileSource::with_head(Vec::new(), reader, options)
 }
 
 /// Describes an error of opening a file.

@@ -24,6 +24,7 @@ mod pipe;
 mod reader;
 mod remarks;
 mod snoop;
+mod source_options;
 mod zstd;
 
 pub(super) use self::directory::{FileKind, Listing, first_packet_time, kind_of};
@@ -32,5 +33,6 @@ pub use self::expansion::{Expansion, expand};
 pub(super) use self::inputs::open_growing;
 pub use self::inputs::{Input, open};
 pub(super) use self::pipe::stop_requested;
-pub use self::reader::{FileSource, FrameFilter};
+pub use self::reader::FileSource;
 pub use self::remarks::Remarks;
+pub use self::source_options::FrameFilter;

@@ -2,26 +2,19 @@
 //! there; only the incomplete record at the end is copied to the next block. The content of frames is not parsed.
 
 use std::io::{ErrorKind, Read};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::compression;
 use super::format::Format;
-use super::format_error::{CUT, DAMAGED, FormatError};
-use super::magic::{self, Compression};
+use super::format_error::{CUT, FormatError};
+use super::magic;
 use super::parse_step::{Frame, Step};
 use super::pcap::Pcap;
-use super::peek_reader::CompressedBytes;
 use super::pipe::{IDLE, stop_requested};
 use super::remarks::Remarks;
+use super::source_options::{FrameFilter, ReadMode, SourceOptions};
 use crate::capture::block::{Block, BlockSize, FrameRef};
 use crate::capture::source::{FillStatus, PacketSource, SourceError};
-
-/// A capture filter. Called with a frame's link type (the number in the file), its length on the wire and its captured
-/// bytes; returns whether the frame passes. A frame that does not pass keeps its number and is not put into the block;
-/// an error, whose text becomes [`SourceError::cause`], ends the input.
-pub type FrameFilter = Box<dyn FnMut(u32, u32, &[u8]) -> Result<bool, String> + Send>;
 
 /// Bytes requested at a time from a reader that may have fewer for now. Rationale: the size of a pipe.
 const PIPE: usize = 64 << 10;
@@ -29,43 +22,6 @@ const PIPE: usize = 64 << 10;
 const MIN_READ: usize = 64 << 10;
 /// Spare capacity beyond what `read_to_end` needs, so that its probe for the end never makes the slab grow.
 const SLACK: usize = 64;
-
-/// The way a reader is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadMode {
-    /// A file with all its bytes available: a slab at a time.
-    Full,
-    /// A pipe, possibly from a running recorder: bytes are delivered as they arrive.
-    Arriving,
-    /// A file that may grow: as [`ReadMode::Full`], but the end of the file is not the end of the input.
-    Growing,
-}
-
-/// What a source is opened with, besides the reader.
-pub(super) struct Opening {
-    /// Used in messages.
-    pub(super) name: String,
-    /// Becomes [`Block::input`].
-    pub(super) index: u32,
-    pub(super) size: BlockSize,
-    pub(super) filter: Option<FrameFilter>,
-    pub(super) mode: ReadMode,
-    /// The compression that the reader undoes.
-    pub(super) compressed: Option<(Compression, Arc<CompressedBytes>)>,
-}
-
-impl Opening {
-    /// Describes a failed read: the cause and the remedy.
-    fn describe(&self, error: &std::io::Error, plain: &str) -> (String, &'static str) {
-        match &self.compressed {
-            Some((compression, _)) => {
-                let (cause, remedy) = compression::describe(*compression, error);
-                (cause, remedy.unwrap_or(DAMAGED))
-            }
-            None => (format!("{plain}: {error}"), DAMAGED),
-        }
-    }
-}
 
 /// The reason for the end of a scan of the available bytes.
 #[derive(Debug)]
@@ -84,9 +40,8 @@ enum ScanEnd {
 /// (decompressed) file.
 pub struct FileSource<R = Box<dyn Read + Send>> {
     reader: R,
-    opening: Opening,
+    options: SourceOptions,
     format: Format,
-    size: BlockSize,
     rest: Vec<u8>,
     at: usize,
     offset: u64,
@@ -114,7 +69,7 @@ pub struct FileSource<R = Box<dyn Read + Send>> {
 
 impl<R> std::fmt::Debug for FileSource<R> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { opening: Opening { name, .. }, format, offset, frames, .. } = self;
+        let Self { options: SourceOptions { name, .. }, format, offset, frames, .. } = self;
         write!(out, "FileSource {{ {name:?}, {format:?}, at offset {offset} after {frames} frames }}")
     }
 }
@@ -133,31 +88,30 @@ impl<R: Read> FileSource<R> {
         filter: Option<FrameFilter>,
     ) -> Result<Self, SourceError> {
         let mode = ReadMode::Arriving;
-        Self::with_head(Vec::new(), reader, Opening { name, index, size, filter, mode, compressed: None })
+        Self::with_head(Vec::new(), reader, SourceOptions { name, index, size, filter, mode, compressed: None })
     }
 
     /// Like [`FileSource::new`], for a reader whose first bytes `rest` (fewer than a header) were already read.
-    pub(super) fn with_head(mut rest: Vec<u8>, mut reader: R, opening: Opening) -> Result<Self, SourceError> {
+    pub(super) fn with_head(mut rest: Vec<u8>, mut reader: R, mut options: SourceOptions) -> Result<Self, SourceError> {
         let refuse =
-            |cause, remedy| SourceError { input: opening.name.clone(), frames: 0, offset: None, cause, remedy };
+            |cause, remedy| SourceError { input: options.name.clone(), frames: 0, offset: None, cause, remedy };
         if let Err(error) = reader.by_ref().take((magic::HEAD_LEN - rest.len()) as u64).read_to_end(&mut rest) {
-            let (cause, remedy) = opening.describe(&error, "cannot read");
+            let (cause, remedy) = options.describe(&error, "cannot read");
             return Err(refuse(cause, remedy));
         }
         let (format, at) = Format::detect(&rest).map_err(|error| {
-            let cause = match &opening.compressed {
+            let cause = match &options.compressed {
                 Some((compression, _)) => format!("decompressed with {}, {error}", compression.name()),
                 None => error.to_string(),
             };
             refuse(cause, error.remedy())
         })?;
-        let size = opening.size;
-        let size = BlockSize { bytes: size.bytes.clamp(1, 1 << 30), packets: size.packets.max(1) };
+        let BlockSize { bytes, packets } = options.size;
+        options.size = BlockSize { bytes: bytes.clamp(1, 1 << 30), packets: packets.max(1) };
         Ok(Self {
             reader,
-            opening,
+            options,
             format,
-            size,
             at,
             offset: at as u64,
             bytes_read: rest.len() as u64,
@@ -177,7 +131,7 @@ impl<R: Read> FileSource<R> {
 
     /// Returns the number of bytes read so far from the file itself, compressed or not: for a progress bar.
     pub fn bytes_read(&self) -> u64 {
-        self.opening.compressed.as_ref().map_or(self.bytes_read, |(_, bytes)| bytes.read.load(Ordering::Relaxed))
+        self.options.compressed.as_ref().map_or(self.bytes_read, |(_, bytes)| bytes.read.load(Ordering::Relaxed))
     }
 
     /// Returns the number of frames read so far, including those that did not pass the filter.
@@ -187,13 +141,13 @@ impl<R: Read> FileSource<R> {
 
     /// Returns the input's name in messages.
     pub fn name(&self) -> &str {
-        &self.opening.name
+        &self.options.name
     }
 
     /// Returns what was remarkable so far: parts that were not read, and more.
     pub fn remarks(&self) -> Remarks {
-        let trailing = |(_, bytes): &(_, Arc<CompressedBytes>)| bytes.trailing.load(Ordering::Relaxed);
-        Remarks { trailing: self.opening.compressed.as_ref().map_or(0, trailing), ..self.remarks.clone() }
+        let trailing = self.options.compressed.as_ref().map_or(0, |(_, bytes)| bytes.trailing.load(Ordering::Relaxed));
+        Remarks { trailing, ..self.remarks.clone() }
     }
 
     /// Returns whether everything of a file that may grow was delivered, up to the last complete record.
@@ -208,22 +162,22 @@ impl<R: Read> FileSource<R> {
 
     /// Returns whether the end of the file is not the end of the input.
     pub(in crate::capture) fn is_growing(&self) -> bool {
-        self.opening.mode == ReadMode::Growing
+        self.options.mode == ReadMode::Growing
     }
 
     /// Makes the present end of a file that may grow the end of the input.
     pub(in crate::capture) fn stop_growing(&mut self) {
-        self.opening.mode = ReadMode::Full;
+        self.options.mode = ReadMode::Full;
     }
 
     fn error(&self, cause: String, remedy: &'static str) -> SourceError {
-        SourceError { input: self.opening.name.clone(), frames: self.frames, offset: Some(self.offset), cause, remedy }
+        SourceError { input: self.options.name.clone(), frames: self.frames, offset: Some(self.offset), cause, remedy }
     }
 
     /// Parses the records of `bytes` from `at`; the block begins at `origin`. Returns where and why it ended.
     fn scan(&mut self, bytes: &[u8], mut at: usize, origin: usize, packets: &mut Vec<FrameRef>) -> (usize, ScanEnd) {
         loop {
-            if packets.len() >= self.size.packets || at - origin >= self.size.bytes {
+            if packets.len() >= self.options.size.packets || at - origin >= self.options.size.bytes {
                 return (at, ScanEnd::Full);
             }
             if self.skip > 0 {
@@ -234,10 +188,10 @@ impl<R: Read> FileSource<R> {
                 continue;
             }
             if let Format::Pcap(pcap) = &self.format
-                && self.opening.filter.is_none()
+                && self.options.filter.is_none()
             {
                 let before = packets.len();
-                let end = scan_pcap(pcap, bytes, at, origin, self.frames, &self.size, packets);
+                let end = scan_pcap(pcap, bytes, at, origin, self.frames, &self.options.size, packets);
                 if end > at {
                     self.frames += (packets.len() - before) as u64;
                     at += self.advance(end - at, end - at);
@@ -280,7 +234,7 @@ impl<R: Read> FileSource<R> {
 
     #[inline]
     fn passes_filter(&mut self, frame: &Frame, record: &[u8]) -> Result<bool, SourceError> {
-        let Some(filter) = &mut self.opening.filter else { return Ok(true) };
+        let Some(filter) = &mut self.options.filter else { return Ok(true) };
         let bytes = &record[frame.start..frame.start + frame.len as usize];
         filter(frame.linktype, frame.wire_len, bytes).map_err(|cause| self.error(cause, ""))
     }
@@ -338,7 +292,7 @@ impl<R: Read> FileSource<R> {
     /// arrived first, or the file may grow.
     fn read(&mut self, bytes: &mut Vec<u8>, goal: usize) -> bool {
         let before = bytes.len();
-        let result = match self.opening.mode {
+        let result = match self.options.mode {
             ReadMode::Full => self.read_full(bytes, goal),
             ReadMode::Arriving => self.read_arriving(bytes),
             ReadMode::Growing => self.read_full(bytes, goal).map(|at_end| {
@@ -353,7 +307,7 @@ impl<R: Read> FileSource<R> {
             Err(error) if error.kind() == ErrorKind::Interrupted || stop_requested() => return false,
             Err(error) => {
                 self.ended = true;
-                self.read_error = Some(self.opening.describe(&error, "cannot read further"));
+                self.read_error = Some(self.options.describe(&error, "cannot read further"));
             }
         }
         read > 0 || self.ended
@@ -361,8 +315,8 @@ impl<R: Read> FileSource<R> {
 
     /// Reads about as many bytes as the block holds. Returns whether the file is at its end.
     fn read_full(&mut self, bytes: &mut Vec<u8>, goal: usize) -> std::io::Result<bool> {
-        let expected = self.size.packets.saturating_add(1).saturating_mul(self.mean_record);
-        let want = expected.min(self.size.bytes).max(MIN_READ).max(goal) - bytes.len();
+        let expected = self.options.size.packets.saturating_add(1).saturating_mul(self.mean_record);
+        let want = expected.min(self.options.size.bytes).max(MIN_READ).max(goal) - bytes.len();
         bytes.reserve_exact(want + SLACK);
         // read_to_end, because it reads into spare capacity that need not be cleared first.
         Ok(self.reader.by_ref().take(want as u64).read_to_end(bytes)? < want)
@@ -402,7 +356,7 @@ impl<R: Read> PacketSource for FileSource<R> {
     /// Waits at most 250 ms for a pipe that can be interrupted. The block may be empty; its `elapsed` is then the time
     /// without a frame, once it has reached 250 ms.
     fn fill(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
-        let began = (self.opening.mode == ReadMode::Arriving).then(Instant::now);
+        let began = (self.options.mode == ReadMode::Arriving).then(Instant::now);
         let status = self.fill_block(block)?;
         if let Some(began) = began {
             self.quiet = if block.packets.is_empty() { self.quiet + began.elapsed() } else { Duration::ZERO };
@@ -416,7 +370,7 @@ impl<R: Read> PacketSource for FileSource<R> {
 
 impl<R: Read> FileSource<R> {
     fn fill_block(&mut self, block: &mut Block) -> Result<FillStatus, SourceError> {
-        block.input = self.opening.index;
+        block.input = self.options.index;
         if self.pending_error.is_none() {
             let end = match self.fill_from_rest(block) {
                 Some(end) => end,

@@ -146,7 +146,7 @@ impl DirectoryScan {
         self.remembered.push(first_bytes);
     }
 
-    /// Decides what to do with a file. The second value tells whether content that was found before is lost.
+    /// Decides what to do with a file. The second value is whether content that was found before is lost.
     fn next_state(
         &mut self,
         path: &Path,

@@ -120,7 +120,8 @@ impl Follow {
                 }
                 Poll::Overwritten { is_loss } => {
                     if is_loss {
-                        self.report_overwritten(self.open[at].name().to_owned());
+                        let name = self.open[at].name().to_owned();
+                        self.report_overwritten(&name);
                     }
                     let path = self.open[at].path.clone();
                     self.close_file(at);
@@ -152,21 +153,19 @@ impl Follow {
         self.counters.empty = changes.empty;
         self.counters.unreadable += changes.errors.len() as u64;
         changes.errors.iter().for_each(|error| self.console.error(&error.to_string()));
-        self.queue.retain(|queued| {
-            let is_lost = changes.lost.contains(&queued.path);
-            if is_lost {
-                self.counters.overwritten += 1;
-                self.console.error(&overwritten(&queued.path.display().to_string()));
-            }
-            !is_lost
-        });
+        let queue = std::mem::take(&mut self.queue);
+        let (lost, kept) = queue.into_iter().partition::<VecDeque<_>, _>(|queued| changes.lost.contains(&queued.path));
+        self.queue = kept;
+        lost.iter().for_each(|queued| self.report_overwritten(&queued.path.display().to_string()));
         self.queue.extend(changes.found);
         self.next_scan = Instant::now() + SCAN_INTERVAL.max(begun.elapsed() * SCAN_SHARE);
     }
 
-    fn report_overwritten(&mut self, name: String) {
+    fn report_overwritten(&mut self, name: &str) {
         self.counters.overwritten += 1;
-        self.console.error(&overwritten(&name));
+        self.console.error(&format!(
+            "{name}: overwritten or removed before it was read to its end (give the ring more or larger files)"
+        ));
     }
 
     /// Begins the next file. Returns false if there is none.
@@ -189,7 +188,7 @@ impl Follow {
                 (self.on_input)(input, found.path);
                 self.open.push(file);
             }
-            Err(_) if !found.path.exists() => self.report_overwritten(found.path.display().to_string()),
+            Err(_) if !found.path.exists() => self.report_overwritten(&found.path.display().to_string()),
             Err(error) => self.report_unreadable(&found, &error),
         }
         true
@@ -247,8 +246,4 @@ fn add(counters: &mut ReplayCounters, remarks: &Remarks) {
     counters.unread_packets += remarks.unread;
     counters.beyond_snaplen += remarks.beyond_snaplen;
     counters.trailing_bytes += remarks.trailing;
-}
-
-fn overwritten(name: &str) -> String {
-    format!("{name}: overwritten or removed before it was read to its end (give the ring more or larger files)")
 }

@@ -103,7 +103,7 @@ impl<S: Default> Connection<S> {
             + self.halves[1].queued_memory()
     }
 
-    /// Tells the listener that the segment being handled waits.
+    /// Notifies the listener that the segment being handled waits.
     pub(super) fn notify_waits<L: Listener<State = S>>(&mut self, side: Side, context: &mut FlowContext<'_, L>) {
         let view = FlowView { slot: context.slot, key: context.key, stats: &self.stats, at: context.at };
         context.listener.waits(&view, &mut self.state, side);

@@ -160,20 +160,15 @@ impl<S: Default> Connection<S> {
 
     fn class<L: Listener<State = S>>(&self) -> Class {
         // A peer that is not seen can open a stream whose beginning nobody confirms; its bytes are not known yet.
-        let unconfirmed = self.halves.iter().all(|half| half.is_untouched() || half.provisional);
-        let wanted = !unconfirmed && L::interest(&self.state) == Interest::High;
-        let untouched = self.halves.iter().all(HalfStream::is_untouched);
-        if wanted && !untouched && !self.stats.closed {
-            // Most segments belong to such a flow.
-            return Class::Established;
-        }
-        match (self.stats.closed, untouched) {
-            (true, true) => Class::UnwantedClosing,
-            (true, false) if wanted => Class::Closing,
+        let has_data = |half: &HalfStream| !half.is_untouched() && !half.provisional;
+        let wanted = L::interest(&self.state) == Interest::High && self.halves.iter().any(has_data);
+        match (self.stats.closed, wanted) {
+            (false, true) => Class::Established,
+            (true, true) => Class::Closing,
             (true, false) => Class::UnwantedClosing,
-            (false, true) if self.halves.iter().all(|half| half.isn_acknowledged) => Class::Connected,
-            (false, true) => Class::HalfOpen,
-            (false, false) => Class::Unwanted,
+            (false, false) if !self.halves.iter().all(HalfStream::is_untouched) => Class::Unwanted,
+            (false, false) if self.halves.iter().all(|half| half.isn_acknowledged) => Class::Connected,
+            (false, false) => Class::HalfOpen,
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use smsentry::decode::{Limits, Options, SkipReason};
 use smsentry::packet::Link;
 use smsentry::segment::{Checksum, Segment, TunnelKind};
+use smsentry_fuzz_bodies::LINKS;
 
 use crate::support::carried_request::*;
 use crate::support::encapsulated;
@@ -376,27 +377,7 @@ fn ipv6_fragments_are_reassembled() {
 /// spans are within their bytes.
 #[test]
 fn random_frames_never_panic() {
-    let links = [
-        Link::Ethernet,
-        Link::LinuxSll,
-        Link::LinuxSll2,
-        Link::RawIp,
-        Link::BsdNull,
-        Link::BsdLoop,
-        Link::Ppp,
-        Link::PppEther,
-        Link::Ieee80211,
-        Link::Radiotap,
-        Link::Prism,
-        Link::Ppi,
-        Link::Nflog,
-        Link::Pflog,
-        Link::Infiniband,
-        Link::Arcnet,
-        Link::ArcnetLinux,
-        Link::Llc,
-        Link::Other(1),
-    ];
+    let links = [&LINKS[..], &[Link::Other(1)]].concat();
     let frame = ethernet(0x0800, &v4());
     let mut seeds = vec![
         frame.clone(),

@@ -564,7 +564,7 @@ fn every_pair_is_found_however_far_a_direction_lags() {
         let merged = Dialogue { wire, truth: dialogue.truth.clone(), requests: dialogue.requests };
         let recorder = tapped(&merged, 0, false, &mut dice);
         let pairs = true_pairs(&recorder, &dialogue, seed);
-        // Only its request tells that a response to HEAD has no body.
+        // Only its request shows that a response to HEAD has no body.
         if !dialogue.wire.iter().any(|piece| piece.bytes.starts_with(b"H") && piece.from_client) {
             assert_eq!(pairs, dialogue.requests, "seed {seed}\n{merged}");
             complete += 1;
